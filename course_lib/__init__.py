@@ -1,0 +1,23 @@
+"""Helper library of the course "Synthetic data: build it, break it, audit it".
+
+The rooms, from the ground floor up; a room imports only from those above it in this list:
+`syllabus`, `session`, `datasets`, `training`, `models`, `audit`, `plots`, `explore`, `exercises`,
+`cli`.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("course-lib")
+except PackageNotFoundError:  # the folder is used without being installed
+    __version__ = "0+uninstalled"
+
+__all__ = ["check", "progress"]
+
+
+def __getattr__(name: str):
+    """Fetch `check` and `progress` on first use, so that `import course_lib` stays light."""
+    if name in __all__:
+        return getattr(import_module("course_lib.exercises"), name)
+    raise AttributeError(f"module 'course_lib' has no attribute {name!r}")

@@ -1,0 +1,20 @@
+"""Data cards: source, licence, size, columns and known faults, one Markdown file a data set."""
+
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from course_lib.syllabus import unknown
+
+PACKAGE = Path(__file__).parents[1]
+# Beside the package in a checkout, inside it in a wheel.
+FOLDERS = (PACKAGE / "data", PACKAGE.parent / "data")
+
+
+def card(name: str) -> Markdown:
+    """The data card of `name`, which a notebook displays. Raises ValueError for an unknown name."""
+    files = {file.stem: file for folder in FOLDERS for file in folder.glob("*.md")}
+    files.pop("README", None)
+    if name not in files:
+        raise ValueError(unknown("data card", name, sorted(files)))
+    return Markdown(files[name].read_text(encoding="utf-8"))

@@ -1,0 +1,145 @@
+"""The check in the notebook: each case with its verdict, hints one by one, the solution last."""
+
+import inspect
+from collections.abc import Callable
+from html import escape
+
+from IPython.display import display
+
+from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.judge import Verdict, assess
+from course_lib.exercises.record import record_solved
+from course_lib.exercises.registry import get
+from course_lib.exercises.run import run
+from course_lib.plots import image_html
+
+VISIBLE_SEED = 0
+
+
+def check(exercise_id: str, answer: Callable) -> Callable:
+    """Try `answer` on the exercise's cases, show what came of it, and return what to go on with.
+
+    Returns:
+        `answer` itself if it passed every case, else the library's reference, so that the lesson
+        always runs on. Which of the two it is stands in the output.
+
+    Raises:
+        ValueError: for an exercise that does not exist.
+    """
+    exercise = get(exercise_id)
+    verdicts = try_out(exercise, answer)
+    passed = all(verdict.passed for _, verdict in verdicts)
+    note = ""
+    if passed:
+        try:
+            record_solved(exercise.id)
+        except OSError as error:
+            note = f"Your progress could not be kept ({error})."
+    display(
+        {
+            "text/html": _html(exercise, verdicts, passed, note),
+            "text/plain": _text(exercise, verdicts, passed, note),
+        },
+        raw=True,
+    )
+    return answer if passed else exercise.reference
+
+
+def try_out(
+    exercise: Exercise, answer: Callable, seed: int = VISIBLE_SEED
+) -> list[tuple[Case, Verdict]]:
+    """The verdict on each case. The rest is spared once an answer is unsolved or out of time."""
+    cases, outcomes = [], []
+    for case in exercise.cases(seed):
+        cases.append(case)
+        outcomes.append(run(exercise, answer, case))
+        if outcomes[-1].unsolved or outcomes[-1].timed_out:
+            break
+    return list(zip(cases, assess(exercise, cases, outcomes), strict=True))
+
+
+def _summary(exercise: Exercise, verdicts, passed: bool) -> tuple[str, str]:
+    name = exercise.reference.__name__
+    if passed:
+        points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
+        return "Solved", f"All {len(verdicts)} cases passed ({points}). {name} is your own answer."
+    if verdicts[0][1].sentence == "Not solved yet.":
+        return (
+            "Not solved yet",
+            f"The lesson goes on with the library's {name}. "
+            "Write your answer in the cell above, then run it and this one again.",
+        )
+    good = sum(verdict.passed for _, verdict in verdicts)
+    return (
+        "Not right yet",
+        f"{good} of {len(verdicts)} cases tried passed. Until all do, the lesson goes on with the "
+        f"library's {name}.",
+    )
+
+
+def _text(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
+    status, sentence = _summary(exercise, verdicts, passed)
+    lines = [f"{exercise.title} - {status}: {sentence}"]
+    for case, verdict in verdicts:
+        said = "passed" if verdict.passed else f"{verdict.sentence} {verdict.detail}".strip()
+        lines.append(f"  {case.name}: {said}")
+    return "\n".join([*lines, note] if note else lines)
+
+
+def _html(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
+    status, sentence = _summary(exercise, verdicts, passed)
+    colour = {"Solved": "#029e73", "Not right yet": "#d55e00"}.get(status, "#0173b2")
+    parts = [
+        f"<p style='margin:0'><b>{escape(exercise.title)} &ndash; {status}.</b> "
+        f"{escape(sentence)}</p>"
+    ]
+    if status != "Not solved yet":
+        parts.append(_table(verdicts))
+    if note:
+        parts.append(f"<p>{escape(note)}</p>")
+    if exercise.picture is not None:
+        parts.append(_details("What to expect: a figure", image_html(*_expected(exercise))))
+    if not passed:
+        parts.append(_hints(exercise))
+    return (
+        f"<div style='border-left:4px solid {colour};padding:0.6em 1em;"
+        "background:var(--jp-layout-color2,#eef6ff);color:var(--jp-ui-font-color1,#222)'>"
+        + "".join(parts)
+        + "</div>"
+    )
+
+
+def _expected(exercise: Exercise):
+    return exercise.picture(exercise.reference)
+
+
+def _table(verdicts) -> str:
+    rows = []
+    for case, verdict in verdicts:
+        mark = "passed" if verdict.passed else "<b>failed</b>"
+        said = " ".join(filter(None, (verdict.sentence, verdict.detail)))
+        rows.append(
+            f"<tr><td style='text-align:left'>{escape(case.name)}</td><td>{mark}</td>"
+            f"<td style='text-align:left'>{escape(said)}</td></tr>"
+        )
+    head = "<tr><th scope='col'>case</th><th scope='col'>result</th><th scope='col'>why</th></tr>"
+    return (
+        f"<table style='margin:0.5em 0'><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _hints(exercise: Exercise) -> str:
+    """Each hint lies inside the one before it, so they open one by one, the solution last."""
+    source = escape(inspect.getsource(exercise.reference))
+    nested = _details("The solution, from the library", f"<pre>{source}</pre>")
+    for number in range(len(exercise.hints), 0, -1):
+        hint = f"<p style='margin:0.3em 0'>{escape(exercise.hints[number - 1])}</p>"
+        nested = _details(f"Hint {number} of {len(exercise.hints)}", hint + nested)
+    return nested
+
+
+def _details(title: str, content: str) -> str:
+    return (
+        f"<details style='margin:0.3em 0'><summary style='cursor:pointer'>{escape(title)}</summary>"
+        f"<div style='margin-left:1em'>{content}</div></details>"
+    )

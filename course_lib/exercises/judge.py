@@ -1,0 +1,150 @@
+"""Judging what an answer gave: pass or fail, and a sentence that names the mistake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.run import Outcome, run
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`sentence` says what is wrong; `detail` shows numbers of the case, which a grader may hide."""
+
+    passed: bool
+    sentence: str = ""
+    detail: str = ""
+
+
+def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Verdict]:
+    """Judge what an answer gave on each case against what the reference gives.
+
+    An answer that fails is held against the exercise's typical mistakes. Where one of them gives
+    the same on every case, its sentence takes the place of the general one.
+    """
+    expected = [run(exercise, exercise.reference, case) for case in cases]
+    verdicts = [
+        _assess_one(exercise, right, given) for right, given in zip(expected, outcomes, strict=True)
+    ]
+    has_wrong_values = [
+        bool(given.kinds) and not compare(exercise, right, given).passed
+        for right, given in zip(expected, outcomes, strict=True)
+    ]
+    if not any(has_wrong_values):
+        return verdicts
+    sentence = _named_mistake(exercise, cases, outcomes)
+    return [
+        Verdict(False, sentence, verdict.detail) if sentence and is_wrong else verdict
+        for is_wrong, verdict in zip(has_wrong_values, verdicts, strict=True)
+    ]
+
+
+def _assess_one(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
+    if given.unsolved:
+        return Verdict(False, "Not solved yet.")
+    if given.error:
+        return Verdict(False, given.error)
+    verdict = compare(exercise, expected, given)
+    if verdict.passed and given.mutated:
+        names = ", ".join(f"`{name}`" for name in given.mutated)
+        return Verdict(
+            False,
+            f"The values are right, but your function changed its input {names} in place. "
+            "Compute a new tensor instead, since the caller still needs the old one.",
+        )
+    return verdict
+
+
+def _named_mistake(exercise: Exercise, cases, outcomes) -> str:
+    for mistake in exercise.mistakes:
+        if all(
+            compare(exercise, run(exercise, mistake.answer, case), given).passed
+            for case, given in zip(cases, outcomes, strict=True)
+        ):
+            return mistake.sentence
+    return ""
+
+
+def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
+    """Hold every value of `given` against `expected`: kind, shape, finiteness, then numbers."""
+    if set(given.kinds) != set(expected.kinds):
+        return Verdict(
+            False,
+            f"Your function should give {_these(expected)}, but it gave {_these(given)}.",
+        )
+    for name, kind in expected.kinds.items():
+        verdict = _compare_one(exercise, name, kind, expected, given)
+        if not verdict.passed:
+            return verdict
+    return Verdict(True)
+
+
+def _compare_one(
+    exercise: Exercise, name: str, kind: str, expected: Outcome, given: Outcome
+) -> Verdict:
+    what = "The result" if name == "result" else f"`{name}`"
+    if given.kinds[name] != kind:
+        return Verdict(False, f"{what} {_kind_sentence(kind, given.kinds[name])}")
+    if name not in expected.arrays:  # of one kind, and without numbers, such as None
+        return Verdict(True)
+    right, value = expected.arrays[name], given.arrays[name]
+    if value.shape != right.shape:
+        return Verdict(
+            False,
+            f"{what} has the shape {value.shape}, but {right.shape} was expected"
+            f"{_shape_advice(right.shape, value.shape)}.",
+        )
+    if not np.isfinite(value).all() and np.isfinite(right).all():
+        bad = int((~np.isfinite(value)).sum())
+        word = "NaN" if np.isnan(value).any() else "infinite"
+        return Verdict(
+            False,
+            f"{what} has {word} values ({bad} of {value.size}). Look for a logarithm of zero, "
+            "a division by zero, or an exp() that overflows.",
+        )
+    if np.allclose(value, right, rtol=exercise.rtol, atol=exercise.atol, equal_nan=True):
+        return Verdict(True)
+    distance = np.abs(np.asarray(value, float) - np.asarray(right, float))
+    worst = np.unravel_index(int(distance.argmax()), distance.shape)
+    place = f" at {tuple(int(i) for i in worst)}" if worst else ""
+    return Verdict(
+        False,
+        f"{what} has the right shape, but wrong values.",
+        f"{what}{place}: you gave {value[worst]:.4g}, expected {right[worst]:.4g}.",
+    )
+
+
+def _these(outcome: Outcome) -> str:
+    if set(outcome.kinds) == {"result"}:
+        return f"one value ({outcome.kinds['result']})"
+    if not outcome.kinds:
+        return "nothing"
+    names = ", ".join(f"{name.removeprefix('result')} ({k})" for name, k in outcome.kinds.items())
+    return f"{len(outcome.kinds)} values: {names}"
+
+
+def _kind_sentence(expected: str, given: str) -> str:
+    if given == "NoneType":
+        return "is None. Did you forget `return`?"
+    words = f"is of the kind “{given}”, but “{expected}” was expected."
+    if given.startswith("tensor") and expected == "number":
+        return f"{words} Use .item(), which also lets go of the computation graph."
+    if given.startswith("tensor") and expected.startswith("tensor"):
+        if given.split(" on ")[1] != expected.split(" on ")[1]:
+            return f"{words} Keep the device of the inputs."
+        return f"{words} Keep the type of the inputs."
+    if expected.startswith("tensor"):
+        return f"{words} Stay with PyTorch's functions, so that gradients can flow."
+    return words
+
+
+def _shape_advice(right: tuple[int, ...], given: tuple[int, ...]) -> str:
+    if not given and right:
+        return ": did you sum or average over everything, the batch included?"
+    if len(given) == len(right) + 1:
+        return ": one dimension is still to be summed or picked"
+    if sorted(given) == sorted(right):
+        return ": are two dimensions swapped?"
+    return ""

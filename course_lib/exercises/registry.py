@@ -1,0 +1,20 @@
+"""From an exercise's id to the exercise. The syllabus says which there are, and in which order."""
+
+from importlib import import_module
+
+from course_lib.exercises.exercise import Exercise
+from course_lib.syllabus import course, unknown
+
+
+def get(exercise_id: str) -> Exercise:
+    """The exercise called, say, "vae.kl". Raises ValueError that lists the known ones."""
+    known = [name for lesson in course().lessons.values() for name in lesson.exercises]
+    if exercise_id not in known:
+        raise ValueError(unknown("exercise", exercise_id, known))
+    module = import_module(f"course_lib.exercises.{exercise_id.partition('.')[0]}")
+    return next(e for e in module.EXERCISES if e.id == exercise_id)
+
+
+def all_exercises() -> list[Exercise]:
+    """All exercises in the course's order."""
+    return [get(name) for lesson in course().lessons.values() for name in lesson.exercises]

@@ -1,0 +1,101 @@
+"""The exercise of lesson 00."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.models.gaussian import fit_gaussian
+from course_lib.plots import BLUE, ORANGE
+
+
+def _cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def cloud(mean, mixing, rows=500):
+        points = rng.standard_normal((rows, 2)) @ np.asarray(mixing).T + mean
+        return {"points": points.astype(np.float32)}
+
+    return [
+        Case("a round cloud around (0, 0)", cloud([0, 0], [[1, 0], [0, 1]])),
+        Case("a cloud far from the origin", cloud([5, -3], [[1, 0], [0, 2]])),
+        Case("a slanted cloud", cloud([1, 2], [[2, 0], [1.5, 0.5]])),
+    ]
+
+
+def _picture(answer):
+    points = torch.from_numpy(_cases(1)[2].inputs["points"])
+    mean, covariance = answer(points)
+    values, vectors = np.linalg.eigh(covariance.numpy())
+    angle = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    ellipse = mean.numpy()[:, None] + 2 * vectors @ (np.sqrt(values)[:, None] * circle)
+    fig, ax = plt.subplots(figsize=(4, 3.2))
+    ax.plot(*points.T, "o", color=BLUE, markersize=2, alpha=0.6, linestyle="none", label="points")
+    ax.plot(*ellipse, color=ORANGE, label="2 standard deviations")
+    ax.plot(*mean, "X", color="#222222", markersize=9, linestyle="none", label="mean")
+    ax.set(xlabel="x1", ylabel="x2", title="What fit_gaussian finds")
+    ax.legend(fontsize=8)
+    return fig, (
+        "A slanted cloud of points, a cross at its mean, and the ellipse of two standard "
+        "deviations of the fitted Gaussian around it, slanted like the cloud."
+    )
+
+
+def _loop(points: Tensor):
+    mean = sum(points) / len(points)
+    covariance = torch.zeros(points.shape[1], points.shape[1])
+    for point in points:
+        covariance = covariance + torch.outer(point - mean, point - mean) / len(points)
+    return mean, covariance
+
+
+EXERCISES = (
+    Exercise(
+        id="start.fit_gaussian",
+        title="Fit a Gaussian",
+        points=1,
+        minutes=3,
+        difficulty=1,
+        task="Return the mean and the covariance matrix of a cloud of points.",
+        hints=(
+            "The points are the rows of a tensor of shape (n, 2). The mean is one point: average "
+            "over the rows, which is dimension 0.",
+            "Subtract the mean from every point. For centred points C (n, 2) the covariance is "
+            "C.T @ C / n, a matrix of shape (2, 2).",
+        ),
+        reference=fit_gaussian,
+        cases=_cases,
+        rtol=5e-3,  # dividing by n - 1 instead of n is right as well
+        atol=5e-3,
+        picture=_picture,
+        mistakes=(
+            Mistake(
+                "The mean is one number for the whole tensor. Average over the rows only: dim=0.",
+                lambda points: (points.mean(), points.T.cov()),
+            ),
+            Mistake(
+                "The mean was taken within each point, over dim=1. Average over the points: dim=0.",
+                lambda points: (points.mean(dim=1), points.T.cov()),
+            ),
+            Mistake(
+                "These are the standard deviations. The covariance is a matrix of shape (2, 2), "
+                "which also says how x1 and x2 vary together.",
+                lambda points: (points.mean(dim=0), points.std(dim=0)),
+            ),
+            Mistake(
+                "The points were not centred: subtract the mean before you multiply.",
+                lambda points: (points.mean(dim=0), points.T @ points / len(points)),
+            ),
+            Mistake(
+                "The sum of products still has to be divided by the number of points.",
+                lambda points: (
+                    points.mean(dim=0),
+                    (points - points.mean(dim=0)).T @ (points - points.mean(dim=0)),
+                ),
+            ),
+        ),
+        alternatives=(_loop, lambda points: [points.mean(0), points.T.cov(correction=1)]),
+    ),
+)

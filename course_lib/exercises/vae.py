@@ -1,0 +1,770 @@
+"""The exercises of lesson 01: the parts of a variational autoencoder."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.models import vae
+from course_lib.plots import BLUE, GREEN, ORANGE
+
+
+def _float(array) -> np.ndarray:
+    return np.asarray(array, dtype=np.float32)
+
+
+# --- reparameterisation -----------------------------------------------------------------------
+
+
+def _reparameterize_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, latents, log_var):
+        shape = (rows, latents)
+        return Case(
+            name,
+            {
+                "mu": _float(rng.normal(0, 2, shape)),
+                "log_var": _float(np.broadcast_to(log_var, shape)),
+                "noise": _float(rng.standard_normal(shape)),
+            },
+        )
+
+    return [
+        case("standard deviation 1", 3, 2, 0.0),
+        case("standard deviations below and above 1", 4, 3, [-2.0, 0.5, 1.5]),
+        case("nearly no noise", 2, 5, -12.0),
+    ]
+
+
+def _reparameterize_probe(answer, mu, log_var, noise):
+    """The sample, and the gradients that reach mu and log_var through its sum of squares."""
+    mu, log_var = mu.requires_grad_(), log_var.requires_grad_()
+    z = answer(mu, log_var, noise)
+    if not isinstance(z, Tensor) or not z.requires_grad:
+        return {"z": z, "gradient of mu": None, "gradient of log_var": None}
+    gradients = torch.autograd.grad((z**2).sum(), (mu, log_var), allow_unused=True)
+    return {"z": z, "gradient of mu": gradients[0], "gradient of log_var": gradients[1]}
+
+
+def _reparameterize_picture(answer):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(400, 2, generator=generator)
+    mu, log_var = torch.tensor([2.0, 1.0]), torch.tensor([0.0, -2.0])
+    z = answer(mu.expand(400, 2), log_var.expand(400, 2), noise)
+    fig, ax = plt.subplots(figsize=(4, 3))
+    ax.plot(*noise.T, "s", color=BLUE, markersize=2, linestyle="none", label="noise")
+    ax.plot(*z.T, "o", color=ORANGE, markersize=2, linestyle="none", label="z")
+    ax.set(title="Noise, moved and scaled", xlabel="z1", ylabel="z2", aspect="equal")
+    ax.legend(markerscale=3, fontsize=8)
+    return fig, (
+        "A round cloud of noise around (0, 0), and the cloud of z around (2, 1), as wide as the "
+        "noise in the first direction and a third as wide in the second."
+    )
+
+
+REPARAMETERIZE = Exercise(
+    id="vae.reparameterize",
+    title="The reparameterisation trick",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Turn standard normal noise into a sample of N(mu, exp(log_var)).",
+    hints=(
+        "A normal variable is its mean plus its standard deviation times standard normal noise.",
+        "log_var is the logarithm of the variance, so the standard deviation is exp(log_var / 2).",
+    ),
+    reference=vae.reparameterize,
+    cases=_reparameterize_cases,
+    probe=_reparameterize_probe,
+    picture=_reparameterize_picture,
+    mistakes=(
+        Mistake(
+            "You multiplied the noise by the variance, exp(log_var). The standard deviation is its "
+            "square root, exp(log_var / 2).",
+            lambda mu, log_var, noise: mu + log_var.exp() * noise,
+        ),
+        Mistake(
+            "You multiplied the noise by log_var itself. It is a logarithm: the standard deviation "
+            "is exp(log_var / 2).",
+            lambda mu, log_var, noise: mu + log_var * noise,
+        ),
+        Mistake(
+            "The mean is missing: z scatters around mu, not around zero.",
+            lambda mu, log_var, noise: torch.exp(0.5 * log_var) * noise,
+        ),
+        Mistake(
+            "This is mu alone, without noise: an autoencoder, not a variational one.",
+            lambda mu, log_var, noise: mu + 0 * log_var,
+        ),
+        Mistake(
+            "The sample is right, but no gradient reaches mu and log_var. Leave out detach() and "
+            "torch.no_grad(): the gradient is what the trick is for.",
+            lambda mu, log_var, noise: (mu + torch.exp(0.5 * log_var) * noise).detach(),
+        ),
+    ),
+    alternatives=(
+        lambda mu, log_var, noise: torch.addcmul(mu, noise, log_var.exp().sqrt()),
+        lambda mu, log_var, noise: noise.mul(torch.exp(log_var / 2)).add(mu),
+    ),
+)
+
+# --- KL divergence ----------------------------------------------------------------------------
+
+
+def _kl_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def inputs(mu, log_var):
+        return {"mu": _float(mu), "log_var": _float(log_var)}
+
+    return [
+        Case("q equals the prior: the KL is 0", inputs(np.zeros((3, 2)), np.zeros((3, 2)))),
+        Case("a mean away from 0", inputs(rng.normal(0, 2, (4, 1)), np.zeros((4, 1)))),
+        Case("variances away from 1", inputs(np.zeros((4, 3)), rng.normal(0, 1.5, (4, 3)))),
+        Case("a batch of 5 with 6 latents", inputs(*rng.normal(0, 1, (2, 5, 6)))),
+    ]
+
+
+def _kl_picture(answer):
+    mu, log_var = torch.meshgrid(
+        torch.linspace(-3, 3, 121), torch.linspace(-4, 3, 141), indexing="xy"
+    )
+    kl = answer(mu.reshape(-1, 1), log_var.reshape(-1, 1)).reshape(mu.shape)
+    fig, ax = plt.subplots(figsize=(4.2, 3))
+    lines = ax.contour(mu, log_var, kl, levels=[0.1, 0.5, 1, 2, 4, 8], colors=BLUE)
+    ax.clabel(lines, fmt="%g", fontsize=8)
+    ax.plot(0, 0, "X", color=ORANGE, markersize=9, linestyle="none", label="prior: KL = 0")
+    ax.set(xlabel="mu", ylabel="log_var", title="KL to the prior in nats, one latent")
+    ax.legend(loc="lower right", fontsize=8)
+    return fig, (
+        "Contour lines of the KL divergence over mu and log_var, one latent: zero at (0, 0), "
+        "rising on all sides, faster towards large variances than towards small ones."
+    )
+
+
+def _kl_by_library(mu: Tensor, log_var: Tensor) -> Tensor:
+    q = torch.distributions.Normal(mu, torch.exp(0.5 * log_var))
+    prior = torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    return torch.distributions.kl_divergence(q, prior).sum(1)
+
+
+KL = Exercise(
+    id="vae.kl",
+    title="The KL divergence to the prior",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return KL(q || p) for each image, in nats, from mu and log_var.",
+    hints=(
+        "The latents are independent, so the divergence of an image is the sum over its latents: "
+        "work element by element, then sum over the last dimension.",
+        "For one latent, KL = 1/2 (mu^2 + sigma^2 - 1 - log sigma^2). "
+        "Which of these is log_var, and what is sigma^2 in terms of it?",
+        "sigma^2 is log_var.exp(). Keep the batch dimension: the result has the shape (n,).",
+    ),
+    reference=vae.kl_divergence,
+    cases=_kl_cases,
+    picture=_kl_picture,
+    mistakes=(
+        Mistake(
+            "The sign is turned round: a KL divergence is never negative.",
+            lambda mu, log_var: -0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1),
+        ),
+        Mistake(
+            "The factor 1/2 is missing.",
+            lambda mu, log_var: (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1),
+        ),
+        Mistake(
+            "You averaged over the latents. The divergences of independent latents add up: sum.",
+            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).mean(dim=-1),
+        ),
+        Mistake(
+            "You summed over the batch as well. Each image has a divergence of its own.",
+            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(),
+        ),
+        Mistake(
+            "You averaged over the batch as well. Each image has a divergence of its own.",
+            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1).mean(),
+        ),
+        Mistake(
+            "You used the standard deviation, exp(log_var / 2), where the variance belongs.",
+            lambda mu, log_var: 0.5 * (mu**2 + (log_var / 2).exp() - 1 - log_var).sum(dim=-1),
+        ),
+        Mistake(
+            "You used log_var as if it were the variance: take exp(log_var) first.",
+            lambda mu, log_var: 0.5 * (mu**2 + log_var - 1 - log_var.log()).sum(dim=-1),
+        ),
+        Mistake(
+            "This is the other direction, KL(p || q). The bound needs KL(q || p).",
+            lambda mu, log_var: 0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1),
+        ),
+    ),
+    alternatives=(
+        _kl_by_library,
+        lambda mu, log_var: -0.5 * (1 + log_var - mu.square() - torch.exp(log_var)).sum(1),
+    ),
+)
+
+# --- the ELBO ---------------------------------------------------------------------------------
+
+
+def _elbo_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, beta=1.0, spread=1.0, zero_kl=False):
+        scale = 0 if zero_kl else 1
+        return Case(
+            name,
+            {
+                "x": _float(rng.integers(0, 17, (rows, 64))),
+                "logits": _float(rng.normal(0, spread, (rows, 64))),
+                "mu": _float(scale * rng.normal(0, 1, (rows, 4))),
+                "log_var": _float(scale * rng.normal(0, 1, (rows, 4))),
+                "beta": beta,
+            },
+        )
+
+    return [
+        case("no divergence: the likelihood alone", 3, zero_kl=True),
+        case("likelihood and divergence", 5),
+        case("beta = 4", 4, beta=4.0),
+        case("extreme logits", 2, spread=40.0),
+    ]
+
+
+def _elbo_by_library(x, logits, mu, log_var, beta=1.0):
+    fit = torch.distributions.Binomial(16, logits=logits).log_prob(x).sum(-1)
+    return fit - beta * _kl_by_library(mu, log_var)
+
+
+def _elbo_picture(answer):
+    """The trade: a sharper q costs more divergence, and here it buys a better fit."""
+    log_var = torch.linspace(-6, 1, 60).unsqueeze(1)
+    sigma = torch.exp(0.5 * log_var)
+    x = torch.full((60, 64), 12.0)
+    logits = 1.1 + 1.5 * sigma * torch.linspace(-1, 1, 64)
+    mu = torch.zeros(60, 1)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for beta, colour, style in ((0.25, BLUE, "-"), (1.0, ORANGE, "--"), (4.0, GREEN, "-.")):
+        values = answer(x, logits, mu, log_var, beta)
+        best = int(values.argmax())
+        ax.plot(log_var, values, color=colour, linestyle=style, label=f"beta = {beta:g}")
+        ax.plot(log_var[best], values[best], "o", color=colour)
+    ax.set(xlabel="log_var of q", ylabel="ELBO in nats", title="A larger beta prefers a wider q")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The ELBO of a toy image against log_var of q for beta 0.25, 1 and 4. Each curve has one "
+        "maximum, marked; the larger beta is, the further right it lies."
+    )
+
+
+ELBO = Exercise(
+    id="vae.elbo",
+    title="The evidence lower bound",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Put log_likelihood and kl_divergence together into the bound of each image, weighted by "
+    "beta.",
+    hints=(
+        "The bound rewards an image that is likely given z, and charges for a q(z|x) that is far "
+        "from the prior.",
+        "ELBO = log p(x|z) - beta * KL(q(z|x) || p(z)), both terms of shape (n,).",
+        "Call log_likelihood(x, logits) and kl_divergence(mu, log_var) and subtract.",
+    ),
+    reference=vae.elbo,
+    cases=_elbo_cases,
+    rtol=1e-4,
+    atol=1e-3,
+    picture=_elbo_picture,
+    mistakes=(
+        Mistake(
+            "You added the divergence. It is a cost: subtract it.",
+            lambda x, logits, mu, log_var, beta=1.0: (
+                vae.log_likelihood(x, logits) + beta * vae.kl_divergence(mu, log_var)
+            ),
+        ),
+        Mistake(
+            "This is the negative bound, a loss. The ELBO itself goes up as the model improves.",
+            lambda x, logits, mu, log_var, beta=1.0: (
+                beta * vae.kl_divergence(mu, log_var) - vae.log_likelihood(x, logits)
+            ),
+        ),
+        Mistake(
+            "beta has no effect: multiply the divergence by it.",
+            lambda x, logits, mu, log_var, beta=1.0: (
+                vae.log_likelihood(x, logits) - vae.kl_divergence(mu, log_var)
+            ),
+        ),
+        Mistake(
+            "beta multiplies the whole bound. It weighs the divergence only.",
+            lambda x, logits, mu, log_var, beta=1.0: (
+                beta * (vae.log_likelihood(x, logits) - vae.kl_divergence(mu, log_var))
+            ),
+        ),
+        Mistake(
+            "You averaged over the batch. Return one bound for each image, of shape (n,).",
+            lambda x, logits, mu, log_var, beta=1.0: vae.elbo(x, logits, mu, log_var, beta).mean(),
+        ),
+        Mistake(
+            "The divergence is missing: this is the likelihood alone.",
+            lambda x, logits, mu, log_var, beta=1.0: vae.log_likelihood(x, logits),
+        ),
+        Mistake(
+            "This takes pixels to be Bernoulli, black or white. Grey levels are binomial: use "
+            "log_likelihood.",
+            lambda x, logits, mu, log_var, beta=1.0: (
+                -F.binary_cross_entropy_with_logits(logits, x / 16, reduction="none").sum(-1)
+                - beta * vae.kl_divergence(mu, log_var)
+            ),
+        ),
+    ),
+    alternatives=(
+        _elbo_by_library,
+        lambda x, logits, mu, log_var, beta=1.0: (
+            -(beta * vae.kl_divergence(mu, log_var) - vae.log_likelihood(x, logits))
+        ),
+    ),
+)
+
+# --- one training step ------------------------------------------------------------------------
+
+
+class _Hill(nn.Module):
+    """A stand-in for a VAE whose ELBO can be worked out by hand: -|x - w|^2 for each row of x."""
+
+    def __init__(self, w: Tensor):
+        super().__init__()
+        self.w = nn.Parameter(w.clone())
+
+    def elbo(self, x: Tensor) -> Tensor:
+        return -((x - self.w) ** 2).sum(dim=-1)
+
+
+def _train_step_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, steps, optimizer):
+        return Case(
+            name,
+            {
+                "x": _float(rng.normal(1, 1, (rows, 3))),
+                "w": _float(rng.normal(0, 1, 3)),
+                "steps": steps,
+                "optimizer": optimizer,
+            },
+        )
+
+    return [
+        case("one step of gradient descent", 4, 1, "SGD"),
+        case("three steps, one after the other", 6, 3, "SGD"),
+        case("five steps of Adam", 8, 5, "Adam"),
+    ]
+
+
+def _train_step_probe(answer, x, w, steps, optimizer):
+    model = _Hill(w)
+    optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer](
+        model.parameters(), lr=0.05
+    )
+    losses = [answer(model, optimizer, x) for _ in range(steps)]
+    return {"loss": losses[-1], "weights": model.w.data.clone()}
+
+
+def _step_with(loss_of, zero=True, step=True):
+    def train_step(model, optimizer, x):
+        loss = loss_of(model.elbo(x))
+        if zero:
+            optimizer.zero_grad()
+        loss.backward()
+        if step:
+            optimizer.step()
+        return loss.item()
+
+    return train_step
+
+
+def _zero_between(model, optimizer, x):
+    loss = -model.elbo(x).mean()
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+
+
+def _zero_after(model, optimizer, x):
+    loss = model.elbo(x).neg().mean()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
+    return float(loss.detach())
+
+
+def _by_autograd(model, optimizer, x):
+    parameters = list(model.parameters())
+    loss = -model.elbo(x).sum() / len(x)
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    return loss.item()
+
+
+_UNCHANGED = (
+    "The weights never change. Call loss.backward(), then optimizer.step(), with no zero_grad() "
+    "between the two."
+)
+
+TRAIN_STEP = Exercise(
+    id="vae.train_step",
+    title="One training step",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Move the model one step towards a higher mean ELBO and return the loss as a float.",
+    hints=(
+        "Optimisers go downhill. What do you minimise in order to make the bound larger?",
+        "loss = -model.elbo(x).mean(). Then three calls: clear the old gradients, compute the new "
+        "ones, step.",
+        "optimizer.zero_grad(); loss.backward(); optimizer.step(); and return loss.item().",
+    ),
+    reference=vae.train_step,
+    cases=_train_step_cases,
+    probe=_train_step_probe,
+    mistakes=(
+        Mistake(
+            "The model walks downhill on the ELBO. Minimise its negative.",
+            _step_with(lambda elbo: elbo.mean()),
+        ),
+        Mistake(
+            "The gradients of earlier steps add up: call optimizer.zero_grad() before backward().",
+            _step_with(lambda elbo: -elbo.mean(), zero=False),
+        ),
+        Mistake(
+            _UNCHANGED,
+            _step_with(lambda elbo: -elbo.mean(), step=False),
+        ),
+        Mistake(_UNCHANGED, _zero_between),
+        Mistake(
+            "You summed over the batch. Take the mean, or the step grows with the batch size.",
+            _step_with(lambda elbo: -elbo.sum()),
+        ),
+    ),
+    alternatives=(_zero_after, _by_autograd),
+)
+
+# --- sampling ---------------------------------------------------------------------------------
+
+
+def _sample_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, count, latent_dim):
+        return Case(
+            name,
+            {"weights": _float(rng.normal(0, 1, (latent_dim, 64))), "count": count},
+        )
+
+    return [case("4000 samples, 2 latents", 4000, 2), case("500 samples, 16 latents", 500, 16)]
+
+
+def _sample_probe(answer, weights, count):
+    """What the decoder was fed with, and whether its logits became grey levels. The decoder is
+    linear. Statistics take the place of numbers, since the answer draws its own noise."""
+    fed = []
+
+    def decoder(z: Tensor) -> Tensor:
+        fed.append(z)
+        return (z @ weights).requires_grad_()
+
+    images = answer(decoder, count, len(weights))
+    if not isinstance(images, Tensor) or not fed:
+        return {"images": images}
+    z = torch.cat([part.reshape(-1, len(weights)) for part in fed])
+    error = (
+        (images.detach() - 16 * torch.sigmoid(z @ weights)).abs().max()
+        if (images.shape == (len(z), 64))
+        else torch.tensor(math.inf)
+    )
+    return {
+        "number and size of the images": torch.tensor(images.shape),
+        "number and size of the latents": torch.tensor(z.shape),
+        "mean of the latents": z.mean().detach(),
+        "standard deviation of the latents": z.std().detach(),
+        "share of latents beyond 2": (z.abs() > 2).float().mean(),
+        "difference between rows of latents": (z[:1] - z).abs().mean().clamp(max=0.1).detach(),
+        "distance of the images from 16 sigmoid(logits)": error,
+        "images that carry a gradient": int(images.requires_grad),
+    }
+
+
+def _draws(draw, to_image=lambda logits: 16 * torch.sigmoid(logits), gradient=False):
+    def sample(decoder, count, latent_dim):
+        with torch.set_grad_enabled(gradient):
+            return to_image(decoder(draw(count, latent_dim)))
+
+    return sample
+
+
+@torch.no_grad()
+def _sample_in_batches(decoder, count, latent_dim):
+    parts = torch.normal(0.0, 1.0, (count, latent_dim)).split(100)
+    return torch.cat([16 / (1 + torch.exp(-decoder(z))) for z in parts])
+
+
+def _sample_by_distribution(decoder, count, latent_dim):
+    prior = torch.distributions.Normal(torch.zeros(latent_dim), torch.ones(latent_dim))
+    return decoder(prior.sample((count,))).sigmoid().mul(16).detach()
+
+
+SAMPLE = Exercise(
+    id="vae.sample",
+    title="New digits from the prior",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Draw latents from the prior, decode them, and return mean grey levels from 0 to 16.",
+    hints=(
+        "A new image needs no encoder: draw z from p(z) = N(0, I), one row for each image.",
+        "The decoder gives logits. A binomial pixel with 16 trials has the mean 16 sigmoid(logit).",
+        "z = torch.randn(count, latent_dim); work under torch.no_grad(), nothing is trained here.",
+    ),
+    reference=vae.sample,
+    cases=_sample_cases,
+    probe=_sample_probe,
+    rtol=0.0,
+    atol=0.06,
+    mistakes=(
+        Mistake(
+            "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.",
+            _draws(torch.rand),
+        ),
+        Mistake(
+            "These are logits. The sigmoid makes probabilities of them, and 16 times a probability "
+            "is a mean grey level.",
+            _draws(torch.randn, to_image=lambda logits: logits),
+        ),
+        Mistake(
+            "These are probabilities from 0 to 1. Grey levels go up to 16.",
+            _draws(torch.randn, to_image=torch.sigmoid),
+        ),
+        Mistake(
+            "All rows are the same: each image needs a draw of its own.",
+            _draws(lambda count, size: torch.randn(1, size).expand(count, size)),
+        ),
+        Mistake(
+            "All latents are 0. That is the middle of the prior, not a sample of it.",
+            _draws(torch.zeros),
+        ),
+        Mistake(
+            "The images still carry a gradient. Nothing is trained here: work under torch.no_grad().",
+            _draws(torch.randn, gradient=True),
+        ),
+    ),
+    alternatives=(_sample_in_batches, _sample_by_distribution),
+)
+
+# --- interpolation ----------------------------------------------------------------------------
+
+
+def _interpolate_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, latents, steps):
+        start, end = _float(rng.normal(0, 1, (2, latents)))
+        return Case(name, {"z_start": start, "z_end": end, "steps": steps})
+
+    return [
+        case("the two ends alone", 3, 2),
+        case("five points in two dimensions", 2, 5),
+        case("nine points in sixteen dimensions", 16, 9),
+    ]
+
+
+INTERPOLATE = Exercise(
+    id="vae.interpolate",
+    title="A walk between two digits",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return evenly spaced latents on the straight line from z_start to z_end.",
+    hints=(
+        "A point on the line is (1 - t) z_start + t z_end, with t from 0 to 1.",
+        "torch.linspace(0, 1, steps) has both ends. Give it a second dimension, so that each t "
+        "multiplies a whole row.",
+    ),
+    reference=vae.interpolate,
+    cases=_interpolate_cases,
+    mistakes=(
+        Mistake(
+            "The walk goes the wrong way round: t = 0 must give z_start.",
+            lambda z_start, z_end, steps: vae.interpolate(z_end, z_start, steps),
+        ),
+        Mistake(
+            "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
+            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps + 1)[:-1],
+        ),
+        Mistake(
+            "Both ends are missing: let t run from 0 to 1, both included.",
+            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps + 2)[1:-1],
+        ),
+        Mistake(
+            "You added t times z_end to the whole of z_start: what z_end gains, z_start must lose.",
+            lambda z_start, z_end, steps: z_start + torch.linspace(0, 1, steps)[:, None] * z_end,
+        ),
+        Mistake(
+            "Latents are the columns here. Each row should be one point.",
+            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps).T,
+        ),
+    ),
+    alternatives=(
+        lambda z_start, z_end, steps: torch.stack(
+            [z_start + (z_end - z_start) * i / (steps - 1) for i in range(steps)]
+        ),
+        lambda z_start, z_end, steps: torch.lerp(
+            z_start, z_end, torch.linspace(0, 1, steps)[:, None]
+        ),
+    ),
+)
+
+# --- active units -----------------------------------------------------------------------------
+
+
+def _active_units_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, spreads, means):
+        mu = rng.normal(0, 1, (400, len(spreads))) * np.asarray(spreads) + np.asarray(means)
+        return Case(name, {"mu": _float(mu), "threshold": 0.01})
+
+    return [
+        case("all four active", [1.0, 0.8, 1.2, 0.5], [0, 0, 0, 0]),
+        case("collapsed: none active", [0.01, 0.02, 0.005], [0, 0, 0]),
+        case("constant, but not at zero", [1.0, 0.01, 0.9, 0.02], [0, 2.0, 0, -1.5]),
+        case("standard deviations of 0.05", [0.05, 0.05, 0.7], [0, 0, 0]),
+    ]
+
+
+ACTIVE_UNITS = Exercise(
+    id="vae.active_units",
+    title="Which latents are used",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Count the latents whose mean mu varies over the images by more than the threshold.",
+    hints=(
+        "A latent that ignores the image has the same mu for every image: its variance over the "
+        "images, which are the rows, is 0.",
+        "mu.var(dim=0) has one variance for each latent. Count those above the threshold.",
+    ),
+    reference=vae.active_units,
+    cases=_active_units_cases,
+    mistakes=(
+        Mistake(
+            "You took the variance over the latents, dim=1. It is asked for over the images, dim=0.",
+            lambda mu, threshold=0.01: int((mu.var(dim=1) > threshold).sum()),
+        ),
+        Mistake(
+            "You compared the standard deviation with the threshold, not the variance.",
+            lambda mu, threshold=0.01: int((mu.std(dim=0) > threshold).sum()),
+        ),
+        Mistake(
+            "You looked at how far mu lies from 0. A constant mu carries no information, wherever "
+            "it lies: look at how much it varies.",
+            lambda mu, threshold=0.01: int((mu.pow(2).mean(dim=0) > threshold).sum()),
+        ),
+        Mistake(
+            "You counted the units that are not active.",
+            lambda mu, threshold=0.01: int((mu.var(dim=0) <= threshold).sum()),
+        ),
+        Mistake(
+            "This is a list of yes and no. Count the yeses and return a whole number.",
+            lambda mu, threshold=0.01: mu.var(dim=0) > threshold,
+        ),
+    ),
+    alternatives=(
+        lambda mu, threshold=0.01: torch.count_nonzero(mu.T.cov().diagonal() > threshold).item(),
+        lambda mu, threshold=0.01: sum(float(column.var()) > threshold for column in mu.T),
+    ),
+)
+
+# --- importance-weighted bound ----------------------------------------------------------------
+
+
+def _bound_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, k, n, centre, spread):
+        return Case(name, {"log_weights": _float(rng.normal(centre, spread, (k, n)))})
+
+    return [
+        case("one sample: the ELBO itself", 1, 4, -90, 5),
+        case("ten samples, three images", 10, 3, -3, 2),
+        case("weights too small for exp()", 50, 6, -900, 30),
+    ]
+
+
+BOUND = Exercise(
+    id="vae.importance_weighted_bound",
+    title="A tighter bound",
+    points=2,
+    minutes=10,
+    difficulty=3,
+    task="Return the logarithm of the mean importance weight of each image, without underflow.",
+    hints=(
+        "The bound is log((w_1 + ... + w_k) / k) for each image, and you have log w.",
+        "exp(-900) is 0 in floating point. torch.logsumexp gives log(sum(exp(...))) safely.",
+        "Sum over dim=0, the k samples, then subtract log k for the mean.",
+    ),
+    reference=vae.importance_weighted_bound,
+    cases=_bound_cases,
+    rtol=1e-5,
+    atol=1e-3,
+    mistakes=(
+        Mistake(
+            "This is the mean of the log weights, the ELBO. The logarithm comes after the mean.",
+            lambda log_weights: log_weights.mean(dim=0),
+        ),
+        Mistake(
+            "log k is missing: logsumexp gives the sum of the weights, not their mean.",
+            lambda log_weights: torch.logsumexp(log_weights, dim=0),
+        ),
+        Mistake(
+            "You summed over the images. Sum over dim=0, the samples of z.",
+            lambda log_weights: torch.logsumexp(log_weights, 1) - math.log(log_weights.shape[1]),
+        ),
+        Mistake(
+            "exp() of these log weights underflows to 0, and the logarithm of 0 is -infinity. "
+            "Use torch.logsumexp.",
+            lambda log_weights: torch.log(torch.exp(log_weights).mean(dim=0)),
+        ),
+        Mistake(
+            "You divided the log-sum by k. A mean inside the logarithm is a subtraction outside: "
+            "minus log k.",
+            lambda log_weights: torch.logsumexp(log_weights, dim=0) / len(log_weights),
+        ),
+    ),
+    alternatives=(
+        lambda log_weights: torch.logsumexp(
+            log_weights - torch.tensor(float(len(log_weights))).log(), dim=0
+        ),
+        lambda log_weights: (
+            log_weights.amax(0) + torch.log(torch.exp(log_weights - log_weights.amax(0)).mean(0))
+        ),
+    ),
+)
+
+EXERCISES = (
+    REPARAMETERIZE,
+    KL,
+    ELBO,
+    TRAIN_STEP,
+    SAMPLE,
+    INTERPOLATE,
+    ACTIVE_UNITS,
+    BOUND,
+)

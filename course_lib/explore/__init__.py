@@ -1,0 +1,6 @@
+"""Things to move and to answer: thin widgets over pure functions."""
+
+from course_lib.explore.panel import explore
+from course_lib.explore.quiz import quiz
+
+__all__ = ["explore", "quiz"]

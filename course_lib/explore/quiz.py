@@ -1,0 +1,67 @@
+"""A quiz with feedback on every answer, made of core widgets so that it runs on Colab too."""
+
+import tomllib
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from course_lib.syllabus import unknown
+
+FOLDER = Path(__file__).with_name("quizzes")
+CLOSE = 'style="margin:0.3em 0;line-height:1.4"'  # else two lines stand as far apart as two widgets
+
+
+@dataclass(frozen=True)
+class Question:
+    """`options` maps each answer to what is said to who picks it; `right` is one of them."""
+
+    text: str
+    options: dict[str, str]
+    right: str
+
+
+def questions(lesson: str) -> list[Question]:
+    """The quiz of `lesson`, from quizzes/<lesson>.toml. Raises ValueError for an unknown one."""
+    file = FOLDER / f"{lesson}.toml"
+    if not file.exists():
+        raise ValueError(unknown("quiz", lesson, sorted(f.stem for f in FOLDER.glob("*.toml"))))
+    entries = tomllib.loads(file.read_text(encoding="utf-8"))["question"]
+    return [
+        Question(
+            text=entry["text"],
+            options={option["answer"]: option["feedback"] for option in entry["option"]},
+            right=next(o["answer"] for o in entry["option"] if o.get("right")),
+        )
+        for entry in entries
+    ]
+
+
+def quiz(lesson: str) -> widgets.VBox:
+    """Ask the questions of `lesson`; every choice is answered at once, and may be changed."""
+    asked = questions(lesson)
+    score = widgets.HTML()
+    right: set[int] = set()
+
+    def ask(number: int, question: Question) -> widgets.VBox:
+        title = widgets.HTML(f"<p {CLOSE}><b>{number}. {escape(question.text)}</b></p>")
+        choices = widgets.RadioButtons(
+            options=list(question.options), value=None, layout=widgets.Layout(width="auto")
+        )
+        feedback = widgets.HTML()
+
+        def answer(change) -> None:
+            correct = change["new"] == question.right
+            (right.add if correct else right.discard)(number)
+            word = "Right." if correct else "Not quite."
+            feedback.value = f'<p role="status" {CLOSE}><b>{word}</b> {escape(question.options[change["new"]])}</p>'
+            score.value = f"<p {CLOSE}>{len(right)} of {len(asked)} answered right.</p>"
+
+        choices.observe(answer, names="value")
+        return widgets.VBox([title, choices, feedback])
+
+    box = widgets.VBox([*(ask(i, q) for i, q in enumerate(asked, start=1)), score])
+    display(box)
+    return box

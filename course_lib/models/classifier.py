@@ -1,0 +1,117 @@
+"""The judge: a small convolutional classifier of 8x8 digits, trained on real ones.
+
+It says which digit a generated image shows, and its features are the space in which generated and
+real digits are compared. A judge errs too: quote `accuracy` on held-out digits beside its verdicts.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.datasets import load
+from course_lib.datasets.augmentation import random_shift
+from course_lib.training import (
+    Step,
+    fingerprint,
+    finish,
+    gradient_step,
+    load_or_train,
+    training_loop,
+)
+
+SETTINGS = {"steps": 900, "batch_size": 64, "learning_rate": 2e-3, "shift": 0.5}
+
+
+class DigitClassifier(nn.Module):
+    """Three convolutions, 64 features, a class. Images are (n, 64) or (n, 8, 8), 0 to 16."""
+
+    def __init__(self, channels: int = 32, features: int = 64, dropout: float = 0.3):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8 * channels, features),
+            nn.Tanh(),  # bounded features: no single image can dominate a distance
+        )
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the ten digits, (n, 10)."""
+        return self.head(self.body(images.reshape(-1, 1, 8, 8) / 8 - 1))
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """The features (n, 64) in which images are compared."""
+        return self.body(images.reshape(-1, 1, 8, 8) / 8 - 1)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """The digit that each image is taken for, (n,)."""
+        return self(images).argmax(dim=1)
+
+    @torch.no_grad()
+    def confidence(self, images: Tensor) -> Tensor:
+        """The probability of the predicted digit, (n,)."""
+        return self(images).softmax(dim=1).amax(dim=1)
+
+    def accuracy(self, images: Tensor, labels: Tensor) -> float:
+        """The share of images taken for what they are."""
+        return (self.predict(images) == labels).float().mean().item()
+
+
+def balanced(images: Tensor, labels: Tensor, per_class: int, seed: int = 0) -> Tensor:
+    """`per_class` random images of each class, class after class."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for label in labels.unique():
+        rows = (labels == label).nonzero()[:, 0]
+        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:per_class]])
+    return images[torch.cat(chosen)]
+
+
+def digit_judge(seed: int = 0) -> DigitClassifier:
+    """The judge, from its checkpoint or trained now on the real training digits (some seconds)."""
+    digits = load("digits").train
+    return train_judge(torch.from_numpy(digits.x).flatten(1), torch.from_numpy(digits.y), seed)
+
+
+def train_judge(x: Tensor, y: Tensor, seed: int = 0) -> DigitClassifier:
+    """A judge trained on images x (n, 64) of the digits y (n,), from its checkpoint if there is one.
+
+    The global random generator is left as it was.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        judge = DigitClassifier()
+        key = {**SETTINGS, "seed": seed, "data": fingerprint(x, y)}
+        load_or_train("digit_judge", judge, lambda: finish(_fit(judge, x, y, seed)), key)
+    return judge.eval()
+
+
+def _fit(judge: DigitClassifier, x: Tensor, y: Tensor, seed: int) -> Iterator[Step]:
+    optimizer = torch.optim.Adam(judge.parameters(), lr=SETTINGS["learning_rate"], fused=True)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SETTINGS["steps"])
+
+    def step(images: Tensor, labels: Tensor) -> float:
+        loss = F.cross_entropy(judge(random_shift(images, SETTINGS["shift"])), labels)
+        return gradient_step(loss, optimizer)
+
+    judge.train()
+    return training_loop(
+        step,
+        (x, y),
+        steps=SETTINGS["steps"],
+        batch_size=SETTINGS["batch_size"],
+        seed=seed,
+        scheduler=scheduler,
+        label="training the judge",
+    )

@@ -1,0 +1,242 @@
+r"""Variational autoencoder.
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv 1312.6114. Symbols as there: the
+encoder gives $q_\phi(z|x) = N(\mu, \mathrm{diag}\,\sigma^2)$ with `log_var` $= \log \sigma^2$, the
+decoder gives $p_\theta(x|z)$, and the prior is $p(z) = N(0, I)$.
+
+An image is a row of `pixels` grey levels, whole numbers from 0 to `levels` = $L$, and each pixel is
+binomial: $p_\theta(x|z) = \prod_i \mathrm{Bin}(x_i; L, \mathrm{sigmoid}(\mathrm{logit}_i))$.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.datasets.augmentation import random_shift
+from course_lib.models.layers import mlp
+from course_lib.training import (
+    Step,
+    fingerprint,
+    finish,
+    gradient_step,
+    load_or_train,
+    training_loop,
+)
+
+
+def reparameterize(mu: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
+    """A sample of N(mu, exp(log_var)), through which gradients reach mu and log_var (section 2.4).
+
+    Args:
+        mu, log_var: (n, latent_dim).
+        noise: standard normal, of the same shape.
+    """
+    # z = mu + sigma * epsilon,   sigma = exp(log_var / 2)
+    return mu + torch.exp(0.5 * log_var) * noise
+
+
+def kl_divergence(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu, exp(log_var)) || N(0, I)) of each row in nats, (n, latent_dim) -> (n,): appendix B."""
+    # KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
+    return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1)
+
+
+def log_likelihood(x: Tensor, logits: Tensor, levels: int = 16) -> Tensor:
+    """log p(x|z) of each image in nats: grey levels and logits (..., pixels) -> (...,)."""
+    # log Bin(x; L, p) = log (L choose x) + x log p + (L - x) log(1 - p),   p = sigmoid(logit)
+    log_choose = math.lgamma(levels + 1) - torch.lgamma(x + 1) - torch.lgamma(levels - x + 1)
+    return (log_choose + x * logits - levels * F.softplus(logits)).sum(dim=-1)
+
+
+def elbo(x: Tensor, logits: Tensor, mu: Tensor, log_var: Tensor, beta: float = 1.0) -> Tensor:
+    """The evidence lower bound of each image in nats, (n,), from one sample of z (eq. 3).
+
+    Args:
+        x, logits: (n, pixels), grey levels and what the decoder made of z.
+        mu, log_var: (n, latent_dim), what the encoder made of x.
+        beta: weight of the KL term; 1 is the bound, more is the beta-VAE (Higgins et al. 2017).
+    """
+    # ELBO = E_q [log p(x|z)] - beta KL(q(z|x) || p(z))
+    return log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)
+
+
+def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
+    """One step uphill on the mean ELBO of the batch; returns the loss, which is its negative."""
+    loss = -model.elbo(x).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def sample(decoder: nn.Module, count: int, latent_dim: int) -> Tensor:
+    """`count` new images: the mean grey levels (count, pixels), 0 to 16, of p(x|z) for z ~ p(z)."""
+    z = torch.randn(count, latent_dim)
+    return 16 * torch.sigmoid(decoder(z))
+
+
+def interpolate(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
+    """`steps` points on the line from z_start to z_end, both included: (latent_dim,) twice ->
+    (steps, latent_dim)."""
+    t = torch.linspace(0, 1, steps).unsqueeze(1)
+    return (1 - t) * z_start + t * z_end
+
+
+def importance_weighted_bound(log_weights: Tensor) -> Tensor:
+    """The bound of Burda et al. 2016 (arXiv 1509.00519, eq. 8): (k, n) -> (n,), in nats.
+
+    Args:
+        log_weights: log p(x, z_k) - log q(z_k|x) for k samples of z and n images.
+    """
+    # L_k = log 1/k sum_k w_k; logsumexp does not underflow where exp(log w) would
+    return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
+
+
+def active_units(mu: Tensor, threshold: float = 0.01) -> int:
+    """How many latents carry information: those whose mu varies over the images, (n, latent_dim).
+
+    A unit is active if Var_x(E[z_j|x]) > threshold (Burda et al. 2016, section 5.2).
+    """
+    return int((mu.var(dim=0) > threshold).sum())
+
+
+class VAE(nn.Module):
+    """Encoder and decoder, each an MLP; with `classes`, conditional on y (Sohn et al. 2015).
+
+    Args:
+        latent_dim: dimensions of z.
+        width, depth: units in a hidden layer, and how many such layers.
+        dropout: in the decoder, while training; it keeps 1,200 images from being learnt by heart.
+        classes: 0, or the number of classes y that encoder and decoder are told (one-hot).
+        pixels, levels: grey levels an image, and the highest of them.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        width: int = 256,
+        depth: int = 2,
+        dropout: float = 0.1,
+        classes: int = 0,
+        pixels: int = 64,
+        levels: int = 16,
+    ):
+        super().__init__()
+        self.latent_dim, self.classes, self.levels = latent_dim, classes, levels
+        hidden = [width] * depth
+        self.encoder = mlp(pixels + classes, *hidden, 2 * latent_dim)
+        self.decoder = mlp(latent_dim + classes, *hidden, pixels, dropout=dropout)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """mu and log_var of q(z|x), each (n, latent_dim), for grey levels x (n, pixels)."""
+        scaled = 2 * x / self.levels - 1
+        return self.encoder(self._with_class(scaled, y)).chunk(2, dim=-1)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The logits (n, pixels) of p(x|z) for latents z (n, latent_dim)."""
+        return self.decoder(self._with_class(z, y))
+
+    def elbo(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        beta: float = 1.0,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """The bound of each image (n,), with z drawn once, from `noise` where it is given."""
+        mu, log_var = self.encode(x, y)
+        noise = torch.randn_like(mu) if noise is None else noise
+        logits = self.decode(reparameterize(mu, log_var, noise), y)
+        return log_likelihood(x, logits, self.levels) - beta * kl_divergence(mu, log_var)
+
+    @torch.no_grad()
+    def sample(self, count: int, y: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Mean grey levels (count, pixels) of new images, of the classes y (count,) if given.
+
+        `draw` makes whole grey levels of them.
+        """
+        device = next(self.parameters()).device
+        z = torch.randn(count, self.latent_dim, device=device) if noise is None else noise
+        return self.levels * torch.sigmoid(self.decode(z, y))
+
+    @torch.no_grad()
+    def log_weights(self, x: Tensor, k: int, y: Tensor | None = None) -> Tensor:
+        """log p(x, z) - log q(z|x) for k draws of z ~ q(z|x): (k, n)."""
+        mu, log_var = self.encode(x, y)
+        rows = []
+        for _ in range(k):  # one draw at a time keeps memory flat
+            noise = torch.randn_like(mu)
+            z = reparameterize(mu, log_var, noise)
+            # log p(z) - log q(z|x): the constants of the two normal densities cancel
+            log_ratio = 0.5 * (noise**2 + log_var - z**2).sum(dim=-1)
+            rows.append(log_likelihood(x, self.decode(z, y), self.levels) + log_ratio)
+        return torch.stack(rows)
+
+    def _with_class(self, values: Tensor, y: Tensor | None) -> Tensor:
+        if (y is None) != (self.classes == 0):
+            raise ValueError(
+                "This VAE is conditional: say which class, y."
+                if y is None
+                else "This VAE is not conditional: it takes no class y."
+            )
+        if y is None:
+            return values
+        return torch.cat([values, F.one_hot(y, self.classes).to(values)], dim=-1)
+
+
+def draw(means: Tensor, levels: int = 16) -> Tensor:
+    """Grey levels drawn from binomials with these means: whole numbers, like a real image's."""
+    return torch.binomial(torch.full_like(means, levels), means / levels)
+
+
+def fit(
+    model: VAE, data: Sequence[Tensor], settings: SimpleNamespace, *, seed: int = 0
+) -> Iterator[Step]:
+    """Train `model` on x, or on x and y, and yield every step; the model ends in evaluation mode.
+
+    `settings` holds steps, batch_size, learning_rate, beta, and shift (the share of images moved by
+    a pixel, see `random_shift`). Adam with a cosine decay of the learning rate to 0.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+
+    def step(x: Tensor, y: Tensor | None = None) -> float:
+        loss = -model.elbo(random_shift(x, settings.shift), y, settings.beta).mean()
+        return gradient_step(loss, optimizer)
+
+    model.train()
+    yield from training_loop(
+        step,
+        data,
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        seed=seed,
+        scheduler=scheduler,
+        label="training the VAE",
+    )
+    model.eval()
+
+
+def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> VAE:
+    """A VAE of x given y, from its checkpoint or trained now.
+
+    `settings` is as for `fit`, with the model's latent_dim, width, depth and dropout beside it.
+    """
+    torch.manual_seed(seed)
+    model = VAE(
+        settings.latent_dim,
+        settings.width,
+        settings.depth,
+        settings.dropout,
+        classes=int(y.max()) + 1,
+    ).to(x.device)
+    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
+    load_or_train(
+        "conditional_vae", model, lambda: finish(fit(model, (x, y), settings, seed=seed)), key
+    )
+    return model.eval()

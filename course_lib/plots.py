@@ -1,0 +1,195 @@
+"""Figures that everybody can read: with a description for screen readers, and drawn in place."""
+
+import base64
+import io
+import time
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from course_lib.session import interactive
+
+# The colours of the theme, by role; each reaches 3:1 contrast on white.
+BLUE, ORANGE, GREEN, GREY, PINK = "#0173b2", "#d55e00", "#029e73", "#949494", "#cc78bc"
+MARKERS = "osD^v"
+WIDEST = 8.2  # inches that JupyterLab shows unshrunk beside its file list in a 1280 pixel window
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display `fig` with `alt`, the description that a screen reader speaks, and close it.
+
+    JupyterLab drops the alternative text of a plain PNG, so the picture travels as HTML too.
+
+    Raises:
+        ValueError: when the description is empty.
+    """
+    display(bundle(fig, alt), raw=True)
+
+
+def bundle(fig: Figure, alt: str) -> dict[str, object]:
+    """`fig` as a display bundle (HTML with `alt`, PNG, plain text); closes the figure."""
+    png = _png(fig)
+    return {
+        "text/html": image_html(png, alt),
+        "image/png": base64.b64encode(png).decode(),
+        "text/plain": alt.strip(),
+    }
+
+
+def image_html(picture: bytes | Figure, alt: str) -> str:
+    """An `<img>` with the picture inside it and `alt` as its description."""
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(
+            "A figure needs a description: say in a sentence what it shows, for those who cannot "
+            "see it, as in show(fig, alt='Histogram of ... with two peaks at ...')."
+        )
+    png = _png(picture) if isinstance(picture, Figure) else picture
+    data = base64.b64encode(png).decode()
+    return (
+        f'<img alt="{escape(alt.strip(), quote=True)}" style="max-width:100%;height:auto" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
+def image_grid(
+    images: np.ndarray,
+    columns: int = 10,
+    titles: Sequence[str] | None = None,
+    low: float = 0.0,
+    high: float = 16.0,
+    title: str = "",
+    ax=None,
+) -> Figure:
+    """Grey-level images side by side, dark ink on white.
+
+    Args:
+        images: (n, height, width), values from `low` (white) to `high` (black).
+        columns: images a row.
+        titles: one short text an image; with them each image gets axes of its own.
+        ax: draw on these axes instead of on a new figure (only without `titles`).
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or len(images) == 0:
+        raise ValueError(f"Images must have the shape (n, height, width); got {images.shape}.")
+    count, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    if titles is not None:
+        fig, axes = plt.subplots(rows, columns, figsize=(1.0 * columns, 1.25 * rows), squeeze=False)
+        for cell in axes.flat:
+            cell.axis("off")
+        for cell, image, text in zip(axes.flat, images, titles, strict=False):
+            cell.imshow(image, vmin=low, vmax=high)
+            cell.set_title(text, fontsize=8, loc="center")
+        fig.suptitle(title, x=0.01, ha="left", fontsize=11)
+        return fig
+    if ax is None:
+        scale = min(0.55 if width < 16 else 0.8, WIDEST / columns)
+        size = (max(scale * columns, 2.5), scale * rows + (0.35 if title else 0.05))
+        fig, ax = plt.subplots(figsize=size)
+    # One sheet with a border between the images is drawn far faster than n axes.
+    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
+        sheet[top : top + height, left : left + width] = image
+    shade = plt.get_cmap("gray_r").with_extremes(bad="#dde8f0")
+    ax.imshow(sheet, vmin=low, vmax=high, cmap=shade)
+    ax.axis("off")
+    ax.set_title(title)
+    return ax.figure
+
+
+class Dashboard:
+    """Losses and samples of a running training, redrawn in one place.
+
+    Use it as a context manager and call `update` in the loop; what is watched live costs little,
+    because it redraws at most every `every` seconds and asks for samples only then. When nobody is
+    watching it draws once, at the end.
+
+        with Dashboard("VAE") as dashboard:
+            for step in training_loop(...):
+                dashboard.update(step, samples=lambda: vae.sample(20))
+    """
+
+    def __init__(self, title: str, every: float = 1.0, high: float = 16.0):
+        self.title, self.every, self.high = title, every, high
+        self.history: dict[str, list[tuple[int, float]]] = {}
+        self._handle = None
+        self._drawn = 0.0
+        self._latest = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # Interrupted or failed: what had been reached is still worth seeing.
+        if self._latest is not None:
+            self._draw(*self._latest)
+
+    def update(self, step, samples=None, extra: Mapping[str, float] | None = None) -> None:
+        """Take note of `step`'s losses and of `extra`; redraw when it is time.
+
+        Args:
+            step: a `training.Step`.
+            samples: a function that returns images (n, height, width), called only to draw.
+            extra: further named values, such as a held-out measure now and then.
+        """
+        for name, value in {**step.losses, **(extra or {})}.items():
+            self.history.setdefault(name, []).append((step.number, value))
+        self._latest = (step, samples)
+        if interactive() and time.monotonic() - self._drawn >= self.every:
+            self._draw(step, samples)
+
+    def _draw(self, step, samples) -> None:
+        images = None if samples is None else np.asarray(samples())
+        columns = 1 if images is None else 2
+        fig, axes = plt.subplots(1, columns, figsize=(columns * WIDEST / 2, 3.2), squeeze=False)
+        axis = axes[0, 0]
+        settled = []  # the first steps fall so far that they would flatten all that follows
+        for name, points in self.history.items():
+            steps, values = zip(*points, strict=True)
+            means = _smooth(steps, values)
+            axis.plot(steps, means, label=name)
+            settled.extend(means[np.asarray(steps) > step.number / 20])
+        if settled:
+            low, high = min(settled), max(settled)
+            axis.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)
+        axis.set(xlabel="step", ylabel="loss (running mean)", title=self.title)
+        axis.set_xlim(0, step.total)
+        axis.legend()
+        if images is not None:
+            image_grid(
+                images, ax=axes[0, 1], high=self.high, title=f"samples at step {step.number}"
+            )
+        values = ", ".join(f"{name} {self._now(name):.4g}" for name in self.history)
+        alt = f"{self.title}: step {step.number} of {step.total}. {values}."
+        if images is not None:
+            alt += f" Beside the loss curves, {len(images)} samples of the model."
+        content = bundle(fig, alt)
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)
+        self._drawn = time.monotonic()
+
+    def _now(self, name: str) -> float:
+        return float(_smooth(*zip(*self.history[name], strict=True))[-1])
+
+
+def _smooth(steps: Sequence[int], values: Sequence[float], window: int = 25) -> np.ndarray:
+    """Mean over the values of the last `window` steps; what is measured seldom stays as it is."""
+    total = np.cumsum(np.insert(np.asarray(values, float), 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.searchsorted(steps, np.asarray(steps) - window, side="right")
+    return (total[ends] - total[starts]) / (ends - starts)
+
+
+def _png(fig: Figure) -> bytes:
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    plt.close(fig)
+    return buffer.getvalue()

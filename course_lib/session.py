@@ -1,0 +1,91 @@
+"""The start of every lesson: device, preset, seed and plot theme, chosen and said in one line."""
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from course_lib.syllabus import Lesson, lesson, unknown
+
+PRESETS = ("cpu", "gpu")
+THEME = Path(__file__).with_name("theme.mplstyle")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a lesson runs on. `settings` holds the preset's data, sizes and steps."""
+
+    lesson: Lesson
+    device: torch.device
+    preset: str
+    seed: int
+    settings: SimpleNamespace
+
+    def __str__(self) -> str:
+        machine = "t4" if self.preset == "gpu" else "cpu"
+        minutes = self.lesson.run_minutes.get(machine)
+        expected = f"about {minutes:g} min to run" if minutes else "running time not measured yet"
+        return (
+            f"Lesson {self.lesson.number:02d} {self.lesson.title} | device {self.device} | "
+            f"preset {self.preset} | seed {self.seed} | {expected}"
+        )
+
+
+def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
+    """Prepare the notebook for the lesson `name` and print one line about it.
+
+    Args:
+        name: the lesson, such as "01_vae".
+        preset: "cpu" or "gpu". Without it the environment variable COURSE_PRESET decides, and
+            without that the hardware: "gpu" where CUDA is available.
+        seed: seeds Python, NumPy and PyTorch.
+
+    Raises:
+        ValueError: for a lesson or preset that does not exist, naming those that do.
+    """
+    chosen = lesson(name)
+    has_gpu = torch.cuda.is_available()
+    preset = preset or os.environ.get("COURSE_PRESET") or ("gpu" if has_gpu else "cpu")
+    if preset not in PRESETS:
+        raise ValueError(unknown("preset", preset, PRESETS))
+    device = torch.device("cuda" if has_gpu and preset == "gpu" else "cpu")
+    seed_everything(seed)
+    plt.style.use(THEME)
+    session = Session(chosen, device, preset, seed, chosen.settings(preset))
+    print(session)
+    if preset == "gpu" and not has_gpu:
+        print("The gpu preset was asked for, but PyTorch sees no GPU: this will be slow.")
+    return session
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and PyTorch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def state_folder() -> Path:
+    """Where progress and checkpoints are kept: COURSE_STATE, or `.course` beside the notebooks."""
+    if wish := os.environ.get("COURSE_STATE"):
+        return Path(wish)
+    # A notebook runs in the lessons' folder, a command in the one above it.
+    return (Path("notebooks") if Path("notebooks").is_dir() else Path()) / ".course"
+
+
+def interactive() -> bool:
+    """Whether somebody is watching: in a notebook kernel, unless COURSE_INTERACTIVE=0 says no.
+
+    Long work then shows its progress; otherwise it draws once, at its end.
+    """
+    wish = os.environ.get("COURSE_INTERACTIVE")
+    if wish is not None:
+        return wish not in ("", "0")
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")

@@ -1,0 +1,79 @@
+"""What the course consists of: a typed view of `syllabus.toml`, its single source."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+SYLLABUS = Path(__file__).with_name("syllabus.toml")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson. `study_minutes` is a learner's time; `run_minutes` maps a machine to the time that
+    the notebook takes there from top to bottom, unsolved; a machine is absent until measured."""
+
+    id: str
+    number: int
+    title: str
+    question: str
+    objectives: tuple[str, ...]
+    prerequisites: str
+    data: tuple[str, ...]
+    exercises: tuple[str, ...]
+    study_minutes: int
+    run_minutes: Mapping[str, float]
+    presets: Mapping[str, Mapping] = field(repr=False)
+
+    def settings(self, preset: str) -> SimpleNamespace:
+        """The preset's values as attributes, tables nested: `settings.vae.latent_dim`."""
+        return _namespace(self.presets.get(preset, self.presets["cpu"]))
+
+
+@dataclass(frozen=True)
+class Course:
+    """The whole course. `repository` is "OWNER/NAME" on GitHub, or empty until somebody sets it."""
+
+    title: str
+    repository: str
+    branch: str
+    lessons: Mapping[str, Lesson]
+
+
+@cache
+def course() -> Course:
+    """The course as `syllabus.toml` describes it."""
+    content = tomllib.loads(SYLLABUS.read_text(encoding="utf-8"))
+    lessons = {
+        name: Lesson(
+            id=name,
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()},
+        )
+        for name, entry in content["lessons"].items()
+    }
+    return Course(lessons=lessons, **content["course"])
+
+
+def lesson(name: str) -> Lesson:
+    """The lesson called `name`, such as "01_vae". Raises ValueError that lists the known ones."""
+    lessons = course().lessons
+    if name not in lessons:
+        raise ValueError(unknown("lesson", name, lessons))
+    return lessons[name]
+
+
+def unknown(kind: str, name: object, known) -> str:
+    """A sentence for a name that nobody knows, with the known ones and the nearest of them."""
+    known = list(known)
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return f"There is no {kind} called {name!r}.{guess} Known: {', '.join(map(repr, known))}."
+
+
+def _namespace(table: Mapping) -> SimpleNamespace:
+    return SimpleNamespace(
+        **{k: _namespace(v) if isinstance(v, Mapping) else v for k, v in table.items()}
+    )

@@ -1,0 +1,170 @@
+"""Write what the syllabus knows into the notebooks and the README, and strip the notebooks.
+
+Written are a notebook's cell with the id `header`, the card in each cell with an id `card-...` (its
+heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays), and the
+README's table between its two markers. What a run left behind in a notebook is removed.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from course_lib.exercises import get
+from course_lib.exercises.exercise import Exercise
+from course_lib.syllabus import Lesson, course
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+MARKERS = ("<!-- lessons: written by `python course.py sync` -->", "<!-- end of lessons -->")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def main(check: bool = False) -> int:
+    """Bring every generated part up to date, or with `check` only say what is not.
+
+    Returns:
+        0 when all is (or was) up to date, 1 when `check` found something.
+    """
+    stale = []
+    for file, content in generated():
+        if file.exists() and file.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(file)
+        if not check:
+            file.write_text(content, encoding="utf-8", newline="\n")
+        print(f"{file.relative_to(ROOT)}: {'not up to date' if check else 'written'}")
+    if not stale:
+        print("Everything is up to date.")
+    return 1 if check and stale else 0
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every file with generated parts, and what it should hold."""
+    for lesson in course().lessons.values():
+        file = ROOT / "notebooks" / f"{lesson.id}.ipynb"
+        yield file, notebook(lesson, file.read_text(encoding="utf-8"))
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKERS[0])
+    _, _, after = rest.partition(MARKERS[1])
+    yield README, f"{before}{MARKERS[0]}\n{lesson_table()}\n{MARKERS[1]}{after}"
+
+
+def notebook(lesson: Lesson, source: str) -> str:
+    """The lesson's notebook with its header and cards written and its outputs stripped."""
+    book = json.loads(source)
+    cards = {card_id(get(name)): get(name) for name in lesson.exercises}
+    missing = {"header", *cards} - {cell["id"] for cell in book["cells"]}
+    if missing:
+        raise ValueError(
+            f"{lesson.id}.ipynb has no Markdown cell with the id {', '.join(sorted(missing))}: "
+            "add an empty one, and it will be written."
+        )
+    for cell in book["cells"]:
+        if cell["id"] == "header":
+            cell["source"] = header(lesson)
+        elif cell["id"] in cards:
+            cell["source"] = with_card("".join(cell["source"]), cards[cell["id"]])
+        _strip(cell)
+    book["metadata"] = METADATA
+    # As Jupyter writes it: sorted keys, one space, source line by line, a newline at the end.
+    return json.dumps(book, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def header(lesson: Lesson) -> str:
+    """The first cell: title, badge, question, objectives, minutes, data, what to know before."""
+    objectives = "\n".join(f"- {objective}" for objective in lesson.objectives)
+    points = sum(get(name).points for name in lesson.exercises)
+    count = len(lesson.exercises)
+    return "\n\n".join(
+        filter(
+            None,
+            [
+                f"# {lesson.number:02d} {lesson.title}",
+                badge(lesson),
+                f"**{lesson.question}**",
+                f"When you have worked through this notebook, you can\n\n{objectives}",
+                "| | |\n|---|---|\n"
+                f"| Time to study | about {lesson.study_minutes} minutes, "
+                f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
+                f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
+                f"{_minutes(lesson, 't4')} on a T4 |\n"
+                f"| Data | {', '.join(f'`{name}`' for name in lesson.data)}, embedded: "
+                "no download |\n"
+                f"| Know before | {lesson.prerequisites} |",
+            ],
+        )
+    )
+
+
+def badge(lesson: Lesson) -> str:
+    """The Colab badge, or nothing while the course has no repository."""
+    repository, branch = course().repository, course().branch
+    if not repository:
+        return ""
+    target = f"github/{repository}/blob/{branch}/notebooks/{lesson.id}.ipynb"
+    return (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/{target})"
+    )
+
+
+def card(exercise: Exercise) -> str:
+    """The card over an exercise."""
+    points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
+    return (
+        f"### Exercise: {exercise.title}\n\n"
+        f"*`{exercise.id}`: {points}, about {exercise.minutes} minutes, "
+        f"difficulty {exercise.difficulty} of 3*\n\n{exercise.task}"
+    )
+
+
+def with_card(text: str, exercise: Exercise) -> str:
+    """`text` with its card replaced, or with the card before it where it has none yet."""
+    old = re.compile(r"### Exercise:.*?\n\n.*?\n\n.*?(?=\n\n|\Z)", re.DOTALL)
+    if old.search(text):
+        return old.sub(lambda _: card(exercise), text, count=1)
+    return f"{card(exercise)}\n\n{text}".strip()
+
+
+def card_id(exercise: Exercise) -> str:
+    return "card-" + exercise.id.replace(".", "-")
+
+
+def lesson_table() -> str:
+    """The README's table of lessons."""
+    rows = [
+        f"| [{x.number:02d} {x.title}](notebooks/{x.id}.ipynb) | {x.question} | {x.study_minutes} min "
+        f"| {_minutes(x, 'cpu')} | {len(x.exercises)} |"
+        for x in course().lessons.values()
+    ]
+    head = (
+        "| lesson | the question | to study | to run, 2 cores | exercises |\n|---|---|---|---|---|"
+    )
+    return "\n".join([head, *rows])
+
+
+def _minutes(lesson: Lesson, machine: str) -> str:
+    minutes = lesson.run_minutes.get(machine)
+    return f"{minutes:g} min" if minutes else "not measured yet"
+
+
+def _strip(cell: dict) -> None:
+    """Remove what a run leaves behind; cells tagged nbval-check-output keep their outputs."""
+    source = cell["source"]
+    cell["source"] = re.split(r"(?<=\n)", source) if isinstance(source, str) else source
+    cell["source"] = [line for line in cell["source"] if line]
+    tags = cell.get("metadata", {}).get("tags", [])
+    cell["metadata"] = {"tags": tags} if tags else {}
+    if cell["cell_type"] != "code":
+        return
+    if "nbval-check-output" not in tags:
+        cell["outputs"] = []
+    # nbval refuses outputs in a cell without a count, whatever the number is.
+    cell["execution_count"] = 1 if cell["outputs"] else None
+    for output in cell["outputs"]:
+        if "execution_count" in output:
+            output["execution_count"] = None

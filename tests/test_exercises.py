@@ -1,0 +1,242 @@
+"""Every exercise: its judge knows right from wrong, and names the mistake."""
+
+import contextlib
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib import exercises
+from course_lib.exercises import assess, get
+from course_lib.exercises.checking import check, try_out
+from course_lib.exercises.run import run
+
+ALL = exercises.all_exercises()
+EACH = pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    return tmp_path
+
+
+@EACH
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_reference_passes(exercise, seed):
+    assert all(verdict.passed for _, verdict in try_out(exercise, exercise.reference, seed))
+
+
+@EACH
+def test_at_least_two_right_answers_written_otherwise_pass(exercise):
+    assert len(exercise.alternatives) >= 2
+    for answer in exercise.alternatives:
+        for seed in SEEDS:
+            failed = [(c.name, v) for c, v in try_out(exercise, answer, seed) if not v.passed]
+            assert not failed
+
+
+@EACH
+@pytest.mark.parametrize("seed", SEEDS)
+def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed):
+    assert len(exercise.mistakes) >= 4
+    for mistake in exercise.mistakes:
+        verdicts = [verdict for _, verdict in try_out(exercise, mistake.answer, seed)]
+        said = {verdict.sentence for verdict in verdicts if not verdict.passed}
+        assert mistake.sentence in said, f"expected: {mistake.sentence}\nsaid: {said}"
+
+
+@EACH
+def test_another_seed_gives_other_numbers_of_the_same_kind(exercise):
+    for one, other in zip(exercise.cases(0), exercise.cases(1), strict=True):
+        assert (one.name, list(one.inputs)) == (other.name, list(other.inputs))
+    for name, value in exercise.cases(0)[-1].inputs.items():
+        again = exercise.cases(0)[-1].inputs[name]
+        np.testing.assert_array_equal(value, again)
+    arrays = [v for c in exercise.cases(0) for v in c.inputs.values() if np.ndim(v)]
+    others = [v for c in exercise.cases(1) for v in c.inputs.values() if np.ndim(v)]
+    assert any(not np.array_equal(a, b) for a, b in zip(arrays, others, strict=True))
+
+
+@EACH
+def test_the_card_is_complete(exercise):
+    assert exercise.points > 0 and exercise.minutes > 0 and exercise.difficulty in (1, 2, 3)
+    assert len(exercise.hints) >= 2 and exercise.task.endswith(".")
+    if exercise.picture is not None:
+        _, alt = exercise.picture(exercise.reference)
+        assert len(alt) > 40
+
+
+def stub(*_):
+    raise NotImplementedError("write me")
+
+
+def raises(mu, log_var):
+    return mu / log_var.undefined
+
+
+def endless(mu, log_var):
+    while True:
+        pass
+
+
+def endless_that_swallows(mu, log_var):
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(0.01)
+
+
+def in_place(mu, log_var):
+    right = KL.reference(mu, log_var)
+    mu.add_(1)
+    return right
+
+
+def gives_nan(mu, log_var):
+    return KL.reference(mu, log_var) * torch.nan
+
+
+def quits(mu, log_var):
+    raise SystemExit
+
+
+def nothing(mu, log_var):
+    KL.reference(mu, log_var)
+
+
+KL = get("vae.kl")
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (raises, "raised AttributeError"),
+        (endless, "stopped after"),
+        (endless_that_swallows, "stopped after"),
+        (in_place, "changed its input `mu` in place"),
+        (gives_nan, "NaN values"),
+        (quits, "raised SystemExit"),
+        (nothing, "forget `return`"),
+        (3.0, "this is a float"),
+        (KL.reference(torch.ones(2, 2), torch.ones(2, 2)), "this is a Tensor"),
+        (lambda: None, "raised TypeError"),
+        (lambda mu, log_var: "text", "of the kind “str”"),
+        (lambda mu, log_var: KL.reference(mu, log_var).numpy(), "NumPy array float32"),
+        (lambda mu, log_var: KL.reference(mu, log_var).double(), "Keep the type"),
+        (lambda mu, log_var: KL.reference(mu, log_var).to("meta"), "meta"),
+        (lambda mu, log_var: KL.reference(mu, log_var)[:, None], "has the shape (3, 1)"),
+        (lambda mu, log_var: (mu, log_var), "2 values"),
+        (lambda mu, log_var: {}, "gave nothing"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_whatever_an_answer_does_there_is_a_sentence(answer, sentence):
+    from dataclasses import replace
+
+    quick = replace(KL, seconds=0.3)
+    case = quick.cases(0)[0]
+    (verdict,) = assess(quick, [case], [run(quick, answer, case)])
+    assert not verdict.passed
+    assert sentence in verdict.sentence
+    assert "Traceback" not in verdict.sentence and "\n" not in verdict.sentence
+
+
+def test_the_learners_line_is_shown():
+    case = KL.cases(0)[0]
+    assert "return mu / log_var.undefined" in run(KL, raises, case).error
+
+
+def test_the_limit_holds_outside_the_main_thread(tmp_path):
+    """There no signal can end a loop, as on Windows."""
+    from dataclasses import replace
+    from threading import Thread
+
+    outcomes = []
+    quick = replace(KL, seconds=0.3)
+    thread = Thread(target=lambda: outcomes.append(run(quick, endless, quick.cases(0)[0])))
+    thread.start()
+    thread.join(timeout=20)
+    assert outcomes and "stopped after 0.3 seconds" in outcomes[0].error
+
+
+def test_a_learners_interruption_passes_through():
+    def interrupted(mu, log_var):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(KL, interrupted, KL.cases(0)[0])
+
+
+def test_checking_leaves_the_random_generators_alone(capsys):
+    torch.manual_seed(5)
+    np.random.seed(5)
+    expected = torch.randn(3), np.random.rand(3)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    check("vae.sample", get("vae.sample").reference)
+    assert torch.equal(torch.randn(3), expected[0])
+    np.testing.assert_array_equal(np.random.rand(3), expected[1])
+
+
+def test_check_returns_the_learners_answer_or_the_reference(capsys):
+    right = KL.alternatives[0]
+    assert check("vae.kl", right) is right
+    assert "Solved" in capsys.readouterr().out
+    wrong = KL.mistakes[0].answer
+    assert check("vae.kl", wrong) is KL.reference
+    said = capsys.readouterr().out
+    assert "Not right yet" in said and KL.mistakes[0].sentence in said
+    assert check("vae.kl", stub) is KL.reference
+    assert "Not solved yet" in capsys.readouterr().out
+
+
+def test_an_unknown_exercise_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"Did you mean 'vae\.kl'"):
+        check("vae.k", stub)
+
+
+def test_progress_survives_and_a_broken_record_is_put_aside(own_state, capsys):
+    assert set(exercises.progress()["solved"]) == {"not yet"}
+    check("vae.kl", KL.reference)
+    table = exercises.progress()
+    assert table.loc["vae.kl", "solved"] == "yes"
+    assert table.loc["vae.elbo", "solved"] == "not yet"
+    (own_state / "progress.json").write_text("{broken")
+    assert set(exercises.progress()["solved"]) == {"not yet"}
+    assert (own_state / "progress.unreadable.json").read_text() == "{broken"
+    assert "put aside" in capsys.readouterr().out
+
+
+def test_check_goes_on_where_progress_cannot_be_kept(own_state, monkeypatch, capsys):
+    (own_state / "file").write_text("")
+    monkeypatch.setenv("COURSE_STATE", str(own_state / "file" / "folder"))
+    assert check("vae.kl", KL.reference) is KL.reference
+    assert "could not be kept" in capsys.readouterr().out
+
+
+def html_of(exercise_id, answer, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "course_lib.exercises.checking.display", lambda bundle, raw: shown.append(bundle)
+    )
+    check(exercise_id, answer)
+    return shown[0]["text/html"]
+
+
+def test_hints_open_one_by_one_and_the_solution_comes_last(monkeypatch):
+    html = html_of("vae.kl", stub, monkeypatch)
+    places = [html.index(f"Hint {n} of {len(KL.hints)}") for n in range(1, len(KL.hints) + 1)]
+    solution = html.index("return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1)")
+    assert places == sorted(places) and places[-1] < solution
+    assert html.count("<details") == html.count("</details>") == len(KL.hints) + 2
+
+
+def test_a_solved_exercise_shows_no_hints_and_html_is_escaped(monkeypatch):
+    assert "Hint" not in html_of("vae.kl", KL.reference, monkeypatch)
+
+    def nasty(mu, log_var):
+        raise ValueError("<script>alert(1)</script>")
+
+    assert "<script>" not in html_of("vae.kl", nasty, monkeypatch)

@@ -1,0 +1,322 @@
+"""The shape of the house: what imports what, and that every page and notebook is in order."""
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+import warnings
+from dataclasses import replace
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from pkgutil import iter_modules
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+import course_lib.exercises
+from course_lib import datasets, sync
+from course_lib.exercises import get
+from course_lib.explore.quiz import FOLDER as QUIZZES
+from course_lib.syllabus import course
+
+ROOT = Path(__file__).parents[1]
+LESSONS = course().lessons
+BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+EACH_BOOK = pytest.mark.parametrize("file", BOOKS, ids=lambda file: file.stem)
+EACH_LESSON = pytest.mark.parametrize("lesson", LESSONS.values(), ids=lambda lesson: lesson.id)
+
+
+def cells(file, kind):
+    book = nbformat.read(file, as_version=4)
+    return [cell for cell in book.cells if cell.cell_type == kind]
+
+
+def test_every_lesson_has_its_notebook_and_every_notebook_its_lesson():
+    assert [file.stem for file in BOOKS] == sorted(LESSONS)
+
+
+# --- imports -----------------------------------------------------------------------------------
+
+# From the ground floor up.
+ROOMS = [
+    "syllabus",
+    "session",
+    "datasets",
+    "training",
+    "models",
+    "collapse",
+    "audit",
+    "plots",
+    "explore",
+    "exercises",
+    "sync",
+    "grading",
+    "cli",
+]
+FORBIDDEN = {("audit", "models"), ("models", "audit")}
+
+
+def imported(source):
+    """The dotted names that a piece of Python imports, lazily or at once."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "write imports in full, course_lib first"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def wrong_way(room, source):
+    """The rooms that a module of `room` imports and may not."""
+    rooms = {name.split(".")[1] for name in imported(source) if name.startswith("course_lib.")}
+    floor = ROOMS.index(room)
+    return [
+        other
+        for other in sorted(rooms & {m.name for m in iter_modules(course_lib.__path__)})
+        if ROOMS.index(other) > floor
+        or (room, other) in FORBIDDEN
+        or (other == "grading" and room not in ("grading", "cli"))
+    ]
+
+
+def test_imports_point_downwards():
+    package = ROOT / "course_lib"
+    wrong = {}
+    for file in package.rglob("*.py"):
+        inside = file.relative_to(package)
+        if inside.name == "__init__.py" and len(inside.parts) == 1:
+            continue  # the door: it fetches `check` from upstairs when asked
+        found = wrong_way(inside.parts[0].removesuffix(".py"), file.read_text(encoding="utf-8"))
+        if found:
+            wrong[str(inside)] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("models", "from course_lib.plots import show"),
+        ("session", "def f():\n    import course_lib.exercises.judge"),
+        ("datasets", "from course_lib import training"),
+        ("audit", "from course_lib.models import vae"),
+        ("models", "from course_lib.audit.fidelity import frechet_distance"),
+    ],
+)
+def test_an_import_the_wrong_way_is_found(room, source):
+    assert len(wrong_way(room, source)) == 1
+
+
+@EACH_BOOK
+def test_a_notebook_imports_nothing_private(file):
+    python = TransformerManager().transform_cell
+    names = [name for cell in cells(file, "code") for name in imported(python(cell.source))]
+    assert names
+    assert not [name for name in names if re.search(r"(^|\.)_", name)]
+
+
+# --- notebooks ---------------------------------------------------------------------------------
+
+
+@EACH_BOOK
+def test_a_notebook_is_valid_and_stripped(file):
+    raw = json.loads(file.read_text(encoding="utf-8"))
+    nbformat.validate(raw)  # cell ids too: each there, and each another
+    assert (raw["nbformat"], raw["nbformat_minor"]) >= (4, 5)
+    assert set(raw["metadata"]) <= {"kernelspec", "language_info"}
+    for cell in raw["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}
+        if cell["cell_type"] == "code":
+            kept = "nbval-check-output" in cell["metadata"].get("tags", [])
+            # nbval compares outputs only where the cell has a count.
+            assert bool(cell["outputs"]) == (cell["execution_count"] is not None) == kept
+
+
+@EACH_BOOK
+def test_a_notebook_s_size(file):
+    lines = [
+        sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells(file, "code")
+    ]
+    assert statistics.median(lines) <= 10
+    assert max(lines) <= 40
+    count = len(nbformat.read(file, as_version=4).cells)
+    assert file.stem == "00_start" or 45 <= count <= 70
+    words = sum(len(re.findall(r"\w+", cell.source)) for cell in cells(file, "markdown"))
+    ratio = words / sum(lines)
+    if not 8 <= ratio <= 12:  # a guide, not a rule
+        warnings.warn(f"{file.stem}: {ratio:.1f} words of prose to a line of code", stacklevel=1)
+
+
+@EACH_LESSON
+def test_a_notebook_opens_with_the_title(lesson):
+    first = nbformat.read(ROOT / "notebooks" / f"{lesson.id}.ipynb", as_version=4).cells[0]
+    title = f"# {lesson.number:02d} {lesson.title}"
+    assert first.cell_type == "markdown" and first.source.splitlines()[0] == title
+
+
+@EACH_LESSON
+def test_each_exercise_has_a_stub_and_the_next_cell_checks_it(lesson):
+    code = cells(ROOT / "notebooks" / f"{lesson.id}.ipynb", "code")
+    found = []
+    for stub, check in pairwise(code):
+        if "exercise" not in stub.metadata.get("tags", []):
+            assert "# exercise:" not in stub.source, "the tag `exercise` is missing"
+            continue
+        found.append(stub.source.splitlines()[0].removeprefix("# exercise: "))
+        name = get(found[-1]).reference.__name__
+        (function,) = (n for n in ast.parse(stub.source).body if isinstance(n, ast.FunctionDef))
+        assert function.name == name
+        assert "raise NotImplementedError(" in ast.unparse(function)
+        assert f'{name} = check("{found[-1]}", {name})' in check.source
+    assert tuple(found) == lesson.exercises
+
+
+def test_ruff_finds_nothing():
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- pages -------------------------------------------------------------------------------------
+
+FOLDERS = ("docs", "data", "benchmarks")
+PAGES = [*ROOT.glob("*.md"), *(p for d in FOLDERS for p in (ROOT / d).rglob("*.md")), *BOOKS]
+EACH_PAGE = pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(\s*<?([^)\s>]+)[^)]*\)")
+
+
+def prose(file):
+    """The Markdown of a page or notebook, without its code."""
+    if file.suffix == ".ipynb":
+        text = "\n\n".join(cell.source for cell in cells(file, "markdown"))
+    else:
+        text = file.read_text(encoding="utf-8")
+    return re.sub(r"(?ms)^ *(```|~~~).*?^ *\1|`[^`\n]*`", "", text)
+
+
+def heading_faults(text):
+    levels = [len(marks) for marks in re.findall(r"(?m)^(#{1,6})\s", text)]
+    faults = [] if levels.count(1) == 1 and levels[0] == 1 else ["not one H1, at the top"]
+    skipped = [b for a, b in pairwise(levels) if b > a + 1]
+    return faults + [f"a heading of level {level} follows one far above it" for level in skipped]
+
+
+def broken_links(text, folder):
+    """Links to files that are not there, and pictures without a description."""
+    links = LINK.findall(text)
+    faults = [f"no description: {target}" for mark, alt, target in links if mark and not alt]
+    targets = [target for _, _, target in links]
+    targets += re.findall(r"""(?:href|src)=["']([^"']+)["']""", text)
+    targets += re.findall(r"(?m)^\[[^\]]+\]:\s*(\S+)", text)
+    for target in targets:
+        path = target.partition("#")[0]
+        if re.match(r"[a-z][a-z+.-]*:", path) or not path:  # elsewhere, or on this page
+            continue
+        if not (folder / path).exists():
+            faults.append(target)
+    return faults
+
+
+@EACH_PAGE
+def test_headings_form_an_outline(file):
+    assert heading_faults(prose(file)) == []
+
+
+@EACH_PAGE
+def test_links_to_files_resolve(file):
+    assert broken_links(prose(file), file.parent) == []
+
+
+def test_faults_in_pages_are_found(tmp_path):
+    (tmp_path / "there.md").touch()
+    good = "# A\n\n## B\n\n[x](there.md#part) [y](https://example.org) [z](#b) ![w](there.md)"
+    assert heading_faults(good) == broken_links(good, tmp_path) == []
+    assert len(heading_faults("# A\n\n### B")) == 1
+    assert len(heading_faults("# A\n\n# B")) == len(heading_faults("## A")) == 1
+    bad = '[x](gone.md) ![](there.md) <a href="gone.html">z</a>\n\n[y]: gone.txt'
+    assert len(broken_links(bad, tmp_path)) == 4
+
+
+# --- the syllabus and what follows from it -------------------------------------------------------
+
+
+def test_what_is_generated_is_up_to_date():
+    stale = [
+        str(file.relative_to(ROOT))
+        for file, content in sync.generated()
+        if file.read_text(encoding="utf-8") != content
+    ]
+    assert stale == [], "run `python course.py sync`"
+
+
+@EACH_LESSON
+def test_the_badge_is_shown_only_with_a_repository(lesson, monkeypatch):
+    monkeypatch.setattr(sync, "course", lambda: replace(course(), repository="some/course"))
+    target = (
+        f"(https://colab.research.google.com/github/some/course/blob/main/notebooks/{lesson.id}"
+    )
+    assert target in sync.header(lesson)
+    monkeypatch.setattr(sync, "course", lambda: replace(course(), repository=""))
+    assert "colab" not in sync.header(lesson).lower()
+
+
+def test_cells_with_checked_outputs_keep_what_nbval_needs():
+    cell = {"cell_type": "code", "id": "a", "source": "1", "execution_count": 7}
+    output = {"output_type": "execute_result", "execution_count": 7, "data": {}, "metadata": {}}
+    book = {"cells": [], "nbformat": 4, "nbformat_minor": 5, "metadata": {"widgets": {}}}
+    header = {"cell_type": "markdown", "id": "header", "metadata": {}, "source": ""}
+    kept = {**cell, "outputs": [output], "metadata": {"tags": ["nbval-check-output"]}}
+    dropped = {**cell, "id": "b", "outputs": [output], "metadata": {"collapsed": True}}
+    lesson = replace(LESSONS["00_start"], exercises=())
+    source = json.dumps({**book, "cells": [header, kept, dropped]})
+    _, first, second = json.loads(sync.notebook(lesson, source))["cells"]
+    assert first["outputs"] and first["execution_count"] is not None
+    assert (second["outputs"], second["execution_count"], second["metadata"]) == ([], None, {})
+
+
+def test_the_syllabus_lists_the_exercises_that_there_are():
+    modules = [
+        import_module(f"course_lib.exercises.{module.name}")
+        for module in iter_modules(course_lib.exercises.__path__)
+    ]
+    there = [e.id for module in modules for e in getattr(module, "EXERCISES", ())]
+    listed = [name for lesson in LESSONS.values() for name in lesson.exercises]
+    assert sorted(there) == sorted(listed)
+
+
+@EACH_LESSON
+def test_a_quiz_has_one_right_answer_a_question_and_feedback_for_each(lesson):
+    file = QUIZZES / f"{lesson.id}.toml"
+    asked = tomllib.loads(file.read_text(encoding="utf-8"))["question"]
+    assert len(asked) >= 3
+    for question in asked:
+        options = question["option"]
+        assert question["text"].strip() and len(options) >= 2
+        assert sum(option.get("right", False) for option in options) == 1, question["text"]
+        assert len({option["answer"] for option in options}) == len(options)
+        assert all(option["feedback"].strip() for option in options), question["text"]
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_a_data_card_agrees_with_the_data(name):
+    data = datasets.load(name)
+    rows = dict(re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", datasets.card(name).data))
+    train, held_out = len(data.train.x), len(data.held_out.x)
+    numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", rows["size"])]
+    assert numbers[:3] == [train + held_out, train, held_out]
+    assert rows["shape"] == str(data.train.x.shape[1:])
+    assert {"source", "licence", "sensitive attributes"} <= set(rows)
+
+
+@EACH_LESSON
+def test_a_lesson_s_data_exist(lesson):
+    assert set(lesson.data) <= set(datasets.names())
