@@ -54,6 +54,10 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     device = torch.device("cuda" if has_gpu and preset == "gpu" else "cpu")
+    if device.type == "cpu":
+        # The lessons' networks are small: a second thread gains next to nothing on an idle machine
+        # and costs a factor of ten on a busy one, where the threads wait for each other.
+        torch.set_num_threads(1)
     seed_everything(seed)
     plt.style.use(THEME)
     session = Session(chosen, device, preset, seed, chosen.settings(preset))
@@ -71,11 +75,8 @@ def seed_everything(seed: int) -> None:
 
 
 def state_folder() -> Path:
-    """Where progress and checkpoints are kept: COURSE_STATE, or `.course` beside the notebooks."""
-    if wish := os.environ.get("COURSE_STATE"):
-        return Path(wish)
-    # A notebook runs in the lessons' folder, a command in the one above it.
-    return (Path("notebooks") if Path("notebooks").is_dir() else Path()) / ".course"
+    """Where progress and checkpoints are kept: `.course` beside the notebook, or COURSE_STATE."""
+    return Path(os.environ.get("COURSE_STATE") or ".course")
 
 
 def interactive() -> bool:

@@ -148,8 +148,8 @@ def load_or_train(
 ) -> nn.Module:
     """Fill `model` from a checkpoint that fits exactly, or else by `train()`, and keep the result.
 
-    What decides is `key`, completed by the model's architecture, the source of its module and of
-    this one, and the versions of course_lib and PyTorch: change any, and the model is trained anew.
+    What decides is `key`, completed by the model's architecture, the source code of models, data
+    and training, and the versions of course_lib and PyTorch: change any, and the model is trained anew.
     A checkpoint that is damaged or belongs to something else is never used; this is said. Nothing in
     it is executed (`weights_only=True`). The file appears only when complete, so an interruption
     leaves no half-written one.
@@ -217,13 +217,14 @@ def _save(model: nn.Module, file: Path, key: str) -> None:
 
 
 def _sources(model: nn.Module) -> str:
-    """A hash of the code behind the result: the model's module and this one."""
-    texts = []
-    for thing in (type(model), training_loop):
-        module = inspect.getmodule(thing)
-        try:
-            texts.append(inspect.getsource(module))
-        except (OSError, TypeError):  # defined in a notebook: the class's code objects must do
-            methods = [m for m in vars(thing).values() if inspect.isfunction(m)]
-            texts.append("".join(f"{m.__code__.co_code}{m.__code__.co_consts}" for m in methods))
-    return hashlib.sha256("".join(texts).encode()).hexdigest()
+    """A hash of the code behind the result: data, models and training, and the model's own class."""
+    package = Path(__file__).parent
+    files = [Path(__file__), *package.glob("datasets/*.py"), *package.glob("models/*.py")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files)))
+    # A class written in a notebook has no file; its compiled methods stand for it.
+    for method in filter(inspect.isfunction, vars(type(model)).values()):
+        digest.update(f"{method.__code__.co_code}{method.__code__.co_names}".encode())
+        digest.update(
+            repr([c for c in method.__code__.co_consts if not inspect.iscode(c)]).encode()
+        )
+    return digest.hexdigest()

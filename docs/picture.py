@@ -38,7 +38,7 @@ def main() -> None:
         conditional.sample(600, asked).reshape(10, 60, 64).swapaxes(0, 1)
     )
 
-    fig, axes = plt.subplots(1, 3, figsize=(10, 3.2))
+    fig, axes = plt.subplots(1, 3, figsize=(10, 2.3))
     for ax, (name, means) in zip(axes, images.items(), strict=True):
         means = means.reshape(-1, 64)
         ratio = frechet_distance(held, judge.features(vae.draw(means))) / floor

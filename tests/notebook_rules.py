@@ -134,6 +134,8 @@ def wrong_minutes(run: Run) -> str:
     measured = run.seconds / 60
     if run.stated is None or not misstated(measured, run.stated):
         return ""
+    if measured < run.stated and not os.environ.get("CI"):
+        return ""  # on a learner's fast machine there is nothing to complain about
     return (
         f"{run.name} took {measured:.2f} minutes, but {run.stated:g} are stated. Change run_minutes "
         f"in {SYLLABUS.name}, then write the README's table with `python course.py sync`."

@@ -55,14 +55,14 @@ def test_a_lesson_in_the_browser(browser, lab, name, theme):
     try:
         lesson.run_all(minutes=10)
         lesson.unroll()
-        assert lesson.outputs("application/vnd.jupyter.error") == []
-        assert lesson.outputs("application/vnd.jupyter.stderr") == []
+        assert lesson.complaints == []
         no_bar_is_left(lesson)
         hints_open(lesson)
         checks_can_be_read(lesson)
         sliders_move_the_pictures(lesson)
         the_quiz_answers(lesson)
         every_picture_has_a_name(lesson)
+        assert lesson.complaints == [], "a widget's callback failed"
         assert lesson.problems == [], "errors in the browser's console"
     finally:
         lesson.screenshot(f"{name}-{theme.lower()}")

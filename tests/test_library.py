@@ -215,12 +215,13 @@ class Trainer:
     def __init__(self):
         self.count = 0
 
-    def load_or_train(self, key=KEY, features=2, folder=None):
-        model = nn.Linear(features, 1)
+    def load_or_train(self, key=KEY, model=None, folder=None):
+        model = model or nn.Linear(2, 1)
 
         def train():
             self.count += 1
-            nn.init.constant_(model.weight, self.count)
+            for parameter in model.parameters():
+                nn.init.constant_(parameter, self.count)
 
         return training.load_or_train("test", model, train, key, folder)
 
@@ -253,11 +254,11 @@ def test_another_key_trains_anew_and_leaves_the_first_alone(trainer, change):
 
 
 def test_another_architecture_or_version_trains_anew(trainer, monkeypatch):
-    trainer.load_or_train()
-    trainer.load_or_train(features=3)
+    for activation in (nn.ReLU(), nn.Tanh()):  # weights of one shape
+        trainer.load_or_train(model=nn.Sequential(nn.Linear(2, 1), activation))
     assert trainer.count == 2
     monkeypatch.setattr(training, "__version__", "another")
-    trainer.load_or_train()
+    trainer.load_or_train(model=nn.Sequential(nn.Linear(2, 1), nn.ReLU()))
     assert trainer.count == 3
 
 
@@ -701,6 +702,7 @@ def test_the_importance_weighted_bound_tightens_and_reaches_the_truth(batch):
     torch.manual_seed(0)
     model = vae.VAE(latent_dim=4, width=16).eval()
     nn.init.zeros_(model.decoder[-1].weight)
+    nn.init.constant_(model.encoder[-1].bias, 0.5)  # q is another law than the prior
     truth = vae.log_likelihood(batch.x, model.decode(torch.zeros(30, 4)))
     weights = model.log_weights(batch.x, 3000)
     assert weights.shape == (3000, 30)

@@ -79,7 +79,7 @@ def run_pytest(folder: Path, names, *options):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *OPTIONS, *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": here},
+        env={**os.environ, "PYTHONPATH": here, "CI": "1"},
         capture_output=True,
         text=True,
     )

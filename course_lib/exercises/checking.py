@@ -81,7 +81,7 @@ def _text(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
     status, sentence = _summary(exercise, verdicts, passed)
     lines = [f"{exercise.title} - {status}: {sentence}"]
     for case, verdict in verdicts:
-        said = "passed" if verdict.passed else f"{verdict.sentence} {verdict.detail}".strip()
+        said = "passed" if verdict.passed else _why(verdict)
         lines.append(f"  {case.name}: {said}")
     return "\n".join([*lines, note] if note else lines)
 
@@ -114,24 +114,34 @@ def _expected(exercise: Exercise):
 
 
 def _table(verdicts) -> str:
-    rows = []
-    for case, verdict in verdicts:
-        mark = "passed" if verdict.passed else "<b>failed</b>"
-        said = " ".join(filter(None, (verdict.sentence, verdict.detail)))
-        rows.append(
-            f"<tr><td style='text-align:left'>{escape(case.name)}</td><td>{mark}</td>"
-            f"<td style='text-align:left'>{escape(said)}</td></tr>"
-        )
-    head = "<tr><th scope='col'>case</th><th scope='col'>result</th><th scope='col'>why</th></tr>"
-    return (
-        f"<table style='margin:0.5em 0'><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    titles = ["case", "result", "why"]
+    rows = [
+        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(_why(verdict))]
+        for case, verdict in verdicts
+    ]
+    if not any(why for _, _, why in rows):
+        titles, rows = titles[:2], [row[:2] for row in rows]
+    head = "".join(f"<th scope='col' style='text-align:left'>{title}</th>" for title in titles)
+    body = "".join(
+        "<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in row) + "</tr>"
+        for row in rows
     )
+    return (
+        f"<table style='margin:0.5em 0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _why(verdict: Verdict) -> str:
+    return f"{verdict.sentence} {verdict.detail}".strip()
 
 
 def _hints(exercise: Exercise) -> str:
     """Each hint lies inside the one before it, so they open one by one, the solution last."""
     source = escape(inspect.getsource(exercise.reference))
-    nested = _details("The solution, from the library", f"<pre>{source}</pre>")
+    nested = _details(
+        "The solution, from the library",
+        f"<pre style='padding:0.5em;font-size:0.9em'>{source}</pre>",
+    )
     for number in range(len(exercise.hints), 0, -1):
         hint = f"<p style='margin:0.3em 0'>{escape(exercise.hints[number - 1])}</p>"
         nested = _details(f"Hint {number} of {len(exercise.hints)}", hint + nested)
@@ -141,5 +151,5 @@ def _hints(exercise: Exercise) -> str:
 def _details(title: str, content: str) -> str:
     return (
         f"<details style='margin:0.3em 0'><summary style='cursor:pointer'>{escape(title)}</summary>"
-        f"<div style='margin-left:1em'>{content}</div></details>"
+        f"<div style='margin:0.3em 0 0 1em'>{content}</div></details>"
     )

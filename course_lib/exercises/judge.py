@@ -72,7 +72,7 @@ def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
     if set(given.kinds) != set(expected.kinds):
         return Verdict(
             False,
-            f"Your function should give {_these(expected)}, but it gave {_these(given)}.",
+            f"Your function should return {_these(expected)}, but it returned {_these(given)}.",
         )
     for name, kind in expected.kinds.items():
         verdict = _compare_one(exercise, name, kind, expected, given)
@@ -117,12 +117,13 @@ def _compare_one(
 
 
 def _these(outcome: Outcome) -> str:
-    if set(outcome.kinds) == {"result"}:
-        return f"one value ({outcome.kinds['result']})"
-    if not outcome.kinds:
+    """How many values an outcome has, in words, and of what kind where that is short."""
+    kinds = list(outcome.kinds.values())
+    if not kinds:
         return "nothing"
-    names = ", ".join(f"{name.removeprefix('result')} ({k})" for name, k in outcome.kinds.items())
-    return f"{len(outcome.kinds)} values: {names}"
+    if len(kinds) == 1:
+        return f"one value ({kinds[0]})"
+    return f"{len(kinds)} values ({', '.join(kinds)})" if len(kinds) < 4 else f"{len(kinds)} values"
 
 
 def _kind_sentence(expected: str, given: str) -> str:

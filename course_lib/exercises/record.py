@@ -14,17 +14,21 @@ from course_lib.session import state_folder
 def progress() -> pd.DataFrame:
     """A table of all exercises: points, and whether you have solved them."""
     solved = _read()
-    return pd.DataFrame(
-        [
-            {
-                "exercise": exercise.id,
-                "title": exercise.title,
-                "points": exercise.points,
-                "solved": "yes" if exercise.id in solved else "not yet",
-            }
-            for exercise in all_exercises()
-        ]
-    ).set_index("exercise")
+    return (
+        pd.DataFrame(
+            [
+                {
+                    "exercise": exercise.id,
+                    "title": exercise.title,
+                    "points": exercise.points,
+                    "solved": "yes" if exercise.id in solved else "not yet",
+                }
+                for exercise in all_exercises()
+            ]
+        )
+        .set_index("exercise")
+        .rename_axis(None)
+    )
 
 
 def record_solved(exercise_id: str) -> None:

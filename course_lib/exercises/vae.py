@@ -163,9 +163,9 @@ KL = Exercise(
     hints=(
         "The latents are independent, so the divergence of an image is the sum over its latents: "
         "work element by element, then sum over the last dimension.",
-        "For one latent, KL = 1/2 (mu^2 + sigma^2 - 1 - log sigma^2). "
-        "Which of these is log_var, and what is sigma^2 in terms of it?",
-        "sigma^2 is log_var.exp(). Keep the batch dimension: the result has the shape (n,).",
+        "For one latent, KL = ½ (μ² + σ² − 1 − log σ²). Which of these is log_var, and what is σ² "
+        "in terms of it?",
+        "σ² is log_var.exp(). Keep the batch dimension: the result has the shape (n,).",
     ),
     reference=vae.kl_divergence,
     cases=_kl_cases,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from html import escape
 
 import ipywidgets as widgets
+import matplotlib.pyplot as plt
 from IPython.display import display
 from matplotlib.figure import Figure
 
@@ -34,6 +35,7 @@ def explore(figure: Callable[..., tuple[Figure, str]], **controls: widgets.Widge
         try:
             picture.value = image_html(*figure(**values))
         except Exception as error:
+            plt.close("all")  # a half-drawn figure would be shown by the notebook itself
             picture.value = f"<p><b>The figure failed:</b> {escape(repr(error))}</p>"
             raise
 

@@ -11,7 +11,8 @@ from IPython.display import display
 from course_lib.syllabus import unknown
 
 FOLDER = Path(__file__).with_name("quizzes")
-CLOSE = 'style="margin:0.3em 0;line-height:1.4"'  # else two lines stand as far apart as two widgets
+CLOSE = 'style="margin:0;line-height:1.4"'  # else two lines stand as far apart as two widgets
+APART = 'style="margin:1em 0 0;line-height:1.4"'  # from the feedback on the question before
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ def quiz(lesson: str) -> widgets.VBox:
     right: set[int] = set()
 
     def ask(number: int, question: Question) -> widgets.VBox:
-        title = widgets.HTML(f"<p {CLOSE}><b>{number}. {escape(question.text)}</b></p>")
+        title = widgets.HTML(f"<p {APART}><b>{number}. {escape(question.text)}</b></p>")
         choices = widgets.RadioButtons(
-            options=list(question.options), value=None, layout=widgets.Layout(width="auto")
+            options=list(question.options),
+            value=None,
+            layout=widgets.Layout(width="auto", margin="2px 2px 0"),
         )
         feedback = widgets.HTML()
 
@@ -56,8 +59,9 @@ def quiz(lesson: str) -> widgets.VBox:
             correct = change["new"] == question.right
             (right.add if correct else right.discard)(number)
             word = "Right." if correct else "Not quite."
-            feedback.value = f'<p role="status" {CLOSE}><b>{word}</b> {escape(question.options[change["new"]])}</p>'
-            score.value = f"<p {CLOSE}>{len(right)} of {len(asked)} answered right.</p>"
+            said = escape(question.options[change["new"]])
+            feedback.value = f'<p role="status" {CLOSE}><b>{word}</b> {said}</p>'
+            score.value = f"<p {APART}>{len(right)} of {len(asked)} answered right.</p>"
 
         choices.observe(answer, names="value")
         return widgets.VBox([title, choices, feedback])
