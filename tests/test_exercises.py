@@ -128,7 +128,7 @@ KL = get("vae.kl")
         (lambda mu, log_var: KL.reference(mu, log_var).to("meta"), "meta"),
         (lambda mu, log_var: KL.reference(mu, log_var)[:, None], "has the shape (3, 1)"),
         (lambda mu, log_var: (mu, log_var), "2 values"),
-        (lambda mu, log_var: {}, "gave nothing"),
+        (lambda mu, log_var: {}, "returned nothing"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
