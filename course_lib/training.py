@@ -63,7 +63,7 @@ def training_loop(
     steps: int,
     batch_size: int = 64,
     seed: int = 0,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    schedulers: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
     ema: AveragedModel | None = None,
     model: nn.Module | None = None,
     label: str = "training",
@@ -73,7 +73,7 @@ def training_loop(
     Args:
         step: does one optimisation step and returns its loss, or a dict of named losses.
         data: the tensors that batches are cut from, see `batches`.
-        scheduler: advanced after every step.
+        schedulers: of the learning rates, advanced after every step.
         ema, model: after every step `ema` is moved towards `model`, see `ema_of`.
         label: stands beside the progress bar, which only an interactive session shows.
 
@@ -92,7 +92,7 @@ def training_loop(
                     f"Step {number} gave the losses {losses}: training has diverged. "
                     "A smaller learning rate or gradient clipping usually helps."
                 )
-            if scheduler is not None:
+            for scheduler in schedulers:
                 scheduler.step()
             if ema is not None and model is not None:
                 ema.update_parameters(model)

@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from course_lib import datasets, explore, plots, session, training
-from course_lib.audit.fidelity import frechet_distance
+from course_lib.audit.fidelity import frechet_distance, manifold_measures
 from course_lib.datasets.augmentation import random_shift
 from course_lib.explore.quiz import questions
 from course_lib.models import classifier, gaussian, layers, vae
@@ -185,11 +185,11 @@ def test_the_moving_average_follows_its_formula():
     assert ema.module.weight.item() == pytest.approx(expected)
 
 
-def test_the_scheduler_advances_with_every_step():
+def test_the_schedulers_advance_with_every_step():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     optimizer.step()
-    loop = training.training_loop(lambda _: 0.0, [torch.zeros(2)], steps=3, scheduler=scheduler)
+    loop = training.training_loop(lambda _: 0.0, [torch.zeros(2)], steps=3, schedulers=[scheduler])
     training.finish(loop)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.125)
 
@@ -810,3 +810,36 @@ def test_a_shift_fills_with_paper_and_drops_what_leaves():
     torch.manual_seed(0)
     totals = random_shift(torch.ones(200, 8, 8), 1.0).sum(dim=(1, 2))
     assert set(totals.tolist()) == {64.0, 56.0, 49.0}
+
+
+# --- precision, recall, density, coverage ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("d", "expected"),
+    [(2, (0.993, 0.998, 0.985, 0.968)), (64, (0.68, 0.70, 0.92, 0.967))],
+)
+def test_manifold_measures_of_one_law_are_the_published_ones(d, expected):
+    """k = 5, n = 2000: the mean of five seeds, against values measured with the prdc library. In 64
+    dimensions single draws scatter by 0.02 (precision, recall) and 0.05 (density)."""
+    found = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        found.append(manifold_measures(rng.normal(size=(2000, d)), rng.normal(size=(2000, d))))
+    tolerances = {"precision": 0.04, "recall": 0.04, "density": 0.1, "coverage": 0.02}
+    for (name, tolerance), value in zip(tolerances.items(), expected, strict=True):
+        assert np.mean([f[name] for f in found]) == pytest.approx(value, abs=tolerance)
+
+
+def test_a_shrunken_generator_fools_density_and_not_recall():
+    rng = np.random.default_rng(0)
+    real, shrunk = rng.normal(size=(1000, 64)), 0.5 * rng.normal(size=(1000, 64))
+    found = manifold_measures(real, shrunk)
+    assert found["precision"] == 1 and found["recall"] == 0 and found["density"] > 50
+
+
+def test_manifold_measures_refuse_what_they_cannot_measure():
+    with pytest.raises(ValueError, match="one width"):
+        manifold_measures(np.zeros((9, 2)), np.zeros((9, 3)))
+    with pytest.raises(ValueError, match="more than k"):
+        manifold_measures(np.zeros((5, 2)), np.zeros((9, 2)))

@@ -1,6 +1,7 @@
 """How close generated samples are to real ones, measured on features."""
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 
 def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
@@ -41,3 +42,48 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
 def _root(covariance: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+
+
+def manifold_measures(real: np.ndarray, generated: np.ndarray, k: int = 5) -> dict[str, float]:
+    """Precision, recall, density and coverage of generated features, each relative to real ones.
+
+    A ball around each point reaches to its k-th nearest neighbour of the same kind. Precision is the
+    share of generated points within a real point's ball, recall the share of real points within a
+    generated point's ball; density counts how many real balls hold a generated point, over k;
+    coverage is the share of real balls that hold at least one generated point.
+
+    A perfect generator does not score 1 in any of them: hold them beside what real data score. A
+    generator that has shrunk to the middle of the data is praised by density and coverage, and found
+    out by recall.
+
+    Args:
+        real, generated: features (n, d) and (m, d), n and m above k.
+
+    Raises:
+        ValueError: for anything but two matrices of one width with more than k rows each.
+
+    Source: Kynkäänniemi et al. 2019, arXiv 1904.06991 (precision, recall); Naeem et al. 2020,
+    arXiv 2002.09797 (density, coverage).
+    """
+    real, generated = np.asarray(real, float), np.asarray(generated, float)
+    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            f"Features must be two matrices of one width; got {real.shape} and {generated.shape}."
+        )
+    if min(len(real), len(generated)) <= k:
+        raise ValueError(f"Each side needs more than k = {k} rows.")
+    real_radius = _radius(real, k)
+    generated_radius = _radius(generated, k)
+    distance = cdist(real, generated)
+    in_real_ball = distance < real_radius[:, None]
+    return {
+        "precision": float(in_real_ball.any(axis=0).mean()),
+        "recall": float((distance < generated_radius[None, :]).any(axis=1).mean()),
+        "density": float(in_real_ball.sum(axis=0).mean() / k),
+        "coverage": float(in_real_ball.any(axis=1).mean()),
+    }
+
+
+def _radius(points: np.ndarray, k: int) -> np.ndarray:
+    """The distance of each point to its k-th nearest neighbour, itself not counted."""
+    return np.partition(cdist(points, points), k, axis=1)[:, k]

@@ -112,6 +112,6 @@ def _fit(judge: DigitClassifier, x: Tensor, y: Tensor, seed: int) -> Iterator[St
         steps=SETTINGS["steps"],
         batch_size=SETTINGS["batch_size"],
         seed=seed,
-        scheduler=scheduler,
+        schedulers=[scheduler],
         label="training the judge",
     )

@@ -1,20 +1,43 @@
 """Building blocks that several models share."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
-def mlp(*sizes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers of the given sizes, SiLU between them: `mlp(64, 256, 256, 16)`.
+def mlp(
+    *sizes: int, dropout: float = 0.0, activation: Callable[[], nn.Module] = nn.SiLU
+) -> nn.Sequential:
+    """Linear layers of the given sizes with activations between: `mlp(64, 256, 256, 16)`.
 
     Args:
         sizes: width of the input, of each hidden layer, and of the output.
         dropout: share of hidden units that a training step ignores.
+        activation: makes the module that follows each hidden layer.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
-        layers += [nn.Linear(inputs, outputs), nn.SiLU()]
+        layers += [nn.Linear(inputs, outputs), activation()]
         if dropout:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def beside(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
+    """`values` (n, d) with the class y (n,) beside them as one-hot columns: (n, d + classes).
+
+    With classes = 0 there is no y and the values come back as they are.
+
+    Raises:
+        ValueError: when y is missing although there are classes, or given although there are none.
+    """
+    if (y is None) != (classes == 0):
+        raise ValueError(
+            "This model is conditional: say which class, y."
+            if y is None
+            else "This model is not conditional: it takes no class y."
+        )
+    return values if y is None else torch.cat([values, F.one_hot(y, classes).to(values)], dim=-1)

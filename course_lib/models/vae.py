@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.datasets.augmentation import random_shift
-from course_lib.models.layers import mlp
+from course_lib.models.layers import beside, mlp
 from course_lib.training import (
     Step,
     fingerprint,
@@ -135,11 +135,11 @@ class VAE(nn.Module):
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mu and log_var of q(z|x), each (n, latent_dim), for grey levels x (n, pixels)."""
         scaled = 2 * x / self.levels - 1
-        return self.encoder(self._with_class(scaled, y)).chunk(2, dim=-1)
+        return self.encoder(beside(scaled, y, self.classes)).chunk(2, dim=-1)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The logits (n, pixels) of p(x|z) for latents z (n, latent_dim)."""
-        return self.decoder(self._with_class(z, y))
+        return self.decoder(beside(z, y, self.classes))
 
     def elbo(
         self,
@@ -177,17 +177,6 @@ class VAE(nn.Module):
             rows.append(log_likelihood(x, self.decode(z, y), self.levels) + log_ratio)
         return torch.stack(rows)
 
-    def _with_class(self, values: Tensor, y: Tensor | None) -> Tensor:
-        if (y is None) != (self.classes == 0):
-            raise ValueError(
-                "This VAE is conditional: say which class, y."
-                if y is None
-                else "This VAE is not conditional: it takes no class y."
-            )
-        if y is None:
-            return values
-        return torch.cat([values, F.one_hot(y, self.classes).to(values)], dim=-1)
-
 
 def draw(means: Tensor, levels: int = 16) -> Tensor:
     """Grey levels drawn from binomials with these means: whole numbers, like a real image's."""
@@ -216,7 +205,7 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        scheduler=scheduler,
+        schedulers=[scheduler],
         label="training the VAE",
     )
     model.eval()

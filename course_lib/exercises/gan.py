@@ -1,0 +1,713 @@
+"""The exercises of lesson 02: the parts of a generative adversarial network."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.models import gan
+from course_lib.plots import BLUE, ORANGE
+
+
+def _float(array) -> np.ndarray:
+    return np.asarray(array, dtype=np.float32)
+
+
+# --- Jensen-Shannon divergence ----------------------------------------------------------------
+
+_GRID = np.linspace(-8, 8, 801)
+
+
+def _normal(mean: float, scale: float) -> np.ndarray:
+    return np.exp(-0.5 * ((_GRID - mean) / scale) ** 2) / (scale * math.sqrt(2 * math.pi))
+
+
+def _box(low: float, high: float) -> np.ndarray:
+    inside = (low <= _GRID) & (high > _GRID)
+    return inside / (inside.sum() * 0.02)
+
+
+def _js_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, p, q):
+        return Case(name, {"p": _float(p), "q": _float(q), "dx": 0.02})
+
+    a, b = rng.uniform(0.5, 2.0, 2)
+    return [
+        case("one density twice: 0", _normal(a, 1), _normal(a, 1)),
+        case("two normal densities", _normal(-a, 1), _normal(b, 0.7)),
+        case("no overlap at all: log 2", _box(-3 - a, -1), _box(1, 3 + b)),
+    ]
+
+
+def _without_zero(p, q):
+    return torch.where(p > 0, p * torch.log(p.clamp(min=1e-30) / q.clamp(min=1e-30)), 0.0)
+
+
+def _js_as_value(p, q, dx):
+    """By the game: the value at the optimal discriminator is 2 JS - log 4."""
+    d = p / (p + q).clamp(min=1e-30)
+    value = torch.xlogy(p, d) + torch.xlogy(q, q / (p + q).clamp(min=1e-30))
+    return (value.sum() * dx + math.log(4)) / 2
+
+
+def _js_loop(p, q, dx):
+    total = torch.tensor(0.0)
+    for a, b in zip(p, q, strict=True):
+        m = (a + b) / 2
+        if a > 0:
+            total = total + 0.5 * a * torch.log(a / m) * dx
+        if b > 0:
+            total = total + 0.5 * b * torch.log(b / m) * dx
+    return total
+
+
+JENSEN_SHANNON = Exercise(
+    id="gan.jensen_shannon",
+    title="The Jensen-Shannon divergence",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the Jensen-Shannon divergence in nats of two densities given on a grid, also where "
+    "one of them is 0.",
+    hints=(
+        "Both densities are compared with their mean, m = (p + q) / 2. An integral over the grid is "
+        "a sum times dx.",
+        "JS = ½ ∫ p log(p / m) + ½ ∫ q log(q / m). Where p = 0 its term is 0, but log(0) is not.",
+        "torch.xlogy(a, b) is a log(b), and 0 where a is 0. Where p and q are both 0, m is 0 as "
+        "well: torch.nan_to_num turns that 0 / 0 into 0.",
+    ),
+    reference=gan.jensen_shannon,
+    cases=_js_cases,
+    atol=1e-4,
+    mistakes=(
+        Mistake(
+            "The factor ½ is missing: each of the two divergences counts half.",
+            lambda p, q, dx: 2 * gan.jensen_shannon(p, q, dx),
+        ),
+        Mistake(
+            "The spacing dx is missing: without it this is a sum, not an integral.",
+            lambda p, q, dx: gan.jensen_shannon(p, q, 1.0),
+        ),
+        Mistake(
+            "This is KL(p || m) alone. Jensen-Shannon is the mean of it and KL(q || m).",
+            lambda p, q, dx: _without_zero(p, (p + q) / 2).sum() * dx,
+        ),
+        Mistake(
+            "You compared with the sum p + q. The mean is half of it.",
+            lambda p, q, dx: 0.5 * (_without_zero(p, p + q) + _without_zero(q, p + q)).sum() * dx,
+        ),
+        Mistake(
+            "Bits, not nats: use the natural logarithm.",
+            lambda p, q, dx: gan.jensen_shannon(p, q, dx) / math.log(2),
+        ),
+        Mistake(
+            "This is the mean of KL(p || q) and KL(q || p). Compare each with m = (p + q) / 2.",
+            lambda p, q, dx: 0.5 * (_without_zero(p, q) + _without_zero(q, p)).sum() * dx,
+        ),
+    ),
+    alternatives=(_js_as_value, _js_loop),
+)
+
+# --- the two losses ---------------------------------------------------------------------------
+
+
+def _logits_cases(seed: int, names: tuple[str, ...]) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, centre, spread, rows):
+        values = {n: _float(rng.normal(centre, spread, rows)) for n in names}
+        return Case(name, values)
+
+    return [
+        case("an undecided discriminator", 0, 0.1, 4),
+        case("logits of either sign", 0, 2, 7),
+        case("logits so large that exp() overflows", 0, 300, 5),
+    ]
+
+
+def _game_picture(answer):
+    logits = torch.linspace(-6, 6, 200)
+    real = torch.stack([answer(v[None], torch.full((1,), -9.0)) for v in logits])
+    fake = torch.stack([answer(torch.full((1,), 9.0), v[None]) for v in logits])
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(logits, real, color=BLUE, label="for a real image")
+    ax.plot(logits, fake, color=ORANGE, linestyle="--", label="for a fake image")
+    ax.set(xlabel="logit", ylabel="loss in nats", title="What the discriminator pays")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The discriminator's loss against its logit: for a real image it falls towards 0 as the "
+        "logit grows; for a fake image it rises from 0. The curves cross at logit 0."
+    )
+
+
+DISCRIMINATOR_LOSS = Exercise(
+    id="gan.discriminator_loss",
+    title="The discriminator's loss",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return what the discriminator minimises: the mean loss on real images plus the mean loss "
+    "on fakes, from logits.",
+    hints=(
+        "It wants D to be 1 on real images and 0 on fakes: -log D(real) - log(1 - D(fake)), each "
+        "averaged over its images.",
+        "With D = sigmoid(l): -log D = softplus(-l) and -log(1 - D) = softplus(l). F.softplus does "
+        "not overflow.",
+    ),
+    reference=gan.discriminator_loss,
+    cases=lambda seed: _logits_cases(seed, ("real_logits", "fake_logits")),
+    picture=_game_picture,
+    mistakes=(
+        Mistake(
+            "Real and fake are swapped: this loss rewards calling real images fake.",
+            lambda real_logits, fake_logits: gan.discriminator_loss(fake_logits, real_logits),
+        ),
+        Mistake(
+            "The fakes are missing: a discriminator that calls everything real would pay nothing.",
+            lambda real_logits, fake_logits: F.softplus(-real_logits).mean(),
+        ),
+        Mistake(
+            "Both terms call the images real. For fakes the sign of the logit turns: softplus(l).",
+            lambda real_logits, fake_logits: (
+                F.softplus(-real_logits).mean() + F.softplus(-fake_logits).mean()
+            ),
+        ),
+        Mistake(
+            "You summed over the batch. Take the mean over the real images and over the fakes.",
+            lambda real_logits, fake_logits: (
+                F.softplus(-real_logits).sum() + F.softplus(fake_logits).sum()
+            ),
+        ),
+        Mistake(
+            "You averaged the two terms. Goodfellow's game adds them.",
+            lambda real_logits, fake_logits: gan.discriminator_loss(real_logits, fake_logits) / 2,
+        ),
+        Mistake(
+            "You took logits for probabilities. The sigmoid comes first, best inside softplus.",
+            lambda real_logits, fake_logits: (
+                -torch.log(real_logits.clamp(1e-6, 1)).mean()
+                - torch.log((1 - fake_logits).clamp(1e-6, 1)).mean()
+            ),
+        ),
+    ),
+    alternatives=(
+        lambda real_logits, fake_logits: (
+            F.binary_cross_entropy_with_logits(real_logits, torch.ones_like(real_logits))
+            + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
+        ),
+        lambda real_logits, fake_logits: (
+            -(F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean())
+        ),
+    ),
+)
+
+GENERATOR_LOSS = Exercise(
+    id="gan.generator_loss",
+    title="The generator's loss, non-saturating",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return the non-saturating loss of the generator from the logits of its images.",
+    hints=(
+        "The generator wants its images to be taken for real: D(G(z)) near 1.",
+        "-log D(G(z)), averaged; with logits that is one softplus.",
+    ),
+    reference=gan.generator_loss,
+    cases=lambda seed: _logits_cases(seed, ("fake_logits",)),
+    mistakes=(
+        Mistake(
+            "This is the saturating loss, log(1 - D): nearly flat where the generator is worst. "
+            "Minimise -log D instead.",
+            lambda fake_logits: -F.softplus(fake_logits).mean(),
+        ),
+        Mistake(
+            "This is the discriminator's loss on fakes: it would make them easier to detect.",
+            lambda fake_logits: F.softplus(fake_logits).mean(),
+        ),
+        Mistake(
+            "The sign is turned round: this loss grows when the discriminator is fooled.",
+            lambda fake_logits: -F.softplus(-fake_logits).mean(),
+        ),
+        Mistake(
+            "You summed over the batch. Take the mean.",
+            lambda fake_logits: F.softplus(-fake_logits).sum(),
+        ),
+        Mistake(
+            "This is the mean logit, the loss of a Wasserstein GAN. Here: -log sigmoid(logit).",
+            lambda fake_logits: -fake_logits.mean(),
+        ),
+    ),
+    alternatives=(
+        lambda fake_logits: -F.logsigmoid(fake_logits).mean(),
+        lambda fake_logits: F.binary_cross_entropy_with_logits(
+            fake_logits, torch.ones_like(fake_logits)
+        ),
+    ),
+)
+
+# --- one alternating step ---------------------------------------------------------------------
+
+
+class _Counted(nn.Module):
+    """A linear generator that counts how often a gradient comes back through it."""
+
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+        self.gradients = 0
+
+    def forward(self, z: Tensor) -> Tensor:
+        images = z @ self.weight
+        if images.requires_grad:
+            images.register_hook(self._count)
+        return images
+
+    def _count(self, _gradient: Tensor) -> None:
+        self.gradients += 1
+
+
+class _Linear(nn.Module):
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight
+
+
+def _step_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, steps, optimizer):
+        return Case(
+            name,
+            {
+                "g": _float(rng.normal(0, 1, (2, 3))),
+                "d": _float(rng.normal(0, 1, 3)),
+                "real": _float(rng.normal(1, 1, (6, 3))),
+                "z": _float(rng.normal(0, 1, (6, 2))),
+                "steps": steps,
+                "optimizer": optimizer,
+            },
+        )
+
+    return [
+        case("one step of gradient descent", 1, "SGD"),
+        case("three steps, one after the other", 3, "SGD"),
+        case("three steps of Adam", 3, "Adam"),
+    ]
+
+
+def _step_probe(answer, g, d, real, z, steps, optimizer):
+    """Both losses, both networks' weights, and how often a gradient reached the generator."""
+    generator, discriminator = _Counted(g), _Linear(d)
+    kind = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer]
+    g_optimizer = kind(generator.parameters(), lr=0.1)
+    d_optimizer = kind(discriminator.parameters(), lr=0.1)
+    for _ in range(steps):
+        losses = answer(generator, discriminator, g_optimizer, d_optimizer, real, z)
+    return {
+        "losses": losses,
+        "weights of the generator": generator.weight.data.clone(),
+        "weights of the discriminator": discriminator.weight.data.clone(),
+        "backward passes through the generator, a step": generator.gradients // steps,
+    }
+
+
+def _step_with(
+    detach_d=True, detach_g=False, zero=True, flip=False, order="dg", fresh_d=True, g_step=True
+):
+    """One alternating step with one thing wrong."""
+
+    def step(generator, discriminator, g_optimizer, d_optimizer, real, z):
+        losses = {}
+        stale = discriminator(generator(z)) if not fresh_d else None
+        for turn in order:
+            if turn == "d":
+                fake = generator(z)
+                fake = fake.detach() if detach_d else fake
+                both = discriminator(real), discriminator(fake)
+                loss = gan.discriminator_loss(*(reversed(both) if flip else both))
+                optimizer = d_optimizer
+            else:
+                fake = generator(z)
+                fake = fake.detach().requires_grad_() if detach_g else fake
+                loss = gan.generator_loss(discriminator(fake))
+                optimizer = g_optimizer
+            if zero:
+                optimizer.zero_grad()
+            loss.backward()
+            if turn == "d" or g_step:
+                optimizer.step()
+            losses[turn] = loss.item()
+        del stale
+        return losses["d"], losses["g"]
+
+    return step
+
+
+def _step_in_one_go(generator, discriminator, g_optimizer, d_optimizer, real, z):
+    """Both losses from one pass, before either network has moved."""
+    fake = generator(z)
+    d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake.detach()))
+    g_loss = gan.generator_loss(discriminator(fake))
+    d_optimizer.zero_grad()
+    g_optimizer.zero_grad()
+    g_gradients = torch.autograd.grad(g_loss, list(generator.parameters()))
+    d_loss.backward()
+    d_optimizer.step()
+    for parameter, gradient in zip(generator.parameters(), g_gradients, strict=True):
+        parameter.grad = gradient
+    g_optimizer.step()
+    return d_loss.item(), g_loss.item()
+
+
+def _step_without_grad(generator, discriminator, g_optimizer, d_optimizer, real, z):
+    with torch.no_grad():
+        fake = generator(z)
+    d_optimizer.zero_grad()
+    d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
+    d_loss.backward()
+    d_optimizer.step()
+    g_optimizer.zero_grad()
+    g_loss = gan.generator_loss(discriminator(generator(z)))
+    g_loss.backward()
+    g_optimizer.step()
+    return float(d_loss.detach()), float(g_loss.detach())
+
+
+def _step_by_autograd(generator, discriminator, g_optimizer, d_optimizer, real, z):
+    def descend(loss, network, optimizer):
+        parameters = list(network.parameters())
+        for parameter, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = g
+        optimizer.step()
+        return loss.item()
+
+    fake = generator(z).detach()
+    d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
+    d_value = descend(d_loss, discriminator, d_optimizer)
+    return d_value, descend(gan.generator_loss(discriminator(generator(z))), generator, g_optimizer)
+
+
+ALTERNATING_STEP = Exercise(
+    id="gan.alternating_step",
+    title="One round of the game",
+    points=3,
+    minutes=15,
+    difficulty=3,
+    task="Let the discriminator take one step, then the generator, and return both losses as floats: "
+    "(d_loss, g_loss).",
+    hints=(
+        "Two losses, two optimisers, two steps. The discriminator goes first; the generator then "
+        "plays against the discriminator as it has become.",
+        "In the discriminator's step the fakes are only data: generator(z).detach(). In the "
+        "generator's step the gradient must pass through the discriminator, so there is no detach.",
+        "Each half: compute the loss, zero_grad() of its own optimiser, backward(), step(). "
+        "zero_grad() right before backward() also clears what the other half left behind.",
+    ),
+    reference=gan.alternating_step,
+    cases=_step_cases,
+    probe=_step_probe,
+    mistakes=(
+        Mistake(
+            "The discriminator's loss flows back into the generator: detach the fakes in the first "
+            "half. It costs time, and moves the generator wherever its gradients are not cleared.",
+            _step_with(detach_d=False),
+        ),
+        Mistake(
+            "The generator never moves: in the second half its images must not be detached.",
+            _step_with(detach_g=True),
+        ),
+        Mistake(
+            "Gradients of earlier steps add up: clear them before each backward().",
+            _step_with(zero=False),
+        ),
+        Mistake(
+            "Real and fake are swapped in the discriminator's loss.",
+            _step_with(flip=True),
+        ),
+        Mistake(
+            "The generator moved first. Here the discriminator does, and the generator answers.",
+            _step_with(order="gd"),
+        ),
+        Mistake(
+            "The generator's loss was computed before the discriminator had moved. Ask the new "
+            "discriminator.",
+            _step_in_one_go,
+        ),
+    ),
+    alternatives=(_step_without_grad, _step_by_autograd),
+)
+
+# --- gradient penalty -------------------------------------------------------------------------
+
+
+class _Bumpy(nn.Module):
+    """A discriminator with a gradient that can be worked out: D(x) = sum_j sin(w_j x_j) + v x_j."""
+
+    def __init__(self, w: Tensor):
+        super().__init__()
+        self.w = nn.Parameter(w.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (torch.sin(self.w * x) + 0.5 * x).sum(dim=1)
+
+
+def _penalty_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, pixels):
+        return Case(
+            name,
+            {"w": _float(rng.normal(0, 1, pixels)), "x": _float(rng.normal(0, 1, (rows, pixels)))},
+        )
+
+    return [case("one image", 1, 3), case("a batch of five", 5, 4), case("64 pixels", 8, 64)]
+
+
+def _penalty_probe(answer, w, x):
+    """The penalty, and its own gradient, by which the discriminator will be flattened."""
+    discriminator = _Bumpy(w)
+    penalty = answer(discriminator, x)
+    if not isinstance(penalty, Tensor) or not penalty.requires_grad:
+        return {"penalty": penalty, "gradient of the penalty": None}
+    gradient = torch.autograd.grad(penalty.sum(), discriminator.w, allow_unused=True)[0]
+    return {"penalty": penalty, "gradient of the penalty": gradient}
+
+
+def _penalty_with(of_gradient, create_graph=True):
+    def penalty(discriminator, x):
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=create_graph)
+        return of_gradient(gradient)
+
+    return penalty
+
+
+def _penalty_by_functional(discriminator, x):
+    def one(row):
+        return discriminator(row[None])[0]
+
+    gradients = torch.func.vmap(torch.func.grad(one))(x)
+    return (gradients**2).sum() / len(x)
+
+
+def _penalty_by_rows(discriminator, x):
+    total = 0.0
+    for row in x:
+        row = row[None].clone().requires_grad_(True)
+        gradient = torch.autograd.grad(discriminator(row)[0], row, create_graph=True)[0]
+        total = total + gradient.pow(2).sum()
+    return total / x.shape[0]
+
+
+GRADIENT_PENALTY = Exercise(
+    id="gan.gradient_penalty",
+    title="The gradient penalty R1",
+    points=2,
+    minutes=15,
+    difficulty=3,
+    task="Return the mean squared length of the discriminator's gradient with respect to its images.",
+    hints=(
+        "The gradient is taken with respect to the images, not the weights: the images need "
+        "requires_grad_().",
+        "torch.autograd.grad(discriminator(x).sum(), x) gives one gradient an image, since each "
+        "logit depends on its own image only.",
+        "The penalty is trained on itself, so its gradient needs a graph: create_graph=True. Then "
+        "square, sum over the pixels, average over the batch.",
+    ),
+    reference=gan.gradient_penalty,
+    cases=_penalty_cases,
+    probe=_penalty_probe,
+    mistakes=(
+        Mistake(
+            "The penalty has no gradient of its own, so it could not train anything: pass "
+            "create_graph=True to torch.autograd.grad.",
+            _penalty_with(lambda g: g.square().sum(dim=1).mean(), create_graph=False),
+        ),
+        Mistake(
+            "You averaged over the pixels. The squared length is their sum.",
+            _penalty_with(lambda g: g.square().mean()),
+        ),
+        Mistake(
+            "This is the length, not its square.",
+            _penalty_with(lambda g: g.norm(dim=1).mean()),
+        ),
+        Mistake(
+            "You summed over the batch. Take the mean over the images.",
+            _penalty_with(lambda g: g.square().sum()),
+        ),
+        Mistake(
+            "This holds the length at 1, as WGAN-GP does. R1 pulls it towards 0.",
+            _penalty_with(lambda g: (g.norm(dim=1) - 1).square().mean()),
+        ),
+    ),
+    alternatives=(_penalty_by_functional, _penalty_by_rows),
+)
+
+# --- relativistic loss ------------------------------------------------------------------------
+
+RELATIVISTIC = Exercise(
+    id="gan.relativistic_loss",
+    title="A relativistic loss",
+    points=1,
+    minutes=5,
+    difficulty=2,
+    task="Return the mean loss of pairs: small where the logit of `better` exceeds that of `worse`.",
+    hints=(
+        "The pair is judged by the difference of its logits, as if one asked which of the two "
+        "images is the real one.",
+        "-log sigmoid(better - worse), averaged over the pairs; softplus again.",
+    ),
+    reference=gan.relativistic_loss,
+    cases=lambda seed: _logits_cases(seed, ("better", "worse")),
+    mistakes=(
+        Mistake(
+            "The difference is turned round: this rewards the worse of the two.",
+            lambda better, worse: F.softplus(better - worse).mean(),
+        ),
+        Mistake(
+            "Each logit is judged on its own here. Judge the difference of the pair.",
+            lambda better, worse: F.softplus(-better).mean() + F.softplus(worse).mean(),
+        ),
+        Mistake(
+            "You took the difference of the means. Compare pair by pair, then average the losses.",
+            lambda better, worse: F.softplus(worse.mean() - better.mean()),
+        ),
+        Mistake(
+            "You summed over the pairs. Take the mean.",
+            lambda better, worse: F.softplus(worse - better).sum(),
+        ),
+        Mistake(
+            "The softplus is missing: a bare difference can be driven to infinity.",
+            lambda better, worse: (worse - better).mean(),
+        ),
+    ),
+    alternatives=(
+        lambda better, worse: -F.logsigmoid(better - worse).mean(),
+        lambda better, worse: F.binary_cross_entropy_with_logits(
+            better - worse, torch.ones_like(better)
+        ),
+    ),
+)
+
+# --- a walk on the sphere ---------------------------------------------------------------------
+
+
+def _slerp_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, start, end, steps):
+        return Case(name, {"z_start": _float(start), "z_end": _float(end), "steps": steps})
+
+    z = rng.normal(0, 1, 8)
+    return [
+        case("a quarter of a circle", [1.0, 0.0], [0.0, 1.0], 3),
+        case("two latents of different length", *rng.normal(0, 1, (2, 32)), 7),
+        case("the same latent twice", z, z, 4),
+    ]
+
+
+def _unit(z: Tensor) -> Tensor:
+    return z / z.norm()
+
+
+def _slerp_with(angle_of):
+    def walk(z_start, z_end, steps):
+        angle = angle_of(z_start, z_end)
+        t = torch.linspace(0, 1, steps)[:, None]
+        return (torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / torch.sin(
+            angle
+        ).clamp(min=1e-6)
+
+    return walk
+
+
+def _slerp_by_numbers(z_start, z_end, steps):
+    cosine = F.cosine_similarity(z_start, z_end, dim=0).clamp(-1, 1).item()
+    angle = math.acos(cosine)
+    points = []
+    for i in range(steps):
+        t = i / (steps - 1)
+        if math.sin(angle) < 1e-4:
+            points.append((1 - t) * z_start + t * z_end)
+        else:
+            a, b = math.sin((1 - t) * angle), math.sin(t * angle)
+            points.append((a * z_start + b * z_end) / math.sin(angle))
+    return torch.stack(points)
+
+
+def _slerp_by_plane(z_start, z_end, steps):
+    """In the plane of both: turn the direction, and blend in the rest to keep the same weights."""
+    angle = torch.arccos((_unit(z_start) @ _unit(z_end)).clamp(-1, 1)).clamp(min=1e-3)
+    t = torch.linspace(0, 1, steps)[:, None]
+    weights = torch.sin(torch.cat([1 - t, t], dim=1) * angle) / torch.sin(angle)
+    return weights @ torch.stack([z_start, z_end])
+
+
+SLERP = Exercise(
+    id="gan.slerp",
+    title="A walk on the sphere",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return evenly spaced latents on the arc from z_start to z_end, also where the two are the "
+    "same.",
+    hints=(
+        "The angle w between the two comes from their dot product: cos w = a · b / (|a| |b|).",
+        "The arc is sin((1 - t) w) / sin w · a + sin(t w) / sin w · b, with t from 0 to 1.",
+        "Where w is (nearly) 0 the formula is 0 / 0: use the straight line there. Rounding can push "
+        "the cosine just above 1, so clamp it.",
+    ),
+    reference=gan.slerp,
+    cases=_slerp_cases,
+    rtol=1e-3,
+    atol=1e-4,
+    mistakes=(
+        Mistake(
+            "This is the straight line. In many dimensions it cuts through the middle of the prior; "
+            "follow the arc.",
+            lambda z_start, z_end, steps: torch.lerp(
+                z_start, z_end, torch.linspace(0, 1, steps)[:, None]
+            ),
+        ),
+        Mistake(
+            "The walk goes the wrong way round: t = 0 must give z_start.",
+            lambda z_start, z_end, steps: gan.slerp(z_end, z_start, steps),
+        ),
+        Mistake(
+            "The angle needs directions: divide the dot product by both lengths.",
+            _slerp_with(lambda a, b: torch.arccos((a @ b).clamp(-1, 1))),
+        ),
+        Mistake(
+            "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
+            lambda z_start, z_end, steps: gan.slerp(z_start, z_end, steps + 1)[:-1],
+        ),
+        Mistake(
+            "This keeps the weights of the straight line and only stretches the points to the "
+            "length of z_start: they are not evenly spaced on the arc.",
+            lambda z_start, z_end, steps: (
+                F.normalize(torch.lerp(z_start, z_end, torch.linspace(0, 1, steps)[:, None]), dim=1)
+                * z_start.norm()
+            ),
+        ),
+    ),
+    alternatives=(_slerp_by_numbers, _slerp_by_plane),
+)
+
+EXERCISES = (
+    JENSEN_SHANNON,
+    DISCRIMINATOR_LOSS,
+    GENERATOR_LOSS,
+    ALTERNATING_STEP,
+    GRADIENT_PENALTY,
+    RELATIVISTIC,
+    SLERP,
+)

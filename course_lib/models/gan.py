@@ -1,0 +1,252 @@
+r"""Generative adversarial networks.
+
+Goodfellow et al. 2014, "Generative adversarial nets", arXiv 1406.2661: a generator $G(z)$ and a
+discriminator $D(x)$ play a game. Here the discriminator gives *logits*, so the paper's $D(x)$ is
+sigmoid(logit). Stabilised as in Huang et al. 2024, "The GAN is dead; long live the GAN! A modern GAN
+baseline", arXiv 2501.05441: a relativistic loss with gradient penalties on real and fake images.
+
+Images are rows of pixels in [-1, 1]; `to_grey_levels` and `from_grey_levels` translate.
+"""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.models.layers import beside, mlp
+from course_lib.training import (
+    Step,
+    ema_of,
+    fingerprint,
+    finish,
+    gradient_step,
+    load_or_train,
+    training_loop,
+)
+
+
+def jensen_shannon(p: Tensor, q: Tensor, dx: float) -> Tensor:
+    """Jensen-Shannon divergence in nats of two densities given on one grid with spacing dx."""
+    # JS = 1/2 KL(p || m) + 1/2 KL(q || m),   m = (p + q) / 2;   0 log 0 = 0
+    m = (p + q) / 2
+    terms = torch.xlogy(p, p / m) + torch.xlogy(q, q / m)
+    return 0.5 * torch.nan_to_num(terms).sum() * dx
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """What the discriminator minimises (eq. 1 with the sign turned): a scalar, from (n,) twice."""
+    # -E log D(x) - E log(1 - D(G(z))),   log sigmoid(l) = -softplus(-l)
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """The non-saturating loss of the generator (section 3): a scalar, from logits (n,)."""
+    # -E log D(G(z))
+    return F.softplus(-fake_logits).mean()
+
+
+def alternating_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    g_optimizer: torch.optim.Optimizer,
+    d_optimizer: torch.optim.Optimizer,
+    real: Tensor,
+    z: Tensor,
+) -> tuple[float, float]:
+    """One step of the discriminator, then one of the generator; returns their losses as floats."""
+    # The discriminator learns from fakes as they are: nothing flows back into the generator.
+    fake = generator(z).detach()
+    d_loss = discriminator_loss(discriminator(real), discriminator(fake))
+    d_optimizer.zero_grad()
+    d_loss.backward()
+    d_optimizer.step()
+    # The generator learns through the discriminator, so here gradients must pass.
+    g_loss = generator_loss(discriminator(generator(z)))
+    g_optimizer.zero_grad()
+    g_loss.backward()
+    g_optimizer.step()
+    return d_loss.item(), g_loss.item()
+
+
+def gradient_penalty(discriminator, x: Tensor) -> Tensor:
+    """The mean squared length of the discriminator's gradient at images x (n, pixels): a scalar.
+
+    `discriminator` maps images to logits (n,), each from its own image alone.
+
+    On real images it is R1, on generated ones R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
+    """
+    # E || grad_x D(x) ||^2, and itself differentiable
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
+    return gradient.square().sum(dim=1).mean()
+
+
+def relativistic_loss(better: Tensor, worse: Tensor) -> Tensor:
+    """Small when logits of the pair's first half exceed those of its second: a scalar, from (n,).
+
+    The discriminator minimises it with real images first, the generator with fakes first
+    (Jolicoeur-Martineau 2019, arXiv 1807.00734; Huang et al. 2024, eq. 2).
+    """
+    # E softplus(-(D(better) - D(worse)))
+    return F.softplus(worse - better).mean()
+
+
+def slerp(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
+    """`steps` points on the arc from z_start to z_end (latent_dim,), both included.
+
+    White 2016, "Sampling generative networks", arXiv 1609.04468: in many dimensions a straight line
+    passes through the middle of the prior, where no sample ever lies; an arc keeps the length.
+    """
+    # sin((1-t) w) / sin w  a  +  sin(t w) / sin w  b,   w the angle between a and b
+    cosine = torch.dot(z_start, z_end) / (z_start.norm() * z_end.norm())
+    angle = torch.arccos(cosine.clamp(-1, 1))
+    t = torch.linspace(0, 1, steps).unsqueeze(1)
+    if angle < 1e-4:  # the same direction: the arc is a line
+        return (1 - t) * z_start + t * z_end
+    return (torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / torch.sin(angle)
+
+
+class Generator(nn.Module):
+    """G: latents z (n, latent_dim), and classes y (n,) if there are any, to images (n, pixels).
+
+    Args:
+        latent_dim: dimensions of z ~ N(0, I).
+        width: units in each of the two hidden layers.
+        classes: 0, or the number of classes that can be asked for.
+    """
+
+    def __init__(self, latent_dim: int = 32, width: int = 256, classes: int = 0, pixels: int = 64):
+        super().__init__()
+        self.latent_dim, self.classes = latent_dim, classes
+        self.body = mlp(latent_dim + classes, width, width, pixels, activation=_leaky)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return torch.tanh(self.body(beside(z, y, self.classes)))
+
+    @torch.no_grad()
+    def sample(self, count: int, y: Tensor | None = None, z: Tensor | None = None) -> Tensor:
+        """Whole grey levels (count, pixels), 0 to 16, of new images of the classes y."""
+        device = next(self.parameters()).device
+        z = torch.randn(count, self.latent_dim, device=device) if z is None else z
+        return to_grey_levels(self(z, y))
+
+
+class Discriminator(nn.Module):
+    """D: images (n, pixels), and their classes y (n,) if there are any, to logits (n,)."""
+
+    def __init__(self, width: int = 256, classes: int = 0, pixels: int = 64):
+        super().__init__()
+        self.classes = classes
+        self.body = mlp(pixels + classes, width, width, 1, activation=_leaky)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.body(beside(x, y, self.classes)).squeeze(dim=1)
+
+
+def from_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
+    """Grey levels, 0 to `levels`, as values in [-1, 1]."""
+    return 2 * x / levels - 1
+
+
+def to_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
+    """Values in [-1, 1] as whole grey levels, 0 to `levels`."""
+    return ((x + 1) * levels / 2).round().clamp(0, levels)
+
+
+def _leaky() -> nn.Module:
+    # A slope everywhere: a generator learns only through gradients that the discriminator passes.
+    return nn.LeakyReLU(0.2)
+
+
+def stabilised_step(
+    generator: Generator,
+    discriminator: Discriminator,
+    g_optimizer: torch.optim.Optimizer,
+    d_optimizer: torch.optim.Optimizer,
+    real: Tensor,
+    y: Tensor | None = None,
+    gamma: float = 0.3,
+) -> dict[str, float]:
+    """One round with the relativistic loss and both gradient penalties (Huang et al. 2024, eq. 5).
+
+    Args:
+        real, y: images (n, pixels) in [-1, 1] and, if the networks are conditional, their classes.
+        gamma: weight of the two penalties together; each counts gamma / 2.
+    """
+
+    def noise() -> Tensor:
+        return torch.randn(len(real), generator.latent_dim, device=real.device)
+
+    def judge(images: Tensor) -> Tensor:
+        return discriminator(images, y)
+
+    # L_D = E softplus(-(D(real) - D(fake))) + gamma/2 (R1 + R2)
+    fake = generator(noise(), y).detach()
+    penalty = gradient_penalty(judge, real) + gradient_penalty(judge, fake)
+    d_loss = relativistic_loss(judge(real), judge(fake)) + gamma / 2 * penalty
+    d_value = gradient_step(d_loss, d_optimizer)
+    # L_G = E softplus(-(D(fake) - D(real)))
+    g_loss = relativistic_loss(judge(generator(noise(), y)), judge(real).detach())
+    return {"discriminator": d_value, "generator": gradient_step(g_loss, g_optimizer)}
+
+
+def fit(
+    generator: Generator,
+    discriminator: Discriminator,
+    data: Sequence[Tensor],
+    settings: SimpleNamespace,
+    *,
+    seed: int = 0,
+) -> Iterator[Step]:
+    """Train by `stabilised_step` and yield every step; the generator ends with averaged weights.
+
+    Args:
+        data: grey levels x (n, pixels), 0 to 16, and their classes y if the networks take any.
+        settings: steps, batch_size, learning_rate, gamma, and ema_decay.
+    """
+    x, *classes = data
+    # A first-moment average of gradients chases an opponent that has moved on: beta_1 = 0.
+    optimizers = [
+        torch.optim.Adam(net.parameters(), settings.learning_rate, (0.0, 0.99), fused=True)
+        for net in (generator, discriminator)
+    ]
+    ema = ema_of(generator, settings.ema_decay)
+
+    def step(real: Tensor, y: Tensor | None = None) -> dict[str, float]:
+        return stabilised_step(generator, discriminator, *optimizers, real, y, settings.gamma)
+
+    yield from training_loop(
+        step,
+        (from_grey_levels(x), *classes),
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        seed=seed,
+        schedulers=[
+            torch.optim.lr_scheduler.CosineAnnealingLR(each, settings.steps) for each in optimizers
+        ],
+        ema=ema,
+        model=generator,
+        label="training the GAN",
+    )
+    generator.load_state_dict(ema.module.state_dict())
+
+
+def conditional_gan(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> Generator:
+    """The generator of a stabilised GAN of x given y, from its checkpoint or trained now.
+
+    `settings` is as for `fit`, with the networks' latent_dim and width beside it.
+    """
+    torch.manual_seed(seed)
+    classes = int(y.max()) + 1
+    generator = Generator(settings.latent_dim, settings.width, classes).to(x.device)
+    discriminator = Discriminator(settings.width, classes).to(x.device)
+    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
+    load_or_train(
+        "conditional_gan",
+        generator,
+        lambda: finish(fit(generator, discriminator, (x, y), settings, seed=seed)),
+        key,
+    )
+    return generator.eval()
