@@ -12,6 +12,7 @@ import torch
 from common import ASKED, Data, Judged, both_splits, timed, write
 
 from course_lib.models import gan
+from course_lib.models.layers import from_grey_levels
 from course_lib.syllabus import lesson
 from course_lib.training import finish, training_loop
 
@@ -48,7 +49,7 @@ def classical(x: torch.Tensor, seed: int) -> torch.Tensor:
         z = torch.randn(len(real), PRESET.latent_dim)
         return gan.alternating_step(generator, discriminator, g_adam, d_adam, real, z)[0]
 
-    real = gan.from_grey_levels(x)
+    real = from_grey_levels(x)
     finish(training_loop(step, [real], steps=PRESET.classical.steps, seed=seed))
     return generator.sample(600)
 

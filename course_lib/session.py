@@ -62,6 +62,8 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     plt.style.use(THEME)
     session = Session(chosen, device, preset, seed, chosen.settings(preset))
     print(session)
+    if missing := getattr(session.settings, "missing", ""):
+        print(f"Not in this preset yet: {missing}")
     if preset == "gpu" and not has_gpu:
         print("The gpu preset was asked for, but PyTorch sees no GPU: this will be slow.")
     return session

@@ -812,6 +812,13 @@ def test_a_shift_fills_with_paper_and_drops_what_leaves():
     assert set(totals.tolist()) == {64.0, 56.0, 49.0}
 
 
+def test_a_preset_says_what_it_lacks(capsys):
+    session.start("03_diffusion", preset="gpu")
+    assert "Not in this preset yet: MNIST" in capsys.readouterr().out
+    session.start("03_diffusion", preset="cpu")
+    assert "Not in this preset" not in capsys.readouterr().out
+
+
 # --- precision, recall, density, coverage ------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.layers import beside, mlp
+from course_lib.models.layers import beside, from_grey_levels, mlp, to_grey_levels
 from course_lib.training import (
     Step,
     ema_of,
@@ -143,16 +143,6 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.body(beside(x, y, self.classes)).squeeze(dim=1)
-
-
-def from_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
-    """Grey levels, 0 to `levels`, as values in [-1, 1]."""
-    return 2 * x / levels - 1
-
-
-def to_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
-    """Values in [-1, 1] as whole grey levels, 0 to `levels`."""
-    return ((x + 1) * levels / 2).round().clamp(0, levels)
 
 
 def _leaky() -> nn.Module:

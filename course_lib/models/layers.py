@@ -1,4 +1,4 @@
-"""Building blocks that several models share."""
+"""Building blocks, and the scale of images, that several models share."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -41,3 +41,13 @@ def beside(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
             else "This model is not conditional: it takes no class y."
         )
     return values if y is None else torch.cat([values, F.one_hot(y, classes).to(values)], dim=-1)
+
+
+def from_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
+    """Grey levels, 0 to `levels`, as values in [-1, 1]."""
+    return 2 * x / levels - 1
+
+
+def to_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
+    """Values in [-1, 1] as whole grey levels, 0 to `levels`."""
+    return ((x + 1) * levels / 2).round().clamp(0, levels)

@@ -1,0 +1,593 @@
+"""The exercises of lesson 03: the parts of a diffusion model."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.models import diffusion
+from course_lib.plots import BLUE, ORANGE
+
+
+def _float(array) -> np.ndarray:
+    return np.asarray(array, dtype=np.float32)
+
+
+# --- the schedule -----------------------------------------------------------------------------
+
+
+def _schedule_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    return [
+        Case("ten steps", {"steps": 10}),
+        Case("a thousand steps", {"steps": 1000}),
+        Case("some other number of steps", {"steps": int(rng.integers(20, 500))}),
+    ]
+
+
+def _schedule_picture(answer):
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(answer(1000), color=BLUE, label="cosine")
+    ax.plot(diffusion.linear_schedule(1000), color=ORANGE, linestyle="--", label="linear (DDPM)")
+    ax.set(xlabel="t", ylabel="alpha_bar", title="How much of the image is left")
+    ax.legend(fontsize=8)
+    return fig, (
+        "alpha_bar against t from 0 to 1000. The cosine curve falls gently from 1 to 0 like a "
+        "slide; DDPM's linear one falls faster and is near 0 after two thirds."
+    )
+
+
+def _f(steps: int, s: float = 0.008, power: int = 2, wave=torch.cos) -> Tensor:
+    t = torch.arange(steps + 1, dtype=torch.float64)
+    return wave((t / steps + s) / (1 + s) * math.pi / 2) ** power
+
+
+def _finished(f: Tensor) -> Tensor:
+    return (f / f[0]).clamp(min=1e-5).float()
+
+
+def _schedule_loop(steps, s=0.008):
+    values = []
+    for t in range(steps + 1):
+        f_t = math.cos((t / steps + s) / (1 + s) * math.pi / 2) ** 2
+        f_0 = math.cos(s / (1 + s) * math.pi / 2) ** 2
+        values.append(max(f_t / f_0, 1e-5))
+    return torch.tensor(values)
+
+
+def _schedule_by_half_angle(steps, s=0.008):
+    """cos^2 a = (1 + cos 2a) / 2."""
+    angle = (torch.linspace(0, 1, steps + 1, dtype=torch.float64) + s) / (1 + s) * math.pi
+    f = (1 + torch.cos(angle)) / 2
+    return torch.clamp(f / f[0], min=1e-5).to(torch.float32)
+
+
+SCHEDULE = Exercise(
+    id="diffusion.cosine_schedule",
+    title="The cosine schedule",
+    points=1,
+    minutes=8,
+    difficulty=2,
+    task="Return alpha_bar at t = 0, 1, ..., steps for the cosine schedule, never below 1e-5.",
+    hints=(
+        "f(t) = cos²((t / T + s) / (1 + s) · π / 2) with s = 0.008, and alpha_bar is f(t) / f(0).",
+        "t runs from 0 to steps, both included: torch.arange(steps + 1).",
+        "clamp(min=1e-5) keeps the last value off 0, since the sampler divides by its root.",
+    ),
+    reference=diffusion.cosine_schedule,
+    cases=_schedule_cases,
+    rtol=5e-5,
+    atol=1e-6,
+    picture=_schedule_picture,
+    mistakes=(
+        Mistake(
+            "The square is missing: it is cos², so that the square root of alpha_bar is a cosine.",
+            lambda steps: _finished(_f(steps, power=1)),
+        ),
+        Mistake(
+            "alpha_bar must be 1 at t = 0: divide by f(0).",
+            lambda steps: _f(steps).clamp(min=1e-5).float(),
+        ),
+        Mistake(
+            "This starts with noise and ends with the image. alpha_bar falls from 1 to nearly 0.",
+            lambda steps: _finished(_f(steps)).flip(0),
+        ),
+        Mistake(
+            "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.",
+            lambda steps: (_f(steps) / _f(steps)[0]).float(),
+        ),
+        Mistake(
+            "The offset s = 0.008 is missing.",
+            lambda steps: _finished(_f(steps, s=0.0)),
+        ),
+        Mistake(
+            "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
+            lambda steps: _finished(_f(steps))[1:],
+        ),
+    ),
+    alternatives=(_schedule_loop, _schedule_by_half_angle),
+)
+
+# --- noise in one step ------------------------------------------------------------------------
+
+
+def _q_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, pixels, alpha_bar):
+        return Case(
+            name,
+            {
+                "x_0": _float(rng.uniform(-1, 1, (rows, pixels))),
+                "alpha_bar": _float(np.broadcast_to(alpha_bar, rows)),
+                "noise": _float(rng.standard_normal((rows, pixels))),
+            },
+        )
+
+    return [
+        case("a single image, half noise", 1, 4, 0.5),
+        case("each image with a time of its own", 3, 5, rng.uniform(0.05, 0.95, 3)),
+        case("as many images as pixels", 6, 6, rng.uniform(0.05, 0.95, 6)),
+    ]
+
+
+Q_SAMPLE = Exercise(
+    id="diffusion.q_sample",
+    title="Any amount of noise in one step",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return x_t for images x_0 (n, pixels), with an alpha_bar (n,) of each image's own.",
+    hints=(
+        "x_t = √alpha_bar · x_0 + √(1 − alpha_bar) · noise.",
+        "alpha_bar has one value an image: alpha_bar.unsqueeze(1) has the shape (n, 1), which "
+        "multiplies every pixel of its image.",
+    ),
+    reference=diffusion.q_sample,
+    cases=_q_cases,
+    mistakes=(
+        Mistake(
+            "The square roots are missing: with them the variances add up to 1.",
+            lambda x_0, alpha_bar, noise: (
+                alpha_bar[:, None] * x_0 + (1 - alpha_bar[:, None]) * noise
+            ),
+        ),
+        Mistake(
+            "Image and noise have swapped their weights: alpha_bar = 1 is the clean image.",
+            lambda x_0, alpha_bar, noise: diffusion.q_sample(noise, alpha_bar, x_0),
+        ),
+        Mistake(
+            "The weight of the noise is √(1 − alpha_bar), not 1 − √alpha_bar.",
+            lambda x_0, alpha_bar, noise: (
+                alpha_bar[:, None].sqrt() * x_0 + (1 - alpha_bar[:, None].sqrt()) * noise
+            ),
+        ),
+        Mistake(
+            "The image keeps its full strength: it must shrink by √alpha_bar.",
+            lambda x_0, alpha_bar, noise: x_0 + (1 - alpha_bar[:, None]).sqrt() * noise,
+        ),
+        Mistake(
+            "All images share the first one's alpha_bar. Each has a time of its own.",
+            lambda x_0, alpha_bar, noise: diffusion.q_sample(
+                x_0, alpha_bar[:1].expand(len(x_0)), noise
+            ),
+        ),
+    ),
+    alternatives=(
+        lambda x_0, alpha_bar, noise: (
+            torch.einsum("n,np->np", alpha_bar**0.5, x_0)
+            + torch.einsum("n,np->np", (1 - alpha_bar) ** 0.5, noise)
+        ),
+        lambda x_0, alpha_bar, noise: torch.stack(
+            [
+                a.sqrt() * x + (1 - a).sqrt() * e
+                for x, a, e in zip(x_0, alpha_bar, noise, strict=True)
+            ]
+        ),
+    ),
+)
+
+# --- what v says ------------------------------------------------------------------------------
+
+
+def _v_cases(seed: int) -> list[Case]:
+    cases = []
+    for case in _q_cases(seed):
+        x_0, alpha_bar, noise = (torch.from_numpy(v) for v in case.inputs.values())
+        inputs = {
+            "x_t": diffusion.q_sample(x_0, alpha_bar, noise).numpy(),
+            "v": diffusion.velocity(x_0, alpha_bar, noise).numpy(),
+            "alpha_bar": alpha_bar.numpy(),
+        }
+        cases.append(Case(case.name, inputs))
+    return cases
+
+
+def _rotated(x_t, v, alpha_bar):
+    """v and x_t are x_0 and noise, rotated; rotate them back by the same angle."""
+    angle = torch.arccos(alpha_bar.sqrt())[:, None]
+    return torch.cos(angle) * x_t - torch.sin(angle) * v, torch.sin(angle) * x_t + torch.cos(
+        angle
+    ) * v
+
+
+def _by_substitution(x_t, v, alpha_bar):
+    a, b = alpha_bar[:, None].sqrt(), (1 - alpha_bar[:, None]).sqrt()
+    x_0 = a * x_t - b * v
+    return [x_0, (x_t - a * x_0) / b]
+
+
+FROM_VELOCITY = Exercise(
+    id="diffusion.from_velocity",
+    title="Image and noise from v",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the clean image and the noise that x_t and v imply: (x_0, noise).",
+    hints=(
+        "With a = √alpha_bar and b = √(1 − alpha_bar): x_t = a x_0 + b ε and v = a ε − b x_0. Two "
+        "equations, two unknowns, and a² + b² = 1.",
+        "a x_t − b v has no ε in it any more. What is it?",
+        "x_0 = a x_t − b v, and ε = b x_t + a v.",
+    ),
+    reference=diffusion.from_velocity,
+    cases=_v_cases,
+    rtol=1e-3,
+    atol=1e-4,
+    mistakes=(
+        Mistake(
+            "The order is turned round: first the image, then the noise.",
+            lambda x_t, v, alpha_bar: diffusion.from_velocity(x_t, v, alpha_bar)[::-1],
+        ),
+        Mistake(
+            "The sign of v is turned round in both: x_0 = a x_t − b v, ε = b x_t + a v.",
+            lambda x_t, v, alpha_bar: diffusion.from_velocity(x_t, -v, alpha_bar),
+        ),
+        Mistake(
+            "You took the network's output for the noise. It is v.",
+            lambda x_t, v, alpha_bar: (
+                (x_t - (1 - alpha_bar[:, None]).sqrt() * v) / alpha_bar[:, None].sqrt(),
+                v.clone(),
+            ),
+        ),
+        Mistake(
+            "You took the network's output for the image. It is v.",
+            lambda x_t, v, alpha_bar: (
+                v.clone(),
+                (x_t - alpha_bar[:, None].sqrt() * v) / (1 - alpha_bar[:, None]).sqrt(),
+            ),
+        ),
+        Mistake(
+            "The square roots are missing: a = √alpha_bar and b = √(1 − alpha_bar).",
+            lambda x_t, v, alpha_bar: (
+                alpha_bar[:, None] * x_t - (1 - alpha_bar[:, None]) * v,
+                (1 - alpha_bar[:, None]) * x_t + alpha_bar[:, None] * v,
+            ),
+        ),
+    ),
+    alternatives=(_rotated, _by_substitution),
+)
+
+# --- the loss ---------------------------------------------------------------------------------
+
+
+class _Affine(nn.Module):
+    """A stand-in for a denoiser: v = w x_t + t / 10, with one weight a pixel."""
+
+    def __init__(self, w: Tensor):
+        super().__init__()
+        self.w = nn.Parameter(w.clone())
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.w * x_t + t.unsqueeze(1) / 10
+
+
+def _loss_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    alpha_bar = diffusion.cosine_schedule(10).numpy()
+
+    def case(name, rows, pixels):
+        return Case(
+            name,
+            {
+                "w": _float(rng.normal(0, 1, pixels)),
+                "x_0": _float(rng.uniform(-1, 1, (rows, pixels))),
+                "t": rng.integers(1, 10, rows),
+                "alpha_bar": alpha_bar,
+                "noise": _float(rng.standard_normal((rows, pixels))),
+            },
+        )
+
+    return [case("one image", 1, 4), case("six images at their own times", 6, 5)]
+
+
+def _loss_probe(answer, w, x_0, t, alpha_bar, noise):
+    """The loss, and the gradient that it sends into the network."""
+    network = _Affine(w)
+    loss = answer(network, x_0, t, alpha_bar, noise)
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        return {"loss": loss, "gradient": None}
+    return {"loss": loss, "gradient": torch.autograd.grad(loss.sum(), network.w)[0]}
+
+
+def _loss_of(target_of, reduce=lambda e: (e**2).mean(), input_of=None):
+    def loss(network, x_0, t, alpha_bar, noise):
+        a = alpha_bar[t]
+        x_t = diffusion.q_sample(x_0, a, noise)
+        given = x_t if input_of is None else input_of(x_0, noise)
+        return reduce(network(given, t) - target_of(x_0, a, noise))
+
+    return loss
+
+
+def _loss_in_x_0(network, x_0, t, alpha_bar, noise):
+    """The same loss from the difference of the two clean images, which is b times that of v."""
+    a = alpha_bar[t]
+    x_t = diffusion.q_sample(x_0, a, noise)
+    implied, _ = diffusion.from_velocity(x_t, network(x_t, t), a)
+    return ((implied - x_0) ** 2 / (1 - a)[:, None]).mean()
+
+
+LOSS = Exercise(
+    id="diffusion.loss",
+    title="The simplified loss",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the mean squared error of the network's v at noisy images.",
+    hints=(
+        "Three lines: make x_t, ask the network, compare with the true v.",
+        "alpha_bar[t] picks each image's own value. q_sample and velocity take it.",
+        "F.mse_loss(network(x_t, t), velocity(x_0, alpha_bar[t], noise)).",
+    ),
+    reference=diffusion.diffusion_loss,
+    cases=_loss_cases,
+    probe=_loss_probe,
+    mistakes=(
+        Mistake(
+            "The target is the noise here. This network predicts v: compare with velocity(...).",
+            _loss_of(lambda x_0, a, noise: noise),
+        ),
+        Mistake(
+            "The target is the clean image here. This network predicts v: compare with "
+            "velocity(...).",
+            _loss_of(lambda x_0, a, noise: x_0),
+        ),
+        Mistake(
+            "The network was shown the clean image. Show it x_t.",
+            _loss_of(diffusion.velocity, input_of=lambda x_0, noise: x_0),
+        ),
+        Mistake(
+            "You summed the squares. Take their mean.",
+            _loss_of(diffusion.velocity, reduce=lambda e: (e**2).sum()),
+        ),
+        Mistake(
+            "These are absolute errors. The bound asks for squares.",
+            _loss_of(diffusion.velocity, reduce=lambda e: e.abs().mean()),
+        ),
+    ),
+    alternatives=(_loss_of(diffusion.velocity), _loss_in_x_0),
+)
+
+# --- one step back ----------------------------------------------------------------------------
+
+
+def _step_inputs(rng, t, s, rows=3, pixels=5):
+    alpha_bar = diffusion.cosine_schedule(1000)
+    x_0 = torch.from_numpy(_float(rng.uniform(-1, 1, (rows, pixels))))
+    noise = torch.from_numpy(_float(rng.standard_normal((rows, pixels))))
+    x_t = diffusion.q_sample(x_0, alpha_bar[t].expand(rows), noise)
+    return x_t.numpy(), x_0.numpy(), noise.numpy(), alpha_bar[t].numpy(), alpha_bar[s].numpy()
+
+
+def _ddim_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, t, s):
+        _, x_0, noise, _, a_s = _step_inputs(rng, t, s)
+        return Case(name, {"x_0": x_0, "noise": noise, "alpha_bar_s": a_s})
+
+    return [
+        case("from much noise to a little less", 900, 850),
+        case("a long step", 700, 200),
+        case("the last step, to the clean image", 50, 0),
+    ]
+
+
+DDIM_STEP = Exercise(
+    id="diffusion.ddim_step",
+    title="The DDIM step",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return x_s at the earlier time s, with the same image and the same noise in it.",
+    hints=(
+        "If image and noise are known, the closed form gives x at any time. No randomness is needed.",
+        "x_s = √alpha_bar_s · x_0 + √(1 − alpha_bar_s) · noise.",
+    ),
+    reference=diffusion.ddim_step,
+    cases=_ddim_cases,
+    mistakes=(
+        Mistake(
+            "The square roots are missing.",
+            lambda x_0, noise, a: a * x_0 + (1 - a) * noise,
+        ),
+        Mistake(
+            "Image and noise have swapped their weights.",
+            lambda x_0, noise, a: a.sqrt() * noise + (1 - a).sqrt() * x_0,
+        ),
+        Mistake(
+            "This jumps to the clean image at once. One step goes only as far as time s.",
+            lambda x_0, noise, a: x_0.clone(),
+        ),
+        Mistake(
+            "Fresh noise makes this another sampler. DDIM keeps the noise that is there.",
+            lambda x_0, noise, a: a.sqrt() * x_0 + (1 - a).sqrt() * torch.randn_like(x_0),
+        ),
+    ),
+    alternatives=(
+        lambda x_0, noise, a: diffusion.q_sample(x_0, a.expand(len(x_0)), noise),
+        lambda x_0, noise, a: torch.addcmul(x_0 * a**0.5, noise, (1 - a) ** 0.5),
+    ),
+)
+
+
+def _ddpm_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, t, s):
+        x_t, x_0, _, a_t, a_s = _step_inputs(rng, t, s)
+        fresh = _float(rng.standard_normal(x_t.shape))
+        return Case(
+            name,
+            {"x_t": x_t, "x_0": x_0, "alpha_bar_t": a_t, "alpha_bar_s": a_s, "fresh_noise": fresh},
+        )
+
+    return [
+        case("one of a thousand steps", 500, 499),
+        case("a longer step", 800, 600),
+        case("the last step: no noise is added", 50, 0),
+    ]
+
+
+def _ddpm_with(mean_of=None, spread_of=None):
+    """The ancestral step with another mean, or another standard deviation."""
+
+    def step(x_t, x_0, a_t, a_s, fresh):
+        alpha = a_t / a_s
+        mean = (a_s.sqrt() * (1 - alpha) * x_0 + alpha.sqrt() * (1 - a_s) * x_t) / (1 - a_t)
+        variance = (1 - alpha) * (1 - a_s) / (1 - a_t)
+        mean = mean if mean_of is None else mean_of(x_t, x_0, a_t, a_s, alpha)
+        spread = variance.sqrt() if spread_of is None else spread_of(variance, alpha)
+        return mean + spread * fresh
+
+    return step
+
+
+def _ddpm_by_bayes(x_t, x_0, a_t, a_s, fresh):
+    """The product of two Gaussians: precisions add up."""
+    alpha = a_t / a_s
+    if a_s == 1:
+        return x_0.clone()
+    precision = 1 / (1 - a_s) + alpha / (1 - alpha)
+    mean = (a_s.sqrt() * x_0 / (1 - a_s) + alpha.sqrt() * x_t / (1 - alpha)) / precision
+    return mean + fresh / precision.sqrt()
+
+
+DDPM_STEP = Exercise(
+    id="diffusion.ddpm_step",
+    title="One reverse step of DDPM",
+    points=3,
+    minutes=15,
+    difficulty=3,
+    task="Return a draw from q(x_s | x_t, x_0), made with the fresh noise that is given.",
+    hints=(
+        "It is Gaussian: a mean between x_0 and x_t, and a variance. Write alpha = alpha_bar_t / "
+        "alpha_bar_s, what is left of the signal between s and t.",
+        "Mean: (√alpha_bar_s (1 − alpha) x_0 + √alpha (1 − alpha_bar_s) x_t) / (1 − alpha_bar_t).",
+        "Variance: (1 − alpha)(1 − alpha_bar_s) / (1 − alpha_bar_t). The noise is multiplied by its "
+        "square root.",
+    ),
+    reference=diffusion.ddpm_step,
+    cases=_ddpm_cases,
+    rtol=1e-3,
+    atol=2e-4,
+    mistakes=(
+        Mistake(
+            "You multiplied the fresh noise by the variance. It takes the standard deviation.",
+            _ddpm_with(spread_of=lambda variance, alpha: variance),
+        ),
+        Mistake(
+            "The fresh noise is missing: this is the mean only.",
+            _ddpm_with(spread_of=lambda variance, alpha: 0 * variance),
+        ),
+        Mistake(
+            "The variance is 1 − alpha here, that of the step forward. Knowing x_0 makes it smaller: "
+            "times (1 − alpha_bar_s) / (1 − alpha_bar_t).",
+            _ddpm_with(spread_of=lambda variance, alpha: (1 - alpha).sqrt()),
+        ),
+        Mistake(
+            "The weights of x_0 and x_t are swapped in the mean.",
+            _ddpm_with(
+                mean_of=lambda x_t, x_0, a_t, a_s, alpha: (
+                    (a_s.sqrt() * (1 - alpha) * x_t + alpha.sqrt() * (1 - a_s) * x_0) / (1 - a_t)
+                )
+            ),
+        ),
+        Mistake(
+            "The mean still has to be divided by 1 − alpha_bar_t.",
+            _ddpm_with(
+                mean_of=lambda x_t, x_0, a_t, a_s, alpha: (
+                    a_s.sqrt() * (1 - alpha) * x_0 + alpha.sqrt() * (1 - a_s) * x_t
+                )
+            ),
+        ),
+    ),
+    alternatives=(
+        _ddpm_by_bayes,
+        lambda x_t, x_0, a_t, a_s, fresh: diffusion.reverse_step(x_t, x_0, a_t, a_s, 1.0, fresh),
+    ),
+)
+
+# --- guidance ---------------------------------------------------------------------------------
+
+
+def _guide_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, scale):
+        conditional, unconditional = _float(rng.normal(0, 1, (2, 3, 4)))
+        return Case(
+            name, {"conditional": conditional, "unconditional": unconditional, "scale": scale}
+        )
+
+    return [case("scale 0: no guidance", 0.0), case("scale 1", 1.0), case("scale 2.5", 2.5)]
+
+
+GUIDE = Exercise(
+    id="diffusion.guide",
+    title="Classifier-free guidance",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Push the conditional prediction further away from the unconditional one, by `scale` times "
+    "their difference.",
+    hints=(
+        "At scale 0 nothing changes: the result is the conditional prediction.",
+        "conditional + scale · (conditional − unconditional).",
+    ),
+    reference=diffusion.guide,
+    cases=_guide_cases,
+    mistakes=(
+        Mistake(
+            "At scale 0 this gives the unconditional prediction, and at 1 no guidance yet. Here 0 "
+            "means no guidance: start from the conditional one.",
+            lambda c, u, scale: u + scale * (c - u),
+        ),
+        Mistake(
+            "The two predictions are swapped: this pushes away from the class.",
+            lambda c, u, scale: (1 + scale) * u - scale * c,
+        ),
+        Mistake(
+            "The difference has the wrong sign: this pulls towards the unconditional prediction.",
+            lambda c, u, scale: c + scale * (u - c),
+        ),
+        Mistake(
+            "The weights must add up to 1: (1 + scale) and minus scale.",
+            lambda c, u, scale: (1 + scale) * c + scale * u,
+        ),
+        Mistake(
+            "The scale has no effect.",
+            lambda c, u, scale: 2 * c - u,
+        ),
+    ),
+    alternatives=(
+        lambda c, u, scale: c + scale * (c - u),
+        lambda c, u, scale: torch.lerp(u, c, 1.0 + scale),
+    ),
+)
+
+EXERCISES = (SCHEDULE, Q_SAMPLE, FROM_VELOCITY, LOSS, DDIM_STEP, DDPM_STEP, GUIDE)
