@@ -6,6 +6,8 @@ import re
 import pytest
 from jupyter_browser import FLAGS, MINUTE, Lesson, browser_path, running_lab
 
+from course_lib.syllabus import course
+
 MISSING_CHROMIUM = (
     "Chromium is not installed, so the lessons cannot be opened in a browser; on Debian or Ubuntu "
     "'apt install chromium' adds it."
@@ -45,7 +47,7 @@ def lab(browser, tmp_path):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "name, theme", [("00_start", "Light"), ("00_start", "Dark"), ("01_vae", "Light")]
+    ("name", "theme"), [("00_start", "Dark"), *((name, "Light") for name in course().lessons)]
 )
 def test_a_lesson_in_the_browser(browser, lab, name, theme):
     lab.setting("apputils-extension/themes", theme=f"JupyterLab {theme}")

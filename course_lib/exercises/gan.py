@@ -320,33 +320,27 @@ def _step_probe(answer, g, d, real, z, steps, optimizer):
     }
 
 
-def _step_with(
-    detach_d=True, detach_g=False, zero=True, flip=False, order="dg", fresh_d=True, g_step=True
-):
-    """One alternating step with one thing wrong."""
+def _step_with(detach_d=True, detach_g=False, zero=True, flip=False, order="dg"):
+    """One round of the game with one thing wrong."""
 
     def step(generator, discriminator, g_optimizer, d_optimizer, real, z):
         losses = {}
-        stale = discriminator(generator(z)) if not fresh_d else None
         for turn in order:
+            fake = generator(z)
             if turn == "d":
-                fake = generator(z)
+                optimizer = d_optimizer
                 fake = fake.detach() if detach_d else fake
                 both = discriminator(real), discriminator(fake)
                 loss = gan.discriminator_loss(*(reversed(both) if flip else both))
-                optimizer = d_optimizer
             else:
-                fake = generator(z)
+                optimizer = g_optimizer
                 fake = fake.detach().requires_grad_() if detach_g else fake
                 loss = gan.generator_loss(discriminator(fake))
-                optimizer = g_optimizer
             if zero:
                 optimizer.zero_grad()
             loss.backward()
-            if turn == "d" or g_step:
-                optimizer.step()
+            optimizer.step()
             losses[turn] = loss.item()
-        del stale
         return losses["d"], losses["g"]
 
     return step
