@@ -39,6 +39,18 @@ class Judged:
     def distance(self, images: torch.Tensor) -> float:
         return frechet_distance(self.held, self.judge.features(images))
 
+    def memoriser(self, draws: int = 4) -> float:
+        """Fréchet distance over the floor of a model that has learnt its training digits by heart
+        and draws them at random, with replacement: what copying alone can reach."""
+        generator = torch.Generator().manual_seed(0)
+
+        def again(digit: int) -> torch.Tensor:
+            own = self.x[self.y == digit]
+            return own[torch.randint(len(own), (60,), generator=generator)]
+
+        distances = [self.distance(torch.cat([again(d) for d in range(10)])) for _ in range(draws)]
+        return sum(distances) / draws / self.floor
+
     def figures(self, images: torch.Tensor, asked: torch.Tensor | None = ASKED) -> dict[str, float]:
         """Fréchet distance over the floor, precision and recall, distance to the training digits
         over that of held-out ones, and, for conditional samples, the share read as asked."""

@@ -30,6 +30,7 @@ def one_run(data: Data, seed: int) -> dict[str, float]:
     return {
         "judge_accuracy": judged.accuracy,
         "fd_floor": judged.floor,
+        "memoriser_fd_over_floor": judged.memoriser(),
         **{f"classical_{name}": value for name, value in collapsed.items()},
         "classical_digits_covered": covered(judged, images),
         **judged.figures(generator.sample(600, ASKED)),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from course_lib.exercises.exercise import Case, Exercise, Mistake
 from course_lib.models import diffusion
-from course_lib.plots import BLUE, ORANGE
+from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 
 def _float(array) -> np.ndarray:
@@ -134,6 +134,24 @@ def _q_cases(seed: int) -> list[Case]:
     ]
 
 
+def _q_picture(answer):
+    x_0 = torch.tensor([-1.0, 1.0]).repeat(5000)[:, None]
+    noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
+    bins = torch.linspace(-4, 4, 61)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for a, colour, style in ((0.95, BLUE, "-"), (0.7, ORANGE, "--"), (0.05, GREEN, ":")):
+        x_t = answer(x_0, torch.full((len(x_0),), a), noise)
+        outline = {"histtype": "step", "color": colour, "linestyle": style, "linewidth": 1.8}
+        ax.hist(x_t.flatten(), bins, density=True, label=f"alpha_bar = {a:g}", **outline)
+    ax.set(xlabel="x_t", ylabel="density", title="From the points -1 and 1 to noise")
+    ax.set(ylim=(0, 1.4))
+    ax.legend(fontsize=8)
+    return fig, (
+        "Histograms of x_t for data that is -1 or 1. At alpha_bar 0.95 two narrow peaks, at 0.7 "
+        "two wide ones that overlap, at 0.05 a single bell around 0."
+    )
+
+
 Q_SAMPLE = Exercise(
     id="diffusion.q_sample",
     title="Any amount of noise in one step",
@@ -148,6 +166,7 @@ Q_SAMPLE = Exercise(
     ),
     reference=diffusion.q_sample,
     cases=_q_cases,
+    picture=_q_picture,
     mistakes=(
         Mistake(
             "The square roots are missing: with them the variances add up to 1.",
@@ -220,6 +239,26 @@ def _by_substitution(x_t, v, alpha_bar):
     return [x_0, (x_t - a * x_0) / b]
 
 
+def _from_velocity_picture(answer):
+    pixel = torch.arange(32)
+    x_0 = (0.8 * torch.sin(pixel / 5))[None]
+    noise = torch.randn(1, 32, generator=torch.Generator().manual_seed(0))
+    a = torch.tensor([0.4])
+    x_t = diffusion.q_sample(x_0, a, noise)
+    implied, _ = answer(x_t, diffusion.velocity(x_0, a, noise), a)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(pixel, x_t[0], "x:", color=GREY, linewidth=1, label="x_t")
+    ax.plot(pixel, x_0[0], color=BLUE, label="true x_0")
+    ax.plot(pixel, implied[0], "o", color=ORANGE, markersize=4, linestyle="none", label="found x_0")
+    ax.set(xlabel="pixel", ylabel="value", title="With the true v, x_0 comes back exactly")
+    ax.set(ylim=(-1.9, 2.1))
+    ax.legend(fontsize=8, loc="upper center", ncols=3)
+    return fig, (
+        "A smooth wave x_0, the ragged x_t made of it and noise, and the x_0 that was found from "
+        "x_t and v: its marks lie on the smooth wave exactly."
+    )
+
+
 FROM_VELOCITY = Exercise(
     id="diffusion.from_velocity",
     title="Image and noise from v",
@@ -237,6 +276,7 @@ FROM_VELOCITY = Exercise(
     cases=_v_cases,
     rtol=1e-3,
     atol=1e-4,
+    picture=_from_velocity_picture,
     mistakes=(
         Mistake(
             "The order is turned round: first the image, then the noise.",
@@ -331,6 +371,25 @@ def _loss_in_x_0(network, x_0, t, alpha_bar, noise):
     return ((implied - x_0) ** 2 / (1 - a)[:, None]).mean()
 
 
+def _loss_picture(answer):
+    x_0 = torch.tensor([-0.5, 0.5]).repeat(64, 128)
+    noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
+    alpha_bar = diffusion.cosine_schedule(1000)
+    times = torch.arange(0, 1001, 50)
+    losses = [
+        float(answer(lambda x_t, t: 0 * x_t, x_0, t.expand(64), alpha_bar, noise)) for t in times
+    ]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(alpha_bar + 0.25 * (1 - alpha_bar), color=GREY, linestyle="--", label="expected")
+    ax.plot(times, losses, "o", color=BLUE, linestyle="none", label="loss")
+    ax.set(xlabel="time t", ylabel="loss", title="A network that always answers 0", ylim=(0, None))
+    ax.legend(fontsize=8)
+    return fig, (
+        "The loss of a network that always answers 0, against t. Marks fall from 1, where v is the "
+        "noise, to 0.25, where v is minus the image, along a dashed line with the expected value."
+    )
+
+
 LOSS = Exercise(
     id="diffusion.loss",
     title="The simplified loss",
@@ -346,6 +405,7 @@ LOSS = Exercise(
     reference=diffusion.diffusion_loss,
     cases=_loss_cases,
     probe=_loss_probe,
+    picture=_loss_picture,
     mistakes=(
         Mistake(
             "The target is the noise here. This network predicts v: compare with velocity(...).",
@@ -397,6 +457,22 @@ def _ddim_cases(seed: int) -> list[Case]:
     ]
 
 
+def _ddim_picture(answer):
+    x_0, noise = torch.tensor([[0.8, -0.6]]), torch.tensor([[-0.9, -1.4]])
+    alpha_bar = diffusion.cosine_schedule(1000)[::100].flip(0)
+    path = torch.cat([answer(x_0, noise, a) for a in alpha_bar])
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(*path.T, "o-", color=BLUE, markersize=4, label="x_s for s = 1000, 900, ..., 0")
+    ax.plot(*noise.T, "s", color=ORANGE, markersize=11, fillstyle="none", label="noise")
+    ax.plot(*x_0.T, "D", color=GREEN, markersize=11, fillstyle="none", label="image x_0")
+    ax.set(xlabel="x1", ylabel="x2", title="From noise to image, nothing random")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Eleven marks on a smooth curve in the plane of two pixels. It begins in the square that "
+        "marks the noise and bends towards the image, a diamond, where it ends."
+    )
+
+
 DDIM_STEP = Exercise(
     id="diffusion.ddim_step",
     title="The DDIM step",
@@ -410,6 +486,7 @@ DDIM_STEP = Exercise(
     ),
     reference=diffusion.ddim_step,
     cases=_ddim_cases,
+    picture=_ddim_picture,
     mistakes=(
         Mistake(
             "The square roots are missing.",
@@ -477,6 +554,25 @@ def _ddpm_by_bayes(x_t, x_0, a_t, a_s, fresh):
     return mean + fresh / precision.sqrt()
 
 
+def _ddpm_picture(answer):
+    x_t, x_0 = torch.tensor(1.5), torch.tensor(-0.5)
+    a_t, a_s = torch.tensor(0.3), torch.tensor(0.6)
+    fresh = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0))
+    draws = answer(x_t.expand(5000, 1), x_0.expand(5000, 1), a_t, a_s, fresh)
+    low, mean, high = _ddpm_by_bayes(x_t, x_0, a_t, a_s, torch.tensor([-1.0, 0.0, 1.0]))
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.hist(draws.flatten(), 40, color=BLUE, alpha=0.6, label="5,000 draws of x_s")
+    ax.vlines(mean, 0, 450, ORANGE, "-", label="mean")
+    ax.vlines([low, high], 0, 450, ORANGE, "--", label="mean ± 1 standard deviation")
+    ax.set(xlabel="x_s", ylabel="draws", title="q(x_s | x_t, x_0) for x_t = 1.5, x_0 = -0.5")
+    ax.set(ylim=(0, 650))
+    ax.legend(fontsize=8)
+    return fig, (
+        "A bell-shaped histogram of 5,000 draws of x_s. Lines mark the exact mean in its middle, "
+        "0.33, between x_0 and x_t, and, dashed, one standard deviation of 0.53 on either side."
+    )
+
+
 DDPM_STEP = Exercise(
     id="diffusion.ddpm_step",
     title="One reverse step of DDPM",
@@ -495,6 +591,7 @@ DDPM_STEP = Exercise(
     cases=_ddpm_cases,
     rtol=1e-3,
     atol=2e-4,
+    picture=_ddpm_picture,
     mistakes=(
         Mistake(
             "You multiplied the fresh noise by the variance. It takes the standard deviation.",
@@ -547,6 +644,24 @@ def _guide_cases(seed: int) -> list[Case]:
     return [case("scale 0: no guidance", 0.0), case("scale 1", 1.0), case("scale 2.5", 2.5)]
 
 
+def _guide_picture(answer):
+    conditional, unconditional = torch.tensor([1.0, 0.8]), torch.tensor([0.2, 0.5])
+    guided = torch.stack([answer(conditional, unconditional, scale) for scale in (0.0, 1.0, 2.0)])
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axline(unconditional, conditional, color=GREY, linestyle=":", linewidth=1)
+    ax.plot(*unconditional, "s", color=ORANGE, linestyle="none", label="unconditional")
+    ax.plot(*conditional, "D", color=GREEN, markersize=12, fillstyle="none", label="conditional")
+    ax.plot(*guided.T, "o", color=BLUE, linestyle="none", label="guided")
+    for scale, point in enumerate(guided):
+        ax.annotate(f"scale {scale}", point, (-10, 0), textcoords="offset points", ha="right")
+    ax.set(xlabel="v1", ylabel="v2", title="Away from the unconditional prediction")
+    ax.legend(fontsize=8, loc="lower right")
+    return fig, (
+        "Points on one line, evenly spaced: the unconditional prediction, the conditional one with "
+        "scale 0 inside its diamond, and beyond it, further away, scale 1 and scale 2."
+    )
+
+
 GUIDE = Exercise(
     id="diffusion.guide",
     title="Classifier-free guidance",
@@ -561,6 +676,7 @@ GUIDE = Exercise(
     ),
     reference=diffusion.guide,
     cases=_guide_cases,
+    picture=_guide_picture,
     mistakes=(
         Mistake(
             "At scale 0 this gives the unconditional prediction, and at 1 no guidance yet. Here 0 "

@@ -46,13 +46,13 @@ class Exercise:
         hints: from a nudge to nearly the answer; the solution follows them.
         reference: the library's own function. Its source runs in the lesson's notebook as it is.
         cases: from a seed to the cases; another seed gives other numbers of the same kind.
+        picture: from an answer to a figure of what it does, and the figure's description.
         mistakes: at least four, each with its sentence.
         alternatives: at least two right answers, written in other ways.
         probe: `probe(answer, **inputs)` runs an answer on one case and returns a tensor, a number,
             or a dict or tuple of them. It runs together with the learner's code, so it may hold
             nothing that should stay hidden.
         rtol, atol: how far from the reference a value may lie.
-        picture: from an answer to a figure of what it does and its description.
         seconds: the time that one case may take.
     """
 
@@ -65,10 +65,10 @@ class Exercise:
     hints: tuple[str, ...]
     reference: Callable
     cases: Callable[[int], list[Case]]
+    picture: Callable[[Callable], tuple[Figure, str]]
     mistakes: tuple[Mistake, ...]
     alternatives: tuple[Callable, ...] = field(repr=False)
     probe: Callable[..., object] = call
     rtol: float = 1e-4
     atol: float = 1e-5
-    picture: Callable[[Callable], tuple[Figure, str]] | None = None
     seconds: float = 10.0

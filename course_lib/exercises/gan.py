@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib.exercises.exercise import Case, Exercise, Mistake
 from course_lib.models import gan
-from course_lib.plots import BLUE, ORANGE
+from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 
 def _float(array) -> np.ndarray:
@@ -67,6 +67,22 @@ def _js_loop(p, q, dx):
     return total
 
 
+def _js_picture(answer):
+    x = torch.linspace(-6, 14, 401)
+    distances = torch.linspace(0, 8, 41)
+    normals = torch.exp(-0.5 * (x - distances[:, None]) ** 2) / math.sqrt(2 * math.pi)
+    values = [float(answer(normals[0], q, 0.05)) for q in normals]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axhline(math.log(2), color=GREY, linestyle="--", label="log 2")
+    ax.plot(distances, values, color=BLUE, label="JS of N(0, 1) and N(d, 1)")
+    ax.set(xlabel="distance d of the means", ylabel="JS in nats", title="Never more than log 2")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The Jensen-Shannon divergence of two normal densities against the distance of their "
+        "means: from 0 it rises in an S and flattens, from about 6 on, along a dashed line at log 2."
+    )
+
+
 JENSEN_SHANNON = Exercise(
     id="gan.jensen_shannon",
     title="The Jensen-Shannon divergence",
@@ -85,6 +101,7 @@ JENSEN_SHANNON = Exercise(
     reference=gan.jensen_shannon,
     cases=_js_cases,
     atol=1e-4,
+    picture=_js_picture,
     mistakes=(
         Mistake(
             "The factor ½ is missing: each of the two divergences counts half.",
@@ -207,6 +224,23 @@ DISCRIMINATOR_LOSS = Exercise(
     ),
 )
 
+
+def _generator_picture(answer):
+    logits = torch.linspace(-6, 6, 200)
+    losses = torch.stack([answer(logit[None]) for logit in logits])
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(logits, losses, color=BLUE, label="-log D, non-saturating")
+    ax.plot(
+        logits, -F.softplus(logits), color=ORANGE, linestyle="--", label="log(1 - D), saturating"
+    )
+    ax.set(xlabel="logit of a fake image", ylabel="loss in nats", title="What the generator pays")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The generator's loss against the logit of its image: it falls steeply where the logit is "
+        "negative and nears 0 where it is positive. The dashed log(1 - D) is flat on the left."
+    )
+
+
 GENERATOR_LOSS = Exercise(
     id="gan.generator_loss",
     title="The generator's loss, non-saturating",
@@ -220,6 +254,7 @@ GENERATOR_LOSS = Exercise(
     ),
     reference=gan.generator_loss,
     cases=lambda seed: _logits_cases(seed, ("fake_logits",)),
+    picture=_generator_picture,
     mistakes=(
         Mistake(
             "This is the saturating loss, log(1 - D): nearly flat where the generator is worst. "
@@ -390,6 +425,30 @@ def _step_by_autograd(generator, discriminator, g_optimizer, d_optimizer, real, 
     return d_value, descend(gan.generator_loss(discriminator(generator(z))), generator, g_optimizer)
 
 
+def _step_picture(answer):
+    """The generator learns the mean of the data; weight decay calms the discriminator."""
+    spread = torch.linspace(-1, 1, 9)
+    real, z = (spread + 2)[:, None], torch.stack([spread, torch.ones(9)], dim=1)
+    generator, discriminator = _Linear(torch.tensor([[1.0], [0.0]])), _Linear(torch.zeros(1))
+    g_optimizer = torch.optim.SGD(generator.parameters(), lr=0.3)
+    d_optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.3, weight_decay=0.5)
+    means, losses = [], []
+    for _ in range(100):
+        means.append(generator(z).mean().item())
+        losses.append(answer(generator, discriminator, g_optimizer, d_optimizer, real, z))
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axhline(2, color=GREY, linestyle=":", label="mean of the data")
+    ax.plot(means, color=GREEN, label="mean of the fakes")
+    ax.plot([d for d, _ in losses], color=BLUE, linestyle="--", label="d_loss")
+    ax.plot([g for _, g in losses], color=ORANGE, linestyle="-.", label="g_loss")
+    ax.set(xlabel="round", ylabel="mean; loss in nats", title="A hundred rounds of a toy game")
+    ax.legend(fontsize=8)
+    return fig, (
+        "A toy game over a hundred rounds: the mean of the fakes rises from 0 nearly to 2, the mean "
+        "of the data. d_loss dips and comes back to log 4 = 1.39, g_loss to log 2 = 0.69."
+    )
+
+
 ALTERNATING_STEP = Exercise(
     id="gan.alternating_step",
     title="One round of the game",
@@ -409,6 +468,7 @@ ALTERNATING_STEP = Exercise(
     reference=gan.alternating_step,
     cases=_step_cases,
     probe=_step_probe,
+    picture=_step_picture,
     mistakes=(
         Mistake(
             "The discriminator's loss flows back into the generator: detach the fakes in the first "
@@ -502,6 +562,22 @@ def _penalty_by_rows(discriminator, x):
     return total / x.shape[0]
 
 
+def _penalty_picture(answer):
+    x = torch.tensor([[0.0, 1.0], [2.0, -1.0], [-1.0, 0.5]])
+    direction = torch.tensor([0.6, 0.8])
+    steepness = torch.linspace(0, 3, 13)
+    penalties = [float(answer(_Linear(s * direction), x).detach()) for s in steepness]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(steepness, steepness**2, color=GREY, linestyle="--", label="steepness squared")
+    ax.plot(steepness, penalties, "o", color=BLUE, linestyle="none", label="penalty")
+    ax.set(xlabel="steepness of a linear D", ylabel="R1", title="Steepness is charged squared")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The penalty of linear discriminators against their steepness: marks from 0 to 9 that lie "
+        "on a dashed parabola, the square of the steepness."
+    )
+
+
 GRADIENT_PENALTY = Exercise(
     id="gan.gradient_penalty",
     title="The gradient penalty R1",
@@ -520,6 +596,7 @@ GRADIENT_PENALTY = Exercise(
     reference=gan.gradient_penalty,
     cases=_penalty_cases,
     probe=_penalty_probe,
+    picture=_penalty_picture,
     mistakes=(
         Mistake(
             "The penalty has no gradient of its own, so it could not train anything: pass "
@@ -548,6 +625,22 @@ GRADIENT_PENALTY = Exercise(
 
 # --- relativistic loss ------------------------------------------------------------------------
 
+
+def _relativistic_picture(answer):
+    difference = torch.linspace(-6, 6, 25)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for worse, colour, style in ((0.0, BLUE, "-"), (5.0, ORANGE, "o")):
+        logit = torch.tensor([worse])
+        losses = [float(answer(logit + d, logit)) for d in difference]
+        ax.plot(difference, losses, style, color=colour, markersize=4, label=f"worse = {worse:g}")
+    ax.set(xlabel="better - worse", ylabel="loss in nats", title="Only the difference counts")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The loss against the difference of the two logits falls from 6 to nearly 0. A line for "
+        "worse = 0 and marks for worse = 5 coincide: only the difference counts."
+    )
+
+
 RELATIVISTIC = Exercise(
     id="gan.relativistic_loss",
     title="A relativistic loss",
@@ -562,6 +655,7 @@ RELATIVISTIC = Exercise(
     ),
     reference=gan.relativistic_loss,
     cases=lambda seed: _logits_cases(seed, ("better", "worse")),
+    picture=_relativistic_picture,
     mistakes=(
         Mistake(
             "The difference is turned round: this rewards the worse of the two.",
@@ -646,6 +740,23 @@ def _slerp_by_plane(z_start, z_end, steps):
     return weights @ torch.stack([z_start, z_end])
 
 
+def _slerp_picture(answer):
+    start, end = torch.tensor([2.0, 0.0]), 2 * torch.tensor([-0.5, math.sqrt(0.75)])
+    line = torch.lerp(start, end, torch.linspace(0, 1, 7)[:, None])
+    turn = np.linspace(0, 2 * math.pi, 200)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(2 * np.cos(turn), 2 * np.sin(turn), color=GREY, linestyle=":", label="length 2")
+    ax.plot(*line.T, "s--", color=ORANGE, markersize=4, label="straight line")
+    ax.plot(*answer(start, end, 7).T, "o-", color=BLUE, label="slerp")
+    ax.set(xlabel="z1", ylabel="z2", title="The arc keeps the length", aspect="equal")
+    ax.set(ylim=(-0.8, 2.3))
+    ax.legend(fontsize=8, loc="lower center")
+    return fig, (
+        "Seven points, evenly spaced on the arc of a circle between two latents 120 degrees apart, "
+        "and seven on the straight line between the two, which cuts through the circle's inside."
+    )
+
+
 SLERP = Exercise(
     id="gan.slerp",
     title="A walk on the sphere",
@@ -664,6 +775,7 @@ SLERP = Exercise(
     cases=_slerp_cases,
     rtol=1e-3,
     atol=1e-4,
+    picture=_slerp_picture,
     mistakes=(
         Mistake(
             "This is the straight line. In many dimensions it cuts through the middle of the prior; "

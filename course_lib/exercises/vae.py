@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib.exercises.exercise import Case, Exercise, Mistake
 from course_lib.models import vae
-from course_lib.plots import BLUE, GREEN, ORANGE
+from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 
 def _float(array) -> np.ndarray:
@@ -244,7 +244,7 @@ def _elbo_by_library(x, logits, mu, log_var, beta=1.0):
 
 def _elbo_picture(answer):
     """The trade: a sharper q costs more divergence, and here it buys a better fit."""
-    log_var = torch.linspace(-6, 1, 60).unsqueeze(1)
+    log_var = torch.linspace(-8, -1, 60).unsqueeze(1)
     sigma = torch.exp(0.5 * log_var)
     x = torch.full((60, 64), 12.0)
     logits = 1.1 + 1.5 * sigma * torch.linspace(-1, 1, 64)
@@ -419,6 +419,24 @@ _UNCHANGED = (
     "between the two."
 )
 
+
+def _train_step_picture(answer):
+    x = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, -1.0]])
+    model = _Hill(torch.tensor([3.0, -2.0]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    losses = [answer(model, optimizer, x) for _ in range(40)]
+    best = -_Hill(x.mean(dim=0)).elbo(x).mean().item()
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axhline(best, color=GREY, linestyle="--", label="the least possible")
+    ax.plot(losses, "o-", color=BLUE, markersize=3, label="loss = -ELBO")
+    ax.set(xlabel="step", ylabel="loss", title="Forty steps on a toy model", ylim=(0, None))
+    ax.legend(fontsize=8)
+    return fig, (
+        "The loss of a toy model over forty steps, one mark a step: it falls steeply at first and "
+        "then flattens onto a dashed line, the least loss that is possible."
+    )
+
+
 TRAIN_STEP = Exercise(
     id="vae.train_step",
     title="One training step",
@@ -435,6 +453,7 @@ TRAIN_STEP = Exercise(
     reference=vae.train_step,
     cases=_train_step_cases,
     probe=_train_step_probe,
+    picture=_train_step_picture,
     mistakes=(
         Mistake(
             "The model walks downhill on the ELBO. Minimise its negative.",
@@ -521,6 +540,27 @@ def _sample_by_distribution(decoder, count, latent_dim):
     return decoder(prior.sample((count,))).sigmoid().mul(16).detach()
 
 
+def _sample_picture(answer):
+    """One latent, one pixel, and a decoder that hands z on as the logit: the density is known."""
+    with torch.random.fork_rng(devices=[]):  # the answer draws its own noise
+        torch.default_generator.manual_seed(0)
+        grey = answer(lambda z: z, 4000, 1)
+    level = torch.linspace(0.1, 15.9, 200)
+    z = torch.logit(level / 16)
+    density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) * 16 / (level * (16 - level))
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    bins = torch.linspace(0, 16, 33)
+    ax.hist(grey.flatten(), bins, density=True, color=BLUE, alpha=0.6, label="4,000 samples")
+    ax.plot(level, density, color=ORANGE, linestyle="--", label="exact density")
+    ax.set(xlabel="grey level", ylabel="density", title="A toy decoder with the logit z")
+    ax.set(xticks=range(0, 17, 4), ylim=(0, 0.14))
+    ax.legend(fontsize=8)
+    return fig, (
+        "A histogram of 4,000 sampled grey levels of one pixel, between 0 and 16 and symmetric "
+        "around 8, with the exact density of 16 sigmoid(z) as a dashed curve along its top."
+    )
+
+
 SAMPLE = Exercise(
     id="vae.sample",
     title="New digits from the prior",
@@ -538,6 +578,7 @@ SAMPLE = Exercise(
     probe=_sample_probe,
     rtol=0.0,
     atol=0.06,
+    picture=_sample_picture,
     mistakes=(
         Mistake(
             "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.",
@@ -585,6 +626,21 @@ def _interpolate_cases(seed: int) -> list[Case]:
     ]
 
 
+def _interpolate_picture(answer):
+    start, end = torch.tensor([-2.0, -1.0]), torch.tensor([2.0, 1.5])
+    points = answer(start, end, 7)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(*points.T, "o-", color=BLUE, label="the walk, 7 steps")
+    ax.plot(*start, "s", color=ORANGE, markersize=11, fillstyle="none", label="z_start")
+    ax.plot(*end, "D", color=GREEN, markersize=11, fillstyle="none", label="z_end")
+    ax.set(xlabel="z1", ylabel="z2", title="Evenly spaced on a straight line")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Seven points, evenly spaced on a straight line in the plane of two latents. The first "
+        "lies in the square that marks z_start, the last in the diamond that marks z_end."
+    )
+
+
 INTERPOLATE = Exercise(
     id="vae.interpolate",
     title="A walk between two digits",
@@ -599,6 +655,7 @@ INTERPOLATE = Exercise(
     ),
     reference=vae.interpolate,
     cases=_interpolate_cases,
+    picture=_interpolate_picture,
     mistakes=(
         Mistake(
             "The walk goes the wrong way round: t = 0 must give z_start.",
@@ -649,6 +706,22 @@ def _active_units_cases(seed: int) -> list[Case]:
     ]
 
 
+def _active_units_picture(answer):
+    spreads = torch.tensor([0.02, 1.0, 0.05, 0.3, 0.01, 0.7])
+    mu = torch.randn(400, 6, generator=torch.Generator().manual_seed(0)) * spreads
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for j, variance in enumerate(mu.var(dim=0).tolist()):
+        ax.bar(j + 1, variance, color=BLUE if variance > 0.01 else "white", edgecolor=BLUE)
+    ax.axhline(0.01, color=ORANGE, linestyle="--", label="threshold 0.01")
+    ax.set(xlabel="latent", ylabel="variance of mu", yscale="log", ylim=(5e-5, 4))
+    ax.set_title(f"{int(answer(mu, 0.01))} of 6 latents are active (filled)")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Bars of the variance of mu for six latents, on a logarithmic axis. Three reach above the "
+        "dashed threshold at 0.01 and are filled, the other three stay below it and are empty."
+    )
+
+
 ACTIVE_UNITS = Exercise(
     id="vae.active_units",
     title="Which latents are used",
@@ -663,6 +736,7 @@ ACTIVE_UNITS = Exercise(
     ),
     reference=vae.active_units,
     cases=_active_units_cases,
+    picture=_active_units_picture,
     mistakes=(
         Mistake(
             "You took the variance over the latents, dim=1. It is asked for over the images, dim=0.",
@@ -708,6 +782,24 @@ def _bound_cases(seed: int) -> list[Case]:
     ]
 
 
+def _bound_picture(answer):
+    """Log-normal weights with the mean exp(-90), so log p(x) = -90 is known."""
+    noise = torch.randn(1024, 500, generator=torch.Generator().manual_seed(0))
+    log_weights = -90 - 2**2 / 2 + 2 * noise
+    ks = [2**i for i in range(11)]
+    bounds = [answer(log_weights[:k]).mean().item() for k in ks]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axhline(-90, color=GREY, linestyle="--", label="log p(x)")
+    ax.plot(ks, bounds, "o-", color=BLUE, markersize=4, label="bound, mean of 500 images")
+    ax.plot(1, bounds[0], "s", color=ORANGE, markersize=9, fillstyle="none", label="k = 1: ELBO")
+    ax.set(xscale="log", xlabel="samples k", ylabel="nats", title="More samples, a tighter bound")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The bound against the number of samples k, from 1 to 1024: it starts at the ELBO, 2 nats "
+        "below log p(x), and rises towards log p(x), a dashed line that it never crosses."
+    )
+
+
 BOUND = Exercise(
     id="vae.importance_weighted_bound",
     title="A tighter bound",
@@ -724,6 +816,7 @@ BOUND = Exercise(
     cases=_bound_cases,
     rtol=1e-5,
     atol=1e-3,
+    picture=_bound_picture,
     mistakes=(
         Mistake(
             "This is the mean of the log weights, the ELBO. The logarithm comes after the mean.",
