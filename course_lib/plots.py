@@ -8,6 +8,7 @@ from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from IPython.display import display
 from matplotlib.figure import Figure
 
@@ -145,7 +146,10 @@ class Dashboard:
             self._draw(step, samples)
 
     def _draw(self, step, samples) -> None:
-        images = None if samples is None else np.asarray(samples())
+        images = None
+        if samples is not None:
+            with torch.random.fork_rng():  # watching must not change what is learnt
+                images = np.asarray(samples())
         columns = 1 if images is None else 2
         fig, axes = plt.subplots(1, columns, figsize=(columns * WIDEST / 2, 3.2), squeeze=False)
         axis = axes[0, 0]

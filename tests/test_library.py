@@ -819,6 +819,16 @@ def test_a_preset_says_what_it_lacks(capsys):
     assert "Not in this preset" not in capsys.readouterr().out
 
 
+def test_watching_a_training_does_not_change_it(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_INTERACTIVE", "1")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with plots.Dashboard("watched", every=0.0) as dashboard:
+        dashboard.update(training.Step(1, 2, {"loss": 1.0}), lambda: torch.rand(4, 8, 8))
+    torch.testing.assert_close(torch.rand(2), expected)
+
+
 # --- precision, recall, density, coverage ------------------------------------------------------
 
 
