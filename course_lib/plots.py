@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from course_lib.session import interactive
 
 # The colours of the theme, by role; each reaches 3:1 contrast on white.
-BLUE, ORANGE, GREEN, GREY, PINK = "#0173b2", "#d55e00", "#029e73", "#949494", "#cc78bc"
-MARKERS = "osD^v"
+BLUE, ORANGE, GREEN, GREY = "#0173b2", "#d55e00", "#029e73", "#949494"
 WIDEST = 8.2  # inches that JupyterLab shows unshrunk beside its file list in a 1280 pixel window
 
 
@@ -59,7 +58,6 @@ def image_html(picture: bytes | Figure, alt: str) -> str:
 def image_grid(
     images: np.ndarray,
     columns: int = 10,
-    titles: Sequence[str] | None = None,
     low: float = 0.0,
     high: float = 16.0,
     title: str = "",
@@ -70,8 +68,7 @@ def image_grid(
     Args:
         images: (n, height, width), values from `low` (white) to `high` (black).
         columns: images a row.
-        titles: one short text an image; with them each image gets axes of its own.
-        ax: draw on these axes instead of on a new figure (only without `titles`).
+        ax: draw on these axes instead of on a new figure.
     """
     images = np.asarray(images)
     if images.ndim != 3 or len(images) == 0:
@@ -79,19 +76,10 @@ def image_grid(
     count, height, width = images.shape
     columns = min(columns, count)
     rows = -(-count // columns)
-    if titles is not None:
-        fig, axes = plt.subplots(rows, columns, figsize=(1.0 * columns, 1.25 * rows), squeeze=False)
-        for cell in axes.flat:
-            cell.axis("off")
-        for cell, image, text in zip(axes.flat, images, titles, strict=False):
-            cell.imshow(image, vmin=low, vmax=high)
-            cell.set_title(text, fontsize=8, loc="center")
-        fig.suptitle(title, x=0.01, ha="left", fontsize=11)
-        return fig
     if ax is None:
         scale = min(0.55 if width < 16 else 0.8, WIDEST / columns)
         size = (max(scale * columns, 2.5), scale * rows + (0.35 if title else 0.05))
-        fig, ax = plt.subplots(figsize=size)
+        _, ax = plt.subplots(figsize=size)
     # One sheet with a border between the images is drawn far faster than n axes.
     sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
     for i, image in enumerate(images):

@@ -55,8 +55,8 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         raise ValueError(unknown("preset", preset, PRESETS))
     device = torch.device("cuda" if has_gpu and preset == "gpu" else "cpu")
     if device.type == "cpu":
-        # The lessons' networks are small: a second thread gains next to nothing on an idle machine
-        # and costs a factor of ten on a busy one, where the threads wait for each other.
+        # The lessons' networks are small, and threads wait for each other: beside other busy
+        # programs, a training loop with two threads was measured ten times slower than with one.
         torch.set_num_threads(1)
     seed_everything(seed)
     plt.style.use(THEME)

@@ -474,8 +474,6 @@ def test_an_image_grid_holds_every_image_in_its_place():
     sheet = np.asarray(plots.image_grid(images, columns=3).axes[0].images[0].get_array())
     assert sheet.shape == (2 * 3 + 1, 3 * 3 + 1)
     assert [sheet[1, 1], sheet[2, 5], sheet[1, 8], sheet[4, 1], sheet[5, 5]] == [1, 2, 3, 4, 5]
-    titled = plots.image_grid(images, columns=3, titles=list("abcde"))
-    assert [ax.get_title() for ax in titled.axes] == [*"abcde", ""]
 
 
 # --- explore and quiz --------------------------------------------------------------------------
