@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from torch import nn
 
 from course_lib import datasets, explore, plots, session, training
@@ -777,14 +778,48 @@ def test_data_are_the_same_every_time(name):
     np.random.seed(2)
     other = datasets.load(name)
     for part in ("train", "held_out"):
+        if isinstance(one, datasets.TableDataset):
+            pd.testing.assert_frame_equal(getattr(one, part), getattr(other, part))
+            continue
         np.testing.assert_array_equal(getattr(one, part).x, getattr(other, part).x)
         np.testing.assert_array_equal(getattr(one, part).y, getattr(other, part).y)
+
+
+def test_the_real_tables_are_those_of_scikit_learn_under_readable_names():
+    cancer, patients = datasets.load("breast_cancer"), datasets.load("diabetes")
+    for data, original, target in (
+        (cancer, load_breast_cancer(), "malignant"),
+        (patients, load_diabetes(scaled=False), "progression"),
+    ):
+        assert data.label == target and list(data.train) == list(data.held_out)
+        both = pd.concat([data.train, data.held_out]).astype(float)
+        flipped = 1 - original.target if target == "malignant" else original.target
+        expected = np.column_stack([original.data, flipped])
+        assert sorted(map(tuple, both.to_numpy())) == sorted(map(tuple, expected))
+    assert cancer.train["malignant"].dtype == bool
+    malignant = [part["malignant"].mean() for part in (cancer.train, cancer.held_out)]
+    np.testing.assert_allclose(malignant, 212 / 569, atol=1 / 169)
+    assert set(patients.train["sex"]) == {"1", "2"}  # codes, not numbers
+
+
+def test_what_the_cards_say_of_the_real_tables_holds():
+    patients, cancer = (
+        pd.concat([data.train, data.held_out])
+        for data in (datasets.load("diabetes"), datasets.load("breast_cancer"))
+    )
+    triglycerides = np.exp(patients["log_triglycerides"])
+    ldl = patients["total_cholesterol"] - patients["hdl"] - triglycerides / 5
+    assert (np.abs(ldl - patients["ldl"]) < 0.01).sum() == 438
+    assert (cancer["mean_perimeter"] ** 2 / cancer["mean_area"] - 1).min() > 11
+    assert cancer["mean_compactness"].between(0.019, 0.35).all()
+    flat = cancer[["mean_concavity", "concavity_error", "worst_concavity"]] == 0
+    assert flat.all(axis=1).sum() == 13
 
 
 def test_unknown_data_and_cards_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="Did you mean 'digits'"):
         datasets.load("digit")
-    with pytest.raises(ValueError, match="Known: 'digits', 'moons'"):
+    with pytest.raises(ValueError, match=r"Known: 'breast_cancer', .*'moons'"):
         datasets.card("mnist")
 
 

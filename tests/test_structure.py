@@ -309,12 +309,21 @@ def test_a_quiz_has_one_right_answer_a_question_and_feedback_for_each(lesson):
 @pytest.mark.parametrize("name", datasets.names())
 def test_a_data_card_agrees_with_the_data(name):
     data = datasets.load(name)
-    rows = dict(re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", datasets.card(name).data))
-    train, held_out = len(data.train.x), len(data.held_out.x)
+    text = datasets.card(name).data
+    rows = dict(re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", text))
+    table = isinstance(data, datasets.TableDataset)
+    train, held_out = (part if table else part.x for part in (data.train, data.held_out))
     numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", rows["size"])]
-    assert numbers[:3] == [train + held_out, train, held_out]
-    assert rows["shape"] == str(data.train.x.shape[1:])
+    assert numbers[:3] == [len(train) + len(held_out), len(train), len(held_out)]
     assert {"source", "licence", "sensitive attributes"} <= set(rows)
+    if table:
+        # The columns, in their order, stand in the table whose first header is "column".
+        listed = text.split("| column |", 1)[1].split("\n\n")[0].splitlines()[2:]
+        assert [line.split("`")[1] for line in listed] == list(train)
+        assert rows["label"] == f"`{data.label}`"
+        assert tuple(re.findall(r"`(\w+)`", rows["sensitive attributes"])) == data.sensitive
+    else:
+        assert rows["shape"] == str(train.shape[1:])
 
 
 @EACH_LESSON
