@@ -209,6 +209,7 @@ def test_an_intervention_sets_its_column_and_what_follows_from_it():
         (lambda: applicants(0), "at least one row"),
         (lambda: applicants(5, do={"advise": True}), "Did you mean 'advice'"),
         (lambda: applicants(5, do={"sex": "woman"}), "level of sex called 'woman'"),
+        (lambda: applicants(5, do={"income": 0}), "income must be above 0"),
         (lambda: LoanWorld(segregation=1.5), "segregation must lie in 0 to 1"),
         (lambda: LoanWorld(missing_history=0.5), "missing_history must lie in 0 to 0.25"),
         (lambda: LoanWorld(direct_bias=float("nan")), "direct_bias must be a finite number"),

@@ -339,8 +339,8 @@ def drop_modes(
         "drop_modes",
         tuple(table.columns),
         share,
-        f"No row is left with {column} in {_some(modes)}; others took the place of that share of "
-        f"{share:.3g} of the rows.",
+        f"No row is left with {column} in {_some(modes)}; other rows took the place of theirs, a "
+        f"share of {share:.3g}.",
         {column: modes},
     )
 

@@ -25,6 +25,7 @@ COLUMNS = (
     *("late_payments", "amount", "term", "advice", "approved", "default"),
 )
 YES_OR_NO = ("advice", "approved", "default")
+POSITIVE = ("income", "amount", "term")
 ETHNICITY_SHARES = (0.55, 0.27, 0.14, 0.04)
 # Where the people of each group live as far as they live apart, region by region.
 HOMES = (
@@ -100,7 +101,8 @@ def applicants(
         all who were not approved.
 
     Raises:
-        ValueError: for fewer than one row, or for a `do` on an unknown column or level.
+        ValueError: for fewer than one row, or for a `do` on an unknown column or level, or
+            on an income, amount or term of 0 or less.
 
     Source: structural causal models, Pearl, "Causality", 2nd ed., 2009, sections 1.4 and 3.2.
     """
@@ -202,6 +204,8 @@ def _forced(do: Mapping) -> dict[str, np.ndarray]:
         if name not in COLUMNS:
             raise ValueError(unknown("column", name, COLUMNS))
         forced[name] = np.asarray(value, bool if name in YES_OR_NO else None)
+        if name in POSITIVE and not (forced[name] > 0).all():
+            raise ValueError(f"{name} must be above 0; do asks for {value!r}.")
         if name in LEVELS:
             for level in np.unique(forced[name]):
                 if level not in LEVELS[name]:
