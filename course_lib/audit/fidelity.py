@@ -1,7 +1,11 @@
 """How close generated samples are to real ones, measured on features."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from scipy.spatial.distance import cdist
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
+from sklearn.neighbors import NearestNeighbors
 
 
 def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
@@ -21,18 +25,24 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
 
     Source: Heusel et al. 2017, "GANs trained by a two time-scale update rule", eq. 6 (FID).
     """
-    real, generated = np.asarray(real, float), np.asarray(generated, float)
-    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ValueError(
-            f"Features must be two matrices of one width; got {real.shape} and {generated.shape}."
-        )
+    real, generated = _features(real, generated)
     if len(real) < 2 or len(generated) < 2:
         raise ValueError("A covariance needs at least two rows of features on each side.")
     if not (np.isfinite(real).all() and np.isfinite(generated).all()):
         raise ValueError("The features contain values that are not finite (NaN or infinity).")
-    difference = real.mean(axis=0) - generated.mean(axis=0)
-    cov_real = np.atleast_2d(np.cov(real, rowvar=False))
-    cov_generated = np.atleast_2d(np.cov(generated, rowvar=False))
+    return frechet_of_moments(*moments(real), *moments(generated))
+
+
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and unbiased covariance (d, d) of features (n, d)."""
+    return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
+
+
+def frechet_of_moments(
+    mean_real: np.ndarray, cov_real: np.ndarray, mean: np.ndarray, cov_generated: np.ndarray
+) -> float:
+    """The distance of `frechet_distance` from means (d,) and covariances (d, d)."""
+    difference = mean_real - mean
     # tr((C_r C_g)^(1/2)) is the sum of the singular values of C_r^(1/2) C_g^(1/2), which stays exact
     # where the covariances have no full rank.
     cross = np.linalg.norm(_root(cov_real) @ _root(cov_generated), "nuc")
@@ -42,6 +52,66 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
 def _root(covariance: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+
+
+def frechet_bias(covariance: np.ndarray, n: int, m: int) -> float:
+    """What `frechet_distance` gives on average for n and m rows of one normal law.
+
+    With eigenvalues l_i of the law's covariance, to first order in 1/n + 1/m:
+
+        (1/n + 1/m) (sum_i l_i + 1/2 sum_ij l_i l_j (1 + [i = j]) / (l_i + l_j))
+
+    the first term from the means, the second from the covariances: it expands the distance of two
+    covariances (Bhatia et al. 2019, "On the Bures-Wasserstein distance between positive definite
+    matrices") and takes the variance of a Wishart matrix. N(0, I_d) with n = m gives
+    (d^2 + 5 d) / (2 n).
+    """
+    values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
+    values = values[values > 1e-12 * values.max(initial=0)]
+    pairs = np.outer(values, values) / np.add.outer(values, values)
+    return float((1 / n + 1 / m) * (values.sum() + (pairs.sum() + np.trace(pairs)) / 2))
+
+
+def mmd2(real: np.ndarray, generated: np.ndarray, bandwidth: float | None = None) -> float:
+    """Unbiased squared maximum mean discrepancy of features (n, d) and (m, d).
+
+    The kernel is (x.y / d + 1)^3, so that this is the kernel inception distance (KID) on any
+    features; with a `bandwidth` s it is exp(-|x - y|^2 / (2 s^2)). Zero on average for one law, and
+    then as often below as above.
+
+    Source: Gretton et al. 2012, "A kernel two-sample test", eq. 3; Bińkowski et al. 2018,
+    arXiv 1801.01401 (KID).
+    """
+    real, generated = _features(real, generated)
+    if min(len(real), len(generated)) < 2:
+        raise ValueError("The unbiased estimate needs at least two rows on each side.")
+    gram = gram_matrix(np.concatenate([generated, real]), bandwidth)
+    return float(mmd2_of_gram(gram, np.arange(len(gram)) < len(generated))[0])
+
+
+def gram_matrix(features: np.ndarray, bandwidth: float | None = None) -> np.ndarray:
+    """Kernel values (n, n) of all pairs of features (n, d); the kernels of `mmd2`."""
+    if bandwidth is None:
+        return polynomial_kernel(features, degree=3, coef0=1)
+    return rbf_kernel(features, gamma=1 / (2 * bandwidth**2))
+
+
+def mmd2_of_gram(gram: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Unbiased squared MMD for each division (draws, n) of the rows of a gram matrix (n, n)."""
+    first = np.atleast_2d(first).astype(gram.dtype)
+    m = first.sum(axis=1)
+    n = len(gram) - m
+    diagonal = np.diag(gram)
+    rows = first @ gram
+    within = (rows * first).sum(axis=1)
+    across = rows.sum(axis=1) - within
+    within_rest = gram.sum() - within - 2 * across
+    own = first @ diagonal
+    return (
+        (within - own) / (m * (m - 1))
+        + (within_rest - (diagonal.sum() - own)) / (n * (n - 1))
+        - 2 * across / (m * n)
+    )
 
 
 def manifold_measures(real: np.ndarray, generated: np.ndarray, k: int = 5) -> dict[str, float]:
@@ -65,25 +135,43 @@ def manifold_measures(real: np.ndarray, generated: np.ndarray, k: int = 5) -> di
     Source: Kynkäänniemi et al. 2019, arXiv 1904.06991 (precision, recall); Naeem et al. 2020,
     arXiv 2002.09797 (density, coverage).
     """
+    real, generated = _features(real, generated)
+    if min(len(real), len(generated)) <= k:
+        raise ValueError(f"Each side needs more than k = {k} rows.")
+    real_radius, generated_radius = _radius(real, k), _radius(generated, k)
+    count = np.zeros(len(generated))  # real balls that hold this generated point
+    recalled, covered = [], []
+    for real_rows, distance in _blocks(real, generated):
+        in_real_ball = distance < real_radius[real_rows, None]
+        count += in_real_ball.sum(axis=0)
+        covered.append(in_real_ball.any(axis=1))
+        recalled.append((distance < generated_radius).any(axis=1))
+    return {
+        "precision": float((count > 0).mean()),
+        "recall": float(np.concatenate(recalled).mean()),
+        "density": float(count.mean() / k),
+        "coverage": float(np.concatenate(covered).mean()),
+    }
+
+
+def _features(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     real, generated = np.asarray(real, float), np.asarray(generated, float)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise ValueError(
             f"Features must be two matrices of one width; got {real.shape} and {generated.shape}."
         )
-    if min(len(real), len(generated)) <= k:
-        raise ValueError(f"Each side needs more than k = {k} rows.")
-    real_radius = _radius(real, k)
-    generated_radius = _radius(generated, k)
-    distance = cdist(real, generated)
-    in_real_ball = distance < real_radius[:, None]
-    return {
-        "precision": float(in_real_ball.any(axis=0).mean()),
-        "recall": float((distance < generated_radius[None, :]).any(axis=1).mean()),
-        "density": float(in_real_ball.sum(axis=0).mean() / k),
-        "coverage": float(in_real_ball.any(axis=1).mean()),
-    }
+    return real, generated
+
+
+def _blocks(one: np.ndarray, two: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Distances of some rows of `one` to all of `two`, block by block to spare memory."""
+    start = 0
+    for distance in pairwise_distances_chunked(one, two, working_memory=64):
+        yield slice(start, start + len(distance)), distance
+        start += len(distance)
 
 
 def _radius(points: np.ndarray, k: int) -> np.ndarray:
     """The distance of each point to its k-th nearest neighbour, itself not counted."""
-    return np.partition(cdist(points, points), k, axis=1)[:, k]
+    neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
+    return neighbours.kneighbors()[0][:, -1]

@@ -1,0 +1,346 @@
+"""Each column by itself: its distribution, its levels, its tails, what is missing, how it is rounded."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from course_lib.audit.finding import Draft, measured
+from course_lib.audit.schema import listed
+from course_lib.audit.statistics import (
+    POWER,
+    Comparison,
+    Z,
+    counts,
+    interval_only,
+    shares,
+    total_variation,
+)
+from course_lib.audit.table import Tables, Values
+
+TAIL = 0.01
+RARE = 0.02  # a level with a smaller share counts as rare
+GRID = 64  # bins that stand for a number's distribution when its spread is simulated
+
+
+def check(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
+    for column in tables.values.values():
+        yield from _missing(tables, column)
+        real, synthetic = _present(column.real), _present(column.synthetic)
+        if not len(synthetic):
+            continue
+        if column.is_number:
+            train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
+            yield from _number(tables, column, real, synthetic, train, holdout, rng)
+        else:
+            yield from _category(tables, column, real, synthetic, rng)
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)] if values.dtype.kind == "f" else values[values >= 0]
+
+
+def _missing(tables: Tables, column: Values) -> Iterator[Draft]:
+    gone_real, gone = (
+        np.isnan(values) if column.is_number else values < 0
+        for values in (column.real, column.synthetic)
+    )
+    if not (gone_real.any() or gone.any()):
+        return
+    train, holdout = np.split(gone_real, [tables.n_train])
+    yield measured(
+        "fidelity",
+        "missing_rate",
+        column.name,
+        shares(gone.sum(), len(gone), gone_real.sum(), len(gone_real)),
+        margin=tables.margins["missing_rate"],
+        reference=holdout.mean() - train.mean(),
+        method=f"missing in {gone.mean():.1%} of synthetic and {gone_real.mean():.1%} of real rows",
+        columns=[column.name],
+    )
+
+
+# --- categories --------------------------------------------------------------------------------
+
+
+def _category(tables, column: Values, real, synthetic, rng) -> Iterator[Draft]:
+    size = len(column.levels)
+    count = np.bincount(synthetic, minlength=size)
+    count_real = np.bincount(real, minlength=size)
+    train, holdout = (
+        np.bincount(_present(part), minlength=size)
+        for part in np.split(column.real, [tables.n_train])
+    )
+    yield measured(
+        "fidelity",
+        "total_variation",
+        column.name,
+        counts(count, count_real, rng),
+        margin=tables.margins["total_variation"],
+        reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
+        method=_largest_change(column, count, count_real),
+        columns=[column.name],
+    )
+    yield measured(
+        "fidelity",
+        "levels",
+        column.name,
+        _levels(column.known, count, count_real),
+        margin=tables.margins["levels"],
+        reference=_levels(column.known, holdout, train).estimate
+        if holdout.sum() and train.sum()
+        else None,
+        method=_levels_told(column, count),
+        columns=[column.name],
+    )
+    rare = (count_real > 0) & (count_real < RARE * count_real.sum())
+    if rare.any():
+        rate = count_real[rare].sum() / count_real.sum()
+        yield measured(
+            "fidelity",
+            "rare_share",
+            column.name,
+            shares(count[rare].sum(), count.sum(), count_real[rare].sum(), count_real.sum()),
+            margin=tables.margins["rare_share"] * rate,
+            reference=holdout[rare].sum() / max(holdout.sum(), 1)
+            - train[rare].sum() / max(train.sum(), 1),
+            method=f"levels under {RARE:.0%} each, {rate:.2%} of real rows together",
+            columns=[column.name],
+        )
+
+
+def _largest_change(column: Values, count, count_real) -> str:
+    change = count / count.sum() - count_real / count_real.sum()
+    most = int(np.abs(change).argmax())
+    return f"changed most: '{column.levels[most]}', {100 * change[most]:+.1f} points"
+
+
+def _levels(known: int, count: np.ndarray, count_real: np.ndarray) -> Comparison:
+    """The share of rows in levels that only one side has.
+
+    Under one law a level that occurs k times in all has all its rows on the synthetic side with
+    chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
+    Poisson law of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
+    the number of successes in independent trials"). The same for the real side; the smaller of the
+    two p-values counts, doubled.
+    """
+    m, n = int(count.sum()), int(count_real.sum())
+    both = count + count_real
+    new, vanished = count[known:], count_real[count == 0]
+    estimate = float(new.sum() / m + vanished.sum() / n)
+    one_sided = [
+        stats.poisson.sf(len(alone) - 1, ((side / (m + n)) ** both).sum())
+        for alone, side in ((new, m), (vanished, n))
+    ]
+
+    def detectable(level: float) -> float:
+        # So many rows of one level must be on one side; in 80 % of cases, so somewhat more.
+        rows = np.log(level / 2) / np.log(max(m, n) / (m + n))
+        return float((rows + POWER * np.sqrt(rows)) / min(m, n))
+
+    sd = np.sqrt(max(estimate * (1 - min(estimate, 1)), 1 / min(m, n)) / min(m, n))
+    return Comparison(
+        estimate,
+        max(estimate - Z * sd, 0.0),
+        min(estimate + Z * sd, 1.0),
+        0.0,
+        float(min(1.0, 2 * min(one_sided))),
+        detectable,
+        min(m, n),
+    )
+
+
+def _levels_told(column: Values, count: np.ndarray) -> str:
+    new = column.levels[column.known :]
+    vanished = [column.levels[code] for code in np.flatnonzero(count == 0)]
+    told = [f"invented: {listed(new)}"] if new else []
+    told += [f"vanished: {listed(vanished)}"] if vanished else []
+    return "; ".join(told) or "the same levels on both sides"
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Iterator[Draft]:
+    two = len(train) > 0 and len(holdout) > 0
+    yield measured(
+        "fidelity",
+        "kolmogorov_smirnov",
+        column.name,
+        kolmogorov_smirnov(synthetic, real),
+        margin=tables.margins["kolmogorov_smirnov"],
+        reference=stats.ks_2samp(holdout, train, method="asymp").statistic if two else None,
+        method=_units_told(real, synthetic),
+        columns=[column.name],
+    )
+    scale = float(real.std()) or 1.0
+    yield measured(
+        "fidelity",
+        "wasserstein",
+        column.name,
+        wasserstein(synthetic, real, scale, rng),
+        margin=tables.margins["wasserstein"],
+        reference=stats.wasserstein_distance(holdout, train) / scale if two else None,
+        method="mean distance that values would have to move, in standard deviations of the real ones",
+        columns=[column.name],
+    )
+    for side, threshold in zip(("low", "high"), np.quantile(real, [TAIL, 1 - TAIL]), strict=True):
+
+        def beyond(values, side=side, threshold=threshold) -> int:
+            return int((values < threshold if side == "low" else values > threshold).sum())
+
+        expected = beyond(real) / len(real)
+        if expected == 0:
+            continue  # the outermost value is so common that there is no tail
+        yield measured(
+            "fidelity",
+            "tail_share",
+            f"{column.name}, {side}",
+            shares(beyond(synthetic), len(synthetic), beyond(real), len(real)),
+            margin=tables.margins["tail_share"] * expected,
+            reference=beyond(holdout) / len(holdout) - beyond(train) / len(train) if two else None,
+            method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold)}, where "
+            f"{expected:.2%} of the real ones are",
+            columns=[column.name],
+        )
+        yield measured(
+            "fidelity",
+            "tail_reach",
+            f"{column.name}, {side}",
+            reach(*((-synthetic, -real) if side == "low" else (synthetic, real))),
+            margin=tables.margins["tail_reach"],
+            method=f"{'smallest' if side == 'low' else 'largest'} values: "
+            f"{_plain(_outermost(synthetic, side))}, real {_plain(_outermost(real, side))}",
+            caveat="a side with fewer rows reaches less far",
+            columns=[column.name],
+        )
+    cells = _digits(synthetic), _digits(real)
+    yield measured(
+        "fidelity",
+        "precision_of_digits",
+        column.name,
+        counts(*cells, rng),
+        margin=tables.margins["precision_of_digits"],
+        reference=total_variation(_digits(holdout), _digits(train)) if two else None,
+        method=_rounding_told(*cells),
+        columns=[column.name],
+    )
+
+
+def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+    """The largest distance of two empirical distribution functions, with its asymptotic test."""
+    m, n = len(synthetic), len(real)
+    result = stats.ks_2samp(synthetic, real, method="asymp")
+    at = result.statistic_location
+    below, below_real = (synthetic <= at).mean(), (real <= at).mean()
+    sd = np.sqrt(below * (1 - below) / m + below_real * (1 - below_real) / n)
+    width = np.sqrt(1 / m + 1 / n)
+    return Comparison(
+        float(result.statistic),
+        float(max(result.statistic - Z * sd, 0)),
+        float(min(result.statistic + Z * sd, 1)),
+        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's law
+        float(result.pvalue),
+        lambda level: float((stats.kstwobign.isf(level) + POWER / 2) * width),
+        min(m, n),
+    )
+
+
+def reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+    """The share of one side's values that lie above all of the other's, the larger of the two.
+
+    Under one law the k largest values of all are on one given side with chance about (that side's
+    share of the rows)^k.
+    """
+    m, n = len(synthetic), len(real)
+    above, above_real = int((synthetic > real.max()).sum()), int((real > synthetic.max()).sum())
+    p = min((m / (m + n)) ** above, (n / (m + n)) ** above_real)
+    estimate = max(above / m, above_real / n)
+    rarest = np.log(max(m, n) / (m + n))
+
+    def detectable(level: float) -> float:
+        rows = np.log(level / 2) / rarest
+        return float((rows + POWER * np.sqrt(rows)) / min(m, n))
+
+    sd = np.sqrt(max(above, above_real, 1)) / (m if above else n)
+    return Comparison(
+        estimate,
+        max(estimate - Z * sd, 0.0),
+        estimate + Z * sd,
+        0.0,
+        float(min(1.0, 2 * p)),
+        detectable,
+        min(m, n),
+    )
+
+
+def _outermost(values: np.ndarray, side: str) -> float:
+    return values.min() if side == "low" else values.max()
+
+
+def wasserstein(
+    synthetic: np.ndarray, real: np.ndarray, scale: float, rng: np.random.Generator
+) -> Comparison:
+    """The area between two distribution functions, over `scale`; its spread from a grid of bins."""
+    m, n = len(synthetic), len(real)
+    edges = np.unique(np.quantile(np.concatenate([real, synthetic]), np.linspace(0, 1, GRID + 1)))
+    width = np.diff(edges)
+    estimate = stats.wasserstein_distance(synthetic, real) / scale
+    if not len(width):
+        return interval_only(estimate, 0.0, min(m, n), null=0.0, floor=0.0)
+
+    def drawn(values: np.ndarray, size: int) -> np.ndarray:
+        share = np.histogram(values, edges)[0] / size
+        return np.cumsum(rng.multinomial(size, share / share.sum(), 100), axis=1) / size
+
+    again = (np.abs(drawn(synthetic, m) - drawn(real, n)) * width).sum(axis=1) / scale
+    below = np.cumsum(np.histogram(real, edges)[0]) / n
+    spread = np.sqrt(np.clip(below * (1 - below), 0, None) * (1 / m + 1 / n) * 2 / np.pi)
+    null = float((spread * width).sum() / scale)
+    sd = float(again.std(ddof=1))
+    return interval_only(estimate, sd, min(m, n), null=null, floor=0.0)
+
+
+def _plain(value: float) -> str:
+    """Four digits, and no exponent for an everyday number."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _units_told(real: np.ndarray, synthetic: np.ndarray) -> str:
+    at = np.linspace(0.1, 0.9, 9)
+    ours, theirs = np.quantile(synthetic, at), np.quantile(real, at)
+    told = f"median {_plain(ours[4])}, real {_plain(theirs[4])}"
+    if (theirs == 0).any() or (ours * theirs <= 0).any():
+        return told
+    ratio = ours / theirs
+    factor = float(np.median(ratio))
+    if np.ptp(ratio) < 0.1 * factor and not 0.8 < factor < 1.25:
+        told += f"; about {factor:.2g} times the real values throughout: another unit?"
+    return told
+
+
+# Decimal places, from tens of thousands (-4) to six digits behind the point.
+PLACES = np.arange(-4, 7)
+
+
+def _digits(values: np.ndarray) -> np.ndarray:
+    """Counts of values by how many decimal places they need, from -4 (10,000s) to more than 6."""
+    need = np.full(len(values), len(PLACES))
+    left = np.arange(len(values))
+    for cell, places in enumerate(PLACES):
+        scaled = values[left] * 10.0**places
+        whole = np.abs(scaled - np.round(scaled)) < 1e-6 * np.maximum(1, np.abs(scaled) * 1e-6)
+        need[left[whole]] = cell
+        left = left[~whole]
+    return np.bincount(need, minlength=len(PLACES) + 1)
+
+
+def _rounding_told(synthetic: np.ndarray, real: np.ndarray) -> str:
+    change = synthetic / synthetic.sum() - real / real.sum()
+    most = int(change.argmax())
+    if change[most] < 0.02:
+        return "rounded alike"
+    if most == len(PLACES):
+        return f"{change[most]:.0%} more rows have digits that the real ones have not"
+    place = 10.0 ** -PLACES[most]
+    return f"{change[most]:.0%} more rows are multiples of {place:g}"

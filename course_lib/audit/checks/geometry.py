@@ -1,0 +1,202 @@
+"""All columns at once: rows as points, told apart by a classifier, a kernel, moments and neighbours.
+
+Works on the features of a table as well as on arrays that were features from the start.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.inspection import permutation_importance
+
+from course_lib.audit import fidelity
+from course_lib.audit.features import some
+from course_lib.audit.finding import Draft, measured
+from course_lib.audit.statistics import (
+    POWER,
+    Comparison,
+    Z,
+    interval_only,
+    permutation_p,
+    rank_sum,
+)
+
+CLASSIFIED = 20_000  # rows of each kind at most for the classifier,
+GRAM = 1_000  # the kernel,
+NEIGHBOURS = 4_000  # the neighbours
+MOMENTS = 100_000  # and the moments
+BLOCKS = 20
+
+
+def check(
+    train: np.ndarray,
+    holdout: np.ndarray,
+    synthetic: np.ndarray,
+    rng: np.random.Generator,
+    margins: Mapping[str, float],
+    notes: list[str],
+    columns: Sequence[str] = (),
+    raw: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Iterator[Draft]:
+    """Drafts about features (n, d) of the three sets.
+
+    Args:
+        raw: what the classifier sees instead, (real, synthetic), one column to each of `columns`.
+    """
+    real = np.concatenate([train, holdout])
+    caps = {"classifier": CLASSIFIED, "neighbours": NEIGHBOURS, "kernel": GRAM, "moments": MOMENTS}
+    largest = max(len(real), len(synthetic))
+    if sampled := [f"{rows:,} for the {name}" for name, rows in caps.items() if rows < largest]:
+        notes.append(
+            f"Measures of whole rows used samples, of each kind at most: {', '.join(sampled)}."
+        )
+    yield _classifier(*(raw or (real, synthetic)), rng, margins, columns)
+    yield _kernel(real, synthetic, train, holdout, rng, margins)
+    yield _frechet(real, synthetic, train, holdout, rng, margins)
+    yield from _manifold(train, holdout, synthetic, rng, margins)
+
+
+def _classifier(real, synthetic, rng, margins, columns) -> Draft:
+    """A classifier that learns on half of the rows to tell synthetic from real, tested on the rest."""
+    size = min(len(real), len(synthetic), CLASSIFIED)
+    rows = np.concatenate(
+        [real[some(len(real), size, rng)], synthetic[some(len(synthetic), size, rng)]]
+    )
+    made = np.repeat([0, 1], size)
+    half = np.zeros(2 * size, bool)
+    for kind in (0, 1):
+        half[rng.permutation(np.flatnonzero(made == kind))[: size // 2]] = True
+    model = HistGradientBoostingClassifier(
+        max_iter=60, min_samples_leaf=max(20, size // 200), random_state=0
+    ).fit(rows[half], made[half])
+    scores = model.decision_function(rows[~half])
+    comparison = rank_sum(scores[made[~half] == 1], scores[made[~half] == 0]).one_sided(1)
+    told = "gradient-boosted trees, fitted to half of the rows, tested on the other half"
+    if comparison.p < 0.01 and len(columns):
+        test = np.flatnonzero(~half)
+        test = rng.permutation(test)[:4000]
+        weight = permutation_importance(
+            model, rows[test], made[test], scoring="roc_auc", n_repeats=2, random_state=0
+        ).importances_mean
+        most = [columns[i] for i in np.argsort(-weight)[:3] if weight[i] > 0.002]
+        told += f"; told apart mostly by {', '.join(most)}" if most else ""
+    return measured(
+        "fidelity",
+        "two_sample_auc",
+        "all columns",
+        comparison,
+        margin=margins["two_sample_auc"],
+        method=told,
+    )
+
+
+def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
+    size = min(len(real), len(synthetic), GRAM)
+    points = np.concatenate(
+        [synthetic[some(len(synthetic), size, rng)], real[some(len(real), size, rng)]]
+    ).astype(float)
+    gram = fidelity.gram_matrix(points)
+    made = np.arange(2 * size) < size
+    estimate = float(fidelity.mmd2_of_gram(gram, made)[0])
+    null = fidelity.mmd2_of_gram(gram, rng.permuted(np.tile(made, (500, 1)), axis=1))
+    reference = fidelity.mmd2(
+        train[some(len(train), size, rng)], holdout[some(len(holdout), size, rng)]
+    )
+    # Its own spread, from the mean kernel values of each point (the first term of its variance).
+    witness = gram[:, made].mean(axis=1) - gram[:, ~made].mean(axis=1)
+    sd = 2 * np.sqrt((witness[made].var() + witness[~made].var()) / size)
+    sd_null = float(null.std(ddof=1))
+    comparison = Comparison(
+        estimate,
+        estimate - Z * max(sd, sd_null),
+        estimate + Z * max(sd, sd_null),
+        0.0,
+        permutation_p(estimate, null),
+        lambda level: (
+            float(np.log(0.1 / level) * sd_null / 2 + (POWER + 1.3) * sd_null)
+            if level < 0.1
+            else sd_null
+        ),
+        size,
+        side=1,
+    )
+    return measured(
+        "fidelity",
+        "mmd",
+        "all columns",
+        comparison,
+        margin=margins["mmd"],
+        reference=reference,
+        method="difference of mean kernel values, a sharp eye for shapes that moments miss; "
+        f"{size:,} rows of each kind",
+    )
+
+
+def _frechet(real, synthetic, train, holdout, rng, margins) -> Draft:
+    real = real[some(len(real), MOMENTS, rng)].astype(float)
+    synthetic = synthetic[some(len(synthetic), MOMENTS, rng)].astype(float)
+    estimate = fidelity.frechet_distance(real, synthetic)
+    covariance = fidelity.moments(real)[1]
+    draws = 50 if real.shape[1] <= 128 else 10
+    sums = [_block_sums(side) for side in (real, synthetic)]
+    again = [
+        fidelity.frechet_of_moments(*(part for side in sums for part in _redrawn(side, rng)))
+        for _ in range(draws)
+    ]
+    comparison = interval_only(
+        estimate,
+        float(np.std(again, ddof=1)),
+        min(len(real), len(synthetic)),
+        null=fidelity.frechet_bias(covariance, len(real), len(synthetic)),
+        floor=0.0,
+    )
+    two = min(len(train), len(holdout)) > 1
+    return measured(
+        "fidelity",
+        "frechet_distance",
+        "all columns",
+        comparison,
+        margin=margins["frechet_distance"] * float(np.trace(covariance)),
+        reference=fidelity.frechet_distance(train, holdout) if two else None,
+        method=f"of {real.shape[1]} features; the expected value is that of normal features",
+        caveat="it grows with fewer rows, for one law too: compare it with its expected value only",
+    )
+
+
+def _block_sums(features: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Rows, sums and sums of products of blocks of rows: all that moments need."""
+    blocks = np.array_split(features, min(BLOCKS, len(features) // 2))
+    return [(len(block), block.sum(axis=0), block.T @ block) for block in blocks]
+
+
+def _redrawn(blocks, rng) -> tuple[np.ndarray, np.ndarray]:
+    drawn = [blocks[i] for i in rng.integers(len(blocks), size=len(blocks))]
+    n = sum(rows for rows, _, _ in drawn)
+    mean = sum(total for _, total, _ in drawn) / n
+    second = sum(product for _, _, product in drawn) / n
+    return mean, (second - np.outer(mean, mean)) * n / (n - 1)
+
+
+def _manifold(train, holdout, synthetic, rng, margins) -> Iterator[Draft]:
+    size = min(len(train), len(holdout), len(synthetic), NEIGHBOURS)
+    k = 5
+    if size <= k:
+        return
+    held = holdout[some(len(holdout), size, rng)]
+    ours = fidelity.manifold_measures(held, synthetic[some(len(synthetic), size, rng)], k)
+    theirs = fidelity.manifold_measures(held, train[some(len(train), size, rng)], k)
+    for name, value in ours.items():
+        # A share of rows and its reference each vary like a binomial; density, whose balls overlap,
+        # by at most 2.3 / sqrt(rows) in simulations of N(0, I) in 2 to 30 dimensions.
+        share = min(max((value + theirs[name]) / 2, 1 / size), 1 - 1 / size)
+        sd = 2.3 / np.sqrt(size) if name == "density" else np.sqrt(2 * share * (1 - share) / size)
+        yield measured(
+            "fidelity",
+            name,
+            "all columns",
+            interval_only(value, sd, size, null=theirs[name], floor=0.0),
+            margin=margins[name],
+            reference=theirs[name],
+            method=f"k = {k}, {size:,} rows each; the expected value is the training rows' own",
+            caveat="blind to what its neighbours hide: read all four together",
+        )

@@ -1,0 +1,37 @@
+"""A model's own log-likelihoods: of its samples, and of rows that it did and did not learn from."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from course_lib.audit.checks.columns import kolmogorov_smirnov
+from course_lib.audit.finding import Draft, measured
+from course_lib.audit.statistics import from_z
+
+
+def check(
+    train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, margins
+) -> Iterator[Draft]:
+    """Drafts about log-likelihoods (n,) in nats that a model gives the three sets."""
+    yield measured(
+        "fidelity",
+        "likelihood",
+        "synthetic rows",
+        kolmogorov_smirnov(synthetic, holdout),
+        margin=margins["likelihood"],
+        reference=stats.ks_2samp(train, holdout, method="asymp").statistic,
+        method="a calibrated model gives its own samples the likelihoods that it gives new real rows: "
+        f"medians {np.median(synthetic):.4g} and {np.median(holdout):.4g} nats",
+    )
+    gap = float(train.mean() - holdout.mean())
+    se = float(np.sqrt(train.var(ddof=1) / len(train) + holdout.var(ddof=1) / len(holdout)))
+    yield measured(
+        "privacy",
+        "likelihood_gap",
+        "training rows",
+        from_z(gap, se, min(len(train), len(holdout))).one_sided(1),
+        margin=margins["likelihood_gap"] * float(holdout.std(ddof=1)),
+        method="mean log-likelihood of training rows less that of the holdout, in nats: what the model "
+        "has learnt by heart",
+    )

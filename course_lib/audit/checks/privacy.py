@@ -1,0 +1,181 @@
+"""Do the synthetic rows give the training rows away? Attacks first, distances after.
+
+Every test here rests on one fact: if the generator learnt a law and not its training rows, these are
+as strange to it as the holdout rows are, and swapping the two changes nothing.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.neighbors import NearestNeighbors
+
+from course_lib.audit.features import some
+from course_lib.audit.finding import Draft, measured, stated
+from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
+from course_lib.audit.table import Tables
+
+RECORDS = 10_000  # training rows, and as many holdout rows, at most
+MADE = 50_000  # synthetic rows at most,
+QUERIES = 20_000  # and of these, rows whose nearest real ones are sought
+FALSE_POSITIVES = 0.01
+
+
+def check_table(tables: Tables) -> Iterator[Draft]:
+    """What needs the values themselves: verbatim rows, identifiers, texts."""
+    yield _copies(tables)
+    yield from _reuse(tables)
+
+
+def check(
+    train: np.ndarray,
+    holdout: np.ndarray,
+    synthetic: np.ndarray,
+    rng: np.random.Generator,
+    margins,
+    notes: list[str],
+) -> Iterator[Draft]:
+    """Attacks by distance on features (n, d)."""
+    size = min(len(train), len(holdout), RECORDS)
+    if max(len(train), len(holdout)) > RECORDS or len(synthetic) > MADE:
+        notes.append(
+            f"Attacks by distance used {size:,} training rows, as many holdout rows and "
+            f"{min(len(synthetic), MADE):,} synthetic ones."
+        )
+
+    def sample(rows: np.ndarray, most: int) -> np.ndarray:
+        return rows[some(len(rows), most, rng)]
+
+    made = sample(synthetic, MADE)
+    queries = sample(made, QUERIES)
+    yield _distance(sample(train, MADE), sample(holdout, RECORDS), queries, margins)
+    records = np.concatenate([sample(train, size), sample(holdout, size)])
+    yield _closer(records, size, queries, margins)
+    yield from _membership(records, size, made, rng, margins)
+
+
+def _copies(tables: Tables) -> Draft:
+    """Rows that equal a training row: among the synthetic ones, and, by coincidence, in the holdout."""
+    sides = []
+    for part in ("real", "synthetic"):
+        columns = {name: getattr(each, part) + 0.0 for name, each in tables.values.items()}
+        sides.append(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy())
+    (train, holdout), synthetic = np.split(sides[0], [tables.n_train]), sides[1]
+    copied, coincident = np.isin(synthetic, train), np.isin(holdout, train)
+    return measured(
+        "privacy",
+        "exact_copies",
+        "whole rows",
+        shares(int(copied.sum()), len(synthetic), int(coincident.sum()), len(holdout)).one_sided(1),
+        margin=tables.margins["exact_copies"],
+        method=f"{copied.sum():,} synthetic rows ({copied.mean():.1%}) equal a training row; of the "
+        f"holdout rows {coincident.mean():.1%} do, by coincidence",
+        caveat="rows with few possible values coincide without having been copied",
+    )
+
+
+def _reuse(tables: Tables) -> Iterator[Draft]:
+    for column in tables.schema.columns:
+        if column.kind not in ("text", "identifier"):
+            continue
+        real = pd.concat([tables.train[column.name], tables.holdout[column.name]]).dropna()
+        made = tables.synthetic[column.name].dropna()
+        same = int(made.astype(str).str.strip().isin(set(real.astype(str).str.strip())).sum())
+        told = f"{same:,} of {len(made):,} synthetic values are those of real rows"
+        yield stated(
+            "reused_values", column.name, "warn" if same else "pass", told, [column.name], same
+        )
+
+
+def _distance(train, holdout, made, margins) -> Draft:
+    to, alone = (pairwise_distances_argmin_min(side, train)[1] for side in (made, holdout))
+    return measured(
+        "privacy",
+        "distance_to_closest",
+        "whole rows",
+        rank_sum(-to, -alone).one_sided(1),
+        margin=margins["distance_to_closest"],
+        method="how often a synthetic row is nearer to its closest training row than a holdout row is "
+        f"to its own; median distances {np.median(to):.3g} and {np.median(alone):.3g}",
+        caveat="rows that are all too typical are near to everybody, without having been copied",
+    )
+
+
+def _closer(records, size, made, margins) -> Draft:
+    (near, to), (near_holdout, to_holdout) = (
+        pairwise_distances_argmin_min(made, side) for side in (records[:size], records[size:])
+    )
+    # Which of two equal crowds is nearer? A row that is as near to both speaks for neither.
+    nearer = np.sign(np.round(to_holdout - to, 6))
+    owner = np.where(nearer >= 0, near, near_holdout + size)
+    # Rows that share their nearest record stand or fall together: one coin for each record.
+    weight = np.bincount(owner, weights=np.abs(nearer), minlength=2 * size)
+    estimate = float(0.5 + nearer.mean() / 2)
+    se = float(np.sqrt((weight**2).sum()) / (2 * len(made)))
+    return measured(
+        "privacy",
+        "closer_to_training",
+        "whole rows",
+        from_z(estimate, max(se, 0.5 / len(made)), size, null=0.5).one_sided(1),
+        margin=margins["closer_to_training"],
+        method=f"share of synthetic rows whose nearest real row is a training row, among {size:,} "
+        "training rows and as many holdout rows",
+        caveat="a few copied rows hardly move it; look at the attack",
+    )
+
+
+def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
+    """The attack: a record is called a training row if synthetic rows are unusually near to it.
+
+    The score is log(distance to the nearest other record) - log(distance to the nearest synthetic
+    row): near, for a place as crowded as that. It is the same for both kinds of record under the
+    null. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its
+    densities.
+    """
+    crowd = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(records)
+    alone = crowd.kneighbors()[0][:, 0]
+    to = pairwise_distances_argmin_min(records, made)[1]
+    tiny = 1e-6
+    scores = np.log(alone + tiny) - np.log(to + tiny)
+    member, stranger = scores[:size], scores[size:]
+    told = f"nearest synthetic row against nearest other record, {size:,} records of each kind"
+    yield measured(
+        "privacy",
+        "membership_auc",
+        "whole rows",
+        rank_sum(member, stranger).one_sided(1),
+        margin=margins["membership_auc"],
+        method=told,
+    )
+    threshold = np.quantile(scores, 1 - FALSE_POSITIVES)
+    above = [int((side > threshold).sum()) for side in (member, stranger)]
+    p = shares(above[0], size, above[1], size).one_sided(1).p
+    rate = _true_positives(member, stranger)
+    again = [
+        _true_positives(rng.choice(member, size), rng.choice(stranger, size)) for _ in range(200)
+    ]
+    sd = float(np.std(again, ddof=1))
+    yield measured(
+        "privacy",
+        "membership_tpr",
+        "whole rows",
+        Comparison(
+            rate,
+            max(rate - Z * sd, 0.0),
+            min(rate + Z * sd, 1.0),
+            FALSE_POSITIVES,
+            p,
+            lambda level: from_z(0, np.sqrt(2 * FALSE_POSITIVES / size), size).detectable(level),
+            size,
+            side=1,
+        ),
+        margin=margins["membership_tpr"],
+        method=f"share of training rows found where {FALSE_POSITIVES:.0%} of strangers are accused "
+        "wrongly; " + told,
+        caveat="the records that an attacker is surest of are the ones that are harmed",
+    )
+
+
+def _true_positives(member: np.ndarray, stranger: np.ndarray) -> float:
+    return float((member > np.quantile(stranger, 1 - FALSE_POSITIVES)).mean())

@@ -1,0 +1,259 @@
+"""Findings in plain words: what a metric means, and what this one number says."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from course_lib.audit.finding import VERDICTS, Finding
+
+FILE = Path(__file__).with_name("explanations.toml")
+
+# What is checked, in the order in which a reader should look: the name of each `kind` of metric.
+KINDS = {
+    "presence": "values there",
+    "shape": "distribution",
+    "variety": "tails and variety",
+    "pairs": "pairs",
+    "size": "group size",
+    "label": "label",
+    "proxy": "proxy",
+    "utility": "utility",
+    "decisions": "decisions",
+    "privacy": "privacy",
+}
+SYMBOLS = {"fail": "✗", "warn": "!", "underpowered": "?", "pass": "✓"}
+MEANINGS = {
+    "fail": "a difference too large for chance, and large enough to matter",
+    "warn": "a difference too large for chance, but smaller than what matters",
+    "underpowered": "no difference was found, but one that matters could have been missed",
+    "pass": "no difference that matters was found, and one would have been",
+}
+UNKNOWN = {
+    "title": "",
+    "kind": "shape",
+    "measures": "A metric that this version does not know.",
+    "read": "",
+    "misses": "",
+    "act": "",
+    "paper": "",
+}
+
+
+@cache
+def metrics() -> Mapping[str, Mapping[str, str]]:
+    """All explanations, by metric."""
+    return tomllib.loads(FILE.read_text(encoding="utf-8"))
+
+
+def about_metric(metric: str) -> Mapping[str, str]:
+    """A metric's title, kind, unit and texts; stand-ins for one from a newer version's report."""
+    return metrics().get(metric) or UNKNOWN | {"title": metric.replace("_", " ")}
+
+
+def paper(metric: str) -> str:
+    """Where a metric comes from."""
+    return about_metric(metric)["paper"]
+
+
+def written(value: float | None, metric: str, *, distance: bool = False) -> str:
+    """A number of a metric with its unit: 14.3%, +2.1 points, 0.31 sd, 0.532, 1.2 nats.
+
+    Args:
+        distance: a margin or a smallest effect: it has no sign, and of two shares it is in points.
+    """
+    if value is None:
+        return "–"
+    unit = about_metric(metric).get("unit", "plain")
+    sign = "+" if unit in ("points", "signed") and not distance and value else ""
+    if unit in ("share", "points"):
+        value *= 100
+        if distance:
+            return f"{value:.3g} point" + "s" * (f"{value:.3g}" != "1")
+        digits = 1 if abs(value) >= 1 or value == 0 else 2 if abs(value) >= 0.1 else 3
+        return f"{value:{sign}.{digits}f}" + ("%" if unit == "share" else " points")
+    number = f"{value:{sign}.3g}"
+    return number + {"sd": " sd", "nats": " nats"}.get(unit, "")
+
+
+def interval(finding: Finding) -> str:
+    """The finding's 95% interval, or nothing."""
+    if finding.low is None or finding.high is None:
+        return ""
+    return f"{written(finding.low, finding.metric)} to {written(finding.high, finding.metric)}"
+
+
+def chance(p: float) -> str:
+    """A p-value as a frequency."""
+    if p < 1e-9:
+        return "less than once in a billion"
+    if p > 0.1:
+        return f"{p:.0%} of the time"
+    return f"about once in {float(f'{1 / p:.2g}'):,.0f}"
+
+
+def small(p: float) -> str:
+    """A p-value to read: what lies below all doubt is only bounded."""
+    return f"= {p:.2g}" if p >= 1e-12 else "< 1e-12"
+
+
+def times(finding: Finding) -> str:
+    """The effect in margins, with as many digits as help."""
+    return f"{finding.effect:,.0f}" if finding.effect >= 10 else f"{finding.effect:.2g}"
+
+
+def explanation(finding: Finding, about: Mapping[str, object]) -> str:
+    """What a finding measures, what it says here, how it comes to its verdict, and its source."""
+    words = about_metric(finding.metric)
+    general = {
+        "What it measures": f"{words['measures']} {words['read']}",
+        **specifics(finding, about),
+        "What it misses": " ".join(filter(None, (words["misses"], sentence(finding.caveat)))),
+        "Source": words["paper"],
+    }
+    head = f"{finding.slice} · {words['title']} · {finding.verdict}"
+    paragraphs = [heading(name) + " " + text for name, text in general.items() if text]
+    return "\n\n".join(filter(None, [head, sentence(finding.method), *paragraphs]))
+
+
+def heading(name: str) -> str:
+    return name if name.endswith("?") else f"{name}."
+
+
+def specifics(finding: Finding, about: Mapping[str, object]) -> dict[str, str]:
+    """What the numbers of one finding say, in sentences by heading."""
+    parts = {"What was found": _found(finding)}
+    if finding.margin is not None:
+        parts["Could it be chance?"] = _chance(finding)
+        parts["Would an effect that matters have been seen?"] = _power(finding)
+    parts["Verdict"] = _verdict(finding, float(about.get("level", 0.05)))
+    parts["What to do"] = _act(finding)
+    return {name: text for name, text in parts.items() if text}
+
+
+def _found(finding: Finding) -> str:
+    if finding.margin is None:
+        return ""
+    if finding.estimate is None:
+        return "Nothing could be measured: too few rows."
+
+    def number(value: float | None) -> str:
+        return written(value, finding.metric)
+
+    told = f"The estimate is {number(finding.estimate)}"
+    told += f" (95% interval {interval(finding)})" if interval(finding) else ""
+    told += f", from {finding.n:,} rows on the smaller side."
+    if finding.null is not None:
+        told += f" Two samples of one law would give about {number(finding.null)}"
+        told += f"; the real holdout gives {number(finding.reference)}" * (
+            finding.reference is not None
+        )
+        told += "."
+    return told
+
+
+def _chance(finding: Finding) -> str:
+    if finding.estimate is None:
+        return ""
+    if finding.p is None:
+        return "No exact test is known for this measure, so the interval has to decide."
+    told = f"Under one law, a result this extreme would come {chance(finding.p)} (p {small(finding.p)})."
+    if finding.q is not None:
+        told += f" Corrected for the many tests of the report, q {small(finding.q)}: "
+        told += (
+            f"among findings as clear as this one, {_share(finding.q)} may be false alarms."
+            if finding.q < 0.5
+            else "no sign of more than chance."
+        )
+    return told
+
+
+def _share(q: float) -> str:
+    return f"about {q:.0%}" if q >= 0.01 else "fewer than one in a hundred"
+
+
+def _power(finding: Finding) -> str:
+    if finding.detectable is None:
+        return "What effect could have been found is not known here."
+    least, margin = (
+        written(value, finding.metric, distance=True)
+        for value in (finding.detectable, finding.margin)
+    )
+    seen = finding.detectable <= finding.margin
+    return (
+        f"{'Yes' if seen else 'Not reliably'}: an effect of {least} would have been found in four of "
+        f"five cases, and {margin} from the expected value is where it begins to matter."
+    )
+
+
+def _verdict(finding: Finding, level: float) -> str:
+    if finding.margin is None:
+        return f"{finding.verdict.capitalize()}: a fact about the tables, which needs no test."
+    if finding.estimate is None:
+        return "Underpowered: there is no number to judge."
+    far = f"{times(finding)} times the margin"
+    if finding.q is None:
+        return {
+            "fail": f"Fail: the whole interval is further from what one law gives than matters ({far}).",
+            "pass": "Pass: the whole interval is nearer to what one law gives than matters.",
+        }.get(
+            finding.verdict,
+            "Underpowered: the interval reaches across the margin, so whether the difference matters "
+            "cannot be told.",
+        )
+    return {
+        "fail": f"Fail: it is too large for chance (q below {level:g}), and at {far} large enough to "
+        "matter.",
+        "warn": f"Warn: it is too large for chance (q below {level:g}), but at {far} smaller than "
+        "what matters.",
+        "pass": "Pass: no sign of a difference, and one that matters would have been seen.",
+    }.get(
+        finding.verdict,
+        "Underpowered: no sign of a difference, but one that matters could have been missed.",
+    )
+
+
+def _act(finding: Finding) -> str:
+    if finding.verdict in ("fail", "warn"):
+        return about_metric(finding.metric)["act"]
+    if finding.verdict == "pass":
+        return ""
+    told = "Do not read this as a pass. More rows, or fewer findings, would tell."
+    # Errors shrink with the root of the rows, except where models are drawn, not rows.
+    trained = about_metric(finding.metric)["kind"] in ("utility", "decisions")
+    if finding.detectable and finding.margin and not trained:
+        more = (finding.detectable / finding.margin) ** 2
+        if more > 1:
+            told += f" Roughly {more:,.1f} times as many rows, real and synthetic, would do."
+    return told
+
+
+def sentence(text: str) -> str:
+    """A phrase as a sentence; a symbol at its start stays as it is."""
+    if not text:
+        return ""
+    start = text[0].upper() if text[1:2].islower() else text[0]
+    return start + text[1:] + "." * (text[-1] not in ".?!")
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """A report's verdict in a sentence or two, from the number of findings with each verdict."""
+    total = sum(counts.values())
+    fail, warn, dark, _ = (counts[verdict] for verdict in VERDICTS)
+    if fail:
+        told = (
+            f"The synthetic data differ from the real data in ways that matter: {fail} of "
+            f"{total} finding{'s' * (total != 1)} fail{'s' * (fail == 1)}."
+        )
+    elif warn:
+        told = (
+            f"The synthetic data differ from the real data, but by less than matters: {warn} of {total} "
+            f"findings warn{'s' * (warn == 1)}, and none fails."
+        )
+    else:
+        told = f"No difference that matters was found in {total} finding{'s' * (total != 1)}."
+    if dark:
+        told += (
+            f" {dark} could not be decided: the rows are too few to see a difference that matters."
+        )
+    return told

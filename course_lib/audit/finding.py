@@ -1,0 +1,227 @@
+"""One thing an audit found, and how it comes to a verdict."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+from course_lib.audit.statistics import Comparison
+
+FAMILIES = ("structure", "fidelity", "utility", "bias", "privacy")
+VERDICTS = ("fail", "warn", "underpowered", "pass")  # the gravest first
+
+# The smallest effect that matters, for each metric: the distance from what one law would give. These
+# are conventions, not laws of nature; `audit(..., margins={...})` changes them. "relative" margins
+# are shares of the real rate, after the four-fifths rule for selection rates (US Uniform Guidelines
+# on Employee Selection Procedures, 29 CFR 1607.4 D).
+MARGINS = {
+    "total_variation": 0.05,
+    "kolmogorov_smirnov": 0.05,
+    "wasserstein": 0.1,
+    "pair_total_variation": 0.1,
+    "levels": 0.01,
+    "missing_rate": 0.02,
+    "tail_share": 0.5,  # relative
+    "tail_reach": 0.005,
+    "rare_share": 0.5,  # relative
+    "precision_of_digits": 0.1,
+    "two_sample_auc": 0.05,
+    "mmd": 0.02,
+    "frechet_distance": 0.05,  # of the total variance
+    "precision": 0.05,
+    "recall": 0.05,
+    "density": 0.2,
+    "coverage": 0.05,
+    "label_calibration": 0.03,
+    "likelihood": 0.1,
+    "likelihood_gap": 0.1,
+    "mode_coverage": 0.05,
+    "reverse_kl": 0.05,
+    "utility": 0.03,
+    "group_utility": 0.05,
+    "group_share": 0.2,  # relative
+    "label_rate": 0.2,  # relative
+    "label_gap": 0.05,
+    "association": 0.1,
+    "demographic_parity": 0.05,
+    "equalized_odds": 0.05,
+    "exact_copies": 0.01,
+    "distance_to_closest": 0.05,
+    "closer_to_training": 0.02,
+    "membership_auc": 0.02,
+    "membership_tpr": 0.01,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measure of one slice of the data.
+
+    Attributes:
+        family: structure, fidelity, utility, bias or privacy.
+        metric: its name, as `AuditReport.explain` knows it.
+        slice: the columns, group or rows that it is about.
+        estimate: what was measured.
+        low, high: its 95 % interval.
+        reference: the same measure of the real holdout against the real training rows, where it is
+            cheap to have.
+        null: what two samples of one law would give on average.
+        p, q: the p-value, and the same after Benjamini and Hochberg's correction for all findings.
+        n: rows that it rests on, on the smaller side.
+        detectable: the smallest distance from `null` that would have been found in 80 % of cases at
+            the level that so many tests leave to each.
+        margin: the smallest distance from `null` that matters.
+        verdict: "pass", "warn", "fail" or "underpowered"; see `judge`.
+        side: 1 if only an estimate above `null` counts against the data, -1 if only one below, else 0.
+        method: how it was measured, and what was seen. caveat: what to mind.
+        columns: of the table, that it is about.
+    """
+
+    family: str
+    metric: str
+    slice: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reference: float | None = None
+    null: float | None = None
+    p: float | None = None
+    q: float | None = None
+    n: int = 0
+    detectable: float | None = None
+    margin: float | None = None
+    verdict: str = "pass"
+    method: str = ""
+    caveat: str = ""
+    columns: tuple[str, ...] = ()
+    side: int = 0
+
+    @property
+    def id(self) -> str:
+        """What `explain`, `compare` and policies call it: metric and slice."""
+        return f"{self.metric}[{self.slice}]"
+
+    @property
+    def effect(self) -> float:
+        """How far the estimate is from `null`, in margins; 1 is where it begins to matter.
+
+        Zero for a one-sided measure that is on its good side.
+        """
+        if self.estimate is None or not self.margin:
+            return 1.0 if self.verdict == "fail" else 0.0
+        return self.distance / self.margin
+
+    @property
+    def distance(self) -> float:
+        """How far the estimate is from `null`, in the direction that counts."""
+        away = (self.estimate or 0.0) - (self.null or 0.0)
+        return max(self.side * away, 0.0) if self.side else abs(away)
+
+    def as_dict(self) -> dict:
+        return {"id": self.id} | asdict(self) | {"columns": list(self.columns)}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A finding before its verdict, which waits for all the others."""
+
+    finding: Finding
+    comparison: Comparison | None
+
+
+def measured(
+    family: str,
+    metric: str,
+    slice: str,
+    comparison: Comparison,
+    *,
+    margin: float,
+    reference: float | None = None,
+    method: str = "",
+    caveat: str = "",
+    columns: Sequence[str] = (),
+) -> Draft:
+    """A draft from a comparison; NaN means that nothing could be measured."""
+
+    def number(value: float | None) -> float | None:
+        return None if value is None or not np.isfinite(value) else float(value)
+
+    c = comparison
+    return Draft(
+        Finding(
+            family,
+            metric,
+            slice,
+            number(c.estimate),
+            number(c.low),
+            number(c.high),
+            number(reference),
+            number(c.null),
+            number(c.p),
+            n=int(c.n),
+            margin=margin,
+            method=method,
+            caveat=caveat,
+            columns=tuple(columns),
+            side=c.side,
+        ),
+        c,
+    )
+
+
+def stated(
+    metric: str, slice: str, verdict: str, method: str, columns: Sequence[str] = (), n: int = 0
+) -> Draft:
+    """A fact about the tables' structure, which needs no test."""
+    finding = Finding(
+        "structure", metric, slice, verdict=verdict, method=method, n=n, columns=tuple(columns)
+    )
+    return Draft(finding, None)
+
+
+def judge(drafts: Sequence[Draft], level: float = 0.05) -> list[Finding]:
+    """Correct all p-values together, then give each finding its verdict.
+
+    With a p-value: *fail* if q < level and the estimate is a margin or more away from what one law
+    gives; *warn* if q < level but nearer; else *pass* if an effect of a margin would have been found,
+    and *underpowered* if it could have been missed. Without one, the interval decides: *fail* if all
+    of it is beyond the margin, *pass* if it stays within, and *underpowered* if it lies across.
+
+    What could have been found is reckoned at level / (number of tests): the level that correction
+    leaves to a lone effect.
+
+    Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate".
+    """
+    tested = [i for i, draft in enumerate(drafts) if draft.finding.p is not None]
+    q = dict.fromkeys(range(len(drafts)))
+    if tested:
+        p = np.clip([drafts[i].finding.p for i in tested], 0, 1)
+        q |= dict(zip(tested, false_discovery_control(p).tolist(), strict=True))
+    each = level / max(len(tested), 1)
+    return [_judged(draft, q[i], level, each) for i, draft in enumerate(drafts)]
+
+
+def _judged(draft: Draft, q: float | None, level: float, each: float) -> Finding:
+    finding, comparison = draft.finding, draft.comparison
+    if comparison is None:
+        return finding
+    if finding.estimate is None:
+        return replace(finding, verdict="underpowered")
+    detectable = comparison.detectable(each) if comparison.detectable else None
+    distance = finding.distance
+    if q is not None and q < level:
+        verdict = "fail" if distance >= finding.margin else "warn"
+    elif q is not None:
+        seen = detectable is not None and detectable <= finding.margin
+        verdict = "pass" if seen else "underpowered"
+    else:
+        half = (finding.high - finding.low) / 2
+        verdict = (
+            "fail"
+            if distance - half > finding.margin
+            else "pass"
+            if distance + half <= finding.margin
+            else "underpowered"
+        )
+    return replace(finding, q=q, detectable=detectable, verdict=verdict)

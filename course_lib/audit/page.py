@@ -1,0 +1,140 @@
+"""A report as one HTML file: no network, readable by eye, by ear, on paper and on a phone."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from course_lib import __version__
+from course_lib.audit.explain import (
+    MEANINGS,
+    SYMBOLS,
+    about_metric,
+    heading,
+    interval,
+    sentence,
+    small,
+    specifics,
+    summary,
+    times,
+    written,
+)
+from course_lib.audit.figure import draw, gravest, shortened
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.schema import KINDS
+from course_lib.plots import image_html
+
+if TYPE_CHECKING:
+    from course_lib.audit.report import AuditReport
+
+QUESTIONS = {
+    "structure": "Are the same columns there, and can they be read?",
+    "fidelity": "Do the synthetic rows look like real ones?",
+    "utility": "Do models learn from them what they should?",
+    "bias": "Are all groups there, and treated as in the real data?",
+    "privacy": "Do they give the people in the training data away?",
+}
+
+# Every value is escaped: names of columns and levels are other people's text.
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(report: AuditReport) -> str:
+    """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read."""
+    figure, alt = draw(report)
+    found = {finding.metric for finding in report.findings}
+    return _templates.get_template("page.html").render(
+        report=report,
+        summary=summary(report.counts),
+        picture=Markup(image_html(_png(figure), alt)),
+        alt=alt,
+        families=_families(report),
+        metrics={name: about_metric(name) for name in sorted(found)},
+        kinds=KINDS,
+        symbols=SYMBOLS,
+        meanings=MEANINGS,
+        small=small,
+        heading=heading,
+        sentence=sentence,
+        level=float(report.about.get("level", 0.05)),
+        version=__version__,
+    )
+
+
+def snippet(report: AuditReport, most: int = 8) -> str:
+    """A few lines of HTML for a notebook, in the colours of its theme."""
+    facts = [f for f in report.findings if f.margin is None]
+    worst = [f for f in facts + gravest(report.findings) if f.verdict in ("fail", "warn")]
+    return _templates.get_template("snippet.html").render(
+        report=report,
+        summary=summary(report.counts),
+        symbols=SYMBOLS,
+        worst=[_row(finding, report) for finding in worst[:most]],
+        shortened=shortened,
+    )
+
+
+def _png(figure: Figure) -> bytes:
+    """Sharp on a fine screen, and small: a picture of flat colours needs few of them."""
+    full, packed = io.BytesIO(), io.BytesIO()
+    with warnings.catch_warnings():
+        # Scripts that no font here has become boxes; the page names all columns in text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(full, format="png", dpi=160)
+    Image.open(full).convert("RGB").quantize(200, dither=Image.Dither.NONE).save(
+        packed, format="png", optimize=True
+    )
+    return packed.getvalue()
+
+
+def _families(report: AuditReport) -> list[dict]:
+    """What the template shows of each family that has findings."""
+    shown = []
+    for family in FAMILIES:
+        own = [finding for finding in report.findings if finding.family == family]
+        if not own:
+            continue
+        rows = [_row(finding, report) for finding in own]
+        shown.append(
+            {
+                "name": family,
+                "question": QUESTIONS[family],
+                "counts": _counts(own),
+                "open": [row for row in rows if row["finding"].verdict != "pass"],
+                "passed": [row for row in rows if row["finding"].verdict == "pass"],
+            }
+        )
+    return shown
+
+
+def _counts(findings: Sequence[Finding]) -> dict[str, int]:
+    return {v: sum(finding.verdict == v for finding in findings) for v in VERDICTS}
+
+
+def _row(finding: Finding, report: AuditReport) -> dict[str, object]:
+    return {
+        "finding": finding,
+        "title": about_metric(finding.metric)["title"],
+        "estimate": written(finding.estimate, finding.metric),
+        "interval": interval(finding),
+        "null": written(finding.null, finding.metric),
+        "reference": written(finding.reference, finding.metric),
+        "margin": written(finding.margin, finding.metric, distance=True),
+        "detectable": written(finding.detectable, finding.metric, distance=True),
+        "times": times(finding) if finding.margin and finding.estimate is not None else "–",
+        "words": specifics(finding, report.about),
+    }

@@ -1,0 +1,262 @@
+"""What an audit found, to read, to keep, and to hold a pipeline to."""
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from course_lib import __version__
+from course_lib.audit.explain import explanation, paper
+from course_lib.audit.figure import draw
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.page import page, snippet
+from course_lib.audit.schema import AuditError, Column, Schema
+from course_lib.plots import show
+
+SHOWN = 5  # findings of a family in the printed summary
+FORMAT = 1  # of the JSON; it rises when a reader must change
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether a report passes a policy, and the reasons if not. True in an `if` when passed."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        return "\n".join(["passed" if self.passed else "failed", *self.reasons])
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The findings of one audit, the gravest first.
+
+    Attributes:
+        findings: each measure of each slice with its verdict.
+        schema: what each column was taken for; None for arrays.
+        notes: where samples were used, what was set aside.
+        about: rows of each table, level, seed, label and sensitive columns.
+    """
+
+    findings: tuple[Finding, ...]
+    schema: Schema | None
+    notes: tuple[str, ...]
+    about: Mapping[str, object]
+
+    def __post_init__(self) -> None:
+        order = sorted(
+            self.findings,
+            key=lambda f: (VERDICTS.index(f.verdict), FAMILIES.index(f.family), -f.effect, f.id),
+        )
+        object.__setattr__(self, "findings", tuple(order))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings have each verdict."""
+        found = Counter(finding.verdict for finding in self.findings)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def verdict(self) -> str:
+        """The gravest verdict that rests on a finding of harm: fail, warn or pass."""
+        return next((each for each in ("fail", "warn") if self.counts[each]), "pass")
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items())
+        lines = [f"{len(self.findings)} findings: {counts}"]
+        for family in FAMILIES:
+            grave = [
+                finding
+                for finding in self.findings
+                if finding.family == family and finding.verdict in ("fail", "warn")
+            ]
+            lines += [f"  {f.verdict} {family}: {f.id}: {f.method}" for f in grave[:SHOWN]]
+            if len(grave) > SHOWN:
+                lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
+        return "\n".join([*lines, *self.notes])
+
+    def __iter__(self):
+        return iter(self.findings)
+
+    def __getitem__(self, id: str) -> Finding:
+        """The finding of that id. Raises KeyError that names the nearest ones."""
+        return self._find(id)
+
+    def table(self, family: str | None = None, verdict: str | None = None) -> pd.DataFrame:
+        """The findings as rows, all or those of a family or verdict."""
+        rows = [
+            finding.as_dict()
+            for finding in self.findings
+            if family in (None, finding.family) and verdict in (None, finding.verdict)
+        ]
+        columns = ["id", *(each.name for each in fields(Finding))]
+        return pd.DataFrame(rows, columns=columns).set_index("id")
+
+    def explain(self, id: str) -> str:
+        """What a finding measures, what it says here, and the paper. Raises KeyError."""
+        return explanation(self._find(id), self.about)
+
+    def _find(self, id: str) -> Finding:
+        for finding in self.findings:
+            if finding.id == id:
+                return finding
+        near = [f.id for f in self.findings if id.split("[")[0] in f.id or id in f.slice][:5]
+        raise KeyError(
+            f"There is no finding '{id}'. "
+            + (f"Near to it: {', '.join(near)}." if near else "All ids: report.table().index.")
+        )
+
+    def gate(self, policy: str | Mapping[str, object] = "fail") -> Gate:
+        """Pass or fail, with reasons, for a pipeline.
+
+        Args:
+            policy: "fail" or "warn", the mildest verdict that fails; or a mapping with any of
+                "fail_on" (the same, "fail" if absent), "families" (only these), "ignore" (ids or
+                metrics to leave out), "underpowered" (True: a finding that could not be made fails
+                too).
+
+        Raises:
+            AuditError: for a policy that is not understood.
+        """
+        rules = {"fail_on": policy} if isinstance(policy, str) else dict(policy)
+        known = {"fail_on", "families", "ignore", "underpowered"}
+        if wrong := set(rules) - known:
+            raise AuditError(
+                f"A policy has no '{min(wrong)}'; it knows {', '.join(sorted(known))}."
+            )
+        fail_on = rules.get("fail_on", "fail")
+        if fail_on not in ("fail", "warn"):
+            raise AuditError(f"fail_on must be 'fail' or 'warn', not {fail_on!r}.")
+        families = rules.get("families", FAMILIES)
+        families = [families] if isinstance(families, str) else list(families)
+        if wrong := [family for family in families if family not in FAMILIES]:
+            raise AuditError(f"There is no family '{wrong[0]}'; they are {', '.join(FAMILIES)}.")
+        bad = {"fail"} | ({"warn"} if fail_on == "warn" else set())
+        bad |= {"underpowered"} if rules.get("underpowered") else set()
+        ignored = set(rules.get("ignore", ()))
+        reasons = tuple(
+            f"{finding.verdict}: {finding.id}: {finding.method}"
+            for finding in self.findings
+            if finding.verdict in bad
+            and finding.family in families
+            and not ignored & {finding.id, finding.metric}
+        )
+        return Gate(not reasons, reasons)
+
+    def compare(self, before: "AuditReport") -> pd.DataFrame:
+        """What changed since another report: the findings whose verdict or estimate moved.
+
+        `change` is "better" or "worse" by verdict, or by the effect where both have one verdict, and
+        "new" or "gone" for what only one report has.
+        """
+        old = {finding.id: finding for finding in before.findings}
+        new = {finding.id: finding for finding in self.findings}
+        rows = []
+        for id in dict.fromkeys([*new, *old]):
+            one, two = old.get(id), new.get(id)
+            if one is None or two is None:
+                change = "new" if one is None else "gone"
+            else:
+                step = VERDICTS.index(two.verdict) - VERDICTS.index(one.verdict)
+                step = step or one.effect - two.effect
+                if step == 0:
+                    continue
+                change = "better" if step > 0 else "worse"
+            rows.append(
+                {
+                    "id": id,
+                    "change": change,
+                    "verdict before": one and one.verdict,
+                    "verdict": two and two.verdict,
+                    "estimate before": one and one.estimate,
+                    "estimate": two and two.estimate,
+                    "effect before": one and one.effect,
+                    "effect": two and two.effect,
+                }
+            )
+        columns = ["change", "verdict before", "verdict"]
+        columns += ["estimate before", "estimate", "effect before", "effect"]
+        return pd.DataFrame(rows, columns=["id", *columns]).set_index("id")
+
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
+        """The whole report as JSON, and into a file if a path is given."""
+        content = {
+            "format": FORMAT,
+            "course_lib": __version__,
+            "verdict": self.verdict,
+            "counts": self.counts,
+            "about": dict(self.about),
+            "notes": list(self.notes),
+            "schema": None
+            if self.schema is None
+            else [vars(column) for column in self.schema.columns],
+            "findings": [f.as_dict() | {"paper": paper(f.metric)} for f in self.findings],
+        }
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+        if path is not None:
+            write(path, text)
+        return text
+
+    def to_html(self, path: str | os.PathLike | None = None) -> str:
+        """The whole report as one HTML page that needs no network; into a file if a path is given."""
+        text = page(self)
+        if path is not None:
+            write(path, text)
+        return text
+
+    def plot(self) -> None:
+        """Show one picture: where the harm is, and how much of it."""
+        show(*draw(self))
+
+    def _repr_html_(self) -> str:
+        return snippet(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> "AuditReport":
+        """A report from what `to_json` gave. Raises AuditError if it is none."""
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT:
+                raise AuditError(
+                    f"The report has format {content['format']}; this version of course_lib reads "
+                    f"{FORMAT}."
+                )
+            names = {each.name for each in fields(Finding)}
+            findings = [
+                Finding(
+                    **{k: v for k, v in each.items() if k in names}
+                    | {"columns": tuple(each["columns"])}
+                )
+                for each in content["findings"]
+            ]
+            columns = content["schema"]
+            schema = None if columns is None else Schema(tuple(Column(**c) for c in columns))
+            return cls(tuple(findings), schema, tuple(content["notes"]), content["about"])
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, AuditError):
+                raise
+            raise AuditError(f"This is no audit report: {error!r}.") from error
+
+
+def write(path: str | os.PathLike, text: str) -> None:
+    """Write a file whole or not at all."""
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -1,0 +1,312 @@
+"""Two samples compared: an estimate, its interval, a p-value, and what could have been detected.
+
+Every comparison asks the same question: are the synthetic rows drawn from the law of the real ones?
+Most work on counts, which are all that a test needs of a table, however long it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+Z = stats.norm.ppf(0.975)
+POWER = stats.norm.ppf(0.8)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a statistic says of two samples.
+
+    Attributes:
+        estimate: the statistic.
+        low, high: its 95 % interval.
+        null: its expected value if both samples had one law.
+        p: the chance of a statistic this far from `null` under one law; None where no valid test is
+            known, and the interval has to serve.
+        detectable: the distance from `null` that is found in 80 % of cases, given the level of the
+            test; None where nothing could be found.
+        n: how many rows, real or synthetic, it rests on: the smaller number.
+        side: 1 if only an estimate above `null` counts against the data, -1 if only one below, else 0.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    null: float
+    p: float | None
+    detectable: Callable[[float], float] | None
+    n: int
+    side: int = 0
+
+    def one_sided(self, side: int) -> "Comparison":
+        """The same with only one direction tested, for a statistic whose law is symmetric."""
+        p = self.p
+        if p is not None:
+            p = p / 2 if side * (self.estimate - self.null) > 0 else 1 - p / 2
+        return replace(self, side=side, p=p)
+
+
+def from_z(
+    estimate: float, se: float, n: int, *, null: float = 0.0, p: float | None = None
+) -> Comparison:
+    """A statistic that is close to normal with standard error `se`; two-sided."""
+    if p is None:
+        p = float(2 * stats.norm.sf(abs(estimate - null) / se)) if se > 0 else 1.0
+    return Comparison(
+        estimate,
+        estimate - Z * se,
+        estimate + Z * se,
+        null,
+        p,
+        lambda level: float((stats.norm.isf(level / 2) + POWER) * se),
+        n,
+    )
+
+
+def interval_only(estimate: float, sd: float, n: int, *, null: float, floor: float | None = None):
+    """A statistic with a standard deviation and no valid test."""
+    low = estimate - Z * sd
+    return Comparison(
+        estimate,
+        low if floor is None else max(low, floor),
+        estimate + Z * sd,
+        null,
+        None,
+        lambda level: float((Z + POWER) * sd),
+        n,
+    )
+
+
+def shares(k: int, m: int, k_real: int, n: int) -> Comparison:
+    """k of m synthetic rows against k_real of n real ones: the difference of the two shares.
+
+    The interval is Newcombe's (1998, method 10); the p-value is Fisher's exact one where a cell
+    expects fewer than 50 rows, else that of the pooled z-test.
+    """
+    if min(m, n) == 0:
+        return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
+    p1, p2, pooled = k / m, k_real / n, (k + k_real) / (m + n)
+    low1, high1 = _wilson(k, m)
+    low2, high2 = _wilson(k_real, n)
+    difference = p1 - p2
+    se = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
+    if min(pooled, 1 - pooled) * min(m, n) < 50:
+        p = float(stats.fisher_exact([[k, m - k], [k_real, n - k_real]]).pvalue)
+    else:
+        p = float(2 * stats.norm.sf(abs(difference) / se))
+    # A share of zero has a standard error of zero, which would claim to see everything: one row
+    # more on the smaller side is the least that can be told.
+    least = max(se, 1 / min(m, n))
+    return Comparison(
+        difference,
+        difference - np.hypot(p1 - low1, high2 - p2),
+        difference + np.hypot(high1 - p1, p2 - low2),
+        0.0,
+        min(p, 1.0),
+        lambda level: float((stats.norm.isf(level / 2) + POWER) * least),
+        min(m, n),
+    )
+
+
+def _wilson(k: int, n: int) -> tuple[float, float]:
+    p, z2 = k / n, Z * Z
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return centre - half, centre + half
+
+
+def total_variation(synthetic: np.ndarray, real: np.ndarray) -> float:
+    """Half the summed absolute difference of two sets of counts as shares: 0 alike, 1 disjoint."""
+    return float(np.abs(synthetic / synthetic.sum() - real / real.sum()).sum() / 2)
+
+
+def expected_total_variation(counts: np.ndarray, m: int, n: int) -> float:
+    """Total variation of m against n rows of one law whose pooled counts are `counts`.
+
+    Each share differs by about N(0, p (1 - p) (1/m + 1/n)), whose mean size is sd sqrt(2 / pi).
+    """
+    p = counts / counts.sum()
+    return float(np.sqrt(p * (1 - p) * (1 / m + 1 / n) * 2 / np.pi).sum() / 2)
+
+
+def counts(synthetic: np.ndarray, real: np.ndarray, rng: np.random.Generator) -> Comparison:
+    """Two sets of counts (cells,) by total variation, with the chi-squared test of homogeneity.
+
+    Cells that expect fewer than 5 rows on either side are tested as one.
+    """
+    synthetic, real = synthetic.ravel(), real.ravel()
+    filled = synthetic + real > 0
+    synthetic, real = synthetic[filled], real[filled]
+    m, n = int(synthetic.sum()), int(real.sum())
+    if min(m, n) == 0:
+        return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
+    estimate = total_variation(synthetic, real)
+    pooled = synthetic + real
+    rare = pooled * (min(m, n) / (m + n)) < 5
+    table = np.stack([synthetic[~rare], real[~rare]])
+    if rare.any():
+        table = np.column_stack([table, [synthetic[rare].sum(), real[rare].sum()]])
+        if table[:, -1].sum() * (min(m, n) / (m + n)) < 5 and table.shape[1] > 2:
+            smallest = np.argmin(table[:, :-1].sum(axis=0))  # too rare even together: join the next
+            table[:, smallest] += table[:, -1]
+            table = table[:, :-1]
+    df = table.shape[1] - 1
+    if df < 1:
+        p, detectable = 1.0, None
+    else:
+        expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
+        p = float(stats.chi2.sf(((table - expected) ** 2 / expected).sum(), df))
+
+        def detectable(level: float) -> float:
+            # A shift spread evenly over the cells has the largest total variation for its chi^2.
+            noncentral = _noncentrality(level, df)
+            return float(np.sqrt(noncentral * (1 / m + 1 / n)) / 2)
+
+    # The spread of the estimate: both sides drawn again from their own counts.
+    draws = 100
+    again = np.abs(
+        rng.multinomial(m, synthetic / m, draws) / m - rng.multinomial(n, real / n, draws) / n
+    )
+    sd = float((again.sum(axis=1) / 2).std(ddof=1))
+    return Comparison(
+        estimate,
+        max(estimate - Z * sd, 0.0),
+        min(estimate + Z * sd, 1.0),
+        expected_total_variation(pooled, m, n),
+        p,
+        detectable,
+        min(m, n),
+    )
+
+
+def _noncentrality(level: float, df: int) -> float:
+    """The noncentrality at which a chi-squared test of this level finds 80 %.
+
+    By Patnaik's match of two moments, which is within 2 % of the exact one here and far faster.
+    """
+    threshold = stats.chi2.isf(level, df)
+    low, high = 0.0, 4.0 * (threshold + 10)
+    for _ in range(40):
+        middle = (low + high) / 2
+        scale = (df + 2 * middle) / (df + middle)
+        power = stats.chi2.sf(threshold / scale, (df + middle) / scale)
+        low, high = (middle, high) if power < 0.8 else (low, middle)
+    return high
+
+
+def permuted(
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    rng: np.random.Generator,
+    draws: int = 999,
+) -> Comparison:
+    """Any statistic of two sets of counts, tested by dealing the pooled rows out again.
+
+    Args:
+        statistic: maps counts (draws, *cells) of both sides to numbers (draws,).
+        synthetic, real: counts of one shape.
+    """
+    shape, m, n = synthetic.shape, int(synthetic.sum()), int(real.sum())
+    if min(m, n) == 0:
+        return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
+    estimate = float(statistic(synthetic[None], real[None])[0])
+    pooled = (synthetic + real).ravel()
+    dealt = rng.multivariate_hypergeometric(pooled, m, draws, method="marginals")
+    null = statistic(dealt.reshape(-1, *shape), (pooled - dealt).reshape(-1, *shape))
+    again = statistic(
+        rng.multinomial(m, synthetic.ravel() / m, 200).reshape(-1, *shape),
+        rng.multinomial(n, real.ravel() / n, 200).reshape(-1, *shape),
+    )
+    centre, sd = float(null.mean()), float(null.std(ddof=1))
+    half = Z * float(again.std(ddof=1))
+    return Comparison(
+        estimate,
+        estimate - half,
+        estimate + half,
+        centre,
+        permutation_p(abs(estimate - centre), np.abs(null - centre)),
+        lambda level: float((stats.norm.isf(level / 2) + POWER) * sd),
+        min(m, n),
+    )
+
+
+def permutation_p(observed: float, null: np.ndarray) -> float:
+    """The share of `null` at or above `observed`, and below the reach of the draws an estimate.
+
+    B draws cannot tell a p-value under 1 / (B + 1), and many tests at once ask for smaller ones.
+    Where fewer than ten draws reach the observed value, the tail is taken to fall exponentially from
+    the upper tenth of the draws on, as it does for a chi-squared statistic; a normal one falls
+    faster, so that p is then too large rather than too small.
+
+    Source: Knijnenburg et al. 2009, "Fewer permutations, more accurate P-values", with the
+    generalised Pareto tail's shape fixed at zero.
+    """
+    beyond = int((null >= observed).sum())
+    if beyond >= 10:
+        return (beyond + 1) / (len(null) + 1)
+    threshold = float(np.quantile(null, 0.9))
+    excess = null[null > threshold] - threshold
+    if not len(excess) or excess.mean() <= 0:
+        return (beyond + 1) / (len(null) + 1)
+    return float(0.1 * np.exp(-(observed - threshold) / excess.mean()))
+
+
+def welch(synthetic: np.ndarray, real: np.ndarray, n: int) -> Comparison:
+    """The difference of the means of two sets of independent values, by Welch's t-test."""
+    synthetic, real = np.asarray(synthetic, float), np.asarray(real, float)
+    synthetic, real = synthetic[np.isfinite(synthetic)], real[np.isfinite(real)]
+    if min(len(synthetic), len(real)) < 3:
+        return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, n)
+    estimate = float(synthetic.mean() - real.mean())
+    a, b = synthetic.var(ddof=1) / len(synthetic), real.var(ddof=1) / len(real)
+    se = float(np.sqrt(a + b))
+    if se == 0:
+        return Comparison(estimate, estimate, estimate, 0.0, float(estimate == 0), None, n)
+    df = (a + b) ** 2 / (a**2 / (len(synthetic) - 1) + b**2 / (len(real) - 1))
+    half = float(stats.t.ppf(0.975, df)) * se
+    return Comparison(
+        estimate,
+        estimate - half,
+        estimate + half,
+        0.0,
+        float(2 * stats.t.sf(abs(estimate) / se, df)),
+        lambda level: float((stats.t.isf(level / 2, df) + stats.t.ppf(0.8, df)) * se),
+        n,
+    )
+
+
+def area(above: np.ndarray, below: np.ndarray) -> float:
+    """The area under the ROC curve: how often a score of `above` exceeds one of `below`; ties half."""
+    ranks = stats.rankdata(np.concatenate([above, below]))[: len(above)]
+    return float((ranks.mean() - (len(above) + 1) / 2) / len(below))
+
+
+def rank_sum(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+    """The area under the ROC curve of scores, with the p-value of all permutations of the labels.
+
+    For scores that were fixed before these rows were seen, the area is the Mann-Whitney statistic,
+    whose mean 1/2 and variance under permutation are known, ties included. The interval is that of
+    DeLong et al. 1988.
+    """
+    m, n = len(synthetic), len(real)
+    if min(m, n) < 2:
+        return Comparison(np.nan, np.nan, np.nan, 0.5, None, None, min(m, n))
+    ranks = stats.rankdata(np.concatenate([synthetic, real]))
+    estimate = area(synthetic, real)
+    # Var(mean rank of the m) = s^2 (1/m - 1/(m+n)); the area is that mean over n, but for a shift.
+    null_sd = float(ranks.std(ddof=1)) * np.sqrt(1 / m - 1 / (m + n)) / n
+    placed = (ranks[:m] - stats.rankdata(synthetic)) / n
+    placed_real = 1 - (ranks[m:] - stats.rankdata(real)) / m
+    se = float(np.sqrt(placed.var(ddof=1) / m + placed_real.var(ddof=1) / n))
+    p = float(2 * stats.norm.sf(abs(estimate - 0.5) / null_sd)) if null_sd > 0 else 1.0
+    return Comparison(
+        estimate,
+        max(estimate - Z * se, 0.0),
+        min(estimate + Z * se, 1.0),
+        0.5,
+        p,
+        lambda level: float((stats.norm.isf(level / 2) + POWER) * null_sd),
+        min(m, n),
+    )
