@@ -114,7 +114,7 @@ class Generator(nn.Module):
     Linear layers lay out `channels` maps of 4 x 4 and two convolutions refine them. The four channels
     of the last one are interleaved to an image of 8 x 8: a sub-pixel convolution (Shi et al. 2016,
     arXiv 1609.05158). So every convolution works on 16 positions instead of 64, for a quarter of the
-    time, and its 3 x 3 window spans 6 x 6 pixels, nearly the whole digit.
+    work, and its 3 x 3 window spans 6 x 6 pixels, nearly the whole digit.
 
     Args:
         latent_dim: dimensions of z ~ N(0, I).
