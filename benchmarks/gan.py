@@ -41,8 +41,8 @@ def one_run(data: Data, seed: int) -> dict[str, float]:
 def classical(x: torch.Tensor, seed: int) -> torch.Tensor:
     """600 samples of the classical GAN, trained with Adam as PyTorch sets it by default."""
     torch.manual_seed(seed)
-    generator = gan.Generator(PRESET.latent_dim, PRESET.width)
-    discriminator = gan.Discriminator(PRESET.width)
+    generator = gan.Generator(PRESET.latent_dim, PRESET.channels)
+    discriminator = gan.Discriminator(PRESET.channels)
     g_adam = torch.optim.Adam(generator.parameters(), lr=1e-3, fused=True)
     d_adam = torch.optim.Adam(discriminator.parameters(), lr=1e-3, fused=True)
 

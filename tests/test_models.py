@@ -42,9 +42,7 @@ def test_slerp_of_orthogonal_latents_keeps_their_length():
 
 def test_a_fitted_generator_holds_the_averaged_weights_and_draws_whole_grey_levels():
     x, y = torch.randint(0, 17, (40, 64)).float(), torch.arange(40) % 10
-    settings = SimpleNamespace(
-        steps=3, batch_size=8, learning_rate=1e-3, gamma=0.3, ema_decay=0.5, width=8, latent_dim=4
-    )
+    settings = SimpleNamespace(steps=3, batch_size=8, learning_rate=1e-3, gamma=0.3, ema_decay=0.5)
     generator = gan.Generator(4, 8, classes=10)
     before = [p.clone() for p in generator.parameters()]
     finish(gan.fit(generator, gan.Discriminator(8, classes=10), (x, y), settings))
@@ -54,6 +52,13 @@ def test_a_fitted_generator_holds_the_averaged_weights_and_draws_whole_grey_leve
     assert images.min() >= 0 and images.max() <= 16
     with pytest.raises(ValueError, match="say which class"):
         generator.sample(6)
+
+
+def test_each_logit_depends_on_its_own_image_alone():
+    x, y = torch.randn(5, 64), torch.arange(5)
+    discriminator = gan.Discriminator(8, classes=10)
+    alone = torch.cat([discriminator(x[i : i + 1], y[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(discriminator(x, y), alone)
 
 
 def test_one_stabilised_step_moves_both_networks():
