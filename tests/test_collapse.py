@@ -1,0 +1,240 @@
+"""Modes counted, and recursive training held against its theory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from course_lib.audit import audit
+from course_lib.collapse import Modes, mode_coverage, recursive, theory
+
+RING = Modes(
+    np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1), 0.01
+)
+
+
+def ring(n, seed=0, modes=8):
+    rng = np.random.default_rng(seed)
+    return RING.centres[rng.integers(modes, size=n)] + RING.sd * rng.standard_normal((n, 2))
+
+
+# --- modes --------------------------------------------------------------------------------------
+
+
+def test_all_modes_of_the_true_law_are_captured_at_the_ceiling_of_quality():
+    counts, quality = RING.counts(ring(100_000))
+    found = mode_coverage(counts)
+    assert (found["modes"], found["coverage"]) == (8, 1.0)
+    assert quality == pytest.approx(1 - np.exp(-4.5), abs=0.002)  # 6 standard errors
+    assert found["reverse_kl"] < 0.001
+
+
+def test_modes_that_are_missing_are_counted():
+    found = mode_coverage(RING.counts(ring(4000, modes=6))[0])
+    assert (found["modes"], found["coverage"]) == (6, 0.75)
+    assert found["reverse_kl"] == pytest.approx(np.log(8 / 6), abs=0.01)
+
+
+def test_samples_between_modes_are_of_no_mode():
+    counts, quality = RING.counts(np.zeros((50, 2)))
+    assert quality == 0 and counts.sum() == 0
+    assert mode_coverage(counts) == {"modes": 0, "coverage": 0.0, "reverse_kl": float("inf")}
+
+
+def test_a_mode_without_weight_makes_the_divergence_infinite():
+    assert mode_coverage([1, 1], [1, 0])["reverse_kl"] == float("inf")
+
+
+# --- theory ---------------------------------------------------------------------------------------
+
+
+def test_reference_values_of_the_field():
+    assert theory.gaussian_median_variance(100, 100) == pytest.approx(0.363, abs=0.0005)
+    gone = theory.extinction(0.01, 1000, 50)
+    assert gone[9] == pytest.approx(0.177, abs=0.001)
+    assert gone[49] == pytest.approx(0.677, abs=0.002)  # a simulated figure; the chain gives .678
+    assert theory.regression_error(10, "replace") == 10
+    assert theory.regression_error(10, "accumulate") == pytest.approx(1.550, abs=0.001)
+    assert theory.regression_error(10**5, "accumulate") < np.pi**2 / 6
+    with pytest.raises(ValueError, match="replace"):
+        theory.regression_error(3, "budget")
+
+
+def fit_normal(rows):
+    return rows.mean(), rows.std(ddof=1)
+
+
+def sample_normal(model, n):
+    return np.random.normal(*model, n)
+
+
+def normal_loops(runs, n=50, generations=20, **options):
+    for seed in range(runs):
+        real = np.random.default_rng(seed).standard_normal(n)
+        yield recursive(
+            fit_normal, sample_normal, real, generations=generations, seed=seed, **options
+        )
+
+
+def test_the_normal_loop_follows_the_formulas():
+    n, generations, runs = 50, 20, 300
+    last = [loop[generations - 1] for loop in normal_loops(runs, n, generations)]
+    # Generation 19's samples were refitted 20 times in all, the fit to the real ones included.
+    variances = np.array([rows.var(ddof=1) for rows in last])
+    means = np.array([rows.mean() for rows in last])
+    expected = theory.gaussian_median_variance(n, generations)
+    # The median of 300: half of them lie below it, give or take 2.6 standard errors.
+    assert abs((variances < expected).mean() - 0.5) < 2.6 * 0.5 / np.sqrt(runs) + 0.02
+    spread = theory.gaussian_mean_spread(n, generations)
+    assert means.var() == pytest.approx(spread, rel=4 * np.sqrt(2 / runs))
+
+
+def test_a_rare_class_drifts_and_dies_as_wright_and_fisher_say():
+    n, generations, runs = 200, 10, 400
+    shares = []
+    for seed in range(runs):
+        real = (np.random.default_rng(seed).random(n) < 0.02).astype(float)
+        loop = recursive(
+            np.mean,
+            lambda share, n: (np.random.random(n) < share).astype(float),
+            real,
+            generations=generations - 1,
+            seed=seed,
+        )
+        shares.append(loop[generations - 1].mean())
+    shares = np.array(shares)
+    expected = theory.extinction(0.02, n, generations)[-1]
+    error = np.sqrt(expected * (1 - expected) / runs)
+    assert abs((shares == 0).mean() - expected) < 3 * error
+    assert shares.std() == pytest.approx(theory.share_spread(0.02, n, generations), rel=0.2)
+
+
+@pytest.mark.parametrize("regime", ["replace", "accumulate"])
+def test_the_regression_loop_follows_gerstgrasser(regime):
+    """Labels from the last fit: the error grows by one a generation, or stays below pi^2 / 6."""
+    d, t, generations, runs = 5, 40, 8, 150
+    errors = []
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        inputs, truth = rng.standard_normal((t, d)), rng.standard_normal(d)
+
+        def fit(rows):
+            return np.linalg.lstsq(rows[:, :d], rows[:, d], rcond=None)[0]
+
+        def sample(weights, n, inputs=inputs):
+            return np.column_stack([inputs, inputs @ weights + np.random.standard_normal(n)])
+
+        real = np.column_stack([inputs, inputs @ truth + rng.standard_normal(t)])
+        loop = recursive(fit, sample, real, generations=generations - 1, regime=regime, seed=seed)
+        pool = np.concatenate(loop.rows) if regime == "accumulate" else loop[generations - 1]
+        errors.append([((fit(rows) - truth) ** 2).sum() for rows in (real, pool)])
+    first, last = np.mean(errors, axis=0)
+    # The ratio of two means over 150 runs; its standard error is about 0.1 of it.
+    assert last / first == pytest.approx(theory.regression_error(generations, regime), rel=0.3)
+
+
+# --- the loop ---------------------------------------------------------------------------------------
+
+
+def test_regimes_learn_from_what_they_say():
+    seen = []
+
+    def fit(rows):
+        seen.append(rows.copy())
+        return len(seen)
+
+    def sample(model, n):
+        return np.full(n, float(model))
+
+    real = np.zeros(10)
+    recursive(fit, sample, real, generations=3)
+    assert [set(rows) for rows in seen] == [{0.0}, {1.0}, {2.0}]
+    seen.clear()
+    loop = recursive(fit, sample, real, generations=3, regime="accumulate")
+    assert [len(rows) for rows in seen] == [10, 20, 30]
+    assert list(loop.table["learnt from"]) == [10, 10, 20, 30]
+    seen.clear()
+    recursive(fit, sample, real, generations=3, regime="budget")
+    assert [len(rows) for rows in seen] == [10, 10, 10] and set(seen[2]) <= {0.0, 1.0, 2.0}
+    seen.clear()
+    recursive(fit, sample, real, generations=2, fresh=0.3)
+    assert (seen[1] == 0).sum() == 3 and (seen[1] == 1).sum() == 7
+
+
+def test_an_interrupted_run_goes_on_with_the_same_result(tmp_path):
+    real = np.random.default_rng(0).standard_normal(30)
+    options = {"generations": 6, "regime": "budget", "fresh": 0.1, "seed": 3}
+    whole = recursive(fit_normal, sample_normal, real, **options)
+    calls = []
+
+    def breaks(rows):
+        calls.append(len(rows))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return fit_normal(rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        recursive(breaks, sample_normal, real, folder=tmp_path, **options)
+    assert sorted(file.name for file in tmp_path.iterdir())[:2] == [
+        "generation_001.npy",
+        "generation_002.npy",
+    ]
+    again = recursive(breaks, sample_normal, real, folder=tmp_path, **options)
+    assert len(calls) == 4 + 3  # three more, not six
+    for one, two in zip(whole.rows, again.rows, strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="another run"):
+        recursive(fit_normal, sample_normal, real + 1, folder=tmp_path, **options)
+
+
+def test_tables_go_through_and_an_audit_can_read_them(tmp_path):
+    rng = np.random.default_rng(0)
+    real = pd.DataFrame(
+        {"a": rng.normal(size=60), "b": rng.choice(["x", "y"], 60), "c": rng.integers(9, size=60)}
+    )
+
+    def bootstrap(rows, n):
+        return rows.sample(n, replace=True).reset_index(drop=True)
+
+    def measure(rows):
+        return {"distinct": rows["a"].nunique()}
+
+    runs = [
+        recursive(
+            lambda rows: rows, bootstrap, real, generations=4, measure=measure, folder=tmp_path
+        )
+        for _ in range(2)
+    ]
+    for one, two in zip(runs[0].rows, runs[1].rows, strict=True):
+        pd.testing.assert_frame_equal(one, two)
+    distinct = runs[0].table["distinct"]
+    assert distinct[0] == 60 and distinct.is_monotonic_decreasing and distinct[4] < 30
+    report = audit(real[:30], real[30:], runs[0][4], progress=False)
+    assert report["exact_copies[whole rows]"].verdict == "fail"
+
+
+def test_torch_is_seeded_too():
+    loops = [
+        recursive(
+            lambda rows: None, lambda _, n: torch.randn(n).numpy(), np.zeros(4), generations=2
+        )
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(loops[0][2], loops[1][2])
+    assert not np.array_equal(loops[0][1], loops[0][2])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"regime": "acumulate"}, "accumulate"),
+        ({"fresh": 1.5}, "between 0 and 1"),
+        ({"data": np.zeros(1)}, "at least two rows"),
+        ({"sample": lambda model, n: np.zeros(n + 1)}, "Generation 1: sample must give 10 rows"),
+        ({"sample": lambda model, n: [0] * n}, "gave list"),
+    ],
+)
+def test_bad_calls_say_what_is_wrong(options, says):
+    given = {"fit": np.mean, "sample": sample_normal, "data": np.zeros(10), **options}
+    with pytest.raises(ValueError, match=says):
+        recursive(**given)
