@@ -165,7 +165,7 @@ def _table_stages(tables: Tables) -> list[Stage]:
     stages = [
         Stage("structure", lambda rng: iter(tables.drafts)),
         Stage("columns", lambda rng: columns.check(tables, rng)),
-        Stage("pairs", lambda rng: pairs.check(tables, rng)),
+        Stage("pairs", lambda rng: pairs.check(tables)),
         Stage("whole rows", shape),
     ]
     if tables.label and tables.features:
@@ -193,7 +193,7 @@ def _array_stages(parts, classes, modes, limits, notes) -> list[Stage]:
     ]
     if modes is not None:
         scaled = Modes(np.asarray(modes.centres) / scale, modes.sd / scale)
-        stages.append(Stage("modes", lambda rng: mode_checks.check(*parts, scaled, rng, limits)))
+        stages.append(Stage("modes", lambda rng: mode_checks.check(*parts, scaled, limits)))
     if classes is not None:
         stages.append(Stage("classes", lambda rng: _class_drafts(classes, parts, rng, limits)))
     return stages

@@ -117,14 +117,18 @@ def _numbers(name: str, values: np.ndarray, distinct: int) -> Column:
 
 
 def _strings(name: str, present: pd.Series, distinct: int) -> Column:
-    words = present.iloc[:: max(len(present) // SAMPLE, 1)].astype(str).str.strip()
-    levels = words.drop_duplicates()
-    if pd.to_numeric(words, errors="coerce").notna().mean() >= 0.95:
+    words = present.iloc[:: max(len(present) // SAMPLE, 1)].astype(str).str.strip().value_counts()
+    levels, rows = words.index.to_series(), words.to_numpy()
+
+    def share(holds: pd.Series) -> float:
+        return float(rows[holds.to_numpy()].sum() / rows.sum())
+
+    if share(pd.to_numeric(levels, errors="coerce").notna()) >= 0.95:
         if distinct <= FEW:
             return Column(name, "category", f"{distinct} levels, numbers")
         return Column(name, "number", "written as text")
-    dated = levels.str.contains(r"\d{1,4}[-/.:]\d{1,2}", regex=True).mean() >= 0.95
-    if dated and as_dates(words).notna().mean() >= 0.95:
+    dated = share(levels.str.contains(r"\d{1,4}[-/.:]\d{1,2}", regex=True)) >= 0.95
+    if dated and share(as_dates(levels).notna()) >= 0.95:
         return Column(name, "date", "written as text")
     repeats = distinct / len(present)
     if repeats > 0.5 and len(present) > 20:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 Z = stats.norm.ppf(0.975)
 POWER = stats.norm.ppf(0.8)
@@ -78,11 +78,12 @@ def interval_only(estimate: float, sd: float, n: int, *, null: float, floor: flo
     )
 
 
-def shares(k: int, m: int, k_real: int, n: int) -> Comparison:
+def shares(k: int, m: int, k_real: int, n: int, side: int = 0) -> Comparison:
     """k of m synthetic rows against k_real of n real ones: the difference of the two shares.
 
     The interval is Newcombe's (1998, method 10); the p-value is Fisher's exact one where a cell
-    expects fewer than 50 rows, else that of the pooled z-test.
+    expects fewer than 50 rows, else that of the pooled z-test. Fisher's law is lopsided where m and
+    n differ, so that a one-sided p-value (`side` 1 or -1) is not half of the two-sided one.
     """
     if min(m, n) == 0:
         return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
@@ -92,20 +93,35 @@ def shares(k: int, m: int, k_real: int, n: int) -> Comparison:
     difference = p1 - p2
     se = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
     if min(pooled, 1 - pooled) * min(m, n) < 50:
-        p = float(stats.fisher_exact([[k, m - k], [k_real, n - k_real]]).pvalue)
+        asked = {0: "two-sided", 1: "greater", -1: "less"}[side]
+        p = float(stats.fisher_exact([[k, m - k], [k_real, n - k_real]], asked).pvalue)
+    elif side:
+        p = float(stats.norm.sf(side * difference / se))
     else:
         p = float(2 * stats.norm.sf(abs(difference) / se))
-    # A share of zero has a standard error of zero, which would claim to see everything: one row
-    # more on the smaller side is the least that can be told.
-    least = max(se, 1 / min(m, n))
+
+    def detectable(level: float) -> float:
+        # A share that grows varies more than the pooled one; where rows are few, one row more or
+        # less on the smaller side is the least that can be told.
+        effect = least = 1 / min(m, n)
+        tail = level if side else level / 2
+        for _ in range(20):
+            p1 = min(pooled + effect, 1.0)
+            both = (p1 * m + pooled * n) / (m + n)
+            null_se = np.sqrt(both * (1 - both) * (1 / m + 1 / n))
+            own_se = np.sqrt(p1 * (1 - p1) / m + pooled * (1 - pooled) / n)
+            effect = max(stats.norm.isf(tail) * null_se + POWER * own_se, least)
+        return float(effect + (1 / m + 1 / n) / 2)
+
     return Comparison(
         difference,
         difference - np.hypot(p1 - low1, high2 - p2),
         difference + np.hypot(high1 - p1, p2 - low2),
         0.0,
         min(p, 1.0),
-        lambda level: float((stats.norm.isf(level / 2) + POWER) * least),
+        detectable,
         min(m, n),
+        side,
     )
 
 
@@ -130,7 +146,7 @@ def expected_total_variation(counts: np.ndarray, m: int, n: int) -> float:
     return float(np.sqrt(p * (1 - p) * (1 / m + 1 / n) * 2 / np.pi).sum() / 2)
 
 
-def counts(synthetic: np.ndarray, real: np.ndarray, rng: np.random.Generator) -> Comparison:
+def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """Two sets of counts (cells,) by total variation, with the chi-squared test of homogeneity.
 
     Cells that expect fewer than 5 rows on either side are tested as one.
@@ -156,28 +172,32 @@ def counts(synthetic: np.ndarray, real: np.ndarray, rng: np.random.Generator) ->
         p, detectable = 1.0, None
     else:
         expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
-        p = float(stats.chi2.sf(((table - expected) ** 2 / expected).sum(), df))
+        p = float(special.chdtrc(df, ((table - expected) ** 2 / expected).sum()))
 
         def detectable(level: float) -> float:
             # A shift spread evenly over the cells has the largest total variation for its chi^2.
             noncentral = _noncentrality(level, df)
             return float(np.sqrt(noncentral * (1 / m + 1 / n)) / 2)
 
-    # The spread of the estimate: both sides drawn again from their own counts.
-    draws = 100
-    again = np.abs(
-        rng.multinomial(m, synthetic / m, draws) / m - rng.multinomial(n, real / n, draws) / n
-    )
-    sd = float((again.sum(axis=1) / 2).std(ddof=1))
+    # What chance adds to the estimate lies between nothing and what it adds under one law; the
+    # interval allows for both, else it would leave out the truth wherever most cells do not differ.
+    null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
     return Comparison(
         estimate,
-        max(estimate - Z * sd, 0.0),
+        max(estimate - null - Z * sd, 0.0),
         min(estimate + Z * sd, 1.0),
-        expected_total_variation(pooled, m, n),
+        null,
         p,
         detectable,
         min(m, n),
     )
+
+
+def _spread(share: np.ndarray, share_real: np.ndarray, m: int, n: int) -> float:
+    """The standard deviation of a total variation: of the differences, their signs held fixed."""
+    sign = np.where(share < share_real, -1, 1)
+    variances = [(1 - (sign @ p) ** 2) / rows for p, rows in ((share, m), (share_real, n))]
+    return float(np.sqrt(max(sum(variances), 0.0))) / 2
 
 
 def _noncentrality(level: float, df: int) -> float:
@@ -227,7 +247,7 @@ def permuted(
         estimate + half,
         centre,
         permutation_p(abs(estimate - centre), np.abs(null - centre)),
-        lambda level: float((stats.norm.isf(level / 2) + POWER) * sd),
+        lambda level: permutation_threshold(level, np.abs(null - centre)) + float(POWER * sd),
         min(m, n),
     )
 
@@ -253,6 +273,15 @@ def permutation_p(observed: float, null: np.ndarray) -> float:
     return float(0.1 * np.exp(-(observed - threshold) / excess.mean()))
 
 
+def permutation_threshold(level: float, null: np.ndarray) -> float:
+    """The value from which on `permutation_p` is below `level`."""
+    upper = float(np.quantile(null, 0.9))
+    if level * (len(null) + 1) >= 11:
+        return float(np.quantile(null, 1 - level))
+    excess = null[null > upper] - upper
+    return upper + float(np.log(0.1 / level) * excess.mean()) if len(excess) else upper
+
+
 def welch(synthetic: np.ndarray, real: np.ndarray, n: int) -> Comparison:
     """The difference of the means of two sets of independent values, by Welch's t-test."""
     synthetic, real = np.asarray(synthetic, float), np.asarray(real, float)
@@ -266,13 +295,20 @@ def welch(synthetic: np.ndarray, real: np.ndarray, n: int) -> Comparison:
         return Comparison(estimate, estimate, estimate, 0.0, float(estimate == 0), None, n)
     df = (a + b) ** 2 / (a**2 / (len(synthetic) - 1) + b**2 / (len(real) - 1))
     half = float(stats.t.ppf(0.975, df)) * se
+
+    def detectable(level: float) -> float:
+        # The noncentral t that exceeds the threshold in 80 % of cases, by its normal approximation.
+        threshold = stats.t.isf(level / 2, df)
+        spread = np.sqrt(1 + threshold**2 / (2 * df))
+        return float((threshold * (1 - 1 / (4 * df)) + POWER * spread) * se)
+
     return Comparison(
         estimate,
         estimate - half,
         estimate + half,
         0.0,
         float(2 * stats.t.sf(abs(estimate) / se, df)),
-        lambda level: float((stats.t.isf(level / 2, df) + stats.t.ppf(0.8, df)) * se),
+        detectable,
         n,
     )
 

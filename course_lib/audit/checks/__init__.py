@@ -1,2 +1,2 @@
-"""The audit's checks, one subject a module. Each is a function `check(tables, rng)` that yields drafts
-of findings; none knows of the others."""
+"""The audit's checks, one subject a module. Each has a function `check` that yields drafts of findings
+from the tables (or from features); none knows of the others."""

@@ -184,7 +184,8 @@ def equalized_odds(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> 
 
     A group without positive (or negative) rows has no such rate and is left out of it.
 
-    Source: Hardt et al. 2016, arXiv 1610.02413; the same as fairlearn's difference.
+    Source: Hardt et al. 2016, arXiv 1610.02413; the same as fairlearn's difference, which counts
+    such a missing rate as zero.
     """
     rates = [
         [

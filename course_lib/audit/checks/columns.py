@@ -33,7 +33,7 @@ def check(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
             train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
             yield from _number(tables, column, real, synthetic, train, holdout, rng)
         else:
-            yield from _category(tables, column, real, synthetic, rng)
+            yield from _category(tables, column, real, synthetic)
 
 
 def _present(values: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def _missing(tables: Tables, column: Values) -> Iterator[Draft]:
 # --- categories --------------------------------------------------------------------------------
 
 
-def _category(tables, column: Values, real, synthetic, rng) -> Iterator[Draft]:
+def _category(tables, column: Values, real, synthetic) -> Iterator[Draft]:
     size = len(column.levels)
     count = np.bincount(synthetic, minlength=size)
     count_real = np.bincount(real, minlength=size)
@@ -75,7 +75,7 @@ def _category(tables, column: Values, real, synthetic, rng) -> Iterator[Draft]:
         "fidelity",
         "total_variation",
         column.name,
-        counts(count, count_real, rng),
+        counts(count, count_real),
         margin=tables.margins["total_variation"],
         reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
         method=_largest_change(column, count, count_real),
@@ -219,7 +219,7 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
         "fidelity",
         "precision_of_digits",
         column.name,
-        counts(*cells, rng),
+        counts(*cells),
         margin=tables.margins["precision_of_digits"],
         reference=total_variation(_digits(holdout), _digits(train)) if two else None,
         method=_rounding_told(*cells),

@@ -15,7 +15,6 @@ def check(
     holdout: np.ndarray,
     synthetic: np.ndarray,
     modes: Modes,
-    rng: np.random.Generator,
     margins,
 ) -> Iterator[Draft]:
     (in_train, _), (in_holdout, good_holdout), (made, good) = (
@@ -29,7 +28,7 @@ def check(
         "fidelity",
         "mode_coverage",
         "all modes",
-        counts(np.append(made, len(synthetic) - made.sum()), _with_rest(real, train, holdout), rng),
+        counts(np.append(made, len(synthetic) - made.sum()), _with_rest(real, train, holdout)),
         margin=margins["mode_coverage"],
         reference=total_variation(_with_rest(in_holdout, holdout), _with_rest(in_train, train)),
         method=told,

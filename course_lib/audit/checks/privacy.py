@@ -67,7 +67,7 @@ def _copies(tables: Tables) -> Draft:
         "privacy",
         "exact_copies",
         "whole rows",
-        shares(int(copied.sum()), len(synthetic), int(coincident.sum()), len(holdout)).one_sided(1),
+        shares(int(copied.sum()), len(synthetic), int(coincident.sum()), len(holdout), side=1),
         margin=tables.margins["exact_copies"],
         method=f"{copied.sum():,} synthetic rows ({copied.mean():.1%}) equal a training row; of the "
         f"holdout rows {coincident.mean():.1%} do, by coincidence",
@@ -150,7 +150,7 @@ def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
     )
     threshold = np.quantile(scores, 1 - FALSE_POSITIVES)
     above = [int((side > threshold).sum()) for side in (member, stranger)]
-    p = shares(above[0], size, above[1], size).one_sided(1).p
+    p = shares(above[0], size, above[1], size, side=1).p
     rate = _true_positives(member, stranger)
     again = [
         _true_positives(rng.choice(member, size), rng.choice(stranger, size)) for _ in range(200)

@@ -1,0 +1,343 @@
+"""The audit of the audit: what it says of data without a fault, and what it finds where one is.
+
+Run in the course's environment; each part writes its figures into results/audit.json:
+
+    python benchmarks/audit.py null      # 200 audits of synthetic rows of the very law of the real ones
+    python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
+    python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
+
+All tables are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000 synthetic rows.
+A run that was stopped goes on where it stopped; --fresh begins again.
+"""
+
+import argparse
+import json
+import platform
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from audit_peers import ask
+from scipy import stats
+
+from course_lib.audit import audit
+from course_lib.audit import corruptions as c
+from course_lib.datasets import loans
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results")
+PARTIAL = ROOT / "build" / "audit_benchmark"
+ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
+LEVEL = 0.05
+DRAWS = {"null": 200, "power": 50, "curves": 8}
+FALSE_ALARMS, FOUND = 0.07, 0.95  # the bars
+CLEAN = 40  # clean tables that tell how far SDMetrics' score varies by itself
+SEEDS = {"null": 10_000, "power": 20_000, "curves": 30_000, "clean": 40_000}
+
+Table = pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A planted fault, and which findings say so.
+
+    Attributes:
+        plant: table, training rows, strength and seed to the damaged table.
+        right: pattern of the ids of the findings that count; one with q < 0.05 is enough.
+        usual: the strength of `power`. strengths: those of `curves`, faint to strong.
+        axis: what the strength is, in words.
+    """
+
+    plant: Callable[[Table, Table, float, int], c.Damaged]
+    right: str
+    usual: float
+    strengths: tuple[float, ...]
+    axis: str
+
+
+def _middle(table: Table, column: str, share: float) -> tuple[float, float]:
+    """The range of a column that holds this share of its rows, around its median."""
+    low, high = table[column].quantile([(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
+
+
+# fmt: off
+FAULTS = {
+    "scale_labels": Fault(
+        lambda t, _, x, s: c.scale_labels(t, "approved", {"sex": "female"}, x, seed=s),
+        r"label_rate\[sex = female\]", 0.5, (0.95, 0.9, 0.8, 0.7, 0.5),
+        "women's approvals times",
+    ),
+    "erase_group": Fault(
+        lambda t, _, x, s: c.erase_group(t, dict(loans.INTERSECTION), x, seed=s),
+        r"group_share\[sex = female & ethnicity = Drusami\]", 0.0, (0.8, 0.6, 0.4, 0.2, 0.0),
+        "share kept of a group of 2 %",
+    ),
+    "cut_tails": Fault(
+        lambda t, _, x, s: c.cut_tails(t, "income", x),
+        r"tail_(share|reach)\[income, (low|high)\]", 0.01, (0.002, 0.005, 0.01, 0.02, 0.05),
+        "share clipped at each end of income",
+    ),
+    "break_correlation": Fault(
+        lambda t, _, x, s: c.break_correlation(t, "income", x, seed=s),
+        r"pair_total_variation\[(income & .*|.* & income)\]", 1.0, (0.1, 0.2, 0.4, 0.7, 1.0),
+        "share of incomes shuffled",
+    ),
+    "invent_category": Fault(
+        lambda t, _, x, s: c.invent_category(t, "region", share=x, seed=s),
+        r"levels\[region\]", 0.01, (0.001, 0.002, 0.005, 0.01, 0.02),
+        "share of rows of an invented region",
+    ),
+    "change_unit": Fault(
+        lambda t, _, x, s: c.change_unit(t, "amount", x),
+        r"(kolmogorov_smirnov|precision_of_digits)\[amount\]", 1.1, (1.02, 1.05, 1.1, 1.2, 1.5),
+        "amounts times",
+    ),
+    "copy_training": Fault(
+        lambda t, real, x, s: c.copy_training(t, real, x, seed=s),
+        r"exact_copies\[whole rows\]", 0.05, (0.001, 0.002, 0.005, 0.01, 0.05),
+        "share of verbatim copies",
+    ),
+    "near_copies": Fault(
+        lambda t, real, x, s: c.copy_training(t, real, x, noise=0.05, seed=s),
+        r"membership_(tpr|auc)\[whole rows\]", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1),
+        "share of near copies",
+    ),
+    "drop_modes": Fault(
+        lambda t, _, x, s: c.drop_modes(t, "income", [_middle(t, "income", x)], seed=s),
+        r"kolmogorov_smirnov\[income\]|pair_total_variation\[(income & .*|.* & income)\]",
+        0.1, (0.02, 0.05, 0.1, 0.15, 0.2),
+        "share of incomes, around the median",
+    ),
+    "round_values": Fault(
+        lambda t, _, x, s: c.round_values(t, "debt", x),
+        r"precision_of_digits\[debt\]", 100, (2, 5, 10, 50, 100),
+        "debts rounded to",
+    ),
+    "add_proxy": Fault(
+        lambda t, _, x, s: c.add_proxy(t, "region", "ethnicity", x, seed=s),
+        r"association\[region with ethnicity\]", 0.95, (0.05, 0.1, 0.2, 0.4, 0.95),
+        "share of regions that tell the ethnicity",
+    ),
+}
+# fmt: on
+
+
+def tables(seed: int) -> tuple[Table, Table, Table]:
+    """Training, holdout and synthetic rows: independent draws of one law."""
+    seeds = np.random.SeedSequence(seed).generate_state(3)
+    return tuple(
+        loans.applicants(n, seed=int(s)) for n, s in zip(ROWS.values(), seeds, strict=True)
+    )
+
+
+def damaged(fault: str, strength: float, seed: int) -> tuple[Table, Table, Table]:
+    train, holdout, synthetic = tables(seed)
+    return train, holdout, FAULTS[fault].plant(synthetic, train, strength, seed)[0]
+
+
+def audited(seed: int, parts: tuple[Table, Table, Table]) -> dict[str, list[float]]:
+    """p and q of every finding that has them, by id."""
+    report = audit(
+        *parts, label="approved", sensitive=["sex", "ethnicity"], progress=False, seed=seed
+    )
+    return {f.id: [f.p, f.q] for f in report if f.p is not None}
+
+
+def faultless(seed: int) -> dict[str, list[float]]:
+    return audited(seed, tables(seed))
+
+
+class Partial:
+    """Finished draws, one line of JSON each, so that a stopped run loses nothing."""
+
+    def __init__(self, part: str, fresh: bool):
+        PARTIAL.mkdir(parents=True, exist_ok=True)
+        self.file = PARTIAL / f"{part}.jsonl"
+        if fresh:
+            self.file.unlink(missing_ok=True)
+        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
+        self.done = {tuple(key): value for key, value in map(json.loads, lines)}
+
+    def __call__(self, key: tuple, work: Callable, *args):
+        if key not in self.done:
+            self.done[key] = work(*args)
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, self.done[key]]) + "\n")
+        return self.done[key]
+
+
+def null(partial: Partial) -> dict:
+    """How often an audit of faultless data finds something, and each metric by itself."""
+    seeds = range(SEEDS["null"], SEEDS["null"] + DRAWS["null"])
+    draws = [partial(("null", seed), faultless, seed) for seed in seeds]
+    alarms = [sorted(name for name, (_, q) in draw.items() if q < LEVEL) for draw in draws]
+    p_of = defaultdict(list)
+    for draw in draws:
+        for name, (p, _) in draw.items():
+            p_of[name.split("[")[0]].append(p)
+    share = np.mean([bool(found) for found in alarms])
+    return {
+        "draws": len(draws),
+        "findings_with_p": round(float(np.mean([len(draw) for draw in draws])), 1),
+        "audits_with_a_false_alarm": share_and_interval(sum(map(bool, alarms)), len(alarms)),
+        "bar": f"<= {FALSE_ALARMS:g}: {'met' if share <= FALSE_ALARMS else 'MISSED'}",
+        "false_alarms": dict(pd.Series(list(chain(*alarms))).value_counts().astype(object)),
+        "metrics": {
+            name: {
+                "tests": len(p),
+                **{f"p_below_{a:g}": round(float(np.mean(np.less(p, a))), 4) for a in (0.05, 0.01)},
+            }
+            for name, p in sorted(p_of.items())
+        },
+    }
+
+
+def caught(fault: str, strength: float, seed: int) -> list[str]:
+    """The right findings with q < 0.05 of an audit of damaged rows."""
+    right = re.compile(FAULTS[fault].right)
+    draw = audited(seed, damaged(fault, strength, seed))
+    return [name for name, (_, q) in draw.items() if q < LEVEL and right.fullmatch(name)]
+
+
+def power(partial: Partial) -> dict:
+    """How often the right finding is made, for each fault at its usual strength."""
+    rows = {}
+    for fault, card in FAULTS.items():
+        seeds = range(SEEDS["power"], SEEDS["power"] + DRAWS["power"])
+        each = [partial((fault, seed), caught, fault, card.usual, seed) for seed in seeds]
+        hits = sum(map(bool, each))
+        by = pd.Series(list(chain(*each))).value_counts() / len(each)
+        rows[fault] = {
+            "strength": card.usual,
+            "strength_is": card.axis,
+            "right_findings": card.right,
+            "found": share_and_interval(hits, len(each)),
+            "bar": f">= {FOUND:g}: {'met' if hits >= FOUND * len(each) else 'MISSED'}",
+            "by_finding": {name: round(float(value), 2) for name, value in by.head(6).items()},
+        }
+        print(fault, rows[fault]["found"], flush=True)
+    return rows
+
+
+def curves(partial: Partial) -> dict:
+    """The same over five strengths, beside a change of SDMetrics' quality score."""
+    seeds = range(SEEDS["curves"], SEEDS["curves"] + DRAWS["curves"])
+    cases = [(f, x, s) for f, card in FAULTS.items() for x in card.strengths for s in seeds]
+    ours = {case: partial(case, caught, *case) for case in cases}
+    clean = [("clean", 0, s) for s in range(SEEDS["clean"], SEEDS["clean"] + CLEAN)]
+    theirs = quality([case for case in (*clean, *cases) if ("quality", *case) not in partial.done])
+    for case, score in theirs.items():
+        partial(("quality", *case), float, score)
+    score = {case: partial.done[("quality", *case)] for case in (*clean, *cases)}
+    usual = np.array([score[case] for case in clean])
+    rows = {}
+    for fault, card in FAULTS.items():
+        at = [[(fault, x, s) for s in seeds] for x in card.strengths]
+        z = [[(score[k] - usual.mean()) / usual.std(ddof=1) for k in same] for same in at]
+        rows[fault] = {
+            "strength_is": card.axis,
+            "strengths": card.strengths,
+            "found_by_audit": [float(np.mean([bool(ours[k]) for k in same])) for same in at],
+            "moved_sdmetrics": [float(np.mean(np.abs(each) > 1.96)) for each in z],
+            "sdmetrics_mean_z": [round(float(np.mean(each)), 2) for each in z],
+        }
+    draw_curves(rows)
+    return {
+        "draws": DRAWS["curves"],
+        "clean_quality_score": {
+            "draws": CLEAN,
+            "mean": round(float(usual.mean()), 4),
+            "sd": round(float(usual.std(ddof=1)), 5),
+        },
+        "faults": rows,
+    }
+
+
+def quality(cases: list[tuple]) -> dict[tuple, float]:
+    """SDMetrics' quality score of synthetic against training rows, in an environment of its own."""
+    if not cases:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (fault, strength, seed) in enumerate(cases):
+            made = tables(seed) if fault == "clean" else damaged(fault, strength, seed)
+            made[0].to_csv(Path(folder, f"{number}_real.csv"), index=False)
+            made[2].to_csv(Path(folder, f"{number}_synthetic.csv"), index=False)
+        scores = ask("quality", folder)
+    return {case: scores[str(number)] for number, case in enumerate(cases)}
+
+
+def draw_curves(rows: dict) -> None:
+    """One panel a fault: share of draws found against its strength."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from course_lib.plots import BLUE, ORANGE
+
+    fig, axes = plt.subplots(3, 4, figsize=(12, 8), sharey=True, layout="constrained")
+    for ax, (fault, row) in zip(axes.flat, rows.items(), strict=False):
+        at = range(len(row["strengths"]))
+        ax.plot(at, row["found_by_audit"], "o-", color=BLUE, label="audit: the right finding")
+        ax.plot(at, row["moved_sdmetrics"], "s--", color=ORANGE, label="SDMetrics: |z| > 1.96")
+        ax.set(title=fault, xlabel=row["strength_is"], ylim=(-0.05, 1.05))
+        ax.set_xticks(at, [f"{x:g}" for x in row["strengths"]])
+        ax.axhline(FOUND, color="0.6", lw=0.8, ls=":")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("share of draws")
+    for ax in axes.flat[len(rows) :]:
+        ax.axis("off")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    axes.flat[-1].legend(handles, labels, loc="center", frameon=False)
+    fig.savefig(RESULTS / "audit_curves.png", dpi=110)
+    plt.close(fig)
+
+
+def share_and_interval(k: int, n: int) -> dict:
+    """A share with its exact 95 % interval (Clopper and Pearson)."""
+    low, high = stats.binomtest(int(k), n).proportion_ci(method="exact")
+    return {"share": k / n, "interval": [round(float(low), 4), round(float(high), 4)]}
+
+
+def write(part: str, result: dict) -> None:
+    """Put one part into results/audit.json, which is replaced as a whole."""
+    file = RESULTS / "audit.json"
+    report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    report |= {
+        "settings": {"rows": ROWS, "level": LEVEL, "draws": DRAWS, "seeds": SEEDS, "data": "loans"},
+        part: {
+            "date": date.today().isoformat(),
+            "versions": {
+                "python": platform.python_version(),
+                **{
+                    name: version(name)
+                    for name in ("course-lib", "numpy", "pandas", "scikit-learn")
+                },
+            },
+            **result,
+        },
+    }
+    with tempfile.NamedTemporaryFile("w", dir=RESULTS, delete=False, encoding="utf-8") as new:
+        new.write(json.dumps(report, indent=1) + "\n")
+    Path(new.name).chmod(0o644)
+    Path(new.name).replace(file)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("null", "power", "curves"))
+    parser.add_argument("--fresh", action="store_true", help="forget the draws of earlier runs")
+    asked = parser.parse_args()
+    work = {"null": null, "power": power, "curves": curves}[asked.part]
+    result = work(Partial(asked.part, asked.fresh))
+    write(asked.part, result)
+    print(json.dumps(result, indent=1))
