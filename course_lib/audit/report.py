@@ -250,12 +250,15 @@ class AuditReport:
 def write(path: str | os.PathLike, text: str) -> None:
     """Write a file whole or not at all."""
     path = Path(path)
+    mask = os.umask(0)  # a temporary file is its owner's alone; the result is like any other file
+    os.umask(mask)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
     ) as file:
         try:
             file.write(text)
             file.flush()
+            os.chmod(file.name, 0o666 & ~mask)
             os.replace(file.name, path)
         except BaseException:
             os.unlink(file.name)

@@ -187,9 +187,9 @@ def _manifold(train, holdout, synthetic, rng, margins) -> Iterator[Draft]:
     theirs = fidelity.manifold_measures(held, train[some(len(train), size, rng)], k)
     for name, value in ours.items():
         # A share of rows and its reference each vary like a binomial; density, whose balls overlap,
-        # by at most 2.3 / sqrt(rows) in simulations of N(0, I) in 2 to 30 dimensions.
+        # by at most 2.7 / sqrt(rows) in simulations of N(0, I) in 2 to 64 dimensions.
         share = min(max((value + theirs[name]) / 2, 1 / size), 1 - 1 / size)
-        sd = 2.3 / np.sqrt(size) if name == "density" else np.sqrt(2 * share * (1 - share) / size)
+        sd = 2.7 / np.sqrt(size) if name == "density" else np.sqrt(2 * share * (1 - share) / size)
         yield measured(
             "fidelity",
             name,
