@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from course_lib.audit.counting import cramers_v, joint
+from course_lib.audit.counting import cramers_v, joint, tabulate
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.learners import Trials
 from course_lib.audit.statistics import from_z, permuted, shares, welch
@@ -95,10 +95,22 @@ def _gaps(tables: Tables) -> Iterator[Draft]:
                     gap - gap_real, float(np.sqrt(variance)), min(len(p) for s in sides for p in s)
                 ),
                 margin=tables.margins["label_gap"],
+                reference=_own_change(y_real, real, tables.n_train),
                 method=f"gap in {tables.outcome_name}: {gap:+.1%} in synthetic, {gap_real:+.1%} in "
                 f"real rows{_direction(gap, gap_real)}",
                 columns=(*columns, tables.label),
             )
+
+
+def _own_change(labels: np.ndarray, group: np.ndarray, split: int) -> float | None:
+    """How the gap of the holdout differs from that of the training rows; None without a group."""
+    gaps = []
+    for part in (slice(split, None), slice(split)):
+        sides = [_finite(labels[part][mask]) for mask in (group[part], ~group[part])]
+        if not all(map(len, sides)):
+            return None
+        gaps.append(sides[0].mean() - sides[1].mean())
+    return float(gaps[0] - gaps[1])
 
 
 def _direction(gap: float, gap_real: float) -> str:
@@ -113,13 +125,18 @@ def _associations(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
         for name, column in tables.values.items():
             if name in tables.sensitive[: number + 1]:
                 continue  # itself, or a pair that has been looked at
-            synthetic, real = joint(column, tables.values[attribute])
+            other = tables.values[attribute]
+            synthetic, real = joint(column, other)
+            (codes, _, rows), (codes_other, _, columns) = column.coarse, other.coarse
+            split = tables.n_train
+            train = tabulate(codes[:split], codes_other[:split], rows, columns)
             yield measured(
                 "bias",
                 "association",
                 f"{name} with {attribute}",
                 permuted(lambda a, b: cramers_v(a) - cramers_v(b), synthetic, real, rng),
                 margin=tables.margins["association"],
+                reference=float(cramers_v(real - train) - cramers_v(train)),
                 method=f"how far one gives the other away (Cramér's V, 0 to 1): "
                 f"{cramers_v(synthetic):.2f} in synthetic, {cramers_v(real):.2f} in real rows",
                 columns=[name, attribute],

@@ -209,6 +209,9 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
             f"{column.name}, {side}",
             reach(*((-synthetic, -real) if side == "low" else (synthetic, real))),
             margin=tables.margins["tail_reach"],
+            reference=reach(*((-holdout, -train) if side == "low" else (holdout, train))).estimate
+            if two
+            else None,
             method=f"{'smallest' if side == 'low' else 'largest'} values: "
             f"{_plain(_outermost(synthetic, side))}, real {_plain(_outermost(real, side))}",
             caveat="a side with fewer rows reaches less far",
