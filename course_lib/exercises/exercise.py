@@ -54,6 +54,7 @@ class Exercise:
             nothing that should stay hidden.
         rtol, atol: how far from the reference a value may lie.
         seconds: the time that one case may take.
+        whole_notebook: an answer cannot be graded without running every cell of its notebook.
     """
 
     id: str
@@ -72,3 +73,4 @@ class Exercise:
     rtol: float = 1e-4
     atol: float = 1e-5
     seconds: float = 10.0
+    whole_notebook: bool = False
