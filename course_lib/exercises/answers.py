@@ -195,9 +195,11 @@ def _choose(wanted: Wanted, parsed: list[_Parsed]) -> tuple[str, _Parsed | None,
             if len(functions) != 1:  # a marker that was left in an empty or unrelated cell
                 continue
             name = functions[0]
-        elif wanted.name in defined or mine:
-            name = wanted.name
-        elif part.problem and not markers and _defines(part.cell.source, wanted.name):
+        elif (
+            wanted.name in defined
+            or mine
+            or (part.problem and not markers and _defines(part.cell.source, wanted.name))
+        ):
             name = wanted.name
         else:
             continue
@@ -220,9 +222,7 @@ def _choose(wanted: Wanted, parsed: list[_Parsed]) -> tuple[str, _Parsed | None,
 
 def _later(wanted, parsed, unmarked, part) -> tuple[str, _Parsed, str] | None:
     """A definition in a new cell between the answer's and its check: the check would take it."""
-    checks = [
-        p.cell.number for p in parsed if any(_is_check(s, wanted.id) for s in p.statements)
-    ]
+    checks = [p.cell.number for p in parsed if any(_is_check(s, wanted.id) for s in p.statements)]
     if not checks:
         return None
     between = [
@@ -283,7 +283,7 @@ class _Normalised(ast.NodeTransformer):
     def _name(self, name: str) -> str:
         return self.names.setdefault(name, f"n{len(self.names)}")
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.name, node.returns = self._name(node.name), None
         first = node.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
@@ -294,7 +294,7 @@ class _Normalised(ast.NodeTransformer):
         node.arg, node.annotation = self._name(node.arg), None
         return node
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = self._name(node.id)
         return node
 

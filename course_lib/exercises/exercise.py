@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Value = np.ndarray | float | int | str
 
@@ -66,7 +69,7 @@ class Exercise:
     hints: tuple[str, ...]
     reference: Callable
     cases: Callable[[int], list[Case]]
-    picture: Callable[[Callable], tuple[Figure, str]]
+    picture: Callable[[Callable], "tuple[Figure, str]"]
     mistakes: tuple[Mistake, ...]
     alternatives: tuple[Callable, ...] = field(repr=False)
     probe: Callable[..., object] = call
