@@ -195,14 +195,11 @@ def _choose(wanted: Wanted, parsed: list[_Parsed]) -> tuple[str, _Parsed | None,
             if len(functions) != 1:  # a marker that was left in an empty or unrelated cell
                 continue
             name = functions[0]
-        elif (
-            wanted.name in defined
-            or mine
-            or (part.problem and not markers and _defines(part.cell.source, wanted.name))
-        ):
-            name = wanted.name
         else:
-            continue
+            unreadable = part.problem and not markers and _defines(part.cell.source, wanted.name)
+            if not (wanted.name in defined or mine or unreadable):
+                continue
+            name = wanted.name
         if tagged and (mine or not markers):
             tiers["tag"].append((part, name))
         elif mine:
