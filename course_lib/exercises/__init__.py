@@ -5,6 +5,7 @@ from course_lib.exercises.exercise import Case, Exercise, Mistake
 from course_lib.exercises.judge import Verdict, assess
 from course_lib.exercises.record import progress
 from course_lib.exercises.registry import all_exercises, get
+from course_lib.exercises.scoring import earned
 
 __all__ = [
     "Case",
@@ -14,6 +15,7 @@ __all__ = [
     "all_exercises",
     "assess",
     "check",
+    "earned",
     "get",
     "progress",
 ]

@@ -1,0 +1,1 @@
+"""For instructors: answers run in a sandbox, are judged outside it, and go into gradebooks."""
