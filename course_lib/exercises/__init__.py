@@ -10,6 +10,7 @@ _HOME = {
     "all_exercises": "registry",
     "assess": "judge",
     "check": "checking",
+    "earned": "scoring",
     "get": "registry",
     "progress": "record",
     "submit_check": "submit",
