@@ -177,7 +177,7 @@ def test_writing_again_changes_nothing_and_a_change_by_hand_is_kept(whole):
 
 
 def test_a_bad_call_is_a_sentence(tmp_path):
-    with pytest.raises(GradingError, match="no lesson called '01_vea'.* Did you mean"):
+    with pytest.raises(GradingError, match=r"no lesson called '01_vea'.* Did you mean"):
         assignment.write_assignment("01_vea", tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(GradingError, match="cannot be written to"):

@@ -158,7 +158,7 @@ def find_answers(cells: Sequence[CodeCell], wanted: Sequence[Wanted]) -> dict[st
 def _find(
     wanted: Wanted, parsed: list[_Parsed], everything: list[Statement], names: Mapping[str, str]
 ) -> Answer:
-    found, part, name = _choose(wanted, parsed)
+    found, part, name = _choose(wanted, parsed, {known.lower() for known in names})
     if part is None:
         return Answer()
     place = {"found": found, "name": name, "cell": part.cell.number}
@@ -183,11 +183,14 @@ def _find(
     return Answer(**place, program=program, uses=uses)
 
 
-def _choose(wanted: Wanted, parsed: list[_Parsed]) -> tuple[str, _Parsed | None, str]:
+def _choose(
+    wanted: Wanted, parsed: list[_Parsed], known: set[str]
+) -> tuple[str, _Parsed | None, str]:
     """How the answer was found, its cell, and the function's name there."""
     tiers: dict[str, list[tuple[_Parsed, str]]] = {"tag": [], "marker": [], "name": []}
     for part in parsed:
-        tagged, markers = "exercise" in part.cell.tags, part.markers
+        tagged = "exercise" in part.cell.tags
+        markers = [marker for marker in part.markers if marker in known]  # a typo is no marker
         mine = wanted.id.lower() in markers
         defined = [n for s in part.statements if not _is_check(s) for n in s.binds]
         if mine and wanted.name not in defined and not part.problem:

@@ -95,7 +95,7 @@ def grades(results: Sequence[dict], late: Late = KEEP) -> str:
                 result["source"],
             ]
         )
-    return _table(rows)
+    return csv_table(rows)
 
 
 # --- Canvas ------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def canvas(
             id = _own_id(result, "canvas")
             login = "" if id else result["student"]
             rows.append([result["student"], id, "", login, "", _number(grade(result, late))])
-        return _table(rows)
+        return csv_table(rows)
     head, *rows = _read(roster, ["ID", "Section"])
     known = head[: head.index("Section") + 1]  # who it is; notes and other assignments follow
     named = [c for c in head if assignment in (c, _title(c))] or [assignment]
@@ -144,7 +144,7 @@ def canvas(
             mark = mark if new is None else _number(new)
         filled.append([*about.values(), mark])
     students.check(roster)
-    return _table(filled, given=True)
+    return csv_table(filled, given=True)
 
 
 def _title(column: str) -> str:
@@ -188,7 +188,7 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
                     *("Yes", "", "-", _comment(result, late)),
                 ]
             )
-        return _table(rows)
+        return csv_table(rows)
     head, *rows = _read(worksheet, ["Identifier", "Grade"])
     students = _Students(results, "moodle")
     place = {name: number for number, name in enumerate(head)}
@@ -202,7 +202,7 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
         if "Feedback comments" in place:
             row[place["Feedback comments"]] = _comment(found, late)
     students.check(worksheet)
-    return _table([head, *rows], given=True)
+    return csv_table([head, *rows], given=True)
 
 
 def _comment(result: dict, late: Late) -> str:
@@ -269,7 +269,7 @@ class _Students:
     """Results by the LMS's own id, else by login or name; each is given out once."""
 
     def __init__(self, results: Iterable[dict], layout: str):
-        self.left = {number: result for number, result in enumerate(results)}
+        self.left = dict(enumerate(results))
         self.ids: dict[str, set[int]] = {}
         self.names: dict[str, set[int]] = {}
         for number, result in self.left.items():
@@ -327,7 +327,7 @@ def _lines(text: str) -> str:
     return "\n".join(plain(line, 2000) for line in text.splitlines())
 
 
-def _table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
+def csv_table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
     """CSV. Text that is `given`, from the LMS's own file, keeps its spaces and its first sign."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows([_cell(x, given) for x in row] for row in rows)

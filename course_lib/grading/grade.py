@@ -93,23 +93,47 @@ def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox
     """
     began = time.perf_counter()
     digest = hashlib.sha256(content).hexdigest()
-    marks = [_Marks(exercise) for exercise in marking.exercises]
-    flags: list[dict] = []
+    sandbox.next_submission()
     try:
         answers = _find(content, marking, sandbox)
     except NotebookError as error:
-        flags.append({"exercise": None, "kind": "unreadable", "sentence": str(error)})
-        for mark in marks:
-            mark.give([("all", False, "The notebook could not be read.")])
-    else:
-        passed: set[str] = set()
-        for mark in marks:
-            start = time.perf_counter()
-            _mark(mark, answers[mark.exercise.id], passed, marking, digest, sandbox)
-            mark.seconds = time.perf_counter() - start
-            if mark.passed:
-                passed.add(mark.exercise.id)
-    flags += [flag for mark in marks for flag in mark.flags]
+        return unreadable(about, marking, str(error), digest=digest)
+    marks = [_Marks(exercise) for exercise in marking.exercises]
+    passed: set[str] = set()
+    for mark in marks:
+        start = time.perf_counter()
+        _mark(mark, answers[mark.exercise.id], passed, marking, digest, sandbox)
+        mark.seconds = time.perf_counter() - start
+        if mark.passed:
+            passed.add(mark.exercise.id)
+    flags = [flag for mark in marks for flag in mark.flags]
+    return _result(about, marking, digest, marks, flags, began, sandbox.name)
+
+
+def unreadable(
+    about: Mapping[str, object],
+    marking: Marking,
+    sentence: str,
+    kind: str = "unreadable",
+    digest: str = "",
+) -> dict:
+    """The result of a submission that could not be graded: no points, and a person must look."""
+    marks = [_Marks(exercise) for exercise in marking.exercises]
+    for mark in marks:
+        mark.give([("all", False, "Not graded: see the note at the top.")])
+    flags = [{"exercise": None, "kind": kind, "sentence": sentence}]
+    return _result(about, marking, digest, marks, flags, time.perf_counter(), "none")
+
+
+def _result(
+    about: Mapping[str, object],
+    marking: Marking,
+    digest: str,
+    marks: Sequence[_Marks],
+    flags: list[dict],
+    began: float,
+    sandbox: str,
+) -> dict:
     exercises = [mark.as_dict() for mark in marks]
     return {
         "version": 1,
@@ -127,7 +151,7 @@ def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox
         "exercises": exercises,
         "seconds": round(time.perf_counter() - began, 3),
         "graded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sandbox": sandbox.name,
+        "sandbox": sandbox,
     }
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confined"
@@ -23,9 +24,9 @@ def main(confined: str, preload: str) -> None:
     """Serve jobs until standard input ends.
 
     Args:
-        confined: "namespaces" (each fork gets its own, and a filter of system calls), "limits"
-            (only limits: a container stands around all) or "cold" (no fork: this process takes
-            one job and ends).
+        confined: "namespaces" (each fork gets its own, and a filter of system calls), "container"
+            (the filter only: a container stands around all), "limits" (no walls) or "cold" (no
+            fork either: this process takes one job and ends).
         preload: names of modules to import before the first fork, with commas.
     """
     from course_lib.grading import confine
@@ -100,6 +101,7 @@ def _keep(confined: str, limits) -> None:
             confine.set_limits(limits)
             if confined == "namespaces":
                 confine.own_files()
+            if confined != "limits":
                 confine.give_up_rights()
         except (OSError, ValueError) as error:
             _say({"refused": str(error)})
@@ -165,15 +167,19 @@ def _look(channel: _Channel, request: dict) -> None:
             return False
         return True
 
+    try:
+        in_home = sorted(os.listdir(request["home"]))
+    except OSError:
+        in_home = []
+    reachable = {Path(p).parts[: len(Path(request["home"]).parts) + 1] for p in sys.path}
     channel.write(
         {
-            "pid": os.getpid(),
             "root": os.getuid() == 0,
             "processes seen": len(os.listdir("/proc")) if os.path.isdir("/proc") else 0,
             "can fork": can(lambda: os.fork() or os._exit(0)),
             "can open a socket": can(lambda: socket.socket(socket.AF_INET).close()),
             "can write": [p for p in request["paths"] if os.access(p, os.W_OK)],
-            "can read": [p for p in request["hidden"] if os.path.exists(p)],
+            "in home": [n for n in in_home if Path(request["home"], n).parts not in reachable],
         }
     )
 

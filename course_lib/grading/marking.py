@@ -39,6 +39,9 @@ class Marking:
     checks: Mapping[str, str] = field(default_factory=dict, repr=False)
     forbid_reference: bool = True
 
+    def __reduce__(self):  # without what is cached
+        return Marking, (self.lesson, self.secret, dict(self.checks), self.forbid_reference)
+
     @cached_property
     def exercises(self) -> list[Exercise]:
         """The lesson's exercises. Raises GradingError for a lesson that there is not."""

@@ -27,8 +27,9 @@ import numpy as np
 
 from course_lib.exercises.exercise import Exercise
 from course_lib.grading import wire
-from course_lib.grading.confine import Limits
+from course_lib.grading.confine import NOBODY, Limits
 from course_lib.grading.inside import DIED, ENDED, NOT_CONFINED, TIMED_OUT
+from course_lib.grading.marking import Marking
 from course_lib.grading.result import GradingError
 
 PACKAGE = Path(__file__).parents[1]
@@ -60,16 +61,17 @@ class Sandbox:
     Attributes:
         name: "bubblewrap", "docker", "podman" or "none".
         command: starts the warm process.
-        lifetime: jobs that one process takes before it is started anew; None for no limit.
+        walls: no job reaches another, nor the warm process. Where it is False, the warm process is
+            started anew for each submission.
+        forks: the warm process takes more than one job.
     """
 
     name: str
     command: Sequence[str]
-    lifetime: int | None = None
     walls: bool = True
+    forks: bool = True
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _said: bytes = field(default=b"", repr=False)
-    _done: int = field(default=0, repr=False)
 
     def __enter__(self) -> "Sandbox":
         self.start()
@@ -83,7 +85,7 @@ class Sandbox:
         if self._process and self._process.poll() is None:
             return
         self.close()
-        self._said, self._done = b"", 0
+        self._said = b""
         self._process = subprocess.Popen(
             self.command,
             stdin=subprocess.PIPE,
@@ -120,6 +122,11 @@ class Sandbox:
             with contextlib.suppress(OSError):
                 stream.close()
 
+    def next_submission(self) -> None:
+        """Nothing of the last submission may meet the next one."""
+        if not self.walls:
+            self.close()
+
     def ask(
         self,
         first: dict,
@@ -151,9 +158,8 @@ class Sandbox:
                     raise wire.WireError("more answers than questions")
         except wire.WireError:
             ending = TAMPERED
-        self._done += 1
         unread = ending != ENDED or len(replies) < 1 + len(then)
-        if (unread and not _is_refusal(replies)) or self._done == self.lifetime:
+        if (unread and not _is_refusal(replies)) or not self.forks:
             self.close()  # bytes may be left in the pipes: a new process begins with clean ones
         if ending == NOT_CONFINED:
             raise SandboxError(f"A job could not be confined: {conversation.refused}")
@@ -370,3 +376,100 @@ def _mounts(hidden: Sequence[Path]) -> list[str]:
         if (compiled := file.parent / "__pycache__").exists():
             arguments += ["--tmpfs", str(compiled)]
     return arguments
+
+
+def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
+    """A sandbox by Docker or Podman: one container a submission, from an image with the course's
+    dependencies. The course's own library is mounted into it, without the `hidden` files."""
+    program = shutil.which(engine)
+    if program is None:
+        raise SandboxError(f"{engine} is not installed.")
+    known = subprocess.run([program, "image", "inspect", image], capture_output=True, check=False)
+    if known.returncode:
+        why = known.stderr.decode(errors="replace").strip().splitlines()
+        raise SandboxError(
+            f"{engine} has no image {image} ({why[-1] if why else 'it did not say why'}). "
+            f"Build it in the course's folder: {engine} build --tag {image} docs/sandbox"
+        )
+    command = [program, "run", "--rm", "--interactive", "--network", "none", "--read-only"]
+    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
+    command += ["--memory", "3g", "--user", f"{NOBODY}:{NOBODY}", "--workdir", "/tmp"]
+    command += ["--tmpfs", "/tmp:size=64m,mode=1777"]
+    for name, value in _environment().items():
+        command += ["--env", f"{name}={value}"]
+    inside = Path("/course/course_lib")
+    command += ["--volume", f"{PACKAGE}:{inside}:ro"]
+    for file in hidden:
+        place = inside / file.relative_to(PACKAGE)
+        command += ["--volume", f"{PACKAGE / 'grading' / 'masked.py'}:{place}:ro"]
+        if (file.parent / "__pycache__").exists():
+            command += ["--tmpfs", str(place.parent / "__pycache__")]
+    python = _python("container", preload, [inside.parent])
+    return Sandbox(engine, [*command, image, "python", *python[1:]], walls=False)
+
+
+def unconfined(preload: str = "") -> Sandbox:
+    """No sandbox: answers run as the user who grades, and reach all that this user can reach."""
+    forks = sys.platform == "linux"
+    command = _python("limits" if forks else "cold", preload)
+    return Sandbox("none", command, walls=False, forks=forks)
+
+
+ENGINES = ("bubblewrap", "docker", "podman")
+IMAGE = "course-lib-sandbox"
+
+
+def make(engine: str, marking: Marking) -> Sandbox:
+    """The sandbox for a lesson's answers.
+
+    Args:
+        engine: one of ENGINES, "none", or "auto" for the first of ENGINES that there is. An image
+            may follow: "docker:our-image".
+
+    Raises:
+        SandboxError: it cannot be had; with what to do about it.
+    """
+    hidden = solution_files(marking.exercises) if marking.forbid_reference else []
+    preload = needed_modules(marking.exercises)
+    engine, _, image = engine.partition(":")
+    image = image or IMAGE
+    if engine == "none":
+        return unconfined(preload)
+    if engine == "bubblewrap":
+        return bubblewrap(hidden, preload)
+    if engine in ENGINES:
+        return container(engine, image, hidden, preload)
+    if engine != "auto":
+        raise SandboxError(f"There is no sandbox {engine!r}; say one of {', '.join(ENGINES)}.")
+    reasons = []
+    for name in ENGINES:
+        try:
+            sandbox = make(f"{name}:{image}", marking)
+            try_walls(sandbox)
+        except SandboxError as error:
+            reasons.append(f"- {name}: {error}")
+        else:
+            return sandbox
+    raise SandboxError(
+        "No sandbox can be had here, and without one a submission could read, change and send away "
+        "whatever you can:\n" + "\n".join(reasons) + "\n"
+        "Put one of these right, or, for submissions that you trust as your own code, say "
+        "--no-sandbox."
+    )
+
+
+def try_walls(sandbox: Sandbox) -> None:
+    """Start the sandbox and see for oneself what a job in it can do. Raises SandboxError."""
+    home = str(Path.home())
+    seen = sandbox.ask({"kind": "look", "paths": [str(PACKAGE), "/usr", "/"], "home": home})
+    if seen.ending != ENDED or not seen.messages:
+        raise SandboxError(f"A trial job in the sandbox came to nothing ({seen.ending}).")
+    found, _ = seen.last
+    holes = [what for what in ("root", "can fork", "can open a socket") if found[what]]
+    holes += [f"can write to {path}" for path in found["can write"]]
+    holes += [f"sees {name} in your home" for name in found["in home"]]
+    if sandbox.walls and found["processes seen"]:
+        holes.append("sees other processes")
+    if holes:
+        sandbox.close()
+        raise SandboxError(f"The sandbox does not hold: a job in it {'; '.join(holes)}.")
