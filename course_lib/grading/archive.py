@@ -25,6 +25,7 @@ LARGEST = 200 * 2**20  # bytes of a notebook, or of a zip inside a zip
 CONTENTS = 32 * 2**20
 INNER_CONTENTS = 4 * 2**20
 DEEPEST = 12  # folders within folders
+LONGEST = 255  # letters of a name, as on every file system
 # Others, such as bzip2 and LZMA, may unfold a few bytes to gigabytes in one step.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 JUNK = {"__macosx", "thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
@@ -259,6 +260,8 @@ def _path(name: str) -> tuple[tuple[str, ...], str]:
     if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
         return (name.replace("/", "_").replace("..", "_"),), problem
+    if any(len(part) > LONGEST for part in parts):
+        return (f"{parts[0][:40]}…",), "Its name in the zip is longer than names of files can be."
     return parts or ("_",), ""
 
 

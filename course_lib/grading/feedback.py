@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
-from course_lib.grading.policy import KEEP, Late, apply_late, needs_person
+from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, written
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -53,7 +53,7 @@ def page(
         open=needs_person(result, late),
         total=apply_late(result, late),
         late=late,
-        number=lambda value: f"{round(value, 2):g}",
+        number=written,
     )
 
 
@@ -83,8 +83,8 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
 def _answer(exercise: str) -> re.Pattern:
     """What marks the answer's cell: `# exercise: id`, or the definition of its function."""
     name = re.escape(get(exercise).reference.__name__)
-    marker = rf"^\s*#\s*exercise:\s*{re.escape(exercise)}\s*$"
-    return re.compile(rf"{marker}|^(?:def|class)\s+{name}\b", re.MULTILINE)
+    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*{re.escape(exercise)}[ \t]*$"
+    return re.compile(rf"{marker}|^(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
 
 def _pngs(cell: dict) -> Iterator[bytes]:

@@ -56,6 +56,11 @@ def grade(result: dict, late: Late = KEEP) -> float | None:
     return None if needs_person(result, late) else apply_late(result, late)
 
 
+def written(points: float | None) -> str:
+    """Points for people: at most two decimals, halves rounded up, nothing for none."""
+    return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
+
+
 def choose(results: Iterable[dict], attempts: str = "best", late: Late = KEEP) -> list[dict]:
     """One result a student, in the order in which the students come.
 

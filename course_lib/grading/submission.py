@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no subm
 MOST_ZIPS = 5  # of one student
 
 CANVAS = re.compile(
-    r"(?P<name>\w*?[^\W\d_]\w*?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
+    r"(?P<name>\w+?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
 )
 ANONYMOUS = re.compile(r"(?P<late>LATE_)?(?P<name>anon_[0-9A-Za-z]+)_(?P<file>\d+)_(?P<rest>.+)")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
@@ -118,7 +118,7 @@ def _pattern(lesson: str) -> re.Pattern:
 
 
 # What is left of a copy's name: "01_vae (1)", "Copy of 01_vae", "01_vae-Copy1", "01_vae-2".
-_COPY = re.compile(r"[\W_]*(copy|kopie)?[\W_]*(of|von)?[\W_]*(\d{0,3})[\W_]*", re.IGNORECASE)
+_COPY = re.compile(r"(copy|kopie)?(?: (?:of|von))? ?(\d{0,3})", re.IGNORECASE)
 
 
 class _Finder:
@@ -140,8 +140,10 @@ class _Finder:
     def copy(self, name: str) -> int | None:
         """0 for the lesson's own name, n for its n-th copy, None for another name."""
         rest = self.rest(name)
-        found = _COPY.fullmatch(rest) if rest is not None else None
-        return int(found[3] or bool(found[1])) if found else None
+        if rest is None:
+            return None
+        found = _COPY.fullmatch(re.sub(r"[\W_]+", " ", rest).strip())
+        return int(found[2] or bool(found[1])) if found else None
 
     def is_other(self, name: str) -> bool:
         """Whether a name is that of another lesson."""
@@ -174,9 +176,7 @@ class _Finder:
             if course_folder:
                 return _stripped(course_folder)
             top, *further = {leaf.parts[0] for leaf in leaves} or {""}
-            if further or any(
-                layout.fullmatch(top) for layout in (CANVAS, ANONYMOUS, MOODLE, GRADESCOPE)
-            ):
+            if further or _canvas(top) or MOODLE.fullmatch(top) or GRADESCOPE.fullmatch(top):
                 return leaves
             below = leaves
             if len(leaves) == 1 and leaves[0].is_zip:
@@ -349,7 +349,8 @@ class _Finder:
 
 
 def _canvas(name: str) -> re.Match | None:
-    return ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
+    found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
+    return found if found and re.search(r"[^\W\d_]", found["name"]) else None
 
 
 def _is_text(name: str) -> bool:
