@@ -8,6 +8,7 @@ import io
 import os
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -32,6 +33,7 @@ JUNK = {"__macosx", "thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
     OSError,
     EOFError,
     ValueError,  # also names that are not the UTF-8 that they claim to be
@@ -49,10 +51,11 @@ class Source:
     members: tuple[int, ...] = ()
     problem: str = ""
 
-    def read(self, most: int = LARGEST) -> bytes:
-        """The bytes. Raises GradingError with a sentence if they cannot be had."""
+    def read(self, most: int | None = None) -> bytes:
+        """The bytes, at most `most` of them. Raises GradingError if they cannot be had."""
         if self.problem:
             raise GradingError(self.problem)
+        most = LARGEST if most is None else most
         if not self.members:
             return _read_file(self.path, most)
         try:
@@ -86,7 +89,10 @@ class Leaf:
 
 def folder(path: Path) -> list[Leaf]:
     """All files below a folder, in the order of their names. Links are listed, never followed."""
-    return list(_walk(path, (), plain(path.resolve().name)))
+    try:
+        return list(_walk(path, (), plain(path.name)))
+    except OSError as error:
+        raise GradingError(f"The folder {path} cannot be opened: {error.strerror}.") from error
 
 
 def archive(path: Path) -> list[Leaf]:
@@ -105,8 +111,8 @@ def inner(leaf: Leaf) -> list[Leaf]:
     """The files of a zip that lies in a folder or in a zip; the zip itself with what is wrong."""
     source = leaf.source
     try:
-        if len(source.members) > 1:
-            raise GradingError("Zips in zips in zips are not opened.")
+        if source.problem or len(source.members) > 1:
+            raise GradingError(source.problem or "Zips in zips in zips are not opened.")
         if not source.members:
             with source.path.open("rb") as file:
                 opened = _table(file, INNER_CONTENTS)
@@ -149,13 +155,13 @@ def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
         file = Path(entry.path)
         if entry.is_symlink():
             problem = f"{plain(entry.name)} is a link to another place; links are not followed."
-            yield Leaf(here, told, Source(file, problem=problem))
+            yield Leaf((*here, "") if entry.is_dir() else here, told, Source(file, problem=problem))
         elif entry.is_dir(follow_symlinks=False):
             try:
                 below = list(_walk(file, here, told)) if len(here) < DEEPEST else []
             except OSError as error:
                 problem = f"The folder {plain(entry.name)} cannot be opened: {error.strerror}."
-                below = [Leaf(here, told, Source(file, problem=problem))]
+                below = [Leaf((*here, ""), told, Source(file, problem=problem))]
             yield from below or [Leaf((*here, ""), told, None)]
         elif entry.is_file(follow_symlinks=False):
             yield Leaf(here, told, Source(file))
@@ -261,7 +267,8 @@ def _path(name: str) -> tuple[tuple[str, ...], str]:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
         return (name.replace("/", "_").replace("..", "_"),), problem
     if any(len(part) > LONGEST for part in parts):
-        return (f"{parts[0][:40]}…",), "Its name in the zip is longer than names of files can be."
+        short = (x if len(x) <= LONGEST else f"{x[:200]}…{x[-40:]}" for x in parts)
+        return tuple(short), "Its name in the zip is longer than names of files can be."
     return parts or ("_",), ""
 
 

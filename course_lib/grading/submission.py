@@ -22,7 +22,9 @@ from course_lib.grading.result import GradingError
 from course_lib.syllabus import course
 
 NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers append the latter
-OTHER_ARCHIVE = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|xz)$", re.IGNORECASE)
+# What else a student may have handed in: a zip, another archive, and what Canvas writes for text that
+# was typed in and for a link.
+HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
 MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
 MOST_ZIPS = 5  # of one student
 
@@ -80,10 +82,14 @@ def find(path: Path | str, lesson: str) -> list[Submission]:
     path = Path(path)
     if not path.exists():
         raise GradingError(f"There is no folder or file {path}.")
+    path = path.resolve()  # a worker that reads may run in another folder
     if path.is_dir():
-        name, leaves = path.resolve().name, folder(path)
+        name, leaves = path.name, folder(path)
     elif NOTEBOOK.search(path.name):
-        name, leaves = _stem(path.name), [Leaf((path.name,), plain(path.name), Source(path))]
+        name, leaves = (
+            _stem(path.name),
+            [Leaf((path.name,), plain(path.name), Source(path))],
+        )
     else:
         name, leaves = path.stem, archive(path)
     found = _Finder(lesson).submissions(leaves, name)
@@ -158,12 +164,12 @@ class _Finder:
             students = [_Student(plain(name), leaves=leaves)]
         else:
             students = self._told_apart(self._level(leaves))
-        seen: Counter[tuple[str, str]] = Counter()
+        taken: set[tuple[str, str]] = set()
         found = []
-        for student in students:
-            seen[student.name, student.id] += 1
-            if (number := seen[student.name, student.id]) > 1:
-                student.name += f" ({number})"  # two students of one name stay two
+        for student in students:  # two of one name stay two
+            names = (student.name, *(f"{student.name} ({n})" for n in range(2, len(students) + 1)))
+            student.name = next(name for name in names if (name, student.id) not in taken)
+            taken.add((student.name, student.id))
             found += self._attempts(student)
         return found
 
@@ -253,7 +259,7 @@ class _Finder:
 
     def _loose_name(self, name: str) -> str:
         """Whose a file outside all folders is, by its name; "" if it is nobody's submission."""
-        if not (NOTEBOOK.search(name) or OTHER_ARCHIVE.search(name) or _is_text(name)):
+        if not (NOTEBOOK.search(name) or HANDED_IN.search(name)):
             return ""
         rest = self.rest(name)
         told = re.sub(r"\(\s*\)|[\s_]+", " ", rest or "").strip(" -.,")
@@ -326,12 +332,13 @@ class _Finder:
         return -1 if any(map(self.is_other, (leaf.name, *folders))) else 0
 
     def _closest(self, books: list[Leaf]) -> list[Leaf] | str:
-        def likeness(leaf: Leaf) -> float:
-            return SequenceMatcher(None, _stem(leaf.name).casefold(), self.lesson).ratio()
-
-        best, second = sorted(books, key=likeness, reverse=True)[:2]
-        if likeness(best) > 0.6 and likeness(best) > likeness(second) + 0.1:
-            return [best]
+        likeness = [
+            SequenceMatcher(None, _stem(leaf.name).casefold(), self.lesson).ratio()
+            for leaf in books[:MOST_ATTEMPTS]
+        ]
+        second, best = sorted(likeness)[-2:]
+        if len(books) <= MOST_ATTEMPTS and best > max(0.6, second + 0.1):
+            return [books[likeness.index(best)]]
         return (
             f"None of the notebooks {_listed(books)} is called like {self.lesson}; a person must "
             "say which one counts."
@@ -351,11 +358,6 @@ class _Finder:
 def _canvas(name: str) -> re.Match | None:
     found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
     return found if found and re.search(r"[^\W\d_]", found["name"]) else None
-
-
-def _is_text(name: str) -> bool:
-    """A zip, or what Canvas writes for text that was entered and for a link."""
-    return name.lower().endswith((".zip", "_text.html", "_link.html"))
 
 
 def _stripped(leaves: list[Leaf]) -> list[Leaf]:
