@@ -243,7 +243,7 @@ def _members(
             below = (*below, "")
         elif not problem:
             problem = _problem(info)
-        told = "/".join([shown, *(plain(part) for part in below if part)])
+        told = plain("/".join([shown, *filter(None, below)]), 500)
         member = Source(source.path, (*source.members, index), problem)
         leaves.append(Leaf((*parts, *below), told, member if below[-1] else None))
     filled = {leaf.parts[:-1] for leaf in leaves if leaf.source}
@@ -265,11 +265,15 @@ def _path(name: str) -> tuple[tuple[str, ...], str]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
-        return (name.replace("/", "_").replace("..", "_"),), problem
+        return (_short(name.replace("/", "_").replace("..", "_")),), problem
     if any(len(part) > LONGEST for part in parts):
-        short = (x if len(x) <= LONGEST else f"{x[:200]}…{x[-40:]}" for x in parts)
-        return tuple(short), "Its name in the zip is longer than names of files can be."
+        problem = "Its name in the zip is longer than names of files can be."
+        return tuple(map(_short, parts)), problem
     return parts or ("_",), ""
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[:200]}…{name[-40:]}"
 
 
 def _problem(info: zipfile.ZipInfo) -> str:
