@@ -95,7 +95,7 @@ def grades(results: Sequence[dict], late: Late = KEEP) -> str:
                 result["source"],
             ]
         )
-    return _table(rows)
+    return csv_table(rows)
 
 
 # --- Canvas ------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def canvas(
             id = _own_id(result, "canvas")
             login = "" if id else result["student"]
             rows.append([result["student"], id, "", login, "", written(grade(result, late))])
-        return _table(rows)
+        return csv_table(rows)
     head, *rows = _read(roster, ["ID", "Section"])
     known = head[: head.index("Section") + 1]  # who it is; notes and other assignments follow
     named = [c for c in head if assignment in (c, _title(c))] or [assignment]
@@ -144,7 +144,7 @@ def canvas(
             mark = mark if new is None else written(new)
         filled.append([*about.values(), mark])
     students.check(roster)
-    return _table(filled, given=True)
+    return csv_table(filled, given=True)
 
 
 def _title(column: str) -> str:
@@ -188,7 +188,7 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
                     *("Yes", "", "-", _comment(result, late)),
                 ]
             )
-        return _table(rows)
+        return csv_table(rows)
     head, *rows = _read(worksheet, ["Identifier", "Grade"])
     students = _Students(results, "moodle")
     place = {name: number for number, name in enumerate(head)}
@@ -202,7 +202,7 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
         if "Feedback comments" in place:
             row[place["Feedback comments"]] = _cell(_comment(found, late))
     students.check(worksheet)
-    return _table([head, *rows], given=True)
+    return csv_table([head, *rows], given=True)
 
 
 def _comment(result: dict, late: Late) -> str:
@@ -323,7 +323,7 @@ def _lines(text: str) -> str:
     return "\n".join(plain(line, 2000) for line in text.splitlines())
 
 
-def _table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
+def csv_table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
     """CSV. Text that is `given`, from the LMS's own file, keeps its spaces and its first sign."""
     file = io.StringIO()
     clean = str if given else _cell

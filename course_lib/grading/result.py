@@ -1,5 +1,5 @@
-"""The result of grading one submission."""
+"""What grading has to say."""
 
 
 class GradingError(Exception):
-    """Something that a person must hear, in one sentence that says what to do."""
+    """Something that the instructor can put right; the message says what and how."""

@@ -1,0 +1,311 @@
+"""Our results in the gradebook of an nbgrader course, where its formgrader shows them.
+
+Written is what `nbgrader autograde` would have left behind, without running anything: students,
+submissions, scores and comments in the gradebook, and the files that formgrader and nbgrader's
+exchange look for. What a person has entered (manual scores and comments, extra credit) stays.
+"""
+
+import json
+import os
+import re
+import secrets
+import tempfile
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from nbgrader.api import Gradebook, MissingEntry, Notebook, SourceCell, SubmittedNotebook
+from nbgrader.apps import NbGrader
+from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SAWarning
+
+from course_lib.grading.assignment import ESSAY, answer_cell, points_cell
+from course_lib.grading.result import GradingError
+from course_lib.syllabus import lesson
+
+PERSON = "A person has to look at this before it counts."
+HASHED = re.compile(r"-[0-9a-f]{12}$")
+
+
+def push(
+    results: Iterable[dict],
+    course: Path,
+    assignment: str,
+    feedback: Callable[[dict], str] | None = None,
+    notebook: Callable[[dict], bytes] | None = None,
+) -> int:
+    """Put results into the gradebook of the nbgrader course in the folder `course`.
+
+    Args:
+        results: one a student, as `course_lib.grading.result` describes them.
+        assignment: its name in nbgrader; it holds the lesson's notebook, from `write_assignment`.
+        feedback: from a result to the HTML page that the student gets, if there is to be one.
+        notebook: from a result to the submission's bytes, for formgrader to show; may raise
+            GradingError. Without it, formgrader shows the scores and comments only.
+
+    Pushing the same again changes nothing. Pushing another result of a student replaces the first,
+    and asks a person again where one had scored the first by hand.
+
+    Returns:
+        How many students' results were put there.
+
+    Raises:
+        GradingError: where the course has no such assignment, or two results are of one student.
+    """
+    app = _app(Path(course).resolve())
+    database = app.coursedir.db_url.removeprefix("sqlite:///")
+    if app.coursedir.db_url.startswith("sqlite:///") and not Path(database).is_file():
+        raise GradingError(f"There is no gradebook {database}. First: course-lib assignment.")
+    pushed: set[str] = set()
+    with (
+        warnings.catch_warnings(),
+        Gradebook(app.coursedir.db_url, app.coursedir.course_id) as gradebook,
+    ):
+        warnings.simplefilter("ignore", SAWarning)  # nbgrader's own, under SQLAlchemy 2.1
+        for result in results:
+            student = student_id(result["student"])
+            if student in pushed:
+                raise GradingError(
+                    f"Two results are of one student, {result['student']!r}: choose one of them."
+                )
+            _push_one(result, student, app, gradebook, assignment, feedback, notebook)
+            pushed.add(student)
+    return len(pushed)
+
+
+def student_id(name: str) -> str:
+    """The name under which nbgrader knows a student: `name` itself, if it can name a folder.
+
+    A name is any text that came with a submission, and nbgrader makes paths, globs and comma-
+    separated lists of it. Where it holds more than letters, digits, spaces and ._-@', that is
+    replaced, and a hash of the whole name is put after it, so that no two names become one.
+    """
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" or c in " ._-@'" else "_" for c in name)
+    kept = kept.strip(" .-")[:60]
+    if kept == name and name and not HASHED.search(name):
+        return name
+    return f"{kept or 'student'}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
+
+
+def _app(course: Path) -> NbGrader:
+    """nbgrader as it runs in the course folder, with the settings of nbgrader_config.py."""
+    app = NbGrader(log_level="ERROR")
+    app.load_cwd_config = False
+    app.initialize([], root=str(course))
+    return app
+
+
+def _push_one(result, student, app, gradebook, assignment, feedback, notebook) -> None:
+    name = result["lesson"]
+    try:
+        released = gradebook.find_notebook(name, assignment)
+    except MissingEntry:
+        raise GradingError(
+            f"The gradebook knows no assignment {assignment!r} with a notebook {name!r}. "
+            f"First: course-lib assignment {name}."
+        ) from None
+    directory = app.coursedir
+    submitted, autograded, returned = (
+        Path(directory.format_path(step, student, assignment))
+        for step in (
+            directory.submitted_directory,
+            directory.autograded_directory,
+            directory.feedback_directory,
+        )
+    )
+    raw, problem = _read(notebook, result)
+    shown = nbformat.writes(to_show(raw, problem, released)).encode(errors="replace")
+    changed = _content(autograded / f"{name}.ipynb") != shown
+
+    stamp = _content(submitted / "timestamp.txt") or b""
+    if result["submitted"] and parse_utc(result["submitted"]) != _time(stamp):
+        stamp = result["submitted"].encode()
+    gradebook.update_or_create_student(student)
+    submission = gradebook.update_or_create_submission(assignment, student, timestamp=_time(stamp))
+    row = gradebook.find_submission_notebook(name, assignment, student)
+    _enter(result, row, changed)
+    row.late_submission_penalty = None
+    gradebook.db.commit()
+    if submission.total_seconds_late > 0:
+        where = {"notebook": name, "assignment": assignment, "student": student}
+        where["db_url"] = directory.db_url
+        AssignLatePenalties(parent=app).preprocess(new_notebook(), {"nbgrader": where})
+
+    # The files come last: where this is interrupted, `changed` holds again the next time.
+    if raw is not None:
+        _write(submitted / f"{name}.ipynb", raw)
+    if stamp:
+        _write(submitted / "timestamp.txt", stamp)
+    # nbgrader's exchange gives feedback back to whoever knows the secret that came with the
+    # submission; what came another way gets one that nobody knows.
+    secret = (
+        _content(submitted / "submission_secret.txt")
+        or _content(autograded / "submission_secret.txt")
+        or secrets.token_hex(64).encode()
+    )
+    for folder in (autograded, returned) if feedback else (autograded,):
+        _write(folder / "timestamp.txt", stamp)
+        _write(folder / "submission_secret.txt", secret)
+    if feedback:
+        _write(returned / f"{name}.html", feedback(result).encode(errors="replace"))
+    _write(autograded / f"{name}.ipynb", shown)
+
+
+def _enter(result: dict, row: SubmittedNotebook, changed: bool) -> None:
+    """Scores and comments of one submitted notebook. What is as it was is left alone, together with
+    what a person has since decided about it."""
+    graded = {points_cell(exercise["id"]): exercise for exercise in result["exercises"]}
+    answers = {points_cell(name): answer_cell(name) for name in lesson(result["lesson"]).exercises}
+    if unknown := set(graded) - {grade.name for grade in row.grades}:
+        raise GradingError(
+            f"The assignment in the gradebook has no cell {', '.join(sorted(unknown))}. Was it "
+            "written for another version of the lesson?"
+        )
+    comments = {comment.name: comment for comment in row.comments}
+    for grade in row.grades:
+        if grade.name not in answers:  # the essay, or a cell of the instructor's own
+            grade.needs_manual_grade |= changed
+            continue
+        exercise = graded.get(grade.name)
+        score = _score(result, exercise, grade.max_score)
+        text = _comment(result, exercise)
+        comment = comments.get(answers[grade.name])
+        if (grade.auto_score, comment.auto_comment if comment else text) == (score, text):
+            continue
+        grade.auto_score = score
+        grade.needs_manual_grade = (
+            result["needs_person"] or score is None or grade.manual_score is not None
+        )
+        if comment:
+            comment.auto_comment = text
+    if ESSAY in comments:
+        comments[ESSAY].auto_comment = _comment(result, None)
+
+
+def _score(result: dict, exercise: dict | None, most: float) -> float | None:
+    """The exercise's points on the gradebook's scale; None, and no zero, where a person decides."""
+    if exercise is None or (result["needs_person"] and exercise["found"] == "nowhere"):
+        return None
+    return exercise["points"] / exercise["of"] * most
+
+
+def _comment(result: dict, exercise: dict | None) -> str | None:
+    """What to say about an exercise, or about the whole submission. nbgrader takes it for Markdown,
+    so what might be HTML is escaped."""
+    lines = [PERSON] if result["needs_person"] else []
+    if exercise is None and result["late"]:
+        lines.append("Handed in late.")
+    about = exercise and exercise["id"]
+    lines += [flag["sentence"] for flag in result["flags"] if flag["exercise"] == about]
+    if exercise:
+        lines += [
+            f"{case['name']}: {case['sentence']}"
+            for case in exercise["cases"]
+            if not case["passed"]
+        ]
+    return "\n".join(f"- {escape(line, quote=False)}" for line in lines) or None
+
+
+def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode:
+    """The submission as formgrader shows it: the learner's cells without outputs, the graded ones
+    marked as such. A graded cell is known by its grade_id, else by its first line, since tools drop
+    metadata; one that is missing stands at the end, so that its score can be seen."""
+    cells: list[tuple[object, NotebookNode]] = []
+    if raw is not None:
+        try:
+            cells = _cells(raw)
+        except Exception:  # JSON of any shape may come in
+            problem = "The submission is no notebook that could be shown."
+    appended = []
+    for source in released.source_cells:
+        same_kind = [(g, cell) for g, cell in cells if cell.cell_type == source.cell_type]
+        found = [cell for grade_id, cell in same_kind if grade_id == source.name] or [
+            cell for _, cell in same_kind if _first_line(cell.source) == _first_line(source.source)
+        ]
+        if found:
+            cell = found[-1]  # of several, the last counts
+            cell.source = source.source if source.locked else cell.source
+        else:
+            text = source.source if source.locked else "# This cell is not in the submission."
+            cell = (new_code_cell if source.cell_type == "code" else new_markdown_cell)(text)
+            appended.append(cell)
+        cell.metadata["nbgrader"] = _metadata(source, released)
+    heading = [new_markdown_cell(f"**{escape(problem)}**")] if problem else []
+    book = new_notebook(cells=[*heading, *(cell for _, cell in cells), *appended])
+    for number, cell in enumerate(book.cells):
+        cell.id = f"cell-{number}"  # the same each time
+    book.metadata["kernelspec"] = json.loads(released.kernelspec)
+    return book
+
+
+def _cells(raw: bytes) -> list[tuple[object, NotebookNode]]:
+    """Each cell's grade_id, where it has one, and the cell with its text alone."""
+    made = {"code": new_code_cell, "markdown": new_markdown_cell}
+    cells = []
+    for cell in json.loads(raw)["cells"]:
+        text = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        marks = cell.get("metadata", {}).get("nbgrader", {})
+        cells.append((marks.get("grade_id"), made.get(cell["cell_type"], new_raw_cell)(text)))
+    return cells
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()
+
+
+def _metadata(source: SourceCell, released: Notebook) -> dict:
+    """What nbgrader writes into a graded cell."""
+    points = {cell.name: cell.max_score for cell in [*released.grade_cells, *released.task_cells]}
+    task = source.name in {cell.name for cell in released.task_cells}
+    metadata = {
+        "schema_version": 3,
+        "grade_id": source.name,
+        "grade": source.name in points and not task,
+        "solution": source.name in {cell.name for cell in released.solution_cells},
+        "locked": source.locked,
+        "task": task,
+        "cell_type": source.cell_type,
+        "checksum": source.checksum,
+    }
+    return metadata | ({"points": points[source.name]} if source.name in points else {})
+
+
+def _read(notebook: Callable[[dict], bytes] | None, result: dict) -> tuple[bytes | None, str]:
+    """The submission, or None and a sentence that says why it is not there."""
+    if notebook is None:
+        return None, f"The submission is not kept here. It came as: {result['source']}"
+    try:
+        return notebook(result), ""
+    except GradingError as error:
+        return None, str(error)
+
+
+def _time(stamp: bytes) -> datetime | None:
+    return parse_utc(stamp.decode().strip()) if stamp.strip() else None
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and only if it would change."""
+    if _content(file) == content:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(partial, 0o644)
+        os.replace(partial, file)
+    finally:
+        Path(partial).unlink(missing_ok=True)
