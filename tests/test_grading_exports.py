@@ -354,7 +354,7 @@ def hostile_result() -> dict:
         keep = ("lesson", "kind", "graded", "submitted")
         return next(words) if isinstance(value, str) and key not in keep else value
 
-    flags = [{"exercise": None, "kind": "died", "sentence": text} for text in HOSTILE]
+    flags = [{"exercise": None, "kind": "unreadable", "sentence": text} for text in HOSTILE]
     return spoilt(result(flags=flags, late=True, attempt=2)) | {"submitted": HOSTILE[0]}
 
 
@@ -363,7 +363,7 @@ def test_the_page_says_what_the_result_says():
     assert "Feedback: Build a VAE" in words
     assert "doe_jane , handed in 2026-09-01 12:30" in words
     assert "3 of 6 points" in words
-    assert words.count("The sum runs over the batch, not over z.") == 3
+    assert words.count("The sum runs over the batch, not over z.") == 2  # once an exercise
     assert "◐ partly solved" in words and "✓ solved" in words and "✗ not solved yet" in words
     assert "person" not in words
 
@@ -377,16 +377,31 @@ def test_the_page_of_a_late_and_of_an_open_submission():
     assert "No mark has been given yet." in words and "of 6" not in words
 
 
+def test_what_is_missing_stands_with_its_exercise():
+    flag = {"exercise": "vae.elbo", "kind": "missing", "sentence": "No cell defines elbo."}
+    missing = result(flags=[flag])
+    missing["exercises"][2]["found"] = "nowhere"
+    for case in missing["exercises"][0]["cases"]:
+        case["sentence"] = "Not solved yet."
+    words = "".join(Page(feedback.page(missing)).words)
+    _, first, _, last = words.split("Exercise ")
+    assert first.count("Not solved yet.") == 1
+    assert "No cell defines elbo." in last and "case a" not in last
+
+
 def test_what_is_between_instructor_and_machine_is_not_on_the_page():
     flags = [
-        {"exercise": None, "kind": kind, "sentence": f"<{kind}>"} for kind in ("tampered", "died")
+        {"exercise": None, "kind": kind, "sentence": f"<{kind}>"}
+        for kind in ("tampered", "unreadable")
     ]
     text = feedback.page(result(flags=flags))
-    assert "tampered" not in text and "&lt;died&gt;" in text
+    assert "tampered" not in text and "&lt;unreadable&gt;" in text
 
 
 def test_no_text_becomes_markup():
-    plain = Page(feedback.page(result(flags=[{"exercise": None, "kind": "died", "sentence": "x"}])))
+    plain = Page(
+        feedback.page(result(flags=[{"exercise": None, "kind": "unreadable", "sentence": "x"}]))
+    )
     page = Page(feedback.page(hostile_result()))
     assert set(page.tags) <= set(plain.tags)
     for tag, name, value in page.attributes:

@@ -407,6 +407,7 @@ def test_odd_names_can_be_written_down(tmp_path):
     found = find(tmp_path, LESSON)
     assert sorted(x for contents in told(found).values() for x in contents) == sorted(odd.values())
     assert len({s.student for s in found}) == len(odd)  # two students of one name stay two
+    assert len({s.source for s in found}) == len(odd)
     for s in found:
         line = f"{s.student} {s.source}"
         assert line.encode("utf-8") and len(s.student) <= 200
@@ -508,7 +509,12 @@ def test_a_file_that_changes_after_it_was_found(tmp_path, kind):
 def test_one_name_twice_in_a_zip_is_two_attempts(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = week(tmp_path, [("bob/01_vae.ipynb", book("1")), ("bob/01_vae.ipynb", book("2"))])
-    assert others_are_well(find(path, LESSON)) == {"bob": ["1", "2"]}
+    found = find(path, LESSON)
+    assert others_are_well(found) == {"bob": ["1", "2"]}
+    assert [s.source for s in found if s.student == "bob"] == [
+        "week.zip/bob/01_vae.ipynb",
+        "week.zip/bob/01_vae.ipynb (2)",
+    ]
 
 
 def reported(

@@ -171,7 +171,7 @@ class _Finder:
             student.name = next(name for name in names if (name, student.id) not in taken)
             taken.add((student.name, student.id))
             found += self._attempts(student)
-        return found
+        return _told_by_source(found)
 
     def _level(self, leaves: list[Leaf]) -> list[Leaf]:
         """The tree from the level of the students on, below folders and zips that only wrap it."""
@@ -353,6 +353,21 @@ class _Finder:
         if others:
             return f"There is no notebook of {self.lesson}, only {_listed(files)}."
         return f"There is no notebook (.ipynb), only {_listed(files)}."
+
+
+def _told_by_source(found: list[Submission]) -> list[Submission]:
+    """The same, where one `source` never names two files: names may differ in what is not shown,
+    and a zip may hold two files of one name. (Those who hand in together share one file.)"""
+    files: dict[str, list[Source | None]] = {}
+    told = []
+    for submission in found:
+        known = files.setdefault(submission.source, [])
+        if submission._bytes is None or submission._bytes not in known:
+            known.append(submission._bytes)
+        number = known.index(submission._bytes) if submission._bytes else len(known) - 1
+        source = f"{submission.source} ({number + 1})" if number else submission.source
+        told.append(replace(submission, source=source))
+    return told
 
 
 def _canvas(name: str) -> re.Match | None:
