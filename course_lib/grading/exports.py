@@ -16,7 +16,7 @@ from pathlib import Path
 
 from course_lib.audit.report import write as write_file
 from course_lib.grading.archive import plain
-from course_lib.grading.policy import KEEP, Late, apply_late, grade, needs_person, written
+from course_lib.grading.policy import KEEP, Late, apply_late, grade, needs_person, unseen, written
 from course_lib.grading.result import GradingError
 
 # What a spreadsheet takes for the beginning of a formula; the wide ones in East Asian settings.
@@ -76,14 +76,14 @@ def grades(results: Sequence[dict], late: Late = KEEP) -> str:
         ]
     ]
     for result in results:
-        points = {e["id"]: e["points"] for e in result["exercises"]}
+        points = {} if unseen(result) else {e["id"]: e["points"] for e in result["exercises"]}
         mark = grade(result, late)
         rows.append(
             [
                 result["student"],
                 result.get("student_id", ""),
                 *(written(points.get(name)) for name in exercises),
-                written(result["points"]),
+                "" if unseen(result) else written(result["points"]),
                 "yes" if result.get("late") else "",
                 written(mark),
                 written(result["of"]),
@@ -211,7 +211,9 @@ def _comment(result: dict, late: Late) -> str:
         return ""
     lines = [
         f"{plain(e['title'])}: {written(e['points'])} of {written(e['of'])}"
-        + "".join(f"; {plain(c['sentence'], 500)}" for c in e["cases"] if c["sentence"])
+        + "".join(
+            f"; {plain(s, 500)}" for s in dict.fromkeys(c["sentence"] for c in e["cases"]) if s
+        )
         for e in result["exercises"]
     ]
     if (after := apply_late(result, late)) != result["points"]:
@@ -237,7 +239,7 @@ def gradescope(result: dict, late: Late = KEEP, visibility: str = "visible") -> 
             f"({late} off)."
         )
     tests = []
-    for number, exercise in enumerate(result["exercises"], start=1):
+    for number, exercise in enumerate([] if unseen(result) else result["exercises"], start=1):
         for part, case in enumerate(exercise["cases"], start=1):
             scores = {"score": round(case["points"], 4), "max_score": round(case["of"], 4)}
             tests.append(

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
-from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, written
+from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, unseen, written
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -54,7 +54,7 @@ def page(
                 "flags": [flag for flag in flags if flag["exercise"] == exercise["id"]],
                 "figures": _embedded(figures, exercise["id"]),
             }
-            for exercise in result["exercises"]
+            for exercise in ([] if unseen(result) else result["exercises"])
         ],
         flags=[flag for flag in flags if not flag["exercise"]],
         open=needs_person(result, late),
