@@ -109,8 +109,36 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar and no schema")
 
 
+def assignment(args: argparse.Namespace) -> int:
+    """write a lesson as an assignment of nbgrader"""
+    from pathlib import Path
+
+    try:
+        from course_lib.grading.assignment import write_assignment
+        from course_lib.grading.result import GradingError
+    except ModuleNotFoundError as error:
+        print(f"{error}. Install what it takes: pip install 'course-lib[grade]'", file=sys.stderr)
+        return 2
+    try:
+        release = write_assignment(args.lesson, Path(args.out))
+    except GradingError as error:
+        print(f"course-lib assignment: {error}", file=sys.stderr)
+        return 2
+    print(f"For learners: {release}")
+    return 0
+
+
+def assignment_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit status: 0 written, 2 not. Example: course-lib assignment 01_vae --out course"
+    )
+    parser.add_argument("lesson", help="such as 01_vae")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="the nbgrader course")
+
+
 # Each verb: what it does (its docstring is its help), and what adds its arguments.
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
+    "assignment": (assignment, assignment_arguments),
     "audit": (audit, audit_arguments),
     "progress": (progress, None),
     "sync": (sync, sync_arguments),
