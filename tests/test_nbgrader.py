@@ -521,10 +521,12 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
     doubled = answered(fresh, answer_vae_kl="# exercise: vae.kl\nfirst = 1")
     doubled.cells.append(nbformat.v4.new_code_cell("# exercise: vae.kl\nlast = 1"))
     doubled.cells[-1].metadata = graded_cells(doubled)["answer-vae-kl"].metadata
+    swapped = answered(fresh, answer_vae_kl="# exercise: vae.reparameterize\nboth = 1")
+    del swapped.cells[1]  # the other answer
     odd = [b"no JSON", b"[]", b'{"cells": 3}', b'{"cells": [{"source": [1]}]}', b"[" * 10**5]
-    books = [release, bare, noisy, doubled]
+    books = [release, bare, noisy, doubled, swapped]
     raws = [nbformat.writes(book).encode() for book in books] + odd
-    given = dict(zip("abcdefghij", raws, strict=False))
+    given = dict(zip("abcdefghij", raws, strict=True))
     results = [result(name) for name in given]
     push(results, fresh, NAME, notebook=lambda r: given[r["student"]])
     for name in given:
@@ -541,7 +543,7 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
     assert shown["b"]["answer-vae-kl"].source.endswith("mine = 1")
     assert "earned(" in shown["b"]["test-vae-kl"].source
     assert shown["d"]["answer-vae-kl"].source.endswith("last = 1")
-    assert "not in the submission" in shown["e"]["answer-vae-kl"].source
+    assert "not in the submission" in shown["f"]["answer-vae-kl"].source
 
 
 # --- nbgrader's exchange and its formgrader --------------------------------------------------------
