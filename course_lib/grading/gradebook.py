@@ -238,8 +238,10 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
             cell = found[-1]  # of several, the last counts
             cell.source = source.source if source.locked else cell.source
         else:
-            text = source.source if source.locked else "# This cell is not in the submission."
-            cell = _cell(source.cell_type, text)
+            missing = "# This cell is not in the submission."
+            if source.cell_type == "markdown":
+                missing = missing.removeprefix("# ")
+            cell = _cell(source.cell_type, source.source if source.locked else missing)
             appended.append(cell)
         cell.metadata["nbgrader"] = _metadata(source, released)
     heading = [_cell("markdown", f"**{escape(problem)}**")] if problem else []
