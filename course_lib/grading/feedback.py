@@ -48,9 +48,9 @@ def page(
         title=known.title if known else result["lesson"],
         exercises=[
             exercise
+            | _said(exercise)
             | {
                 "state": _state(exercise),
-                "cases": _cases(exercise),
                 "flags": [flag for flag in flags if flag["exercise"] == exercise["id"]],
                 "figures": _embedded(figures, exercise["id"]),
             }
@@ -128,15 +128,21 @@ def _embedded(figures: Mapping[str, Sequence[bytes]] | None, exercise: str) -> l
     return [base64.b64encode(png).decode() for png in kept[:MOST_FIGURES]]
 
 
-def _cases(exercise: dict) -> list[dict]:
-    """The cases of an answer that was found, each sentence only once where it is that of many."""
+def _said(exercise: dict) -> dict:
+    """The cases, and instead of them what is said of all alike, such as "Not solved yet."; of an
+    answer that was not found there is none to speak of."""
+    cases = exercise["cases"]
+    sentences = {case["sentence"] for case in cases}
     if exercise["found"] == "nowhere":
-        return []
-    before = ["", *(case["sentence"] for case in exercise["cases"])]
-    return [
+        return {"cases": [], "said": "No answer to this exercise was found in the notebook."}
+    if len(sentences) == 1 and "" not in sentences and not any(c["passed"] for c in cases):
+        return {"cases": [], "said": sentences.pop()}
+    before = ["", *(case["sentence"] for case in cases)]
+    once = [
         case | {"sentence": "" if case["sentence"] == last else case["sentence"]}
-        for case, last in zip(exercise["cases"], before, strict=False)
+        for case, last in zip(cases, before, strict=False)
     ]
+    return {"cases": once, "said": ""}
 
 
 def _state(exercise: dict) -> str:
