@@ -19,6 +19,7 @@ CLONE_THREAD = 0x10000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 NOBODY = 65534
+SCRATCH = "/scratch"  # the only place to write; not /tmp, where Python or this package may lie
 
 # Nothing that an answer computes needs these. Without fork and exec, the memory limit of the one
 # process is the limit of all; without sockets but those of UNIX, vsock leads nowhere either.
@@ -83,12 +84,12 @@ def new_namespaces() -> None:
 
 
 def own_files() -> None:
-    """An empty /tmp and /dev/shm of one's own, and nothing to see in /proc."""
+    """An empty SCRATCH and /dev/shm of one's own, and nothing to see in /proc."""
     own = MS_NOSUID | MS_NODEV
-    for place in (b"/tmp", b"/dev/shm"):
+    for place in (SCRATCH.encode(), b"/dev/shm"):
         _call("mount", b"tmpfs", place, b"tmpfs", own, b"size=64m,nr_inodes=2048,mode=1777")
     _call("mount", b"tmpfs", b"/proc", b"tmpfs", own | MS_RDONLY | MS_NOEXEC, b"size=4k")
-    os.chdir("/tmp")
+    os.chdir(SCRATCH)
 
 
 def set_limits(limits: Limits) -> None:
