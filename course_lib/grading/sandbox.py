@@ -395,7 +395,8 @@ def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str
             f"Build it in the course's folder: {engine} build --tag {image} docs/sandbox"
         )
     command = [program, "run", "--rm", "--interactive", "--network", "none", "--read-only"]
-    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
+    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    command += ["--pids-limit", "64", "--ulimit", "nofile=256:256", "--ulimit", "core=0:0"]
     command += ["--memory", "3g", "--user", f"{NOBODY}:{NOBODY}", "--workdir", SCRATCH]
     command += ["--tmpfs", f"{SCRATCH}:size=64m,mode=1777"]
     for name, value in _environment().items():
