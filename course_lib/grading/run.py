@@ -11,6 +11,7 @@ import pandas as pd
 from course_lib.audit.report import write
 from course_lib.grading import exports, feedback
 from course_lib.grading.archive import plain
+from course_lib.grading.grade import NEEDS_PERSON
 from course_lib.grading.many import grade_all, secret_of
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose, grade, needs_person
@@ -175,15 +176,22 @@ def _push(results: Sequence[dict], of_source: dict[str, Submission], settings: S
 
 def table(results: Sequence[dict], late: Late = KEEP) -> str:
     """The results as a table for the terminal, those that need a person first."""
-    rows = [
-        {
-            "student": plain(result["student"]),
-            "grade": "?" if (mark := grade(result, late)) is None else f"{mark:g}",
-            "of": f"{result['of']:g}",
-            "": "look: " + "; ".join(f["kind"] for f in result["flags"])
-            if needs_person(result, late)
-            else "",
-        }
-        for result in sorted(results, key=lambda r: not needs_person(r, late))
-    ]
+    rows = []
+    for result in sorted(results, key=lambda r: not needs_person(r, late)):
+        mark = grade(result, late)
+        why = [" ".join(filter(None, (f["kind"], f["exercise"]))) for f in _open_flags(result)]
+        if mark is None and not why:
+            why = ["late"]
+        rows.append(
+            {
+                "student": plain(result["student"]),
+                "grade": "?" if mark is None else f"{mark:g}",
+                "of": f"{result['of']:g}",
+                "to look at": ", ".join(why),
+            }
+        )
     return pd.DataFrame(rows).to_string(index=False)
+
+
+def _open_flags(result: dict) -> list[dict]:
+    return [flag for flag in result["flags"] if flag["kind"] in NEEDS_PERSON]
