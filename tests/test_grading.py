@@ -447,6 +447,16 @@ def test_a_notebook_without_exercises_says_so(tmp_path):
         submit_check(tmp_path / "nowhere.ipynb")
 
 
+def test_where_nothing_was_run_it_says_what_to_do(monkeypatch, capsys):
+    class Shell:
+        user_ns = {"In": [""]}  # noqa: RUF012
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    assert submit_check().empty
+    assert "Save the notebook" in capsys.readouterr().out
+
+
 # --- finding ------------------------------------------------------------------------------------
 
 
