@@ -12,11 +12,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.sources import Statement, excerpt, needed, statements
 
-MARKER = re.compile(r"^\s*#\s*exercise:\s*([\w.]+)\s*$", re.IGNORECASE | re.MULTILINE)
+MARKER = re.compile(r"^[ \t]*#[ \t]*exercise:[ \t]*([\w.]+)\s*?$", re.IGNORECASE | re.MULTILINE)
 
 
 class NotebookError(ValueError):
@@ -239,7 +240,9 @@ def _unsolved(part: _Parsed, name: str) -> bool:
 
 
 def _defines(source: str, name: str) -> bool:
-    return re.search(rf"^\s*(def|class)\s+{re.escape(name)}\b", source, re.MULTILINE) is not None
+    return (
+        re.search(rf"^[ \t]*(def|class)[ \t]+{re.escape(name)}\b", source, re.MULTILINE) is not None
+    )
 
 
 def _is_function(node: ast.stmt) -> bool:
@@ -299,6 +302,7 @@ class _Normalised(ast.NodeTransformer):
         return node
 
 
+@cache
 def fingerprint_of(function: Callable) -> str:
     """The fingerprint that a copy of this function would have."""
     source = inspect.getsource(function)

@@ -89,6 +89,8 @@ def _compare_one(
         return Verdict(False, f"{what} {_kind_sentence(kind, given.kinds[name])}")
     if name not in expected.arrays:  # of one kind, and without numbers, such as None
         return Verdict(True)
+    if name not in given.arrays:
+        return Verdict(False, f"{what} holds no plain numbers. Is it a sparse tensor?")
     right, value = expected.arrays[name], given.arrays[name]
     if value.shape != right.shape:
         return Verdict(
@@ -112,7 +114,7 @@ def _compare_one(
     return Verdict(
         False,
         f"{what} has the right shape, but wrong values.",
-        f"{what}{place}: you gave {value[worst]:.4g}, expected {right[worst]:.4g}.",
+        f"{what}{place}: you gave {value[worst].item():.4g}, expected {right[worst].item():.4g}.",
     )
 
 

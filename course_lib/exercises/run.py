@@ -63,7 +63,7 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
     with _own_randomness(), torch.enable_grad():
         try:
             with time_limit(exercise.seconds):
-                given = exercise.probe(answer, **inputs)
+                given = list(_flatten("result", exercise.probe(answer, **inputs)))
         except NotImplementedError:
             return Outcome(unsolved=True)
         except TimeIsUp:
@@ -83,7 +83,7 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
             )
     mutated = tuple(name for name, value in case.inputs.items() if _changed(value, inputs[name]))
     arrays, kinds = {}, {}
-    for name, value in _flatten("result", given):
+    for name, value in given:
         kinds[name], array = _plain(value)
         if array is not None:
             arrays[name] = array
@@ -230,7 +230,8 @@ def _plain(value: object) -> tuple[str, np.ndarray | None]:
     if type(value) is np.ndarray:
         return f"NumPy array {value.dtype}", None if value.dtype.hasobject else value.copy()
     if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
-        return "number", np.asarray(value)
+        array = np.asarray(value)
+        return "number", None if array.dtype.hasobject else array  # such as 10**400
     return type(value).__name__, None
 
 

@@ -2,6 +2,7 @@
 
 import builtins
 import hashlib
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from course_lib.exercises.answers import Answer, NotebookError, Wanted, code_cells, fingerprint_of
+from course_lib.exercises.answers import Answer, NotebookError, Wanted, fingerprint_of
 from course_lib.exercises.exercise import Case, Exercise, call
 from course_lib.exercises.judge import assess
 from course_lib.exercises.run import Outcome
@@ -18,17 +19,19 @@ from course_lib.exercises.sources import standalone
 from course_lib.grading import wire
 from course_lib.grading.confine import Limits
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
+from course_lib.grading.sandbox import ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
 
 MAX_SOURCE = 4 * 2**20
 LOAD_SECONDS = 60
 WHOLE_NOTEBOOK_SECONDS = 600
+GRACE_SECONDS = 5  # for an answer to stop at its time limit
 # Two cases that hang tell enough; each costs its full time.
 MAX_TIME_OUTS = 2
 # What an outcome may call a value. All else would be a learner's own words.
+NUMBERS = r"(bool|(b?float|u?int|complex)\d{1,3})"
 KIND = re.compile(
-    r"(tensor \w{1,20} on \w{1,10}|NumPy array [<>|=]?\w{1,12}|number|str|bytes|NoneType|function|"
-    r"list|tuple|dict|set|generator|DataFrame|Series|Normal|Module|type|method)"
+    rf"(tensor {NUMBERS} on (cpu|meta)|NumPy array ({NUMBERS}|object)|number|str|bytes|NoneType|"
+    "function|list|tuple|dict|set|generator|DataFrame|Series|Normal|Module|type|method)"
 )
 
 
@@ -63,7 +66,9 @@ class _Marks:
         ]
 
     def flag(self, kind: str, sentence: str) -> None:
-        self.flags.append({"exercise": self.exercise.id, "kind": kind, "sentence": sentence})
+        flag = {"exercise": self.exercise.id, "kind": kind, "sentence": sentence}
+        if flag not in self.flags:
+            self.flags.append(flag)
 
     def as_dict(self) -> dict:
         passed = sum(case["passed"] for case in self.cases)
@@ -157,16 +162,18 @@ def _result(
 
 def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answer]:
     """The answers in a notebook, found in the sandbox since parsing is work that it chooses."""
-    cells = code_cells(content)
-    if sum(len(cell.source) for cell in cells) > MAX_SOURCE:
-        raise NotebookError(f"The notebook holds more than {MAX_SOURCE >> 20} MB of code.")
     reply = sandbox.ask(
         {
             "kind": "find",
-            "cells": [[c.number, c.source, sorted(c.tags)] for c in cells],
             "wanted": [asdict(Wanted.of(exercise)) for exercise in marking.exercises],
-        }
+            "max_source": MAX_SOURCE,
+        },
+        arrays={"notebook": np.frombuffer(content or b" ", np.uint8)},
+        limits=Limits(memory=2**31),
+        max_json=wire.MAX_FRAME,
     )
+    if reply.ending == ENDED and reply.messages and "error" in reply.last[0]:
+        raise NotebookError(_printable(reply.last[0]["error"]))
     try:
         if reply.ending != ENDED:
             raise TypeError(reply.ending)
@@ -188,10 +195,15 @@ def _answer(said: dict) -> Answer:
         program=tuple((int(number), str(source)) for number, source in said["program"]),
         uses=tuple(str(name) for name in said["uses"]),
         unsolved=bool(said["unsolved"]),
-        problem=str(said["problem"])[:300],
+        problem=_printable(said["problem"]),
         fingerprint=str(said["fingerprint"])[:64],
         length=int(said["length"]),
     )
+
+
+def _printable(text: object) -> str:
+    """A learner's words, without what no file, terminal or table could hold."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[:300])
 
 
 def _one_of(value: object, allowed: Sequence[str]) -> str:
@@ -232,8 +244,8 @@ def _mark(
         for name in answer.uses
         if name in earlier and name not in passed
     }
-    request = _request(exercise, answer, fallbacks)
-    outcomes = _outcomes(mark, request, cases, sandbox)
+    request = _request(exercise, answer, fallbacks, marking.patience)
+    outcomes = _outcomes(mark, request, cases, sandbox, marking.patience)
     if isinstance(outcomes, str):
         return none(outcomes)
     tried = cases[: len(outcomes)]
@@ -250,8 +262,11 @@ def _mark(
     return None
 
 
-def _request(exercise: Exercise, answer: Answer, fallbacks: Mapping[str, str]) -> dict:
+def _request(
+    exercise: Exercise, answer: Answer, fallbacks: Mapping[str, str], patience: float
+) -> dict:
     probe = None
+    load_seconds = WHOLE_NOTEBOOK_SECONDS if exercise.whole_notebook else LOAD_SECONDS
     if exercise.probe is not call:
         probe = {"name": exercise.probe.__name__, "source": standalone(exercise.probe)}
     return {
@@ -259,14 +274,14 @@ def _request(exercise: Exercise, answer: Answer, fallbacks: Mapping[str, str]) -
         "program": answer.program,
         "answer": answer.name,
         "fallbacks": dict(fallbacks),
-        "load_seconds": WHOLE_NOTEBOOK_SECONDS if exercise.whole_notebook else LOAD_SECONDS,
+        "load_seconds": load_seconds * patience,
         "seconds": exercise.seconds,
         "probe": probe,
     }
 
 
 def _outcomes(
-    mark: _Marks, request: dict, cases: Sequence[Case], sandbox: Sandbox
+    mark: _Marks, request: dict, cases: Sequence[Case], sandbox: Sandbox, patience: float
 ) -> list[Outcome] | str:
     """What the answer gave on each case, or a sentence where it could not even be loaded.
 
@@ -276,18 +291,15 @@ def _outcomes(
     groups = [list(cases)] if exercise.whole_notebook else [[case] for case in cases]
     outcomes: list[Outcome] = []
     for group in groups:
-        limits = Limits(
-            wall=request["load_seconds"] + (exercise.seconds + 5) * len(group),
-            cpu=int(request["load_seconds"] + (exercise.seconds + 5) * len(group)),
-        )
+        longest = exercise.seconds + GRACE_SECONDS * patience
+        wall = request["load_seconds"] + longest * len(group)
+        limits = Limits(wall=wall, cpu=math.ceil(wall))
         ask = {**request, "cases": len(group)}
-        for attempt in (1, 2):
-            reply = sandbox.ask(ask, [_Sender(case) for case in group], limits=limits)
-            if reply.ending != DIED or attempt == 2:
-                break  # it may have been the machine: once more
-        if reply.messages and reply.messages[0][0].get("error"):
-            return str(reply.messages[0][0]["error"])[:300]
-        given = [_outcome(exercise, *message) for message in reply.messages[1:]]
+        reply = sandbox.ask(ask, [_Sender(case) for case in group], limits=limits)
+        tampered = reply.ending == TAMPERED
+        if reply.messages and reply.messages[0][0].get("error") and not tampered:
+            return _printable(reply.messages[0][0]["error"])
+        given = [] if tampered else [_outcome(exercise, *m) for m in reply.messages[1:]]
         if len(given) < len(group):
             given += [_failed(mark, reply)] * (len(group) - len(given))
         outcomes += given
@@ -319,7 +331,7 @@ def _failed(mark: _Marks, reply: Reply) -> Outcome:
         mark.flag(
             "tampered",
             f"While {mark.exercise.id} ran, something other than the grader's own code wrote to "
-            "the grader. The case counts as failed; look at the answer.",
+            "the grader. What it gave counts as failed; look at the answer.",
         )
         return Outcome(error="What your answer wrote could not be read as a result.")
     return Outcome(
@@ -348,15 +360,21 @@ def _outcome(exercise: Exercise, said: dict, arrays: dict[str, np.ndarray]) -> O
         names = list(_argument_names(exercise))
         mutated = tuple(name for name in said["mutated"] if name in names)
         return Outcome(
-            arrays={name: array for name, array in arrays.items() if name in kinds},
+            arrays={n: array for n, array in arrays.items() if _is_of_kind(array, kinds.get(n))},
             kinds={} if error else kinds,
             error=error,
             unsolved=bool(said["unsolved"]),
             timed_out=bool(said["timed_out"]),
             mutated=mutated,
         )
-    except (KeyError, TypeError, ValueError):
+    except Exception:  # whatever a hostile message can lead to
         return Outcome(error="What your answer wrote could not be read as a result.")
+
+
+def _is_of_kind(array: np.ndarray, kind: str | None) -> bool:
+    if kind == "number":
+        return array.shape == () and array.dtype.kind in "biuf"
+    return kind is not None and str(array.dtype) in kind.split()
 
 
 def _argument_names(exercise: Exercise) -> set[str]:

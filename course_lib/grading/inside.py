@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -29,6 +30,8 @@ def main(confined: str, preload: str) -> None:
             fork either: this process takes one job and ends).
         preload: names of modules to import before the first fork, with commas.
     """
+    import fcntl
+
     from course_lib.grading import confine
 
     if confined == "namespaces" and os.getuid() == 0:
@@ -38,11 +41,12 @@ def main(confined: str, preload: str) -> None:
         _say({"ready": True})
         if _read_line():
             _job()
-            _say({"ended": ENDED})
+            _say({"ended": ENDED, "unread": False})
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     threads = len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 1
     _say({"ready": True, "threads": threads})
+    flags = [(stream, fcntl.fcntl(stream, fcntl.F_GETFL)) for stream in (0, 1)]
     while line := _read_line():
         limits = confine.Limits(**json.loads(line))
         sys.stdout.flush()
@@ -51,7 +55,10 @@ def main(confined: str, preload: str) -> None:
             _keep(confined, limits)
         _, status = os.waitpid(keeper, 0)
         code = os.waitstatus_to_exitcode(status)
-        _say({"ended": _CODES.get(code, DIED)})
+        for stream, before in flags:  # which a job shares, and could set to non-blocking
+            fcntl.fcntl(stream, fcntl.F_SETFL, before)
+        unread = bool(select.select([0], [], [], 0)[0])
+        _say({"ended": _CODES.get(code, DIED), "unread": unread})
 
 
 def _warm_up(preload: str) -> None:
@@ -61,11 +68,17 @@ def _warm_up(preload: str) -> None:
     for name in filter(None, preload.split(",")):
         importlib.import_module(name)
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
+    import numpy as np
 
     import course_lib.exercises.answers
-    import course_lib.exercises.run
     import course_lib.grading.wire  # noqa: F401
+    from course_lib.exercises.exercise import Case, call
+    from course_lib.exercises.run import run
 
+    # What PyTorch puts off until the first step would cost every job 10 ms. No gradients: a fork
+    # of a process that has used them cannot compute any.
+    trial = Case("trial", {"x": np.ones((2, 2), np.float32)})
+    run(SimpleNamespace(probe=call, seconds=10), lambda x: (x @ x).exp().sum(), trial)
     gc.collect()
     gc.freeze()  # no collection writes to what forks share
 
@@ -97,6 +110,8 @@ def _keep(confined: str, limits) -> None:
         os._exit(65)
     job = os.fork()
     if job == 0:
+        os.setsid()  # a signal to one's own process group would reach the warm process
+        confine.end_with_parent()
         try:
             confine.set_limits(limits)
             if confined == "namespaces":
@@ -140,7 +155,7 @@ class _Channel:
     def read(self) -> tuple[dict, dict]:
         from course_lib.grading import wire
 
-        return wire.unpack(wire.read_frame(lambda n: os.read(self.inward, n)))
+        return wire.unpack(wire.read_frame(lambda n: os.read(self.inward, n), wire.MAX_INWARD))
 
     def write(self, header: dict, arrays: dict | None = None) -> None:
         from course_lib.grading import wire
@@ -152,8 +167,8 @@ class _Channel:
 
 def _job() -> None:
     channel = _Channel()
-    request, _ = channel.read()
-    {"look": _look, "find": _find, "answer": _answer}[request["kind"]](channel, request)
+    request, arrays = channel.read()
+    {"look": _look, "find": _find, "answer": _answer}[request["kind"]](channel, request | arrays)
 
 
 def _look(channel: _Channel, request: dict) -> None:
@@ -185,14 +200,20 @@ def _look(channel: _Channel, request: dict) -> None:
 
 
 def _find(channel: _Channel, request: dict) -> None:
-    """Where the answers to some exercises are in a notebook's cells."""
+    """Where the answers to some exercises are in a notebook."""
     from dataclasses import asdict
 
-    from course_lib.exercises.answers import CodeCell, Wanted, find_answers
+    from course_lib.exercises.answers import NotebookError, Wanted, code_cells, find_answers
 
-    cells = [CodeCell(n, source, frozenset(tags)) for n, source, tags in request["cells"]]
+    try:
+        cells = code_cells(request["notebook"].tobytes())
+    except NotebookError as error:
+        return channel.write({"error": str(error)})
+    if sum(len(cell.source) for cell in cells) > request["max_source"]:
+        most = request["max_source"] >> 20
+        return channel.write({"error": f"The notebook holds more than {most} MB of code."})
     answers = find_answers(cells, [Wanted(**w) for w in request["wanted"]])
-    channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
+    return channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
 
 
 def _answer(channel: _Channel, request: dict) -> None:

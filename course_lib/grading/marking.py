@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,15 +32,19 @@ class Marking:
         checks: source of the instructor's private cases, by exercise: a module with a function
             `cases(seed)` that returns a list of `course_lib.exercises.Case`.
         forbid_reference: the library's solutions are out of an answer's reach.
+        patience: a factor on the time that answers may take; above 1 on a slow machine.
     """
 
     lesson: str
     secret: str = field(repr=False)
     checks: Mapping[str, str] = field(default_factory=dict, repr=False)
     forbid_reference: bool = True
+    patience: float = 1.0
 
     def __reduce__(self):  # without what is cached
-        return Marking, (self.lesson, self.secret, dict(self.checks), self.forbid_reference)
+        return Marking, (
+            self.lesson, self.secret, dict(self.checks), self.forbid_reference, self.patience
+        )  # fmt: skip
 
     @cached_property
     def exercises(self) -> list[Exercise]:
@@ -48,7 +52,8 @@ class Marking:
         lessons = course().lessons
         if self.lesson not in lessons:
             raise GradingError(unknown("lesson", self.lesson, list(lessons)))
-        return [get(name) for name in lessons[self.lesson].exercises]
+        found = [get(name) for name in lessons[self.lesson].exercises]
+        return [replace(e, seconds=e.seconds * self.patience) for e in found]
 
     @cached_property
     def points(self) -> float:
@@ -57,7 +62,7 @@ class Marking:
     @cached_property
     def version(self) -> str:
         """The hash of all that decides a mark but the submission and the secret."""
-        parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference)]
+        parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference), str(self.patience)]
         modules = {inspect.getmodule(f) for e in self.exercises for f in (e.reference, e.cases)}
         parts += sorted(inspect.getsource(module) for module in modules)
         parts += [f"{name}\n{source}" for name, source in sorted(self.checks.items())]

@@ -19,9 +19,10 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -132,23 +133,33 @@ class Sandbox:
         first: dict,
         then: Sequence[Callable[[], bytes]] = (),
         *,
+        arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
         limits: Limits | None = None,
+        max_json: int = wire.MAX_JSON,
     ) -> Reply:
-        """Have one job done: send `first`; for each further message wait for an answer to the one
-        before. The job's process is gone when this returns."""
-        limits = limits or Limits()
+        """Have one job done: send `first` with `arrays`; for each further message wait for an
+        answer to the one before. The job's process is gone when this returns."""
+        outgoing = wire.pack(first, arrays)
+        reply = self._ask(outgoing, then, limits or Limits(), max_json)
+        if reply.ending == DIED:  # it may have been the machine: once more
+            reply = self._ask(outgoing, then, limits or Limits(), max_json)
+        return reply
+
+    def _ask(
+        self, first: bytes, then: Sequence[Callable[[], bytes]], limits: Limits, max_json: int
+    ) -> Reply:
         self.start()
         line = json.dumps(asdict(limits)).encode() + b"\n"
         conversation = _Conversation(self._process, limits.wall + 15)
         replies: list[tuple[dict, dict]] = []
         ending = ""
         try:
-            outgoing = line + wire.pack(first)
+            outgoing = line + first
             for number in range(1 + len(then)):
                 payload, ending = conversation.exchange(outgoing)
                 if payload is None:
                     break
-                replies.append(wire.unpack(payload))
+                replies.append(wire.unpack(payload, max_json))
                 if number == len(then) or (replies[-1][0].get("error") and number == 0):
                     break
                 outgoing = then[number]()
@@ -156,10 +167,11 @@ class Sandbox:
                 extra, ending = conversation.exchange(b"")
                 if extra is not None:
                     raise wire.WireError("more answers than questions")
+            if conversation.unread and ending == ENDED:
+                raise wire.WireError("an answer to a question that was not read")
         except wire.WireError:
             ending = TAMPERED
-        unread = ending != ENDED or len(replies) < 1 + len(then)
-        if (unread and not _is_refusal(replies)) or not self.forks:
+        if ending == TAMPERED or not conversation.over or conversation.unread or not self.forks:
             self.close()  # bytes may be left in the pipes: a new process begins with clean ones
         if ending == NOT_CONFINED:
             raise SandboxError(f"A job could not be confined: {conversation.refused}")
@@ -182,13 +194,14 @@ class Sandbox:
                     return
 
 
-def _is_refusal(replies) -> bool:
-    """The job read all that was sent, and said in the first answer that there is nothing to try."""
-    return len(replies) == 1 and bool(replies[0][0].get("error"))
-
-
 class _Conversation:
-    """Writing to a job and reading from it at once, so that neither waits for the other."""
+    """Writing to a job and reading from it at once, so that neither waits for the other.
+
+    Attributes:
+        ended: how the job ended; empty while it runs.
+        over: the warm process itself has said so, and waits for the next job.
+        unread: the job left something of what was sent to it in the pipe.
+    """
 
     def __init__(self, process: subprocess.Popen, seconds: float):
         self.process = process
@@ -196,6 +209,8 @@ class _Conversation:
         self.received = bytearray()
         self.said = b""
         self.ended = ""
+        self.over = False
+        self.unread = False
         self.refused = ""
 
     def exchange(self, outgoing: bytes) -> tuple[bytes | None, str]:
@@ -209,15 +224,18 @@ class _Conversation:
                 selector.register(process.stdin, selectors.EVENT_WRITE)
             while True:
                 payload = self._frame()
-                if payload is not None and not data:
+                if payload is not None and data:
+                    raise wire.WireError("an answer before its question")
+                if payload is not None:
                     return payload, ""
                 if self.ended:
                     self._drain()
                     payload = self._frame()
                     if payload is not None:
                         return payload, ""
-                    if self.received:
+                    if self.received and self.ended == ENDED:
                         raise wire.WireError("half a message")
+                    self.unread = self.unread or bool(data)
                     return None, self.ended
                 left = self.ends - time.monotonic()
                 if left <= 0:
@@ -262,7 +280,8 @@ class _Conversation:
             except ValueError:
                 continue  # a warning of some library
             if isinstance(message, dict):
-                self.ended = message.get("ended", self.ended)
+                if "ended" in message:
+                    self.ended, self.unread, self.over = message["ended"], message["unread"], True
                 self.refused = message.get("refused", self.refused)
         return bool(part)
 
@@ -318,7 +337,8 @@ def bubblewrap(hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
     command += [*mounts, "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", SCRATCH]
     if "/tmp" not in mounts:
         command += ["--symlink", SCRATCH, "/tmp"]
-    command += ["--remount-ro", "/", "--chdir", SCRATCH]
+    # An ordinary user owns what bubblewrap makes, and could leave files there for a later job.
+    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
     return Sandbox("bubblewrap", [*command, *_python("namespaces", preload)])
 
 
@@ -377,7 +397,7 @@ def _mounts(hidden: Sequence[Path]) -> list[str]:
     for file in hidden:
         arguments += ["--ro-bind", str(PACKAGE / "grading" / "masked.py"), str(file)]
         if (compiled := file.parent / "__pycache__").exists():
-            arguments += ["--tmpfs", str(compiled)]
+            arguments += ["--tmpfs", str(compiled), "--remount-ro", str(compiled)]
     return arguments
 
 

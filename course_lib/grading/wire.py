@@ -16,6 +16,8 @@ import numpy as np
 FRAME = struct.Struct(">4sQ")
 MAGIC = b"CLf1"
 MAX_FRAME = 64 * 2**20
+MAX_INWARD = 256 * 2**20  # a job is handed whole notebooks
+MAX_JSON = 2**20  # empty lists take twenty times the memory of their text
 MAX_ARRAYS = 256
 MAX_DIMENSIONS = 16
 
@@ -61,11 +63,13 @@ def pack(header: Mapping, arrays: Mapping[str, np.ndarray] | None = None) -> byt
     return frame(struct.pack(">I", len(text)) + text + body.getvalue())
 
 
-def unpack(payload: bytes) -> tuple[dict, dict[str, np.ndarray]]:
+def unpack(payload: bytes, max_json: int = MAX_INWARD) -> tuple[dict, dict[str, np.ndarray]]:
     """The JSON and the arrays of a frame's payload. Raises WireError."""
     if len(payload) < 4:
         raise WireError("the message is too short")
     (size,) = struct.unpack(">I", payload[:4])
+    if size > max_json:
+        raise WireError("the message's JSON is too long")
     header = read_json(payload[4 : 4 + size])
     names = header.pop("arrays", [])
     arrays = unpack_arrays(payload[4 + size :])
@@ -88,11 +92,10 @@ def read_json(data: bytes) -> dict:
 
 def unpack_arrays(data: bytes) -> list[np.ndarray]:
     """Arrays of numbers from an uncompressed npz. Nothing larger than `data` is allocated."""
+    _check_directory(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            if len(members) > MAX_ARRAYS:
-                raise WireError(f"more than {MAX_ARRAYS} arrays")
             if [m.filename for m in members] != [f"{i}.npy" for i in range(len(members))]:
                 raise WireError("the archive holds other files")
             if any(m.compress_type != zipfile.ZIP_STORED for m in members):
@@ -106,6 +109,15 @@ def unpack_arrays(data: bytes) -> list[np.ndarray]:
         raise WireError(f"the arrays cannot be read ({type(error).__name__})") from None
 
 
+def _check_directory(data: bytes) -> None:
+    """The directory at the archive's end is short, so that `zipfile` may read it whole."""
+    if data[-22:-18] != b"PK\5\6" or data[-42:-38] == b"PK\6\7":
+        raise WireError("the archive does not end as it should")
+    number, size = struct.unpack("<HI", data[-12:-6])
+    if number > MAX_ARRAYS or size > 64 * MAX_ARRAYS:
+        raise WireError(f"more than {MAX_ARRAYS} arrays")
+
+
 def _array(data: bytes) -> np.ndarray:
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
@@ -117,6 +129,8 @@ def _array(data: bytes) -> np.ndarray:
     if dtype.kind not in "biufc" or dtype.itemsize > 16:
         raise WireError(f"an array of the kind {dtype.kind!r}")
     if len(shape) > MAX_DIMENSIONS or any(not isinstance(n, int) or n < 0 for n in shape):
+        raise WireError("an array of an impossible shape")
+    if math.prod(n for n in shape if n) > MAX_FRAME:  # an empty one could carry a message so
         raise WireError("an array of an impossible shape")
     values = data[stream.tell() :]
     if math.prod(shape) * dtype.itemsize != len(values):
