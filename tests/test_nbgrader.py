@@ -539,7 +539,7 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
         name: graded_cells(read(fresh / "autograded" / name / NAME / f"{NAME}.ipynb"))
         for name in given
     }
-    assert "By <b>sampling" in shown["a"]["essay"].source
+    assert "By &lt;b>sampling&lt;/b>." in shown["a"]["essay"].source
     assert shown["b"]["answer-vae-kl"].source.endswith("mine = 1")
     assert "earned(" in shown["b"]["test-vae-kl"].source
     assert shown["d"]["answer-vae-kl"].source.endswith("last = 1")
@@ -660,7 +660,10 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
     assert (book["name"], book["max_code_score"], book["max_written_score"]) == (NAME, 3, 2)
 
     names = ["ann", "Zoë Müller", "../../etc"]
-    raw = nbformat.writes(answered(fresh, essay="## In your own words\n\nLuck.")).encode()
+    evil = "<img src=x onerror=alert(1)>"
+    hostile = answered(fresh, essay=f"## In your own words\n\nLuck. {evil}")
+    hostile.cells += [nbformat.v4.new_raw_cell(evil), nbformat.v4.new_code_cell(f"# {evil}")]
+    raw = nbformat.writes(hostile).encode()
     results = [result(name, (3, 1), submitted="2026-01-02T03:04:05+01:00") for name in names]
     results += [result("lost", exercises=[], needs_person=True)]
     push(results, fresh, NAME, page, lambda r: b"" if r["student"] == "lost" else raw)
@@ -680,7 +683,8 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
         html = server.get(f"formgrader/submissions/{row['id']}/")
         for cell in ("test-vae-kl", "test-vae-reparameterize", "essay"):
             assert f'id="{cell}"' in html  # a box for the score
-        assert ("Luck." in html) == (row["student"] != "lost")
+        assert ("Luck." in html) == ("onerror" in html) == (row["student"] != "lost")
+        assert "<img src=x" not in html
     (row,) = [row for row in rows if row["student"] == "ann"]
     query = f"?submission_id={row['id']}"
     grades = json.loads(server_get(server, f"formgrader/api/grades{query}"))

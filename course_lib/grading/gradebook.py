@@ -32,6 +32,7 @@ from course_lib.grading.result import GradingError
 from course_lib.syllabus import lesson
 
 PERSON = "A person has to look at this before it counts."
+TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 HASHED = re.compile(r"-[0-9a-f]{12}$")
 
 
@@ -211,7 +212,8 @@ def _comment(result: dict, exercise: dict | None) -> str | None:
             for case in exercise["cases"]
             if not case["passed"]
         ]
-    return "\n".join(f"- {escape(line, quote=False)}" for line in lines) or None
+    short = (" ".join(line.split())[:500] for line in lines)
+    return "\n".join(f"- {escape(line, quote=False)}" for line in short) or None
 
 
 def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode:
@@ -254,10 +256,13 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
 
 
 def _cells(raw: bytes) -> list[tuple[object, NotebookNode]]:
-    """Each cell's grade_id, where it has one, and the cell with its text alone."""
+    """Each cell's grade_id, where it has one, and the cell with its text alone. formgrader would
+    run HTML in it as a part of its own page, so Markdown keeps none."""
     cells = []
     for cell in json.loads(raw)["cells"]:
         text = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+        if cell["cell_type"] != "code":
+            text = TAG.sub("&lt;", text)
         marks = cell.get("metadata", {}).get("nbgrader", {})
         cells.append((marks.get("grade_id"), _cell(cell["cell_type"], text)))
     return cells
