@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 import nbformat
 import pytest
+import torch
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGrader
 from nbgrader.nbgraderformat import MetadataValidator
-from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors import ClearSolutions, Execute
 from nbgrader.validator import Validator
 
 from course_lib.exercises import all_exercises, earned, get
@@ -197,6 +198,22 @@ def stubs():
 
 
 STUBS = dict(stubs())
+
+
+def test_with_nbgrader_s_own_settings_a_stub_stays_unsolved():
+    """A course may have settings that we do not touch."""
+    stub = STUBS["vae.kl"]
+    metadata = {"nbgrader": {"solution": True}}
+    cell = nbformat.v4.new_code_cell(
+        assignment.with_solution(stub, get("vae.kl")), metadata=metadata
+    )
+    book, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=[cell]), {})
+    text = book.cells[0].source
+    assert "raise NotImplementedError()" in text and "SOLUTION" not in text
+    names = {"Tensor": torch.Tensor}
+    exec(text, names)
+    ((_, verdict),) = try_out(get("vae.kl"), names["kl_divergence"])
+    assert verdict.sentence == "Not solved yet."
 
 
 # --- validate and autograde, on a lesson cut down to two exercises --------------------------------
