@@ -2,7 +2,7 @@
 
 The rooms, from the ground floor up; a room imports only from those above it in this list:
 `syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`, `audit`, `explore`,
-`exercises`, `cli`.
+`exercises`, `grading`, `cli`.
 """
 
 from importlib import import_module
@@ -13,11 +13,11 @@ try:
 except PackageNotFoundError:  # the folder is used without being installed
     __version__ = "0+uninstalled"
 
-__all__ = ["check", "progress"]
+__all__ = ["check", "progress", "submit_check"]
 
 
 def __getattr__(name: str):
-    """Fetch `check` and `progress` on first use, so that `import course_lib` stays light."""
+    """Fetch a name on first use, so that `import course_lib` stays light."""
     if name in __all__:
         return getattr(import_module("course_lib.exercises"), name)
     raise AttributeError(f"module 'course_lib' has no attribute {name!r}")

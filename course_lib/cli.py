@@ -109,6 +109,84 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar and no schema")
 
 
+def grade(args: argparse.Namespace) -> int:
+    """grade a folder or zip of submitted notebooks, each answer in a sandbox"""
+    from pathlib import Path
+
+    from course_lib.grading.policy import Late, needs_person
+    from course_lib.grading.result import GradingError
+    from course_lib.grading.run import UNSAFE, Settings, run, table
+
+    if args.no_sandbox:
+        print(UNSAFE, file=sys.stderr)
+    try:
+        late = Late.parse(args.late)
+        settings = Settings(
+            submissions=Path(args.submissions),
+            lesson=args.lesson,
+            out=Path(args.out),
+            checks=Path(args.checks) if args.checks else None,
+            late=late,
+            attempts=args.attempts,
+            seed=args.seed,
+            forbid_reference=not args.allow_reference,
+            engine="none" if args.no_sandbox else args.sandbox,
+            workers=args.workers,
+            cluster=args.cluster,
+            assignment=args.assignment,
+            canvas_roster=Path(args.canvas_roster) if args.canvas_roster else None,
+            moodle_worksheet=Path(args.moodle_worksheet) if args.moodle_worksheet else None,
+            nbgrader=Path(args.nbgrader) if args.nbgrader else None,
+            progress=not args.quiet,
+        )
+        results = run(settings)
+    except (GradingError, OSError) as error:
+        print(f"course-lib grade: {error}", file=sys.stderr)
+        return 2
+    open_ = [result for result in results if needs_person(result, late)]
+    if not args.quiet:
+        print(table(results, late))
+    print(f"{len(results)} students; written to {args.out}: grades.csv, feedback and more.")
+    if open_:
+        print(f"{len(open_)} need a person before their mark counts; their grades are left empty.")
+    return 1 if open_ else 0
+
+
+def grade_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.epilog = (
+        "Exit status: 0 all graded, 1 some need a person, 2 bad call. Interrupted or called again, "
+        "it goes on where it was. Example: course-lib grade submissions.zip --lesson 01_vae --out "
+        "grades. The whole guide: docs/instructor.md"
+    )
+    add("submissions", help="a folder or zip: notebooks, folders of students, an LMS's download")
+    add("--lesson", required=True, help="the lesson that was to be handed in, such as 01_vae")
+    add("--out", required=True, metavar="FOLDER", help="where grades and feedback go")
+    add(
+        "--checks", metavar="FOLDER", help="private cases: files such as vae.kl.py with cases(seed)"
+    )
+    add("--late", default="keep", help="keep (default), a percentage such as 10%%, or refuse")
+    add("--attempts", choices=["best", "last"], default="best", help="which attempt counts (best)")
+    add("--seed", help="draw the hidden cases from this secret (else from one kept in --out)")
+    group = parser.add_mutually_exclusive_group()
+    text = "an answer cannot reach the library's own solutions (the default)"
+    group.add_argument("--forbid-reference", action="store_true", help=text)
+    text = "an answer may call the library's solution"
+    group.add_argument("--allow-reference", action="store_true", help=text)
+    group = parser.add_mutually_exclusive_group()
+    text = "auto (default), bubblewrap, docker or podman; docker:NAME takes the image NAME"
+    group.add_argument("--sandbox", default="auto", help=text)
+    text = "run the submitted code as yourself, with all that you can reach"
+    group.add_argument("--no-sandbox", action="store_true", help=text)
+    add("--workers", type=int, metavar="N", help="processes (as many as there are cores)")
+    add("--cluster", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786, instead")
+    add("--assignment", default="", help="the column's name in the LMS (the lesson's)")
+    add("--canvas-roster", metavar="FILE", help="Canvas's exported gradebook, to be filled in")
+    add("--moodle-worksheet", metavar="FILE", help="Moodle's grading worksheet, to be filled in")
+    add("--nbgrader", metavar="FOLDER", help="push into the gradebook of this nbgrader course")
+    add("--quiet", action="store_true", help="no progress bar and no table")
+
+
 def assignment(args: argparse.Namespace) -> int:
     """write a lesson as an assignment of nbgrader"""
     from pathlib import Path
@@ -140,6 +218,7 @@ def assignment_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "assignment": (assignment, assignment_arguments),
     "audit": (audit, audit_arguments),
+    "grade": (grade, grade_arguments),
     "progress": (progress, None),
     "sync": (sync, sync_arguments),
 }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -59,6 +58,8 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         # programs, a training loop with two threads was measured ten times slower than with one.
         torch.set_num_threads(1)
     seed_everything(seed)
+    import matplotlib.pyplot as plt  # here, since whoever only seeds need not wait for it
+
     plt.style.use(THEME)
     session = Session(chosen, device, preset, seed, chosen.settings(preset))
     print(session)

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Value = np.ndarray | float | int | str
 
@@ -54,6 +57,7 @@ class Exercise:
             nothing that should stay hidden.
         rtol, atol: how far from the reference a value may lie.
         seconds: the time that one case may take.
+        whole_notebook: an answer cannot be graded without running every cell of its notebook.
     """
 
     id: str
@@ -65,10 +69,11 @@ class Exercise:
     hints: tuple[str, ...]
     reference: Callable
     cases: Callable[[int], list[Case]]
-    picture: Callable[[Callable], tuple[Figure, str]]
+    picture: Callable[[Callable], "tuple[Figure, str]"]
     mistakes: tuple[Mistake, ...]
     alternatives: tuple[Callable, ...] = field(repr=False)
     probe: Callable[..., object] = call
     rtol: float = 1e-4
     atol: float = 1e-5
     seconds: float = 10.0
+    whole_notebook: bool = False

@@ -10,9 +10,10 @@ import random
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ class Outcome:
         arrays: the values by name ("result" for a single one); absent where a value had no array.
         kinds: what each value was: "tensor float32 on cpu", "number", "str" ...
         error: a sentence, where the answer failed before it gave anything.
+        exception: the name of the exception's class, where one was raised.
+        line: the line of the learner's cell that raised it; 0 where unknown.
         unsolved: the answer is still the stub.
         timed_out: the answer was stopped at the time limit; `error` says so.
         mutated: names of inputs that the answer changed in place.
@@ -37,6 +40,8 @@ class Outcome:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    exception: str = ""
+    line: int = 0
     unsolved: bool = False
     timed_out: bool = False
     mutated: tuple[str, ...] = ()
@@ -70,7 +75,12 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # even exit() must not end the lesson
-            return Outcome(error=_describe(error, answer))
+            line, text = _where(error, answer)
+            return Outcome(
+                error=f"Your function raised {_said(error)}{text}",
+                exception=type(error).__name__,
+                line=line,
+            )
     mutated = tuple(name for name, value in case.inputs.items() if _changed(value, inputs[name]))
     arrays, kinds = {}, {}
     for name, value in _flatten("result", given):
@@ -78,6 +88,59 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
         if array is not None:
             arrays[name] = array
     return Outcome(arrays, kinds, mutated=mutated)
+
+
+def load(
+    program: Sequence[tuple[int, str]],
+    name: str,
+    fallbacks: Mapping[str, str] = MappingProxyType({}),
+    seconds: float = 60.0,
+) -> tuple[object, str]:
+    """Run the cells that an answer needs (`answers.find_answers` picks them) in a new namespace.
+
+    Args:
+        program: number and source of each cell, in order.
+        name: what the answer is called there.
+        fallbacks: names of other answers, each with source that defines it, which takes the place
+            of the learner's, as the check in the notebook would put it there.
+
+    Returns:
+        The answer and "", or None and a sentence that says why there is none.
+    """
+    namespace = {"__name__": "__main__", "display": lambda *things, **options: None}
+    given = {}
+    for other, source in fallbacks.items():
+        own: dict = {"__name__": "library"}
+        exec(compile(source, "library", "exec"), own)
+        given[other] = own[other]
+    namespace |= given
+    waiting, failed = list(program), ""
+    try:
+        with time_limit(seconds):
+            for _ in range(2):  # cells may have been saved out of order
+                again = []
+                for number, source in waiting:
+                    try:
+                        exec(_compiled(number, source), namespace)
+                    except TimeIsUp:
+                        raise
+                    except BaseException as error:  # even exit() must not end the lesson
+                        failed = failed or f"Cell {number} of your notebook raised {_said(error)}"
+                        again.append((number, source))
+                    namespace |= given
+                waiting = again
+    except TimeIsUp:
+        return None, f"The cells that your answer needs ran for more than {seconds:g} seconds."
+    if name not in namespace:
+        return None, failed or f"Your notebook does not define `{name}`."
+    return namespace[name], ""
+
+
+def _compiled(number: int, source: str):
+    """The cell's code; its lines can be shown when one of them raises."""
+    file = f"<cell {number}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    return compile(source, file, "exec")
 
 
 @contextmanager
@@ -171,16 +234,20 @@ def _plain(value: object) -> tuple[str, np.ndarray | None]:
     return type(value).__name__, None
 
 
-def _describe(error: BaseException, answer: Callable) -> str:
-    """The error in one sentence, with the learner's line where it happened."""
+def _said(error: BaseException) -> str:
     message = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+
+
+def _where(error: BaseException, answer: Callable) -> tuple[int, str]:
+    """The line of the learner's cell where it happened, as a number and as words."""
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     if not frames:
-        return f"Your function raised {text}"
-    line = frames[-1].line or linecache.getline(file, frames[-1].lineno or 0).strip()
-    return f"Your function raised {text} (line {frames[-1].lineno} of your cell: {line})"
+        return 0, ""
+    number = frames[-1].lineno or 0
+    line = frames[-1].line or linecache.getline(file, number).strip()
+    return number, f" (line {number} of your cell: {line})"
 
 
 def _a(word: str) -> str:

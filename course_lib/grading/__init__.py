@@ -1,1 +1,1 @@
-"""For instructors: answers run in a sandbox, are judged outside it, and go into gradebooks."""
+"""Grading for instructors: what came in, a sandbox, a judge outside it, and what goes out."""

@@ -1,5 +1,5 @@
-"""What grading gives."""
+"""What grading has to say."""
 
 
 class GradingError(Exception):
-    """What an instructor asked for cannot be done; the message says why, in a sentence."""
+    """Something that the instructor can put right; the message says what and how."""

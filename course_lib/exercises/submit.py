@@ -1,0 +1,134 @@
+"""What a grader would find in your notebook, told before you hand it in."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from course_lib.exercises.answers import (
+    Answer,
+    CodeCell,
+    NotebookError,
+    Wanted,
+    code_cells,
+    find_answers,
+)
+from course_lib.exercises.checking import try_out
+from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.registry import get
+from course_lib.exercises.run import load
+from course_lib.exercises.sources import standalone
+from course_lib.syllabus import course
+
+
+def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
+    """Look for your answers as the grader will, run them on the visible cases, and say what it
+    would find and what not. Nothing is handed in.
+
+    Args:
+        notebook: the file to look at; without it the notebook in which this is called, as it was
+            last saved, or, where its file cannot be reached (Colab), the cells that you have run.
+
+    Returns:
+        A row an exercise: where its answer was found, how many visible cases it passes, and a
+        sentence where something is amiss. The grader's own cases have other numbers.
+
+    Raises:
+        ValueError: where there is no such notebook, or it holds none of the course's exercises.
+    """
+    cells, source = _cells(notebook)
+    exercises = _lesson_of(cells)
+    answers = find_answers(cells, [Wanted.of(exercise) for exercise in exercises])
+    passed: dict[str, Exercise] = {}
+    rows = []
+    for exercise in exercises:
+        row = _try(exercise, answers[exercise.id], exercises, passed)
+        if row["points"] == exercise.points:
+            passed[exercise.id] = exercise
+        rows.append(row)
+    table = pd.DataFrame(rows).set_index("exercise").rename_axis(None)
+    print(
+        f"{source}: {table['points'].sum():g} of {sum(e.points for e in exercises)} points on the "
+        "visible cases."
+    )
+    return table
+
+
+def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
+    """The cells to look at, and in words where they come from."""
+    file = Path(notebook) if notebook is not None else _own_file()
+    if file is not None:
+        try:
+            return code_cells(file.read_bytes()), f"{file.name}, as last saved"
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read ({error.strerror}).") from None
+        except NotebookError as error:
+            raise ValueError(f"{file}: {error}") from None
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise ValueError("Call it in a notebook, or name one: submit_check('01_vae.ipynb').")
+    run = [CodeCell(n, source) for n, source in enumerate(shell.user_ns.get("In", [])) if source]
+    return run, "The cells that you have run"
+
+
+def _own_file() -> Path | None:
+    """The notebook's file where JupyterLab says which it is."""
+    name = os.environ.get("JPY_SESSION_NAME", "")
+    file = Path(name)
+    for candidate in (file, Path.cwd() / file.name):
+        if file.suffix == ".ipynb" and candidate.is_file():
+            return candidate
+    return None
+
+
+def _lesson_of(cells: Sequence[CodeCell]) -> list[Exercise]:
+    """The exercises of the lesson that most cells speak of."""
+    text = "\n".join(cell.source for cell in cells)
+
+    def mentions(name: str) -> int:
+        return sum(text.count(part) for part in (name, *course().lessons[name].exercises))
+
+    best = max(course().lessons, key=mentions)
+    if not mentions(best) or not course().lessons[best].exercises:
+        raise ValueError("None of the course's exercises is in this notebook.")
+    return [get(exercise) for exercise in course().lessons[best].exercises]
+
+
+def _try(
+    exercise: Exercise, answer: Answer, lesson: Sequence[Exercise], passed: dict[str, Exercise]
+) -> dict:
+    row = {
+        "exercise": exercise.id,
+        "found by": answer.found,
+        "cell": answer.cell or "",
+        "visible cases": "",
+        "points": 0.0,
+        "remark": "",
+    }
+    if answer.found == "nowhere":
+        return row | {
+            "remark": f"not found: mark its cell with “# exercise: {exercise.id}”, or define "
+            f"{exercise.reference.__name__}"
+        }
+    if answer.unsolved:
+        return row | {"remark": "not solved yet"}
+    fallbacks = {
+        other.reference.__name__: standalone(other.reference)
+        for other in lesson[: lesson.index(exercise)]
+        if other.id in answer.uses and other.id not in passed
+    }
+    function, problem = load(answer.program, answer.name, fallbacks)
+    if answer.problem or problem:
+        return row | {"remark": answer.problem or problem}
+    verdicts = try_out(exercise, function)
+    good = sum(verdict.passed for _, verdict in verdicts)
+    of = len(exercise.cases(0))
+    why = next((verdict.sentence for _, verdict in verdicts if not verdict.passed), "")
+    return row | {
+        "visible cases": f"{good} of {of}",
+        "points": round(exercise.points * good / of, 2),
+        "remark": why,
+    }

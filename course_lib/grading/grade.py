@@ -1,0 +1,371 @@
+"""Grading one submission: find its answers and run them in the sandbox, judge them out here."""
+
+import builtins
+import hashlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from course_lib.exercises.answers import Answer, NotebookError, Wanted, code_cells, fingerprint_of
+from course_lib.exercises.exercise import Case, Exercise, call
+from course_lib.exercises.judge import assess
+from course_lib.exercises.run import Outcome
+from course_lib.exercises.sources import standalone
+from course_lib.grading import wire
+from course_lib.grading.confine import Limits
+from course_lib.grading.marking import Marking
+from course_lib.grading.sandbox import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
+
+MAX_SOURCE = 4 * 2**20
+LOAD_SECONDS = 60
+WHOLE_NOTEBOOK_SECONDS = 600
+# Two cases that hang tell enough; each costs its full time.
+MAX_TIME_OUTS = 2
+# What an outcome may call a value. All else would be a learner's own words.
+KIND = re.compile(
+    r"(tensor \w{1,20} on \w{1,10}|NumPy array [<>|=]?\w{1,12}|number|str|bytes|NoneType|function|"
+    r"list|tuple|dict|set|generator|DataFrame|Series|Normal|Module|type|method)"
+)
+
+
+@dataclass
+class _Marks:
+    """What an exercise has come to."""
+
+    exercise: Exercise
+    found: str = "nowhere"
+    cases: list[dict] = field(default_factory=list)
+    flags: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+    fingerprint: str = ""
+    length: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.cases) and all(case["passed"] for case in self.cases)
+
+    def give(self, verdicts: Sequence[tuple[str, bool, str]]) -> None:
+        """Share the points out evenly. `verdicts`: each case's name, pass or fail, sentence."""
+        worth = self.exercise.points / len(verdicts)
+        self.cases = [
+            {
+                "name": name,
+                "passed": passed,
+                "points": worth if passed else 0.0,
+                "of": worth,
+                "sentence": sentence,
+            }
+            for name, passed, sentence in verdicts
+        ]
+
+    def flag(self, kind: str, sentence: str) -> None:
+        self.flags.append({"exercise": self.exercise.id, "kind": kind, "sentence": sentence})
+
+    def as_dict(self) -> dict:
+        passed = sum(case["passed"] for case in self.cases)
+        return {
+            "id": self.exercise.id,
+            "title": self.exercise.title,
+            "points": round(self.exercise.points * passed / max(1, len(self.cases)), 4),
+            "of": float(self.exercise.points),
+            "found": self.found,
+            "cases": self.cases,
+            "seconds": round(self.seconds, 3),
+            "fingerprint": self.fingerprint,
+            "length": self.length,
+        }
+
+
+# Kinds of flags for which a person must look before the mark may count.
+NEEDS_PERSON = {"missing", "unreadable", "tampered", "failed"}
+
+
+def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox: Sandbox) -> dict:
+    """The result of one submission, as `docs/instructor.md` describes it.
+
+    Args:
+        content: the notebook file.
+        about: what is known of it: student, source, attempt ...; copied into the result.
+    """
+    began = time.perf_counter()
+    digest = hashlib.sha256(content).hexdigest()
+    sandbox.next_submission()
+    try:
+        answers = _find(content, marking, sandbox)
+    except NotebookError as error:
+        return unreadable(about, marking, str(error), digest=digest)
+    marks = [_Marks(exercise) for exercise in marking.exercises]
+    passed: set[str] = set()
+    for mark in marks:
+        start = time.perf_counter()
+        _mark(mark, answers[mark.exercise.id], passed, marking, digest, sandbox)
+        mark.seconds = time.perf_counter() - start
+        if mark.passed:
+            passed.add(mark.exercise.id)
+    flags = [flag for mark in marks for flag in mark.flags]
+    return _result(about, marking, digest, marks, flags, began, sandbox.name)
+
+
+def unreadable(
+    about: Mapping[str, object],
+    marking: Marking,
+    sentence: str,
+    kind: str = "unreadable",
+    digest: str = "",
+) -> dict:
+    """The result of a submission that could not be graded: no points, and a person must look."""
+    marks = [_Marks(exercise) for exercise in marking.exercises]
+    for mark in marks:
+        mark.give([("all", False, "Not graded: see the note at the top.")])
+    flags = [{"exercise": None, "kind": kind, "sentence": sentence}]
+    return _result(about, marking, digest, marks, flags, time.perf_counter(), "none")
+
+
+def _result(
+    about: Mapping[str, object],
+    marking: Marking,
+    digest: str,
+    marks: Sequence[_Marks],
+    flags: list[dict],
+    began: float,
+    sandbox: str,
+) -> dict:
+    exercises = [mark.as_dict() for mark in marks]
+    return {
+        "version": 1,
+        **about,
+        "lesson": marking.lesson,
+        "hashes": {
+            "submission": digest,
+            "exercises": marking.version,
+            "seed": marking.seed_hash,
+        },
+        "points": round(sum(e["points"] for e in exercises), 4),
+        "of": marking.points,
+        "needs_person": any(flag["kind"] in NEEDS_PERSON for flag in flags),
+        "flags": flags,
+        "exercises": exercises,
+        "seconds": round(time.perf_counter() - began, 3),
+        "graded": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sandbox": sandbox,
+    }
+
+
+def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answer]:
+    """The answers in a notebook, found in the sandbox since parsing is work that it chooses."""
+    cells = code_cells(content)
+    if sum(len(cell.source) for cell in cells) > MAX_SOURCE:
+        raise NotebookError(f"The notebook holds more than {MAX_SOURCE >> 20} MB of code.")
+    reply = sandbox.ask(
+        {
+            "kind": "find",
+            "cells": [[c.number, c.source, sorted(c.tags)] for c in cells],
+            "wanted": [asdict(Wanted.of(exercise)) for exercise in marking.exercises],
+        }
+    )
+    try:
+        if reply.ending != ENDED:
+            raise TypeError(reply.ending)
+        found = reply.last[0]["answers"]
+        return {e.id: _answer(found[e.id]) for e in marking.exercises}
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise NotebookError(
+            "The notebook's cells could not be taken apart: reading them "
+            f"{'took too long' if reply.ending == TIMED_OUT else 'failed'}."
+        ) from None
+
+
+def _answer(said: dict) -> Answer:
+    """What the sandbox says it has found, with every type made sure of."""
+    return Answer(
+        found=_one_of(said["found"], ("tag", "marker", "name", "nowhere")),
+        name=str(said["name"]),
+        cell=int(said["cell"]),
+        program=tuple((int(number), str(source)) for number, source in said["program"]),
+        uses=tuple(str(name) for name in said["uses"]),
+        unsolved=bool(said["unsolved"]),
+        problem=str(said["problem"])[:300],
+        fingerprint=str(said["fingerprint"])[:64],
+        length=int(said["length"]),
+    )
+
+
+def _one_of(value: object, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise ValueError(value)
+    return str(value)
+
+
+def _mark(
+    mark: _Marks,
+    answer: Answer,
+    passed: set[str],
+    marking: Marking,
+    digest: str,
+    sandbox: Sandbox,
+) -> None:
+    exercise = mark.exercise
+    mark.found, mark.fingerprint, mark.length = answer.found, answer.fingerprint, answer.length
+    cases = marking.cases(exercise, digest)
+
+    def none(sentence: str) -> None:
+        mark.give([(case.name, False, sentence) for case in cases])
+
+    if answer.found == "nowhere":
+        mark.flag(
+            "missing",
+            f"No answer to {exercise.id} was found: no cell carries its tag or its marker "
+            f"“# exercise: {exercise.id}”, and none defines {exercise.reference.__name__}.",
+        )
+        return none("No answer was found.")
+    if answer.unsolved:
+        return none("Not solved yet.")
+    if answer.problem:
+        return none(f"Cell {answer.cell}: {answer.problem}")
+    earlier = {e.id: e for e in marking.exercises[: marking.exercises.index(exercise)]}
+    fallbacks = {
+        earlier[name].reference.__name__: standalone(earlier[name].reference)
+        for name in answer.uses
+        if name in earlier and name not in passed
+    }
+    request = _request(exercise, answer, fallbacks)
+    outcomes = _outcomes(mark, request, cases, sandbox)
+    if isinstance(outcomes, str):
+        return none(outcomes)
+    tried = cases[: len(outcomes)]
+    verdicts = [
+        (case.name, verdict.passed, verdict.sentence)
+        for case, verdict in zip(tried, assess(exercise, tried, outcomes), strict=True)
+    ]
+    untried = [(c.name, False, "Not tried: cases before it ran out of time.") for c in cases]
+    mark.give(verdicts + untried[len(verdicts) :])
+    if marking.forbid_reference and mark.passed and mark.length >= 40:
+        own = fingerprint_of(exercise.reference)
+        if own == mark.fingerprint:
+            mark.flag("solution", f"The answer to {exercise.id} is the library's, but for names.")
+    return None
+
+
+def _request(exercise: Exercise, answer: Answer, fallbacks: Mapping[str, str]) -> dict:
+    probe = None
+    if exercise.probe is not call:
+        probe = {"name": exercise.probe.__name__, "source": standalone(exercise.probe)}
+    return {
+        "kind": "answer",
+        "program": answer.program,
+        "answer": answer.name,
+        "fallbacks": dict(fallbacks),
+        "load_seconds": WHOLE_NOTEBOOK_SECONDS if exercise.whole_notebook else LOAD_SECONDS,
+        "seconds": exercise.seconds,
+        "probe": probe,
+    }
+
+
+def _outcomes(
+    mark: _Marks, request: dict, cases: Sequence[Case], sandbox: Sandbox
+) -> list[Outcome] | str:
+    """What the answer gave on each case, or a sentence where it could not even be loaded.
+
+    Each case meets a process of its own, but where the whole notebook must run before the first.
+    """
+    exercise = mark.exercise
+    groups = [list(cases)] if exercise.whole_notebook else [[case] for case in cases]
+    outcomes: list[Outcome] = []
+    for group in groups:
+        limits = Limits(
+            wall=request["load_seconds"] + (exercise.seconds + 5) * len(group),
+            cpu=int(request["load_seconds"] + (exercise.seconds + 5) * len(group)),
+        )
+        ask = {**request, "cases": len(group)}
+        for attempt in (1, 2):
+            reply = sandbox.ask(ask, [_Sender(case) for case in group], limits=limits)
+            if reply.ending != DIED or attempt == 2:
+                break  # it may have been the machine: once more
+        if reply.messages and reply.messages[0][0].get("error"):
+            return str(reply.messages[0][0]["error"])[:300]
+        given = [_outcome(exercise, *message) for message in reply.messages[1:]]
+        if len(given) < len(group):
+            given += [_failed(mark, reply)] * (len(group) - len(given))
+        outcomes += given
+        if given[-1].unsolved or sum(o.timed_out for o in outcomes) >= MAX_TIME_OUTS:
+            break
+    return outcomes
+
+
+@dataclass(frozen=True)
+class _Sender:
+    """Makes the message with a case only when it is to be sent."""
+
+    case: Case
+
+    def __call__(self) -> bytes:
+        arrays = {n: v for n, v in self.case.inputs.items() if isinstance(v, np.ndarray)}
+        inputs = {n: None if n in arrays else v for n, v in self.case.inputs.items()}
+        return wire.pack({"name": self.case.name, "inputs": inputs}, arrays)
+
+
+def _failed(mark: _Marks, reply: Reply) -> Outcome:
+    """The outcome of a job that gave none."""
+    if reply.ending == TIMED_OUT:
+        return Outcome(
+            timed_out=True,
+            error="Your answer was stopped: it ran far beyond its time and could not be reached.",
+        )
+    if reply.ending == TAMPERED:
+        mark.flag(
+            "tampered",
+            f"While {mark.exercise.id} ran, something other than the grader's own code wrote to "
+            "the grader. The case counts as failed; look at the answer.",
+        )
+        return Outcome(error="What your answer wrote could not be read as a result.")
+    return Outcome(
+        error="Your answer ended Python itself: by an exit, a crash, or by using more memory or "
+        "time than an answer may."
+    )
+
+
+def _outcome(exercise: Exercise, said: dict, arrays: dict[str, np.ndarray]) -> Outcome:
+    """What the sandbox says that an answer gave. All words in it are chosen here, not there: an
+    answer could otherwise write the hidden case into its feedback."""
+    try:
+        kinds = {
+            str(name): kind if KIND.fullmatch(str(kind)) else "something else"
+            for name, kind in dict(said["kinds"]).items()
+        }
+        if said["timed_out"]:
+            error = (
+                f"Your function was stopped after {exercise.seconds:g} seconds. "
+                "Does a loop never end?"
+            )
+        elif said["error"]:
+            error = _raised(str(said["exception"]), int(said["line"]))
+        else:
+            error = ""
+        names = list(_argument_names(exercise))
+        mutated = tuple(name for name in said["mutated"] if name in names)
+        return Outcome(
+            arrays={name: array for name, array in arrays.items() if name in kinds},
+            kinds={} if error else kinds,
+            error=error,
+            unsolved=bool(said["unsolved"]),
+            timed_out=bool(said["timed_out"]),
+            mutated=mutated,
+        )
+    except (KeyError, TypeError, ValueError):
+        return Outcome(error="What your answer wrote could not be read as a result.")
+
+
+def _argument_names(exercise: Exercise) -> set[str]:
+    return {name for case in exercise.cases(0) for name in case.inputs}
+
+
+def _raised(exception: str, line: int) -> str:
+    known = getattr(builtins, exception, None)
+    is_known = isinstance(known, type) and issubclass(known, BaseException)
+    what = exception if is_known else "an exception"
+    where = f" in line {line} of its cell" if 0 < line < 10_000 else ""
+    return f"Your function raised {what}{where}. The check in the notebook shows the message."

@@ -1,0 +1,230 @@
+"""What runs inside the sandbox: a warm process that forks once for each job.
+
+Three streams join it to the grader. On standard input comes a line with the job's limits, which
+the warm process reads, and then the job, which it never reads: its fork does, so that no case ever
+lies in the memory of a process from which later jobs are forked. On standard output the fork
+answers. On standard error the warm process says that it is ready and how each fork ended.
+"""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confined"
+_CODES = {0: ENDED, 64: TIMED_OUT, 65: NOT_CONFINED}
+
+
+def main(confined: str, preload: str) -> None:
+    """Serve jobs until standard input ends.
+
+    Args:
+        confined: "namespaces" (each fork gets its own, and a filter of system calls), "container"
+            (the filter only: a container stands around all), "limits" (no walls) or "cold" (no
+            fork either: this process takes one job and ends).
+        preload: names of modules to import before the first fork, with commas.
+    """
+    from course_lib.grading import confine
+
+    if confined == "namespaces" and os.getuid() == 0:
+        confine.drop_root()
+    _warm_up(preload)
+    if confined == "cold":
+        _say({"ready": True})
+        if _read_line():
+            _job()
+            _say({"ended": ENDED})
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    threads = len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 1
+    _say({"ready": True, "threads": threads})
+    while line := _read_line():
+        limits = confine.Limits(**json.loads(line))
+        sys.stdout.flush()
+        keeper = os.fork()
+        if keeper == 0:
+            _keep(confined, limits)
+        _, status = os.waitpid(keeper, 0)
+        code = os.waitstatus_to_exitcode(status)
+        _say({"ended": _CODES.get(code, DIED)})
+
+
+def _warm_up(preload: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    for name in filter(None, preload.split(",")):
+        importlib.import_module(name)
+    import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
+
+    import course_lib.exercises.answers
+    import course_lib.exercises.run
+    import course_lib.grading.wire  # noqa: F401
+
+    gc.collect()
+    gc.freeze()  # no collection writes to what forks share
+
+
+def _say(message: dict) -> None:
+    os.write(2, json.dumps(message).encode() + b"\n")
+
+
+def _read_line() -> bytes:
+    """A line, and not a byte more."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
+def _keep(confined: str, limits) -> None:
+    """Fork the job into namespaces of its own, and end it when its time is up."""
+    from course_lib.grading import confine
+
+    try:
+        if confined == "namespaces":
+            confine.new_namespaces()
+    except OSError as error:
+        _say({"refused": str(error)})
+        os._exit(65)
+    job = os.fork()
+    if job == 0:
+        try:
+            confine.set_limits(limits)
+            if confined == "namespaces":
+                confine.own_files()
+            if confined != "limits":
+                confine.give_up_rights()
+        except (OSError, ValueError) as error:
+            _say({"refused": str(error)})
+            os._exit(65)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        try:
+            _job()
+        finally:
+            os._exit(0)
+    ends = time.monotonic() + limits.wall
+    while (left := ends - time.monotonic()) > 0:
+        signal.sigtimedwait({signal.SIGCHLD}, left)
+        pid, status = os.waitpid(job, os.WNOHANG)
+        if pid:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code in (0, 65) else 1)
+    os.kill(job, signal.SIGKILL)  # process 1 of its namespace: all that it started ends with it
+    os.waitpid(job, 0)
+    os._exit(64)
+
+
+# --- a job: from here on the process may turn hostile -----------------------------------------
+
+
+class _Channel:
+    """The job's own way to the grader, off the standard streams that a learner prints to."""
+
+    def __init__(self):
+        self.inward, self.outward = os.dup2(0, 100), os.dup2(1, 101)
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(quiet, number)
+        os.closerange(3, 100)
+        os.closerange(102, 4096)
+
+    def read(self) -> tuple[dict, dict]:
+        from course_lib.grading import wire
+
+        return wire.unpack(wire.read_frame(lambda n: os.read(self.inward, n)))
+
+    def write(self, header: dict, arrays: dict | None = None) -> None:
+        from course_lib.grading import wire
+
+        data = memoryview(wire.pack(header, arrays))
+        while data:
+            data = data[os.write(self.outward, data) :]
+
+
+def _job() -> None:
+    channel = _Channel()
+    request, _ = channel.read()
+    {"look": _look, "find": _find, "answer": _answer}[request["kind"]](channel, request)
+
+
+def _look(channel: _Channel, request: dict) -> None:
+    """What a job could reach, for the grader's trial before it lets a submission in."""
+    import socket
+
+    def can(what) -> bool:
+        try:
+            what()
+        except OSError:
+            return False
+        return True
+
+    try:
+        in_home = sorted(os.listdir(request["home"]))
+    except OSError:
+        in_home = []
+    reachable = {Path(p).parts[: len(Path(request["home"]).parts) + 1] for p in sys.path}
+    channel.write(
+        {
+            "root": os.getuid() == 0,
+            "processes seen": len(os.listdir("/proc")) if os.path.isdir("/proc") else 0,
+            "can fork": can(lambda: os.fork() or os._exit(0)),
+            "can open a socket": can(lambda: socket.socket(socket.AF_INET).close()),
+            "can write": [p for p in request["paths"] if os.access(p, os.W_OK)],
+            "in home": [n for n in in_home if Path(request["home"], n).parts not in reachable],
+        }
+    )
+
+
+def _find(channel: _Channel, request: dict) -> None:
+    """Where the answers to some exercises are in a notebook's cells."""
+    from dataclasses import asdict
+
+    from course_lib.exercises.answers import CodeCell, Wanted, find_answers
+
+    cells = [CodeCell(n, source, frozenset(tags)) for n, source, tags in request["cells"]]
+    answers = find_answers(cells, [Wanted(**w) for w in request["wanted"]])
+    channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
+
+
+def _answer(channel: _Channel, request: dict) -> None:
+    """Run a learner's cells, then the answer on the cases, one at a time as they come."""
+    from course_lib.exercises.exercise import Case, call
+    from course_lib.exercises.run import load, run
+
+    answer, error = load(
+        request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
+    )
+    probe = call
+    if request["probe"]:
+        namespace: dict = {"__name__": "probe"}
+        exec(compile(request["probe"]["source"], "probe", "exec"), namespace)
+        probe = namespace[request["probe"]["name"]]
+    channel.write({"error": error})
+    if error:
+        return
+    exercise = SimpleNamespace(probe=probe, seconds=request["seconds"])
+    for _ in range(request["cases"]):
+        header, arrays = channel.read()
+        case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
+        outcome = run(exercise, answer, case)
+        channel.write(
+            {
+                "kinds": dict(outcome.kinds),
+                "error": outcome.error,
+                "exception": outcome.exception,
+                "line": outcome.line,
+                "unsolved": outcome.unsolved,
+                "timed_out": outcome.timed_out,
+                "mutated": list(outcome.mutated),
+            },
+            dict(outcome.arrays),
+        )

@@ -1,0 +1,238 @@
+"""Grading many submissions: on all cores or a cluster, resumable, each result written once."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from course_lib.audit.report import write
+from course_lib.grading.exports import file_name
+from course_lib.grading.grade import unreadable
+from course_lib.grading.marking import Marking
+from course_lib.grading.result import GradingError
+from course_lib.grading.sandbox import SandboxError
+from course_lib.grading.submission import Submission
+from course_lib.grading.worker import grade_one
+
+MAX_TRIES = 3
+RUN_FILE = "run.json"
+
+
+@dataclass
+class _Task:
+    submission: Submission
+    file: Path
+    tries: int = 0
+
+    @property
+    def about(self) -> dict:
+        return about(self.submission)
+
+
+def about(submission: Submission) -> dict:
+    """What is known of a submission before it is opened, as its result holds it."""
+    submitted = submission.submitted
+    return {
+        "student": submission.student,
+        "student_id": submission.student_id,
+        "source": submission.source,
+        "layout": submission.layout,
+        "attempt": submission.attempt,
+        "late": submission.late,
+        "submitted": submitted.isoformat() if submitted else None,
+    }
+
+
+def secret_of(out: Path, seed: str | None) -> str:
+    """The secret of the hidden cases: `seed`, or what an earlier run in `out` drew, or a new one.
+
+    It is kept in `out/run.json`, which only its owner can read, so that grading again gives the
+    same marks.
+    """
+    file = out / RUN_FILE
+    if seed is not None:
+        return seed
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["secret"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
+        raise GradingError(
+            f"{file} cannot be read. It holds the secret from which the hidden cases were drawn; "
+            "restore it, or delete it to have all submissions graded with new cases."
+        ) from None
+    secret = secrets.token_hex(16)
+    partial = file.with_suffix(".partial")
+    with contextlib.suppress(FileNotFoundError):
+        partial.unlink()
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump({"version": 1, "secret": secret}, stream)
+    os.replace(partial, file)
+    return secret
+
+
+def grade_all(
+    submissions: Sequence[Submission],
+    marking: Marking,
+    out: Path,
+    *,
+    engine: str = "auto",
+    workers: int | None = None,
+    cluster: object | None = None,
+    progress: bool = True,
+) -> Iterator[dict]:
+    """Grade all submissions and yield their results, those of earlier runs first.
+
+    Each result is written to `out/results` as soon as it is there, whole or not at all; what is
+    there already is not graded again. A worker that dies takes no submission with it: another one
+    grades it.
+
+    Args:
+        workers: processes on this machine; as many as it has cores unless given.
+        cluster: the address of a Dask scheduler, or a Dask client or cluster, instead of them.
+
+    Raises:
+        SandboxError: where a worker has no sandbox.
+    """
+    folder = out / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("*.partial"):
+        leftover.unlink()
+    bar = tqdm(total=len(submissions), desc="Grading", unit="submission", disable=not progress)
+    with bar:
+        waiting = []
+        for submission in submissions:
+            task = _prepare(submission, marking, folder)
+            if isinstance(task, dict):
+                bar.update()
+                yield task
+            else:
+                waiting.append(task)
+        for result in _run(waiting, marking, engine, workers, cluster):
+            bar.update()
+            yield result
+
+
+def _prepare(submission: Submission, marking: Marking, folder: Path) -> dict | _Task:
+    """A result that needs no grading, or the task; its bytes are read again when its turn comes."""
+    try:
+        content = submission.read()
+    except GradingError as error:
+        return unreadable(about(submission), marking, str(error))
+    digest = hashlib.sha256(content).hexdigest()
+    parts = (submission.student, submission.student_id, submission.source, digest)
+    key = hashlib.sha256("\0".join((*parts, marking.version, marking.seed_hash)).encode())
+    name = file_name({"student": submission.student, "student_id": submission.student_id})
+    file = folder / f"{name}-{key.hexdigest()[:16]}.json"
+    done = _stored(file)
+    return done if done is not None else _Task(submission, file)
+
+
+def _stored(file: Path) -> dict | None:
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) and result.get("version") == 1 else None
+
+
+def _run(
+    tasks: Sequence[_Task],
+    marking: Marking,
+    engine: str,
+    workers: int | None,
+    cluster: object | None,
+) -> Iterator[dict]:
+    """Grade the tasks, a window of them at a time, so that memory stays flat."""
+    todo = list(reversed(tasks))
+    while todo:
+        with _executor(cluster, workers, len(todo)) as (executor, window):
+            running: dict[Future, _Task] = {}
+            whole = True
+            while running or (todo and whole):
+                while todo and whole and len(running) < _room(todo[-1], window):
+                    task = todo.pop()
+                    try:
+                        content = task.submission.read()
+                    except GradingError as error:  # it has gone since
+                        yield unreadable(task.about, marking, str(error))
+                        continue
+                    try:
+                        future = executor.submit(grade_one, marking, engine, task.about, content)
+                    except BrokenExecutor:
+                        todo.append(task)
+                        whole = False
+                    else:
+                        running[future] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                    task = running.pop(future)
+                    result = _result(future, task, marking)
+                    whole = whole and not isinstance(future.exception(), BrokenExecutor)
+                    if result is None:
+                        todo.append(task)
+                        continue
+                    if task.tries < MAX_TRIES:  # the next run tries again what failed here
+                        write(task.file, json.dumps(result, ensure_ascii=False))
+                    yield result
+
+
+def _room(task: _Task, window: int) -> int:
+    """How many may run beside this one. Whoever is at the last try runs alone, so that nobody
+    fails for another's sake."""
+    return 1 if task.tries == MAX_TRIES - 1 else window
+
+
+def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
+    """What came of it; None if it is to be tried again."""
+    try:
+        return future.result()
+    except SandboxError:
+        raise
+    except Exception as error:  # the worker died, or the grader has a fault: others go on
+        task.tries += 1
+        if task.tries < MAX_TRIES:
+            return None
+        why = f"{type(error).__name__}: {error}"[:200]
+        sentence = f"Grading it failed {MAX_TRIES} times ({why})."
+        return unreadable(task.about, marking, sentence, kind="failed")
+
+
+@contextlib.contextmanager
+def _executor(
+    cluster: object | None, workers: int | None, tasks: int
+) -> Iterator[tuple[Executor, int]]:
+    """Something that runs `grade_one` elsewhere, and how many it may have at once."""
+    if cluster is None:
+        count = max(1, min(workers or os.cpu_count() or 1, tasks))
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+            yield pool, 2 * count
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise GradingError(
+            "--cluster needs Dask: pip install 'course-lib[grade]' here and on its workers."
+        ) from None
+    client = cluster if isinstance(cluster, Client) else Client(cluster, timeout="30s")
+    try:
+        cores = sum(client.ncores().values())
+        yield client.get_executor(pure=False, retries=0), 2 * max(cores, 1)
+    finally:
+        if client is not cluster:
+            client.close()

@@ -1,0 +1,92 @@
+"""Which of a student's attempts counts, and what a late one loses."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from course_lib.grading.result import GradingError
+
+ATTEMPTS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Late:
+    """What becomes of a late submission: `--late keep`, `--late 10%` or `--late refuse`."""
+
+    percent: float = 0.0
+    refuse: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Late":
+        """From the option's words. Raises GradingError that lists them."""
+        word = text.strip().lower()
+        if word in ("keep", "refuse"):
+            return cls(refuse=word == "refuse")
+        try:
+            percent = float(word.removesuffix("%")) if word.endswith("%") else -1.0
+        except ValueError:
+            percent = -1.0
+        if not 0 <= percent <= 100:
+            raise GradingError(
+                f"--late {text}: say keep (late work is only marked as such), a percentage such as "
+                "10% (taken off the points of a late submission), or refuse (a person decides)."
+            )
+        return cls(percent=percent)
+
+    def __str__(self) -> str:
+        return "refuse" if self.refuse else f"{self.percent:g}%" if self.percent else "keep"
+
+
+KEEP = Late()
+
+
+def apply_late(result: dict, late: Late = KEEP) -> float:
+    """The points of a result after what lateness takes off; before it, they are
+    `result["points"]`."""
+    points = float(result["points"])
+    return points * (1 - late.percent / 100) if result.get("late") else points
+
+
+def needs_person(result: dict, late: Late = KEEP) -> bool:
+    """Whether a person must look before the mark counts; then no export holds a grade."""
+    return bool(result["needs_person"]) or (late.refuse and bool(result.get("late")))
+
+
+def unseen(result: dict) -> bool:
+    """Whether a person must look and no answer was even found: then its zeros say nothing."""
+    found = any(exercise["found"] != "nowhere" for exercise in result["exercises"])
+    return bool(result["needs_person"]) and not found
+
+
+def grade(result: dict, late: Late = KEEP) -> float | None:
+    """The points to report, or None while a person must look: a zero that nobody gave is none."""
+    return None if needs_person(result, late) else apply_late(result, late)
+
+
+def written(points: float | None) -> str:
+    """Points for people: at most two decimals, halves rounded up, nothing for none."""
+    return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
+
+
+def choose(results: Iterable[dict], attempts: str = "best", late: Late = KEEP) -> list[dict]:
+    """One result a student, in the order in which the students come.
+
+    Args:
+        attempts: "last", or "best": most points after lateness, of equal ones the last; an attempt
+            that needs a person counts only where the student has no other.
+
+    Raises:
+        GradingError: for another word.
+    """
+    if attempts not in ATTEMPTS:
+        raise GradingError(f"--attempts {attempts}: say best or last.")
+    of_student: dict[tuple[str, str], list[dict]] = {}
+    for result in results:
+        of_student.setdefault((result["student"], result.get("student_id", "")), []).append(result)
+
+    def rank(result: dict) -> tuple:
+        order = (result.get("attempt", 1), result.get("submitted") or "")
+        if attempts == "last":
+            return order
+        return (not needs_person(result, late), apply_late(result, late), *order)
+
+    return [max(own, key=rank) for own in of_student.values()]

@@ -1,0 +1,436 @@
+"""What came in: one submission a student and attempt, whatever made the folder or the zip.
+
+Known layouts (each also inside one outer folder or zip, and with a student's own zip opened):
+- a notebook a student, or a folder a student, as people collect them;
+- nbgrader: `submitted/<student>/<assignment>/*.ipynb` with `timestamp.txt`;
+- Canvas: `<name>[_LATE]_<user id>_<file id>_<file name>`, as its `content_zipper.rb` writes them;
+- Moodle: `<full name>_<participant>_assignsubmission_file_/*`, as its `mod/assign` writes them;
+- Gradescope: `assignment_<id>_export/submission_<id>/*` with `submission_metadata.yml`;
+- Sakai: `<name>(<login>)/Submission attachment(s)/*`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from course_lib.grading.archive import Leaf, Source, archive, folder, inner, plain
+from course_lib.grading.result import GradingError
+from course_lib.syllabus import course
+
+NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers append the latter
+# What else a student may have handed in: a zip, another archive, and what Canvas writes for text that
+# was typed in and for a link.
+HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
+MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
+MOST_ZIPS = 5  # of one student
+
+CANVAS = re.compile(
+    r"(?P<name>\w+?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
+)
+ANONYMOUS = re.compile(r"(?P<late>LATE_)?(?P<name>anon_[0-9A-Za-z]+)_(?P<file>\d+)_(?P<rest>.+)")
+MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
+GRADESCOPE = re.compile(r"submission_\d+")
+SAKAI = re.compile(r"(?P<name>.+)\((?P<id>[^()]+)\)")
+ATTACHMENTS = "submission attachment(s)"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One attempt of one student. It can be pickled, and holds no bytes of the notebook.
+
+    Attributes:
+        student: the name or login that the layout gives.
+        source: where it came from, for people: "week1.zip/doejane_1234_56789_01_vae.ipynb".
+        student_id: the LMS's own id of the student, where the layout has one.
+        attempt: 1, 2, ...; a higher one came later.
+        submitted: when, where the layout says so.
+        late: the layout says that it came late.
+        problem: a sentence for a person where there is no notebook to read.
+        layout: "canvas", "moodle", "gradescope" or "": whose id `student_id` is.
+    """
+
+    student: str
+    source: str
+    student_id: str = ""
+    attempt: int = 1
+    submitted: datetime | None = None
+    late: bool = False
+    problem: str = ""
+    layout: str = ""
+    _bytes: Source | None = field(default=None, repr=False)
+
+    def read(self) -> bytes:
+        """The notebook's bytes. Raises GradingError with a sentence if they cannot be had."""
+        if self.problem or self._bytes is None:
+            raise GradingError(self.problem or "There is no notebook to read.")
+        return self._bytes.read()
+
+
+def find(path: Path | str, lesson: str) -> list[Submission]:
+    """The submissions of a lesson in a folder, a zip or a single notebook, by student.
+
+    Each student that the layout shows has at least one; where no notebook of his can be found or
+    read, it says so in `problem`. Nobody's files can take the place of somebody else's.
+
+    Raises:
+        GradingError: if there is no such path, it is no folder, zip or notebook, or nothing is in it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise GradingError(f"There is no folder or file {path}.")
+    path = path.resolve()  # a worker that reads may run in another folder
+    if path.is_dir():
+        name, leaves = path.name, folder(path)
+    elif NOTEBOOK.search(path.name):
+        name, leaves = (
+            _stem(path.name),
+            [Leaf((path.name,), plain(path.name), Source(path))],
+        )
+    else:
+        name, leaves = path.stem, archive(path)
+    found = _Finder(lesson).submissions(leaves, name)
+    if not found:
+        raise GradingError(
+            f"Nothing in {path} looks like a submission: a notebook (.ipynb), a zip, or a folder for "
+            "each student."
+        )
+    return sorted(found, key=lambda s: (s.student.casefold(), s.student, s.student_id, s.attempt))
+
+
+@dataclass
+class _Student:
+    name: str
+    id: str = ""
+    late: bool = False
+    layout: str = ""
+    submitted: datetime | None = None
+    leaves: list[Leaf] = field(default_factory=list)
+
+
+def _stem(name: str) -> str:
+    return NOTEBOOK.sub("", name) if NOTEBOOK.search(name) else Path(name).stem
+
+
+def _pattern(lesson: str) -> re.Pattern:
+    """What finds "01_vae" in "1 VAE (final)": its number and words, whatever stands between."""
+    number, *words = re.split(r"[\W_]+", lesson.lstrip("0") or "0")
+    start = rf"(?<!\d)0*{number}" if number.isdigit() else re.escape(number)
+    rest = r"[\W_]*".join(["", *map(re.escape, words)])
+    return re.compile(rf"{start}{rest}(?![A-Za-z])", re.IGNORECASE)
+
+
+# What is left of a copy's name: "01_vae (1)", "Copy of 01_vae", "01_vae-Copy1", "01_vae-2".
+_COPY = re.compile(r"(copy|kopie)?(?: (?:of|von))? ?(\d{0,3})", re.IGNORECASE)
+
+
+class _Finder:
+    """Tells students apart, and each one's notebook of the lesson from his other files."""
+
+    def __init__(self, lesson: str):
+        self.lesson = lesson
+        self.own = _pattern(lesson)
+        self.others = [_pattern(other) for other in course().lessons if other != lesson]
+
+    # --- names ----------------------------------------------------------------------------------
+
+    def rest(self, name: str) -> str | None:
+        """What a name holds besides the lesson's; None if it does not hold that."""
+        stem = _stem(name)
+        found = self.own.search(stem)
+        return None if found is None else f"{stem[: found.start()]} {stem[found.end() :]}"
+
+    def copy(self, name: str) -> int | None:
+        """0 for the lesson's own name, n for its n-th copy, None for another name."""
+        rest = self.rest(name)
+        if rest is None:
+            return None
+        found = _COPY.fullmatch(re.sub(r"[\W_]+", " ", rest).strip())
+        return int(found[2] or bool(found[1])) if found else None
+
+    def is_other(self, name: str) -> bool:
+        """Whether a name is that of another lesson."""
+        stem = _stem(name)
+        return not self.own.search(stem) and any(other.search(stem) for other in self.others)
+
+    # --- whose ----------------------------------------------------------------------------------
+
+    def submissions(self, leaves: list[Leaf], name: str) -> list[Submission]:
+        """The submissions of all students in the tree called `name`."""
+        if self._is_one_student(leaves):
+            students = [_Student(plain(name), leaves=leaves)]
+        else:
+            students = self._told_apart(self._level(leaves))
+        taken: set[tuple[str, str]] = set()
+        found = []
+        for student in students:  # two of one name stay two
+            names = (student.name, *(f"{student.name} ({n})" for n in range(2, len(students) + 1)))
+            student.name = next(name for name in names if (name, student.id) not in taken)
+            taken.add((student.name, student.id))
+            found += self._attempts(student)
+        return _told_by_source(found)
+
+    def _level(self, leaves: list[Leaf]) -> list[Leaf]:
+        """The tree from the level of the students on, below folders and zips that only wrap it."""
+        while True:
+            course_folder = [
+                leaf for leaf in leaves if leaf.parts[0] == "submitted" and len(leaf.parts) > 3
+            ]
+            if course_folder:
+                return _stripped(course_folder)
+            top, *further = {leaf.parts[0] for leaf in leaves} or {""}
+            if further or _canvas(top) or MOODLE.fullmatch(top) or GRADESCOPE.fullmatch(top):
+                return leaves
+            below = leaves
+            if len(leaves) == 1 and leaves[0].is_zip:
+                below = inner(leaves[0])
+            if any(len(leaf.parts) == 1 for leaf in below):
+                return leaves
+            below = _stripped(below)
+            books = [leaf.parts for leaf in below if NOTEBOOK.search(leaf.name)]
+            if (
+                self._is_one_student(below)
+                # "jane/Untitled.ipynb" is Jane's, but "01_vae/jane.ipynb" too.
+                or (list(map(len, books)) == [1] and not self._tells(*books[0], top))
+                or (not books and not any(leaf.is_zip or len(leaf.parts) > 1 for leaf in below))
+            ):
+                return leaves
+            leaves = below
+
+    def _tells(self, book: str, top: str) -> bool:
+        """Whether a notebook's name rather than its folder's must be that of a student."""
+        return self.rest(book) is not None or self.copy(top) is not None
+
+    def _is_one_student(self, leaves: list[Leaf]) -> bool:
+        """Whether this is one student's folder: one notebook is called like the lesson, or lies in
+        a folder that is, and nothing beside it could be another student's."""
+        books = [leaf.parts for leaf in leaves if NOTEBOOK.search(leaf.name)]
+        books = [parts for parts in books if not any(map(self.is_other, parts))]
+        if len(books) != 1 or any(leaf.is_zip for leaf in leaves):
+            return False
+        *folders, name = books[0]
+        in_place = not folders or (len(folders) == 1 and self.copy(folders[0]) == 0)
+        return in_place and self.copy(name) is not None
+
+    def _told_apart(self, leaves: list[Leaf]) -> list[_Student]:
+        about = next((leaf for leaf in leaves if leaf.parts == ("submission_metadata.yml",)), None)
+        submitters = _submitters(about) if about else {}
+        canvas = self._is_canvas(leaves)
+        sakai = any(ATTACHMENTS in map(str.casefold, leaf.parts[1:]) for leaf in leaves)
+        loose = Counter(self._loose_name(leaf.name) for leaf in leaves if len(leaf.parts) == 1)
+        found: dict[object, _Student] = {}
+
+        def add(key: object, leaf: Leaf, student: _Student) -> None:
+            found.setdefault(key, student).leaves.append(leaf)
+            found[key].late |= student.late
+
+        for leaf in leaves:
+            top, direct = leaf.parts[0], len(leaf.parts) == 1
+            if about and not direct and GRADESCOPE.fullmatch(top):
+                for number, known in enumerate(submitters.get(top) or [_Student(top)]):
+                    add((top, number), leaf, replace(known, layout="gradescope", leaves=[]))
+            elif match := MOODLE.fullmatch(top):
+                if direct:  # downloaded without folders
+                    leaf = replace(leaf, parts=(top, match["rest"]))
+                name, id = plain(match["name"]), match["id"]
+                name = f"{name} {id}" if name == "Participant" else name  # marking is blind
+                add((match["name"], id), leaf, _Student(name, id, layout="moodle"))
+            elif direct and canvas and (match := _canvas(top)):
+                leaf = replace(leaf, parts=(top, match["rest"]))
+                name, id = plain(match["name"]), match.groupdict().get("id", "")
+                add((name, id), leaf, _Student(name, id, bool(match["late"]), "canvas"))
+            elif not direct:
+                match = SAKAI.fullmatch(top) if sakai else None
+                name, id = (match["name"], match["id"]) if match else (top, "")
+                add(("folder", top), leaf, _Student(plain(name.strip()), plain(id)))
+            elif name := self._loose_name(top):
+                add(("file", top), leaf, _Student(plain(name if loose[name] == 1 else _stem(top))))
+        return list(found.values())
+
+    def _is_canvas(self, leaves: list[Leaf]) -> bool:
+        """Whether all loose files are called as Canvas calls them, each with an id of its own."""
+        names = [leaf.name for leaf in leaves if len(leaf.parts) == 1]
+        names = [name for name in names if self._loose_name(name) and self.copy(name) is None]
+        ids = [match["file"] for match in map(_canvas, names) if match]
+        return len(set(ids)) == len(names) > 0
+
+    def _loose_name(self, name: str) -> str:
+        """Whose a file outside all folders is, by its name; "" if it is nobody's submission."""
+        if not (NOTEBOOK.search(name) or HANDED_IN.search(name)):
+            return ""
+        rest = self.rest(name)
+        told = re.sub(r"\(\s*\)|[\s_]+", " ", rest or "").strip(" -.,")
+        return told if told and self.copy(name) is None else _stem(name)
+
+    # --- which ----------------------------------------------------------------------------------
+
+    def _attempts(self, student: _Student) -> list[Submission]:
+        leaves = student.leaves
+        attached = [x for x in leaves if ATTACHMENTS in map(str.casefold, x.parts)]
+        chosen = self._chosen(attached or leaves)
+        about = Submission(
+            student=student.name,
+            source=leaves[0].shown,
+            student_id=student.id,
+            submitted=student.submitted,
+            late=student.late,
+            layout=student.layout,
+        )
+        if isinstance(chosen, str):
+            return [replace(about, problem=chosen)]
+        found, attempt = [], 0
+        for leaf in chosen:
+            # Canvas counts on: "-2" is a third attempt, even where the zip has no other.
+            counted = self.copy(leaf.name) or 0 if student.layout == "canvas" else 0
+            attempt = max(attempt, counted) + 1
+            found.append(
+                replace(
+                    about,
+                    source=leaf.shown,
+                    attempt=attempt,
+                    submitted=student.submitted or _timestamp(leaf, leaves),
+                    problem=leaf.source.problem,
+                    _bytes=leaf.source,
+                )
+            )
+        return found
+
+    def _chosen(self, leaves: list[Leaf], opened: bool = False) -> list[Leaf] | str:
+        """The lesson's notebooks among a student's files, the earliest attempt first, or why there
+        is none. Those in higher folders come before copies in deeper ones."""
+        books = [leaf for leaf in leaves if leaf.source and NOTEBOOK.search(leaf.name)]
+        nearness = [self._nearness(leaf) for leaf in books]
+        nearest = max(nearness, default=-1)
+        zips = [leaf for leaf in leaves if leaf.is_zip]
+        if nearest < 1 and zips and not opened:
+            unzipped = [below for leaf in zips[:MOST_ZIPS] for below in inner(leaf)]
+            return self._chosen([x for x in leaves if not x.is_zip] + unzipped, opened=True)
+        if nearest < 0:
+            return self._nothing(leaves, bool(books))
+        found = [leaf for leaf, near in zip(books, nearness, strict=True) if near == nearest]
+        if nearest == 0 and len(found) > 1:
+            return self._closest(found)
+        depth = min(len(leaf.parts) for leaf in found)
+        found = [leaf for leaf in found if len(leaf.parts) == depth]
+        if len(found) > MOST_ATTEMPTS:
+            return (
+                f"There are {len(found)} notebooks called like {self.lesson}; a person must say "
+                "which one counts."
+            )
+        return sorted(found, key=lambda leaf: self.copy(leaf.name) or 0)
+
+    def _nearness(self, leaf: Leaf) -> int:
+        """2: called like the lesson; 1: with its name in it; 0: anything; -1: another lesson."""
+        folders = leaf.parts[1:-1]
+        if self.copy(leaf.name) is not None:
+            return 2
+        if self.rest(leaf.name) is not None or any(self.copy(part) == 0 for part in folders):
+            return 1
+        return -1 if any(map(self.is_other, (leaf.name, *folders))) else 0
+
+    def _closest(self, books: list[Leaf]) -> list[Leaf] | str:
+        likeness = [
+            SequenceMatcher(None, _stem(leaf.name).casefold(), self.lesson).ratio()
+            for leaf in books[:MOST_ATTEMPTS]
+        ]
+        second, best = sorted(likeness)[-2:]
+        if len(books) <= MOST_ATTEMPTS and best > max(0.6, second + 0.1):
+            return [books[likeness.index(best)]]
+        return (
+            f"None of the notebooks {_listed(books)} is called like {self.lesson}; a person must "
+            "say which one counts."
+        )
+
+    def _nothing(self, leaves: Iterable[Leaf], others: bool) -> str:
+        files = [leaf for leaf in leaves if leaf.source]
+        if problem := next((leaf.source.problem for leaf in files if leaf.source.problem), ""):
+            return f"There is no notebook that can be read. {problem}"
+        if not files:
+            return "The folder is empty."
+        if others:
+            return f"There is no notebook of {self.lesson}, only {_listed(files)}."
+        return f"There is no notebook (.ipynb), only {_listed(files)}."
+
+
+def _told_by_source(found: list[Submission]) -> list[Submission]:
+    """The same, where one `source` never names two files: names may differ in what is not shown,
+    and a zip may hold two files of one name. (Those who hand in together share one file.)"""
+    files: dict[str, list[Source | None]] = {}
+    told = []
+    for submission in found:
+        known = files.setdefault(submission.source, [])
+        if submission._bytes is None or submission._bytes not in known:
+            known.append(submission._bytes)
+        number = known.index(submission._bytes) if submission._bytes else len(known) - 1
+        source = f"{submission.source} ({number + 1})" if number else submission.source
+        told.append(replace(submission, source=source))
+    return told
+
+
+def _canvas(name: str) -> re.Match | None:
+    found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
+    return found if found and re.search(r"[^\W\d_]", found["name"]) else None
+
+
+def _stripped(leaves: list[Leaf]) -> list[Leaf]:
+    return [replace(leaf, parts=leaf.parts[1:]) for leaf in leaves]
+
+
+def _listed(leaves: list[Leaf], most: int = 4) -> str:
+    names = [plain(leaf.name, 60) for leaf in leaves[:most]]
+    more = f" and {len(leaves) - most} more" if len(leaves) > most else ""
+    return ", ".join(names) + more
+
+
+def _timestamp(leaf: Leaf, leaves: list[Leaf]) -> datetime | None:
+    """When it was submitted, from the `timestamp.txt` that nbgrader puts beside the notebook."""
+    beside = (*leaf.parts[:-1], "timestamp.txt")
+    file = next((other.source for other in leaves if other.parts == beside), None)
+    try:
+        text = file.read(1000).decode() if file else ""
+        return datetime.fromisoformat(text.strip().replace(" UTC", "+00:00"))
+    except (GradingError, ValueError):
+        return None
+
+
+def _submitters(leaf: Leaf) -> dict[str, list[_Student]]:
+    """Who handed in each of Gradescope's `submission_<id>` folders, from its metadata.
+
+    Only the lines that matter are parsed: the file also holds all results of earlier gradings.
+    """
+    import yaml
+
+    try:
+        text = leaf.source.read().decode("utf-8", "replace")
+    except GradingError:
+        return {}
+    found = {}
+    for name, block in re.findall(
+        r"^(submission_\d+):[ ]*\n((?:[ ].*\n?|\n)*)", text, re.MULTILINE
+    ):
+        kept = re.findall(
+            r"^  :(?:submitters:[ ]*\n(?:  [- ].*\n?)*|created_at:.*\n?)", block, re.MULTILINE
+        )
+        try:
+            # Not libyaml, which ends the whole process on text nested too deeply.
+            known = yaml.load("".join(kept), Loader=yaml.SafeLoader) or {}
+            found[name] = [
+                _Student(
+                    plain(str(person.get(":name") or name)),
+                    plain(str(person.get(":sid") or person.get(":email") or name)),
+                    submitted=_in_utc(known.get(":created_at")),
+                )
+                for person in known.get(":submitters") or []
+            ]
+        except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError):
+            continue
+    return found
+
+
+def _in_utc(time: object) -> datetime | None:
+    if not isinstance(time, datetime):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""What crosses the sandbox's border: frames of JSON and of arrays (npz without pickle).
+
+Both sides use this module, but only `unpack_arrays` and `read_json` meet bytes that a hostile
+process has written. They bound every size before anything is allocated.
+"""
+
+import io
+import json
+import math
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+FRAME = struct.Struct(">4sQ")
+MAGIC = b"CLf1"
+MAX_FRAME = 64 * 2**20
+MAX_ARRAYS = 256
+MAX_DIMENSIONS = 16
+
+
+class WireError(ValueError):
+    """Bytes that keep none of the agreements; the message says which."""
+
+
+def frame(payload: bytes) -> bytes:
+    """`payload` with its length before it."""
+    return FRAME.pack(MAGIC, len(payload)) + payload
+
+
+def read_frame(read: Callable[[int], bytes], limit: int = MAX_FRAME) -> bytes:
+    """One frame; `read(n)` gives at most n bytes, and none at the end."""
+    magic, size = FRAME.unpack(_exactly(read, FRAME.size))
+    if magic != MAGIC or size > limit:
+        raise WireError("what came is no frame of the agreed form or size")
+    return _exactly(read, size)
+
+
+def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
+    parts, left = [], size
+    while left:
+        part = read(min(left, 2**20))
+        if not part:
+            raise EOFError("the other side ended in the middle of a message")
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def pack(header: Mapping, arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
+    """JSON and arrays as one frame. Arrays travel under numbers, their names in the JSON."""
+    arrays = arrays or {}
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
+        for number, array in enumerate(arrays.values()):
+            part = io.BytesIO()
+            np.lib.format.write_array(part, np.asarray(array), allow_pickle=False)
+            archive.writestr(f"{number}.npy", part.getvalue())
+    text = json.dumps({**header, "arrays": list(arrays)}).encode()
+    return frame(struct.pack(">I", len(text)) + text + body.getvalue())
+
+
+def unpack(payload: bytes) -> tuple[dict, dict[str, np.ndarray]]:
+    """The JSON and the arrays of a frame's payload. Raises WireError."""
+    if len(payload) < 4:
+        raise WireError("the message is too short")
+    (size,) = struct.unpack(">I", payload[:4])
+    header = read_json(payload[4 : 4 + size])
+    names = header.pop("arrays", [])
+    arrays = unpack_arrays(payload[4 + size :])
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise WireError("the names of the arrays are no list of texts")
+    if len(names) != len(arrays) or len(set(names)) != len(names):
+        raise WireError("the arrays and their names do not match")
+    return header, dict(zip(names, arrays, strict=True))
+
+
+def read_json(data: bytes) -> dict:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise WireError("the message is no valid JSON") from None
+    if not isinstance(value, dict):
+        raise WireError("the message is JSON of another form")
+    return value
+
+
+def unpack_arrays(data: bytes) -> list[np.ndarray]:
+    """Arrays of numbers from an uncompressed npz. Nothing larger than `data` is allocated."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_ARRAYS:
+                raise WireError(f"more than {MAX_ARRAYS} arrays")
+            if [m.filename for m in members] != [f"{i}.npy" for i in range(len(members))]:
+                raise WireError("the archive holds other files")
+            if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+                raise WireError("the archive is compressed")
+            if sum(m.file_size for m in members) > len(data):
+                raise WireError("the archive lies about its size")
+            return [_array(archive.read(member)) for member in members]
+    except WireError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise many kinds on broken bytes
+        raise WireError(f"the arrays cannot be read ({type(error).__name__})") from None
+
+
+def _array(data: bytes) -> np.ndarray:
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, fortran, dtype = read(stream)
+    if dtype.kind not in "biufc" or dtype.itemsize > 16:
+        raise WireError(f"an array of the kind {dtype.kind!r}")
+    if len(shape) > MAX_DIMENSIONS or any(not isinstance(n, int) or n < 0 for n in shape):
+        raise WireError("an array of an impossible shape")
+    values = data[stream.tell() :]
+    if math.prod(shape) * dtype.itemsize != len(values):
+        raise WireError("an array that lies about its shape")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
