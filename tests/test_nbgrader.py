@@ -513,6 +513,17 @@ def test_names_are_kept_where_they_can_be_and_never_fall_together():
     assert all(len(os.fsencode(each)) < 255 and not set(each) & set("/\\\0*?[],+") for each in ids)
 
 
+def test_two_students_of_one_name_stay_two(fresh):
+    first, second = result(student_id="12"), result(student_id="34", passed=(0, 0))
+    push([first, second], fresh, NAME)
+    push([second], fresh, NAME)  # alone, it still is the second
+    with open_gradebook(fresh) as book:
+        assert {s.id: (s.lms_user_id, s.score) for s in book.students} == {
+            "ann": ("12", 3),
+            "ann 34": ("34", 0),
+        }
+
+
 def test_a_bad_push_is_a_sentence(fresh, tmp_path):
     with pytest.raises(GradingError, match="There is no gradebook"):
         push([result()], tmp_path / "nowhere", NAME)
@@ -707,7 +718,7 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
     grades = json.loads(server_get(server, f"formgrader/api/grades{query}"))
     assert {g["name"]: g["auto_score"] for g in grades}["test-vae-kl"] == pytest.approx(2 / 3)
     comments = json.loads(server_get(server, f"formgrader/api/comments{query}"))
-    assert "case 1: The sign is wrong" in str(comments)
+    assert "case 1; case 2: The sign is wrong" in str(comments)
 
 
 def server_get(server, path):
