@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 import nbformat
 import pytest
+import torch
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGrader
 from nbgrader.nbgraderformat import MetadataValidator
-from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors import ClearSolutions, Execute
 from nbgrader.validator import Validator
 
 from course_lib.exercises import all_exercises, earned, get
@@ -197,6 +198,22 @@ def stubs():
 
 
 STUBS = dict(stubs())
+
+
+def test_with_nbgrader_s_own_settings_a_stub_stays_unsolved():
+    """A course may have settings that we do not touch."""
+    stub = STUBS["vae.kl"]
+    metadata = {"nbgrader": {"solution": True}}
+    cell = nbformat.v4.new_code_cell(
+        assignment.with_solution(stub, get("vae.kl")), metadata=metadata
+    )
+    book, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=[cell]), {})
+    text = book.cells[0].source
+    assert "raise NotImplementedError()" in text and "SOLUTION" not in text
+    names = {"Tensor": torch.Tensor}
+    exec(text, names)
+    ((_, verdict),) = try_out(get("vae.kl"), names["kl_divergence"])
+    assert verdict.sentence == "Not solved yet."
 
 
 # --- validate and autograde, on a lesson cut down to two exercises --------------------------------
@@ -496,6 +513,17 @@ def test_names_are_kept_where_they_can_be_and_never_fall_together():
     assert all(len(os.fsencode(each)) < 255 and not set(each) & set("/\\\0*?[],+") for each in ids)
 
 
+def test_two_students_of_one_name_stay_two(fresh):
+    first, second = result(student_id="12"), result(student_id="34", passed=(0, 0))
+    push([first, second], fresh, NAME)
+    push([second], fresh, NAME)  # alone, it still is the second
+    with open_gradebook(fresh) as book:
+        assert {s.id: (s.lms_user_id, s.score) for s in book.students} == {
+            "ann": ("12", 3),
+            "ann 34": ("34", 0),
+        }
+
+
 def test_a_bad_push_is_a_sentence(fresh, tmp_path):
     with pytest.raises(GradingError, match="There is no gradebook"):
         push([result()], tmp_path / "nowhere", NAME)
@@ -539,7 +567,7 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
         name: graded_cells(read(fresh / "autograded" / name / NAME / f"{NAME}.ipynb"))
         for name in given
     }
-    assert "By <b>sampling" in shown["a"]["essay"].source
+    assert "By &lt;b>sampling&lt;/b>." in shown["a"]["essay"].source
     assert shown["b"]["answer-vae-kl"].source.endswith("mine = 1")
     assert "earned(" in shown["b"]["test-vae-kl"].source
     assert shown["d"]["answer-vae-kl"].source.endswith("last = 1")
@@ -660,7 +688,10 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
     assert (book["name"], book["max_code_score"], book["max_written_score"]) == (NAME, 3, 2)
 
     names = ["ann", "Zoë Müller", "../../etc"]
-    raw = nbformat.writes(answered(fresh, essay="## In your own words\n\nLuck.")).encode()
+    evil = "<img src=x onerror=alert(1)>"
+    hostile = answered(fresh, essay=f"## In your own words\n\nLuck. {evil}")
+    hostile.cells += [nbformat.v4.new_raw_cell(evil), nbformat.v4.new_code_cell(f"# {evil}")]
+    raw = nbformat.writes(hostile).encode()
     results = [result(name, (3, 1), submitted="2026-01-02T03:04:05+01:00") for name in names]
     results += [result("lost", exercises=[], needs_person=True)]
     push(results, fresh, NAME, page, lambda r: b"" if r["student"] == "lost" else raw)
@@ -680,13 +711,14 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
         html = server.get(f"formgrader/submissions/{row['id']}/")
         for cell in ("test-vae-kl", "test-vae-reparameterize", "essay"):
             assert f'id="{cell}"' in html  # a box for the score
-        assert ("Luck." in html) == (row["student"] != "lost")
+        assert ("Luck." in html) == ("onerror" in html) == (row["student"] != "lost")
+        assert "<img src=x" not in html
     (row,) = [row for row in rows if row["student"] == "ann"]
     query = f"?submission_id={row['id']}"
     grades = json.loads(server_get(server, f"formgrader/api/grades{query}"))
     assert {g["name"]: g["auto_score"] for g in grades}["test-vae-kl"] == pytest.approx(2 / 3)
     comments = json.loads(server_get(server, f"formgrader/api/comments{query}"))
-    assert "case 1: The sign is wrong" in str(comments)
+    assert "case 1; case 2: The sign is wrong" in str(comments)
 
 
 def server_get(server, path):
