@@ -16,8 +16,9 @@ from course_lib.grading.many import grade_all, secret_of
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose, grade, needs_person
 from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import PACKAGE, make, try_walls
+from course_lib.grading.sandbox import PACKAGE
 from course_lib.grading.submission import Submission, find
+from course_lib.grading.worker import warm
 
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
@@ -66,14 +67,14 @@ def run(settings: Settings) -> list[dict]:
     secret = secret_of(out, settings.seed)
     marking = Marking(settings.lesson, secret, marking.checks, settings.forbid_reference)
     marking.validate()
-    # the workers of a cluster try theirs
-    engine = settings.engine if settings.cluster else _tried(settings.engine, marking)
+    if settings.cluster is None:
+        warm(marking, settings.engine)  # refuses here, before a worker starts
     results = list(
         grade_all(
             submissions,
             marking,
             out,
-            engine=engine,
+            engine=settings.engine,
             workers=settings.workers,
             cluster=settings.cluster,
             progress=settings.progress,
@@ -96,15 +97,6 @@ def run(settings: Settings) -> list[dict]:
     if settings.nbgrader:
         _push(chosen, of_source, settings)
     return chosen
-
-
-def _tried(engine: str, marking: Marking) -> str:
-    """The engine that holds here, by name; tried once before anything is handed to it."""
-    with make(engine, marking) as sandbox:
-        if engine != "none":
-            try_walls(sandbox)
-        image = engine.partition(":")[2]
-        return f"{sandbox.name}:{image}" if image else sandbox.name
 
 
 def _out_of_reach(settings: Settings) -> None:
