@@ -228,7 +228,8 @@ def _plain(value: object) -> tuple[str, np.ndarray | None]:
         except (TypeError, RuntimeError, NotImplementedError):  # sparse, bfloat16, without data
             return kind, None
     if type(value) is np.ndarray:
-        return f"NumPy array {value.dtype}", None if value.dtype.hasobject else value.copy()
+        is_number = value.dtype.kind in "biufc"
+        return f"NumPy array {value.dtype}", value.copy() if is_number else None
     if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
         array = np.asarray(value)
         return "number", None if array.dtype.hasobject else array  # such as 10**400

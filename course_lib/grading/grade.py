@@ -253,7 +253,7 @@ def _mark(
         (case.name, verdict.passed, verdict.sentence)
         for case, verdict in zip(tried, assess(exercise, tried, outcomes), strict=True)
     ]
-    untried = [(c.name, False, "Not tried: cases before it ran out of time.") for c in cases]
+    untried = [(c.name, False, "Not tried, because of the cases before it.") for c in cases]
     mark.give(verdicts + untried[len(verdicts) :])
     if marking.forbid_reference and mark.passed and mark.length >= 40:
         own = fingerprint_of(exercise.reference)
@@ -303,7 +303,8 @@ def _outcomes(
         if len(given) < len(group):
             given += [_failed(mark, reply)] * (len(group) - len(given))
         outcomes += given
-        if given[-1].unsolved or sum(o.timed_out for o in outcomes) >= MAX_TIME_OUTS:
+        hopeless = tampered or given[-1].unsolved
+        if hopeless or sum(o.timed_out for o in outcomes) >= MAX_TIME_OUTS:
             break
     return outcomes
 

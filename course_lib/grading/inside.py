@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -220,6 +221,7 @@ def _answer(channel: _Channel, request: dict) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.run import load, run
+    from course_lib.grading import wire
 
     answer, error = load(
         request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
@@ -237,9 +239,14 @@ def _answer(channel: _Channel, request: dict) -> None:
         header, arrays = channel.read()
         case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
         outcome = run(exercise, answer, case)
+        # What is too much to send is left out, and the judge misses it.
+        kinds = dict(islice(outcome.kinds.items(), wire.MAX_ARRAYS))
+        arrays = {name: array for name, array in outcome.arrays.items() if name in kinds}
+        if sum(array.nbytes for array in arrays.values()) > wire.MAX_FRAME // 2:
+            arrays = {}
         channel.write(
             {
-                "kinds": dict(outcome.kinds),
+                "kinds": kinds,
                 "error": outcome.error,
                 "exception": outcome.exception,
                 "line": outcome.line,
@@ -247,5 +254,5 @@ def _answer(channel: _Channel, request: dict) -> None:
                 "timed_out": outcome.timed_out,
                 "mutated": list(outcome.mutated),
             },
-            dict(outcome.arrays),
+            arrays,
         )
