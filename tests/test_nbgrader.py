@@ -1,6 +1,7 @@
 """A lesson in the real nbgrader: written as an assignment, validated, autograded, and our results in
 its gradebook, its formgrader and its exchange."""
 
+import copy
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.preprocessors import ClearSolutions, Execute
 from nbgrader.validator import Validator
 
+from course_lib.cli import main
 from course_lib.exercises import all_exercises, earned, get
 from course_lib.exercises.checking import try_out
 from course_lib.grading import assignment, gradebook
@@ -726,3 +728,28 @@ def server_get(server, path):
     address = f"http://127.0.0.1:{server.port}/{path}&token={server.token}"
     with urllib.request.urlopen(address, timeout=60) as answer:
         return answer.read().decode()
+
+
+def test_the_command_grades_what_nbgrader_collected_and_fills_its_gradebook(tmp_path):
+    folder, name = tmp_path / "course", "00_start"
+    assert main(["assignment", name, "--out", str(folder)]) == 0
+    book = read(folder / "release" / name / f"{name}.ipynb")
+    stub = next(c for c in book.cells if c.source.startswith("# exercise: "))
+    for student, right in (("ann", True), ("bob", False)):
+        answer = assignment.with_solution(stub.source, get("start.fit_gaussian"))
+        target = folder / "submitted" / student / name / f"{name}.ipynb"
+        target.parent.mkdir(parents=True)
+        changed = copy.deepcopy(book)
+        changed.cells[book.cells.index(stub)].source = answer if right else stub.source
+        nbformat.write(changed, target)
+    call = ["grade", str(folder / "submitted"), "--lesson", name, "--out", str(tmp_path / "grades")]
+    call += ["--nbgrader", str(folder), "--workers", "1", "--quiet"]
+    for _ in range(2):  # the second time changes nothing
+        assert main(call) == 0
+        with open_gradebook(folder) as gradebook:
+            marks = {
+                s.student.id: s.notebooks[0].score for s in gradebook.assignment_submissions(name)
+            }
+        assert marks == {"ann": get("start.fit_gaussian").points, "bob": 0}
+    for student in ("ann", "bob"):
+        assert (folder / "feedback" / student / name / f"{name}.html").is_file()
