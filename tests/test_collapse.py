@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from course_lib.audit import audit
-from course_lib.collapse import Modes, mode_coverage, recursive, theory
+from course_lib.collapse import (
+    Modes,
+    mode_coverage,
+    recursive,
+    refit,
+    tail_loss,
+    theory,
+    training_rows,
+)
 
 RING = Modes(
     np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1), 0.01
@@ -53,6 +61,8 @@ def test_reference_values_of_the_field():
     gone = theory.extinction(0.01, 1000, 50)
     assert gone[9] == pytest.approx(0.177, abs=0.001)
     assert gone[49] == pytest.approx(0.677, abs=0.002)  # a simulated figure; the chain gives .678
+    assert theory.gaussian_mean_spread(100, 50) == pytest.approx(0.5)
+    assert theory.gaussian_mean_spread(100, 10**4, 0.1) == pytest.approx(1 / (100 * 0.1 * 1.9))
     assert theory.regression_error(10, "replace") == 10
     assert theory.regression_error(10, "accumulate") == pytest.approx(1.550, abs=0.001)
     assert theory.regression_error(10**5, "accumulate") < np.pi**2 / 6
@@ -61,11 +71,11 @@ def test_reference_values_of_the_field():
 
 
 def fit_normal(rows):
-    return rows.mean(), rows.std(ddof=1)
+    return rows.mean(axis=0), rows.std(axis=0, ddof=1)
 
 
 def sample_normal(model, n):
-    return np.random.normal(*model, n)
+    return np.random.normal(*model, size=(n, *np.shape(model[0])))
 
 
 def normal_loops(runs, n=50, generations=20, **options):
@@ -87,6 +97,46 @@ def test_the_normal_loop_follows_the_formulas():
     assert abs((variances < expected).mean() - 0.5) < 2.6 * 0.5 / np.sqrt(runs) + 0.02
     spread = theory.gaussian_mean_spread(n, generations)
     assert means.var() == pytest.approx(spread, rel=4 * np.sqrt(2 / runs))
+
+
+@pytest.mark.parametrize("fresh", [0.0, 0.1, 0.5])
+def test_fresh_rows_tie_the_mean_down(fresh):
+    """2,000 loops side by side, a column each; the variance of a variance is 2 / (runs - 1)."""
+    n, generations, runs = 200, 30, 2000
+    rng = np.random.default_rng(0)
+    real, pool = rng.standard_normal((n, runs)), rng.standard_normal((10 * n, runs))
+    loop = recursive(
+        fit_normal,
+        sample_normal,
+        real,
+        generations=generations - 1,
+        fresh=fresh,
+        # Fresh rows are drawn from ten times as many, which come again a little.
+        pool=pool,
+    )
+    means = sample_mean_of_training_rows(loop, fresh, pool)
+    expected = theory.gaussian_mean_spread(n, generations, fresh)
+    assert means.var() == pytest.approx(expected, rel=4 * np.sqrt(2 / runs))
+
+
+def sample_mean_of_training_rows(loop, fresh, pool):
+    """The mean that the next fit would have, with its share of fresh rows."""
+    count = round(fresh * len(pool) / 10)
+    rng = np.random.default_rng(1)
+    last = loop[len(loop.rows) - 1][count:]
+    return np.concatenate([last, pool[rng.choice(len(pool), count, replace=False)]]).mean(axis=0)
+
+
+def test_a_fixed_share_of_real_rows_ties_the_loop_down_too():
+    """The augmentation loop: without a pool the share comes from the same real rows, over and over."""
+    runs, n = 400, 100
+    real = np.random.default_rng(0).standard_normal((n, runs))
+    alone, anchored = (
+        recursive(fit_normal, sample_normal, real, generations=40, fresh=fresh)[40]
+        for fresh in (0.0, 0.2)
+    )
+    off = [np.abs(rows.mean(axis=0) - real.mean(axis=0)).mean() for rows in (alone, anchored)]
+    assert off[1] < off[0] / 2
 
 
 def test_a_rare_class_drifts_and_dies_as_wright_and_fisher_say():
@@ -133,7 +183,35 @@ def test_the_regression_loop_follows_gerstgrasser(regime):
     assert last / first == pytest.approx(theory.regression_error(generations, regime), rel=0.3)
 
 
+# --- tails ----------------------------------------------------------------------------------------
+
+
+def test_tail_loss_is_nought_for_one_law_and_known_for_a_narrower_one():
+    rng = np.random.default_rng(0)
+    real, same = rng.standard_normal((2, 200_000))
+    assert tail_loss(real, same) == pytest.approx(0, abs=0.04)  # 4 standard errors
+    # P(|Z| > 1.96 / 0.7) / 0.05
+    assert tail_loss(real, 0.7 * same) == pytest.approx(1 - 0.005110 / 0.05, abs=0.02)
+    assert tail_loss(real, 0 * same) == 1
+    assert tail_loss(real, 2 * same) < 0
+
+
 # --- the loop ---------------------------------------------------------------------------------------
+
+
+def test_the_bare_loop_is_the_same_recursion():
+    def fit(rows):
+        return rows.mean(), rows.std()
+
+    def sample(model, n):
+        return model[0] + model[1] * np.linspace(-1, 1, n)
+
+    real = np.random.default_rng(0).standard_normal(12)
+    rng = np.random.default_rng(0)
+    for regime in ("replace", "accumulate"):
+        bare = refit(fit, sample, real, 4, lambda made, r=regime: training_rows(made, r, rng))
+        full = recursive(fit, sample, real, generations=4, regime=regime)
+        np.testing.assert_array_equal(np.stack(bare), np.stack(full.rows))
 
 
 def test_regimes_learn_from_what_they_say():
@@ -187,6 +265,34 @@ def test_an_interrupted_run_goes_on_with_the_same_result(tmp_path):
         recursive(fit_normal, sample_normal, real + 1, folder=tmp_path, **options)
 
 
+def test_an_interrupted_table_goes_on_with_the_same_result(tmp_path):
+    """To the last digit, whatever the types of its columns, and whatever its index."""
+    rng = np.random.default_rng(0)
+    n = 40
+    real = pd.DataFrame(
+        {
+            "third": rng.normal(size=n) / 3,
+            "count": rng.integers(9, size=n),
+            "gap": pd.array(rng.integers(9, size=n), dtype="Int64"),
+            "level": pd.Categorical(rng.choice(["x", "y"], n), ["y", "z", "x"], ordered=True),
+            "word": rng.choice(["a", "null"], n),
+            "when": pd.to_datetime("2020-02-29 10:00:00.123") + pd.to_timedelta(np.arange(n), "D"),
+            7: rng.random(n) < 0.5,
+        }
+    )
+    real.loc[3, ["third", "gap", "word", "when"]] = None
+
+    def noisy(rows, n):
+        rows = rows.sample(n, replace=True)
+        return rows.assign(third=rows["third"] * np.random.normal(1, 0.1, n))
+
+    whole = recursive(lambda rows: rows, noisy, real, generations=5)
+    recursive(lambda rows: rows, noisy, real, generations=2, folder=tmp_path)
+    again = recursive(lambda rows: rows, noisy, real, generations=5, folder=tmp_path)
+    for one, two in zip(whole.rows, again.rows, strict=True):
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
 def test_tables_go_through_and_an_audit_can_read_them(tmp_path):
     rng = np.random.default_rng(0)
     real = pd.DataFrame(
@@ -206,7 +312,7 @@ def test_tables_go_through_and_an_audit_can_read_them(tmp_path):
         for _ in range(2)
     ]
     for one, two in zip(runs[0].rows, runs[1].rows, strict=True):
-        pd.testing.assert_frame_equal(one, two)
+        pd.testing.assert_frame_equal(one, two, check_exact=True)
     distinct = runs[0].table["distinct"]
     assert distinct[0] == 60 and distinct.is_monotonic_decreasing and distinct[4] < 30
     report = audit(real[:30], real[30:], runs[0][4], progress=False)
@@ -231,10 +337,24 @@ def test_torch_is_seeded_too():
         ({"fresh": 1.5}, "between 0 and 1"),
         ({"data": np.zeros(1)}, "at least two rows"),
         ({"sample": lambda model, n: np.zeros(n + 1)}, "Generation 1: sample must give 10 rows"),
-        ({"sample": lambda model, n: [0] * n}, "gave list"),
+        ({"sample": lambda model, n: [0] * n}, "not a list, but an array"),
+        ({"sample": lambda model, n: np.zeros((n, 2))}, r"of shape \(10, 2\), but an array"),
+        ({"pool": np.zeros((30, 2))}, "pool must hold rows like the data"),
     ],
 )
 def test_bad_calls_say_what_is_wrong(options, says):
     given = {"fit": np.mean, "sample": sample_normal, "data": np.zeros(10), **options}
     with pytest.raises(ValueError, match=says):
         recursive(**given)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (pd.DataFrame({"b": [1, 2]}), "with the columns"),
+        (pd.DataFrame({"a": [1.5, 2.5]}), "'a' is of type float64, not int64"),
+    ],
+)
+def test_a_table_of_other_columns_or_types_is_refused(rows, says):
+    with pytest.raises(ValueError, match=says):
+        recursive(lambda rows: None, lambda model, n: rows, pd.DataFrame({"a": [1, 2]}))
