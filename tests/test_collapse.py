@@ -186,14 +186,15 @@ def test_the_regression_loop_follows_gerstgrasser(regime):
 # --- tails ----------------------------------------------------------------------------------------
 
 
-def test_tail_loss_is_nought_for_one_law_and_known_for_a_narrower_one():
+def test_tail_loss_is_nought_for_one_law_and_known_for_others():
     rng = np.random.default_rng(0)
     real, same = rng.standard_normal((2, 200_000))
-    assert tail_loss(real, same) == pytest.approx(0, abs=0.04)  # 4 standard errors
-    # P(|Z| > 1.96 / 0.7) / 0.05
-    assert tail_loss(real, 0.7 * same) == pytest.approx(1 - 0.005110 / 0.05, abs=0.02)
-    assert tail_loss(real, 0 * same) == 1
-    assert tail_loss(real, 2 * same) < 0
+    # Four standard errors of a ratio of two shares of 0.025.
+    assert tail_loss(real, same) == pytest.approx([0, 0], abs=0.08)
+    # P(Z > 1.96 / 0.7) / 0.025, and a law moved up by one: P(Z < -2.96), P(Z > 0.96)
+    assert tail_loss(real, 0.7 * same) == pytest.approx([0.898, 0.898], abs=0.03)
+    assert tail_loss(real, same + 1) == pytest.approx([1 - 0.0615, 1 - 6.742], abs=0.3)
+    assert tail_loss(real, 0 * same).tolist() == [1, 1]
 
 
 # --- the loop ---------------------------------------------------------------------------------------

@@ -258,64 +258,70 @@ def _tail_cases(seed: int) -> list[Case]:
         case("the same rows: nothing is lost", real, real, 0.05),
         case("a narrower law", real, rng.normal(5, 1.5, 300), 0.1),
         case("skewed rows, another share", rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
-        case("heavier tails than the real ones", real, rng.normal(5, 3, 400), 0.05),
+        case("a law that has moved", real, rng.normal(6, 2, 400), 0.05),
     ]
 
 
 def _tail_probe(answer, real, synthetic, share):
-    return answer(real.numpy(), synthetic.numpy(), share)
+    return np.asarray(answer(real.numpy(), synthetic.numpy(), share), dtype=float)
 
 
-def _tails_with(low=0.5, high=0.5, by="real"):
-    """Quantiles at low * share and 1 - high * share, of the rows named."""
+def _tails_with(part=0.5, by="real", join=False):
+    """Quantiles at part * share and 1 - part * share of the rows named; both tails, or their sum."""
 
     def loss(real, synthetic, share=0.05):
-        cut = np.quantile(real if by == "real" else synthetic, [low * share, 1 - high * share])
-
-        def outside(rows):
-            return float(((rows < cut[0]) | (rows > cut[1])).mean())
-
-        return 1 - outside(synthetic) / outside(real)
+        cut = np.quantile(real if by == "real" else synthetic, [part * share, 1 - part * share])
+        tails = np.array([_beyond(rows, *cut) for rows in (real, synthetic)])
+        if join:
+            tails = tails.sum(axis=1, keepdims=True) * [1, 1]
+        return 1 - tails[1] / tails[0]
 
     return loss
 
 
-def _tail_without_ratio(real, synthetic, share=0.05):
-    return (1 - tail_loss(real, synthetic, share)) * _outside(real, real, share)
+def _beyond(rows, low, high):
+    return (rows < low).mean(), (rows > high).mean()
 
 
-def _outside(rows, real, share):
-    low, high = np.quantile(real, [share / 2, 1 - share / 2])
-    return float(((rows < low) | (rows > high)).mean())
+def _tails_as_shares(real, synthetic, share=0.05):
+    return np.array(_beyond(synthetic, *np.quantile(real, [share / 2, 1 - share / 2])))
 
 
-def _tail_by_sorting(real, synthetic, share=0.05):
-    low, high = (np.percentile(np.sort(real), 100 * p) for p in (share / 2, 1 - share / 2))
-    inside = sum(low <= value <= high for value in synthetic) / len(synthetic)
-    return 1 - (1 - inside) / (1 - sum(low <= value <= high for value in real) / len(real))
+def _tails_by_sorting(real, synthetic, share=0.05):
+    ordered = np.sort(real)
+    low, high = (np.percentile(ordered, 100 * p) for p in (share / 2, 1 - share / 2))
+    return [
+        1
+        - sum(v < low for v in synthetic) / sum(v < low for v in real) * len(real) / len(synthetic),
+        1
+        - sum(v > high for v in synthetic)
+        / sum(v > high for v in real)
+        * len(real)
+        / len(synthetic),
+    ]
 
 
-def _tail_by_counts(real, synthetic, share=0.05):
-    edges = [-np.inf, *np.quantile(real, [share / 2, 1 - share / 2]), np.inf]
-    missing = {}
-    for name, rows in (("real", real), ("synthetic", synthetic)):
-        below, above = (rows < edges[1]).sum(), (rows > edges[2]).sum()
-        missing[name] = (below + above) / len(rows)
-    return (missing["real"] - missing["synthetic"]) / missing["real"]
+def _tails_by_counts(real, synthetic, share=0.05):
+    edges = np.quantile(real, [share / 2, 1 - share / 2])
+    edges = np.array([-np.inf, edges[0], np.nextafter(edges[1], np.inf), np.inf])
+    counts = [np.histogram(rows, edges)[0][[0, 2]] / len(rows) for rows in (real, synthetic)]
+    return (counts[0] - counts[1]) / counts[0]
 
 
 def _tail_picture(answer):
     quantiles = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
-    scales = np.linspace(0.2, 1.2, 41)
-    losses = [answer(quantiles, s * quantiles, 0.05) for s in scales]
+    scales = np.linspace(0.3, 1.1, 41)
+    losses = np.array([answer(quantiles, 0.3 + s * quantiles, 0.05) for s in scales])
     fig, ax = plt.subplots(figsize=(4.4, 3))
     ax.axhline(0, color=GREY, linestyle=":")
-    ax.plot(scales, losses, color=BLUE)
-    ax.set(xlabel="synthetic over real standard deviation", ylabel="tail loss")
-    ax.set_title("Tails go long before the variance does")
+    ax.plot(scales, losses[:, 0], color=BLUE, label="low tail")
+    ax.plot(scales, losses[:, 1], color=ORANGE, linestyle="--", label="high tail")
+    ax.set(xlabel="standard deviation", ylabel="tail loss", ylim=(-1.2, 1.1))
+    ax.set_title("A law that has moved up by 0.3")
+    ax.legend(fontsize=8)
     return fig, (
-        "Tail loss of a normal law against its standard deviation over the real one: 1 up to 0.5, above "
-        "one half at 0.85, 0 at 1, and below 0 beyond."
+        "Tail loss of N(0.3, s²) against s, where N(0, 1) is real. Both tails are lost for small s. The "
+        "high one is back at s = 0.85 and too heavy beyond; the low one is still half lost at s = 1."
     )
 
 
@@ -325,13 +331,13 @@ TAIL_LOSS = Exercise(
     points=2,
     minutes=10,
     difficulty=1,
-    task="Return which part of the real tails is missing among the synthetic rows: 0 for none, 1 for "
-    "all of it.",
+    task="Return which part of the low and of the high real tail is missing among the synthetic rows: "
+    "0 for none, 1 for all of it.",
     hints=(
         "First say where the tails begin: np.quantile of the real rows at share / 2 and at "
         "1 - share / 2.",
-        "Then take the share of synthetic rows below the one or above the other, over the same share "
-        "of the real rows. What is missing is 1 minus that.",
+        "Then, for the rows below the one and again for those above the other: their share of the "
+        "synthetic rows, over their share of the real rows. What is missing is 1 minus that.",
     ),
     reference=tail_loss,
     cases=_tail_cases,
@@ -345,23 +351,28 @@ TAIL_LOSS = Exercise(
         ),
         Mistake(
             "Each side got the whole share. The two tails share it: share / 2 on either side.",
-            _tails_with(low=1, high=1),
+            _tails_with(part=1),
         ),
         Mistake(
-            "Only the upper tail was counted. Small values can vanish as well.",
-            _tails_with(low=0),
+            "Both tails were thrown together. Keep them apart: a law that has moved makes one heavier, "
+            "which hides that the other is gone.",
+            _tails_with(join=True),
         ),
         Mistake(
-            "This is the share of synthetic rows in the tails. Divide it by that of the real rows, and "
-            "subtract the ratio from 1.",
-            _tail_without_ratio,
+            "These are the shares of synthetic rows in the tails. Divide each by that of the real rows, "
+            "and subtract the ratio from 1.",
+            _tails_as_shares,
         ),
         Mistake(
             "This is what has been kept. What is lost is 1 minus it.",
             lambda real, synthetic, share=0.05: 1 - tail_loss(real, synthetic, share),
         ),
+        Mistake(
+            "The low tail comes first, then the high one.",
+            lambda real, synthetic, share=0.05: tail_loss(real, synthetic, share)[::-1].copy(),
+        ),
     ),
-    alternatives=(_tail_by_sorting, _tail_by_counts),
+    alternatives=(_tails_by_sorting, _tails_by_counts),
 )
 
 # --- a rare class dies ------------------------------------------------------------------------
