@@ -15,6 +15,11 @@ from course_lib.collapse import (
     theory,
     training_rows,
 )
+from course_lib.collapse.monte_carlo import (
+    interval_of_mean,
+    interval_of_median,
+    interval_of_variance,
+)
 
 RING = Modes(
     np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1), 0.01
@@ -71,6 +76,7 @@ def test_reference_values_of_the_field():
 
 
 def fit_normal(rows):
+    """A chain in each column."""
     return rows.mean(axis=0), rows.std(axis=0, ddof=1)
 
 
@@ -78,59 +84,46 @@ def sample_normal(model, n):
     return np.random.normal(*model, size=(n, *np.shape(model[0])))
 
 
-def normal_loops(runs, n=50, generations=20, **options):
-    for seed in range(runs):
-        real = np.random.default_rng(seed).standard_normal(n)
-        yield recursive(
-            fit_normal, sample_normal, real, generations=generations, seed=seed, **options
-        )
+def within(value, interval):
+    return interval[0] <= value <= interval[1]
 
 
-def test_the_normal_loop_follows_the_formulas():
-    n, generations, runs = 50, 20, 300
-    last = [loop[generations - 1] for loop in normal_loops(runs, n, generations)]
-    # Generation 19's samples were refitted 20 times in all, the fit to the real ones included.
-    variances = np.array([rows.var(ddof=1) for rows in last])
-    means = np.array([rows.mean() for rows in last])
-    expected = theory.gaussian_median_variance(n, generations)
-    # The median of 300: half of them lie below it, give or take 2.6 standard errors.
-    assert abs((variances < expected).mean() - 0.5) < 2.6 * 0.5 / np.sqrt(runs) + 0.02
+SEEDS = pytest.mark.parametrize("seed", range(3))
+
+
+@SEEDS
+@pytest.mark.parametrize(("n", "generations"), [(50, 20), (100, 50)])
+def test_the_normal_loop_follows_the_formulas(n, generations, seed):
+    """1,000 chains side by side; each formula lies in the 99 % interval of the run."""
+    real = np.random.default_rng(seed).standard_normal((n, 1000))
+    loop = recursive(fit_normal, sample_normal, real, generations=generations - 1, seed=seed)
+    last = loop[generations - 1]  # refitted as often as there are generations, real rows included
+    median = theory.gaussian_median_variance(n, generations)
+    assert within(median, interval_of_median(last.var(axis=0, ddof=1)))
     spread = theory.gaussian_mean_spread(n, generations)
-    assert means.var() == pytest.approx(spread, rel=4 * np.sqrt(2 / runs))
+    assert within(spread, interval_of_variance(last.mean(axis=0)))
 
 
-@pytest.mark.parametrize("fresh", [0.0, 0.1, 0.5])
-def test_fresh_rows_tie_the_mean_down(fresh):
-    """2,000 loops side by side, a column each; the variance of a variance is 2 / (runs - 1)."""
-    n, generations, runs = 200, 30, 2000
-    rng = np.random.default_rng(0)
-    real, pool = rng.standard_normal((n, runs)), rng.standard_normal((10 * n, runs))
-    loop = recursive(
-        fit_normal,
-        sample_normal,
-        real,
-        generations=generations - 1,
-        fresh=fresh,
-        # Fresh rows are drawn from ten times as many, which come again a little.
-        pool=pool,
-    )
-    means = sample_mean_of_training_rows(loop, fresh, pool)
+@SEEDS
+@pytest.mark.parametrize("fresh", [0.1, 0.5])
+def test_fresh_rows_tie_the_mean_down(fresh, seed):
+    n, generations, runs = 200, 30, 1000
+    rng = np.random.default_rng(seed)
+    real, pool = rng.standard_normal((n, runs)), rng.standard_normal((generations * n, runs))
+    means = []
+
+    def fit(rows):
+        means.append(rows.mean(axis=0))
+        return fit_normal(rows)
+
+    recursive(fit, sample_normal, real, generations=generations, fresh=fresh, pool=pool, seed=seed)
     expected = theory.gaussian_mean_spread(n, generations, fresh)
-    assert means.var() == pytest.approx(expected, rel=4 * np.sqrt(2 / runs))
-
-
-def sample_mean_of_training_rows(loop, fresh, pool):
-    """The mean that the next fit would have, with its share of fresh rows."""
-    count = round(fresh * len(pool) / 10)
-    rng = np.random.default_rng(1)
-    last = loop[len(loop.rows) - 1][count:]
-    return np.concatenate([last, pool[rng.choice(len(pool), count, replace=False)]]).mean(axis=0)
+    assert within(expected, interval_of_variance(means[-1]))
 
 
 def test_a_fixed_share_of_real_rows_ties_the_loop_down_too():
     """The augmentation loop: without a pool the share comes from the same real rows, over and over."""
-    runs, n = 400, 100
-    real = np.random.default_rng(0).standard_normal((n, runs))
+    real = np.random.default_rng(0).standard_normal((100, 400))
     alone, anchored = (
         recursive(fit_normal, sample_normal, real, generations=40, fresh=fresh)[40]
         for fresh in (0.0, 0.2)
@@ -139,48 +132,69 @@ def test_a_fixed_share_of_real_rows_ties_the_loop_down_too():
     assert off[1] < off[0] / 2
 
 
-def test_a_rare_class_drifts_and_dies_as_wright_and_fisher_say():
-    n, generations, runs = 200, 10, 400
-    shares = []
-    for seed in range(runs):
-        real = (np.random.default_rng(seed).random(n) < 0.02).astype(float)
-        loop = recursive(
-            np.mean,
-            lambda share, n: (np.random.random(n) < share).astype(float),
-            real,
-            generations=generations - 1,
-            seed=seed,
-        )
-        shares.append(loop[generations - 1].mean())
-    shares = np.array(shares)
-    expected = theory.extinction(0.02, n, generations)[-1]
-    error = np.sqrt(expected * (1 - expected) / runs)
-    assert abs((shares == 0).mean() - expected) < 3 * error
-    assert shares.std() == pytest.approx(theory.share_spread(0.02, n, generations), rel=0.2)
+@SEEDS
+def test_a_rare_class_drifts_and_dies_as_wright_and_fisher_say(seed):
+    n, generations, runs = 500, 20, 1000
+    real = np.zeros((n, runs), dtype=bool)
+    real[: n // 100] = True  # 1 % in each chain
+    loop = recursive(
+        lambda rows: rows.mean(axis=0),
+        lambda share, n: np.random.random((n, runs)) < share,
+        real,
+        generations=generations,
+        seed=seed,
+    )
+    shares = loop[generations].mean(axis=0)
+    assert within(theory.extinction(0.01, n, generations)[-1], interval_of_mean(shares == 0))
+    assert within(theory.share_spread(0.01, n, generations) ** 2, interval_of_variance(shares))
+    assert within(0.01, interval_of_mean(shares))
 
 
+@SEEDS
 @pytest.mark.parametrize("regime", ["replace", "accumulate"])
-def test_the_regression_loop_follows_gerstgrasser(regime):
+def test_the_regression_loop_follows_gerstgrasser(regime, seed):
     """Labels from the last fit: the error grows by one a generation, or stays below pi^2 / 6."""
-    d, t, generations, runs = 5, 40, 8, 150
+    d, t, generations, runs = 5, 40, 8, 1000
+    rng = np.random.default_rng(seed)
+    inputs, truth = rng.standard_normal((t, runs, d)), rng.standard_normal((runs, d))
     errors = []
-    for seed in range(runs):
-        rng = np.random.default_rng(seed)
-        inputs, truth = rng.standard_normal((t, d)), rng.standard_normal(d)
 
-        def fit(rows):
-            return np.linalg.lstsq(rows[:, :d], rows[:, d], rcond=None)[0]
+    def labelled(weights):
+        labels = np.einsum("tri,ri->tr", inputs, weights) + np.random.standard_normal((t, runs))
+        return np.concatenate([inputs, labels[..., None]], axis=-1)
 
-        def sample(weights, n, inputs=inputs):
-            return np.column_stack([inputs, inputs @ weights + np.random.standard_normal(n)])
+    def fit(rows):
+        x, y = rows[..., :d], rows[..., d]
+        gram, moment = np.einsum("tri,trj->rij", x, x), np.einsum("tri,tr->ri", x, y)
+        weights = np.linalg.solve(gram, moment[..., None])[..., 0]
+        errors.append(((weights - truth) ** 2).sum(axis=1) / (d / (t - d - 1)))
+        return weights
 
-        real = np.column_stack([inputs, inputs @ truth + rng.standard_normal(t)])
-        loop = recursive(fit, sample, real, generations=generations - 1, regime=regime, seed=seed)
-        pool = np.concatenate(loop.rows) if regime == "accumulate" else loop[generations - 1]
-        errors.append([((fit(rows) - truth) ** 2).sum() for rows in (real, pool)])
-    first, last = np.mean(errors, axis=0)
-    # The ratio of two means over 150 runs; its standard error is about 0.1 of it.
-    assert last / first == pytest.approx(theory.regression_error(generations, regime), rel=0.3)
+    np.random.seed(seed)
+    recursive(
+        fit,
+        lambda weights, n: labelled(weights),
+        labelled(truth),
+        generations=generations,
+        regime=regime,
+        seed=seed,
+    )
+    assert within(theory.regression_error(generations, regime), interval_of_mean(errors[-1]))
+    if regime == "replace":
+        slopes = np.polyfit(np.arange(generations), errors, 1)[0]
+        assert within(1.0, interval_of_mean(slopes))
+    else:
+        assert errors[-1].mean() < np.pi**2 / 6
+
+
+@SEEDS
+def test_the_intervals_hold_what_they_say(seed):
+    """Of 500 draws of a skewed law, 99 % hold the truth; 4.5 standard errors, and a little for skew."""
+    draws = np.random.default_rng(seed).exponential(size=(500, 400))
+    truths = {interval_of_median: np.log(2), interval_of_mean: 1.0, interval_of_variance: 1.0}
+    for interval, truth in truths.items():
+        held = np.mean([within(truth, interval(values)) for values in draws])
+        assert 0.99 - 4.5 * 0.0045 - (0.03 if interval is interval_of_variance else 0.01) < held
 
 
 # --- tails ----------------------------------------------------------------------------------------
