@@ -189,12 +189,14 @@ def test_the_regression_loop_follows_gerstgrasser(regime, seed):
 
 @SEEDS
 def test_the_intervals_hold_what_they_say(seed):
-    """Of 500 draws of a skewed law, 99 % hold the truth; 4.5 standard errors, and a little for skew."""
+    """Of 500 samples of a skewed law about 99 % hold the truth, less a little where the skew tells."""
     draws = np.random.default_rng(seed).exponential(size=(500, 400))
-    truths = {interval_of_median: np.log(2), interval_of_mean: 1.0, interval_of_variance: 1.0}
-    for interval, truth in truths.items():
-        held = np.mean([within(truth, interval(values)) for values in draws])
-        assert 0.99 - 4.5 * 0.0045 - (0.03 if interval is interval_of_variance else 0.01) < held
+    for interval, truth, least in (
+        (interval_of_median, np.log(2), 0.97),
+        (interval_of_mean, 1.0, 0.96),
+        (interval_of_variance, 1.0, 0.92),
+    ):
+        assert least < np.mean([within(truth, interval(values)) for values in draws]) < 1
 
 
 # --- tails ----------------------------------------------------------------------------------------
