@@ -258,7 +258,13 @@ def test_regimes_learn_from_what_they_say():
 
 def test_an_interrupted_run_goes_on_with_the_same_result(tmp_path):
     real = np.random.default_rng(0).standard_normal(30)
-    options = {"generations": 6, "regime": "budget", "fresh": 0.1, "seed": 3}
+    options = {
+        "generations": 6,
+        "regime": "budget",
+        "fresh": 0.1,
+        "seed": 3,
+        "measure": lambda rows: {"some": np.random.choice(rows)},  # one that draws
+    }
     whole = recursive(fit_normal, sample_normal, real, **options)
     calls = []
 
@@ -278,6 +284,7 @@ def test_an_interrupted_run_goes_on_with_the_same_result(tmp_path):
     assert len(calls) == 4 + 3  # three more, not six
     for one, two in zip(whole.rows, again.rows, strict=True):
         np.testing.assert_array_equal(one, two)
+    pd.testing.assert_frame_equal(whole.table, again.table, check_exact=True)
     with pytest.raises(ValueError, match="another run"):
         recursive(fit_normal, sample_normal, real + 1, folder=tmp_path, **options)
 

@@ -54,7 +54,8 @@ def recursive(
     """Train generation after generation on what the ones before it made.
 
     The global generators of Python, NumPy and PyTorch are seeded before each generation, by `seed`
-    and its number, so that a run that was interrupted goes on as it would have.
+    and its number, and before each measure, so that a run that was interrupted goes on as it would
+    have.
 
     Args:
         fit: rows to a model. sample: a model and a number to so many rows.
@@ -88,24 +89,32 @@ def recursive(
         key = {"regime": regime, "fresh": fresh, "seed": seed, "data": _digest(data, pool)}
         store = _Store(Path(folder), key)
     made = [_plain(data)] if store is None else [_plain(data), *store.load(data, generations)]
-    learnt = [len(data)]
+    n, done = len(data), len(made) - 1
     watched = progress and (interactive() or sys.stderr.isatty())
-    for number in tqdm(range(1, generations + 1), desc=regime, disable=not watched, leave=False):
-        rng = np.random.default_rng([seed, number])
-        learn_from = _learn_from(made[:number], regime, fresh, pool, rng)
-        learnt.append(len(learn_from))
-        if number < len(made):
-            continue  # saved by an earlier run
-        seed_everything(int(rng.integers(2**31)))
-        rows = sample(fit(learn_from), len(data))
-        _check(rows, data, number)
-        made.append(_plain(rows))
-        if store is not None:
-            store.save(made[-1], number)
-    measured = [dict(measure(rows)) if measure else {} for rows in made]
+    bar = tqdm(total=generations, initial=done, desc=regime, disable=not watched, leave=False)
+    with bar:
+        for number in range(done + 1, generations + 1):
+            rng = np.random.default_rng([seed, number])
+            learn_from = _learn_from(made, regime, fresh, pool, rng)
+            seed_everything(int(rng.integers(2**31)))
+            rows = sample(fit(learn_from), n)
+            _check(rows, data, number)
+            made.append(_plain(rows))
+            if store is not None:
+                store.save(made[-1], number)
+            bar.update()
+    learnt = [n, *(i * n if regime == "accumulate" else n for i in range(1, generations + 1))]
+    measured = [_measured(measure, rows, seed) for rows in made]
     table = pd.DataFrame(measured, index=pd.RangeIndex(len(made), name="generation"))
     table.insert(0, "learnt from", learnt)
     return Generations(tuple(made), table)
+
+
+def _measured(measure: Callable | None, rows: Rows, seed: int) -> dict[str, float]:
+    if measure is None:
+        return {}
+    seed_everything(seed)  # a measure that draws gives the same after an interruption, too
+    return dict(measure(rows))
 
 
 def _learn_from(made: list[Rows], regime: str, fresh: float, pool: Rows, rng) -> Rows:
@@ -113,13 +122,13 @@ def _learn_from(made: list[Rows], regime: str, fresh: float, pool: Rows, rng) ->
     if len(made) == 1:
         return made[0]
     numbers = np.split(np.arange(len(made) * len(made[0])), len(made))
-    chosen = training_rows(numbers, regime, rng)
+    everything, chosen = _joined(made), training_rows(numbers, regime, rng)
     count = round(fresh * len(chosen))
     if not count:
-        return _take(_joined(made), chosen)
+        return _take(everything, chosen)
     kept = rng.choice(chosen, len(chosen) - count, replace=False)
     real = rng.choice(len(pool), count, replace=count > len(pool))
-    return _joined([_take(_joined(made), kept), _take(pool, real)])
+    return _joined([_take(everything, kept), _take(pool, real)])
 
 
 def _plain(rows: Rows) -> Rows:
