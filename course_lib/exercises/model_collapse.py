@@ -93,7 +93,7 @@ def _refit_picture(answer):
     for number, rows in enumerate(made):
         x = np.full(len(rows), number)
         ax.plot(x, rows, ".", color=BLUE if number else ORANGE, markersize=3, linestyle="none")
-    ax.set(xlabel="generation", ylabel="value", title="A normal law refitted to 10 samples")
+    ax.set(xlabel="generation", ylabel="value", title="10 real values, then samples of samples")
     return fig, (
         "Ten points for each of 60 generations: they spread over three units at first, wander upwards, "
         "and in the end lie on nearly one point."
