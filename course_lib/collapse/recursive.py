@@ -7,22 +7,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from course_lib.collapse.loop import REGIMES, training_rows
 from course_lib.session import interactive, seed_everything
 from course_lib.syllabus import unknown
 
 Rows = np.ndarray | pd.DataFrame
-REGIMES = {
-    "replace": "each generation learns from the last one's samples only",
-    "accumulate": "each learns from the real rows and the samples of all generations so far",
-    "budget": "as accumulate, but from a random choice as large as the real data",
-}
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ def recursive(
     generations: int = 10,
     regime: str = "replace",
     fresh: float = 0.0,
+    pool: Rows | None = None,
     measure: Callable[[Rows], Mapping[str, float]] | None = None,
     seed: int = 0,
     folder: str | os.PathLike | None = None,
@@ -58,15 +54,22 @@ def recursive(
     """Train generation after generation on what the ones before it made.
 
     The global generators of Python, NumPy and PyTorch are seeded before each generation, by `seed`
-    and its number, so that a run that was interrupted goes on as it would have.
+    and its number, and before each measure, so that a run that was interrupted goes on as it would
+    have.
 
     Args:
         fit: rows to a model. sample: a model and a number to so many rows.
         data: the real rows, (n, ...) or a DataFrame; every generation makes n rows.
         regime: "replace", "accumulate" or "budget"; see REGIMES.
-        fresh: this share of what a generation learns from is real rows, drawn anew each time.
+        fresh: from the second generation on, this share of what a generation learns from is real
+            rows, drawn for it from `pool`.
+        pool: more real rows than `data`, never seen before: the "fresh data loop" of Alemohammad et
+            al. 2023 (arXiv 2307.01850). Without it the share comes from `data`, over and over: their
+            "synthetic augmentation loop".
         measure: rows to numbers, kept in the table for each generation, 0 included.
-        folder: save after each generation, and take up from there what was interrupted.
+        folder: save after each generation, and take up from there what was interrupted. A folder
+            belongs to one run: to other functions `fit` or `sample` give another one.
+        progress: show a progress bar where somebody is watching.
 
     Raises:
         ValueError: for an unknown regime, a share out of range, samples unlike the data, or a folder
@@ -78,42 +81,59 @@ def recursive(
         raise ValueError(f"fresh is a share of the rows, between 0 and 1; got {fresh}.")
     if len(data) < 2:
         raise ValueError(f"Recursive training needs at least two rows; got {len(data)}.")
-    store = None if folder is None else _Store(Path(folder), data, regime, fresh, seed)
-    made = [data] if store is None else [data, *store.load(data, generations)]
-    learnt = [len(data)]
+    pool = data if pool is None else pool
+    if different := _difference(pool, data):
+        raise ValueError(f"The pool must hold rows like the data: {different}.")
+    store = None
+    if folder is not None:
+        key = {"regime": regime, "fresh": fresh, "seed": seed, "data": _digest(data, pool)}
+        store = _Store(Path(folder), key)
+    made = [_plain(data)] if store is None else [_plain(data), *store.load(data, generations)]
+    n, done = len(data), len(made) - 1
     watched = progress and (interactive() or sys.stderr.isatty())
-    for number in tqdm(range(1, generations + 1), desc=regime, disable=not watched, leave=False):
-        rng = np.random.default_rng([seed, number])
-        learn_from = _training_rows(made[:number], regime, fresh, rng)
-        learnt.append(len(learn_from))
-        if number < len(made):
-            continue  # saved by an earlier run
-        seed_everything(int(rng.integers(2**31)))
-        rows = sample(fit(learn_from), len(data))
-        _check(rows, data, number)
-        made.append(rows)
-        if store is not None:
-            store.save(rows, number)
-    measured = [dict(measure(rows)) if measure else {} for rows in made]
+    bar = tqdm(total=generations, initial=done, desc=regime, disable=not watched, leave=False)
+    with bar:
+        for number in range(done + 1, generations + 1):
+            rng = np.random.default_rng([seed, number])
+            learn_from = _learn_from(made, regime, fresh, pool, rng)
+            seed_everything(int(rng.integers(2**31)))
+            rows = sample(fit(learn_from), n)
+            _check(rows, data, number)
+            made.append(_plain(rows))
+            if store is not None:
+                store.save(made[-1], number)
+            bar.update()
+    learnt = [n, *(i * n if regime == "accumulate" else n for i in range(1, generations + 1))]
+    measured = [_measured(measure, rows, seed) for rows in made]
     table = pd.DataFrame(measured, index=pd.RangeIndex(len(made), name="generation"))
     table.insert(0, "learnt from", learnt)
     return Generations(tuple(made), table)
 
 
-def _training_rows(made: list[Rows], regime: str, fresh: float, rng) -> Rows:
+def _measured(measure: Callable | None, rows: Rows, seed: int) -> dict[str, float]:
+    if measure is None:
+        return {}
+    seed_everything(seed)  # a measure that draws gives the same after an interruption, too
+    return dict(measure(rows))
+
+
+def _learn_from(made: list[Rows], regime: str, fresh: float, pool: Rows, rng) -> Rows:
     """What the next generation learns from; the first always learns from the real rows."""
-    real, n = made[0], len(made[0])
     if len(made) == 1:
-        return real
-    rows = made[-1] if regime == "replace" else _joined(made)
-    if regime == "budget":
-        rows = _take(rows, rng.choice(len(rows), n, replace=False))
-    if fresh:
-        count = round(fresh * len(rows))
-        kept = _take(rows, rng.choice(len(rows), len(rows) - count, replace=False))
-        again = _take(real, rng.choice(n, count, replace=count > n))
-        rows = _joined([kept, again])
-    return rows
+        return made[0]
+    numbers = np.split(np.arange(len(made) * len(made[0])), len(made))
+    everything, chosen = _joined(made), training_rows(numbers, regime, rng)
+    count = round(fresh * len(chosen))
+    if not count:
+        return _take(everything, chosen)
+    kept = rng.choice(chosen, len(chosen) - count, replace=False)
+    real = rng.choice(len(pool), count, replace=count > len(pool))
+    return _joined([_take(everything, kept), _take(pool, real)])
+
+
+def _plain(rows: Rows) -> Rows:
+    """Numbered from 0: a table read back from its file has no other index."""
+    return rows.reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows
 
 
 def _joined(parts: list[Rows]) -> Rows:
@@ -127,30 +147,45 @@ def _take(rows: Rows, index: np.ndarray) -> Rows:
 
 
 def _check(rows: Rows, data: Rows, number: int) -> None:
-    if isinstance(data, pd.DataFrame):
-        same = isinstance(rows, pd.DataFrame) and list(rows.columns) == list(data.columns)
-        wanted = f"a DataFrame with the columns {list(data.columns)}"
-    else:
-        same = isinstance(rows, np.ndarray) and rows.shape[1:] == data.shape[1:]
-        wanted = f"an array of shape {data.shape}"
-    if not same or len(rows) != len(data):
+    different = _difference(rows, data)
+    if different or len(rows) != len(data):
         raise ValueError(
-            f"Generation {number}: sample must give {len(data)} rows like the real ones, {wanted}; it "
-            f"gave {type(rows).__name__} of shape {getattr(rows, 'shape', '?')}."
+            f"Generation {number}: sample must give {len(data)} rows like the real ones; "
+            f"{different or f'it gave {len(rows)}'}."
         )
+
+
+def _difference(rows: object, data: Rows) -> str:
+    """In which way rows are unlike the data, whatever their number; empty if in none."""
+    if not isinstance(data, pd.DataFrame):
+        if isinstance(rows, np.ndarray) and rows.shape[1:] == data.shape[1:]:
+            return ""
+        return f"not {_kind(rows)}, but an array of shape {('n', *data.shape[1:])}"
+    if not isinstance(rows, pd.DataFrame) or list(rows.columns) != list(data.columns):
+        return f"not {_kind(rows)}, but a DataFrame with the columns {list(data.columns)}"
+    for name in data.columns:
+        if rows[name].dtype != data[name].dtype:
+            return f"column {name!r} is of type {rows[name].dtype}, not {data[name].dtype}"
+    return ""
+
+
+def _kind(rows: object) -> str:
+    if isinstance(rows, pd.DataFrame):
+        return f"a DataFrame with the columns {list(rows.columns)}"
+    shape = f" of shape {rows.shape}" if isinstance(rows, np.ndarray) else ""
+    return f"a {type(rows).__name__}{shape}"
 
 
 class _Store:
     """One file a generation, written whole or not at all, beside the settings that made them."""
 
-    def __init__(self, folder: Path, data: Rows, regime: str, fresh: float, seed: int):
+    def __init__(self, folder: Path, key: Mapping[str, object]):
         self.folder = folder
-        self.key = {"regime": regime, "fresh": fresh, "seed": seed, "data": _digest(data)}
         folder.mkdir(parents=True, exist_ok=True)
         settings = folder / "run.json"
         if not settings.exists():
-            self._write(settings, json.dumps(self.key).encode())
-        elif json.loads(settings.read_text(encoding="utf-8")) != self.key:
+            self._write(settings, json.dumps(key).encode())
+        elif json.loads(settings.read_text(encoding="utf-8")) != key:
             raise ValueError(
                 f"{folder} holds another run: other data, regime, share or seed. Name another folder, "
                 "or delete it."
@@ -164,20 +199,23 @@ class _Store:
             if not file.exists():
                 break
             if isinstance(data, pd.DataFrame):
-                text = file.read_text(encoding="utf-8")
-                rows = pd.read_json(StringIO(text), orient="table").astype(data.dtypes)
+                columns = json.loads(file.read_text(encoding="utf-8"))
+                values = dict(enumerate(columns))  # names need not be text
+                rows = pd.DataFrame(values, dtype=object).set_axis(data.columns, axis=1)
+                found.append(rows.astype(data.dtypes))
             else:
-                rows = np.load(file, allow_pickle=False)
-            found.append(rows)
+                found.append(np.load(file, allow_pickle=False))
         return found
 
     def save(self, rows: Rows, number: int) -> None:
         file = self._file(number, rows)
         if isinstance(rows, pd.DataFrame):
-            plain = rows.reset_index(drop=True)
-            self._write(
-                file, plain.to_json(orient="table", index=False, double_precision=15).encode()
-            )
+            # Python's own JSON keeps every digit of a float; what is missing becomes null.
+            values = [
+                column.astype(object).where(column.notna(), None).tolist()
+                for _, column in rows.items()
+            ]
+            self._write(file, json.dumps(values, default=str).encode())
             return
         self._write(file, lambda handle: np.save(handle, rows, allow_pickle=False))
 
@@ -196,10 +234,13 @@ class _Store:
                 raise
 
 
-def _digest(data: Rows) -> str:
-    if isinstance(data, pd.DataFrame):
-        content = pd.util.hash_pandas_object(data, index=False).to_numpy().tobytes()
-        content += str(list(data.columns)).encode()
-    else:
-        content = np.ascontiguousarray(data).tobytes() + str((data.shape, data.dtype)).encode()
-    return hashlib.sha256(content).hexdigest()
+def _digest(*parts: Rows) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, pd.DataFrame):
+            digest.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
+            digest.update(str(part.dtypes.to_dict()).encode())
+        else:
+            digest.update(np.ascontiguousarray(part).tobytes())
+            digest.update(str((part.shape, part.dtype)).encode())
+    return digest.hexdigest()

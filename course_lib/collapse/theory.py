@@ -15,12 +15,22 @@ def gaussian_median_variance(n: int, generations: int) -> float:
     is the exponential of the walk's mean, and by the walk's near symmetry about its median.
     """
     half = (n - 1) / 2
-    return float(np.exp(generations * (special.psi(half) - np.log(half))))
+    drift = special.digamma(half) - np.log(half)
+    return float(np.exp(generations * drift))
 
 
-def gaussian_mean_spread(n: int, generations: int) -> float:
-    """Variance of the mean of the same loop: G / n, from a law of variance 1."""
-    return generations / n
+def gaussian_mean_spread(n: int, generations: int, fresh: float = 0.0) -> float:
+    """Variance of the mean of the same loop, from a law of variance 1.
+
+    Each generation adds 1 / n. A share of fresh real rows shrinks what was there to (1 - fresh)^2:
+
+        1/n sum_{i<G} (1 - fresh)^{2i},
+
+    which is G / n without any, and never above 1 / (n fresh (2 - fresh)) with some. That is to first
+    order in 1 / n: between fresh and synthetic rows the fitted variance rises a little above 1.
+    """
+    kept = (1 - fresh) ** 2
+    return sum(kept**i for i in range(generations)) / n
 
 
 def share_spread(share: float, n: int, generations: int) -> float:
@@ -38,14 +48,15 @@ def extinction(share: float, n: int, generations: int) -> np.ndarray:
     """Chance (generations,) that a group with this share is gone after 1, 2, ... generations.
 
     By the Wright-Fisher chain itself: the count in the next generation is binomial(n, count / n).
+    Source: Wright 1931, as for `share_spread`.
     """
     counts = np.arange(n + 1)
     step = stats.binom.pmf(counts, n, counts[:, None] / n)  # from a count (row) to a count (column)
-    now = stats.binom.pmf(counts, n, share)
-    gone = [now[0]]
+    chance = stats.binom.pmf(counts, n, share)
+    gone = [chance[0]]
     for _ in range(generations - 1):
-        now = now @ step
-        gone.append(now[0])
+        chance = chance @ step
+        gone.append(chance[0])
     return np.array(gone)
 
 

@@ -1,0 +1,728 @@
+"""The exercises of lesson 08: the recursion, its rules, its theory, and a measure of what it loses."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import special, stats
+
+from course_lib.collapse import refit, tail_loss, theory, training_rows
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.plots import BLUE, GREEN, GREY, ORANGE
+
+# --- the recursion ----------------------------------------------------------------------------
+
+
+def _refit_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, generations, rule):
+        inputs = {"data": rng.normal(3, 2, rows), "generations": generations, "rule": rule}
+        return Case(name, inputs)
+
+    return [
+        case("one generation", 6, 1, "the last generation"),
+        case("five generations, each learns from the last", 8, 5, "the last generation"),
+        case("four generations, each learns from all before it", 5, 4, "all generations"),
+    ]
+
+
+def _refit_probe(answer, data, generations, rule):
+    """All rows, and how many the model of each generation learnt from."""
+    learnt = []
+
+    def fit(rows):
+        learnt.append(len(rows))
+        return rows.mean(), rows.std()
+
+    def sample(model, n):  # without chance, and another pattern for each generation
+        return model[0] + model[1] * np.sin(np.arange(n) + len(learnt))
+
+    def learn_from(made):
+        return made[-1] if rule == "the last generation" else np.concatenate(made)
+
+    made = answer(fit, sample, data.numpy(), generations, learn_from)
+    rows = {f"generation {number}": np.asarray(rows) for number, rows in enumerate(made)}
+    return {**rows, "how many rows each fit saw": np.asarray(learnt)}
+
+
+def _refit_with(rows=lambda data, made, learn_from: learn_from(made), real=True, fewer=0):
+    """The loop with one thing wrong."""
+
+    def loop(fit, sample, data, generations, learn_from):
+        made = [data]
+        for _ in range(generations - fewer):
+            made.append(sample(fit(rows(data, made, learn_from)), len(data)))
+        return made if real else made[1:]
+
+    return loop
+
+
+def _refit_growing(fit, sample, data, generations, learn_from):
+    made = [data]
+    for _ in range(generations):
+        rows = learn_from(made)
+        made.append(sample(fit(rows), len(rows)))
+    return made
+
+
+def _refit_recursive(fit, sample, data, generations, learn_from):
+    if generations == 0:
+        return [data]
+    made = _refit_recursive(fit, sample, data, generations - 1, learn_from)
+    return [*made, sample(fit(learn_from(made)), len(data))]
+
+
+def _refit_while(fit, sample, data, generations, learn_from):
+    made, n = [np.array(data)], data.shape[0]
+    while len(made) < generations + 1:
+        made += [sample(fit(learn_from(list(made))), n)]
+    return tuple(made)
+
+
+def _refit_picture(answer):
+    rng = np.random.default_rng(4)
+    made = answer(
+        lambda rows: (rows.mean(), rows.std(ddof=1)),
+        lambda model, n: rng.normal(*model, n),
+        rng.standard_normal(10),
+        60,
+        lambda made: made[-1],
+    )
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for number, rows in enumerate(made):
+        x = np.full(len(rows), number)
+        ax.plot(x, rows, ".", color=BLUE if number else ORANGE, markersize=3, linestyle="none")
+    ax.set(xlabel="generation", ylabel="value", title="10 real values, then samples of samples")
+    return fig, (
+        "Ten points for each of 60 generations: they spread over three units at first, wander upwards, "
+        "and in the end lie on nearly one point."
+    )
+
+
+REFIT = Exercise(
+    id="model_collapse.refit",
+    title="The recursion",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the rows of every generation, the real ones first: fit a model to what learn_from "
+    "picks, sample from it as many rows as there are real ones, and so on.",
+    hints=(
+        "Keep a list that begins with the real rows. Each turn of the loop adds one generation to it.",
+        "In each turn: learn_from(made) are the rows to fit, fit(...) gives a model, and "
+        "sample(model, len(data)) gives the new generation.",
+    ),
+    reference=refit,
+    cases=_refit_cases,
+    probe=_refit_probe,
+    picture=_refit_picture,
+    mistakes=(
+        Mistake(
+            "Every generation was fitted to the real rows: that is no recursion. Fit to what "
+            "learn_from(made) picks.",
+            _refit_with(rows=lambda data, made, learn_from: data),
+        ),
+        Mistake(
+            "The real rows are missing: they are generation 0, the first of the list.",
+            _refit_with(real=False),
+        ),
+        Mistake(
+            "One generation is missing: the real rows do not count as one.",
+            _refit_with(fewer=1),
+        ),
+        Mistake(
+            "Each generation learnt from the last one, whatever the rule. Let learn_from(made) pick.",
+            _refit_with(rows=lambda data, made, learn_from: made[-1]),
+        ),
+        Mistake(
+            "Generations must stay as large as the real data: sample len(data) rows, not as many as "
+            "were learnt from.",
+            _refit_growing,
+        ),
+    ),
+    alternatives=(_refit_recursive, _refit_while),
+)
+
+# --- the theory of the normal loop ------------------------------------------------------------
+
+
+def _variance_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 200))
+    return [
+        Case("no generation: 1", {"n": n, "generations": 0}),
+        Case("one generation of few samples", {"n": int(rng.integers(4, 9)), "generations": 1}),
+        Case("many generations", {"n": n, "generations": int(rng.integers(50, 150))}),
+    ]
+
+
+def _variance_by_integration(n, generations):
+    """The mean of log(chi^2 / (n - 1)) by its integral."""
+    logs, _ = _expectation(lambda x: math.log(x / (n - 1)), n - 1)
+    return math.exp(generations * logs)
+
+
+def _expectation(function, freedom):
+    from scipy.integrate import quad
+
+    density = stats.chi2(freedom).pdf
+    spread = 12 * math.sqrt(2 * freedom)
+    ends = max(freedom - spread, 1e-12), freedom + spread + 60
+    return quad(lambda x: function(x) * density(x), *ends, limit=200, points=[freedom])
+
+
+def _variance_step_by_step(n, generations):
+    variance = 1.0
+    for _ in range(generations):
+        variance *= 2 * math.exp(special.psi((n - 1) / 2)) / (n - 1)
+    return variance
+
+
+def _variance_picture(answer):
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    generations = np.arange(0, 201, 10)
+    for n, colour, style in ((20, ORANGE, "--"), (100, BLUE, "-"), (1000, GREEN, "-.")):
+        values = [answer(n, int(g)) for g in generations]
+        ax.semilogy(generations, values, style, color=colour, label=f"n = {n}")
+    ax.set(xlabel="generation", ylabel="median variance", ylim=(1e-4, 2))
+    ax.set_title("Fewer samples, faster loss")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Median variance over 200 generations on a logarithmic axis: three straight lines from 1. "
+        "With 20 samples it falls below a ten-thousandth, with 100 to about a tenth, with 1000 hardly."
+    )
+
+
+MEDIAN_VARIANCE = Exercise(
+    id="model_collapse.median_variance",
+    title="The theory's prediction",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the median variance of a normal law with variance 1 after so many refits to n of its "
+    "own samples.",
+    hints=(
+        "Each refit multiplies the variance by chi²/(n - 1), with n - 1 degrees of freedom. The "
+        "logarithm of a product is a sum: how large is one of its terms on average?",
+        "E[ln chi²] = digamma(k/2) + ln 2 for k degrees of freedom. Subtract ln(n - 1).",
+        "exp(G (digamma(h) - ln h)) with h = (n - 1) / 2; scipy.special.digamma.",
+    ),
+    reference=theory.gaussian_median_variance,
+    cases=_variance_cases,
+    rtol=1e-3,
+    picture=_variance_picture,
+    mistakes=(
+        Mistake(
+            "This is the mean variance, which stays 1. The typical run, the median, loses variance.",
+            lambda n, generations: 1.0,
+        ),
+        Mistake(
+            "Estimating the mean costs a degree of freedom: n - 1, not n.",
+            lambda n, generations: theory.gaussian_median_variance(n + 1, generations),
+        ),
+        Mistake(
+            "This is ((n - 1) / n)^G, the mean variance when the fit divides by n. Here it divides by "
+            "n - 1, and the loss comes from chance alone.",
+            lambda n, generations: ((n - 1) / n) ** generations,
+        ),
+        Mistake(
+            "This is the logarithm of the median variance: take its exponential.",
+            lambda n, generations: math.log(theory.gaussian_median_variance(n, generations)),
+        ),
+        Mistake(
+            "This is the median standard deviation. Its square is the variance.",
+            lambda n, generations: theory.gaussian_median_variance(n, generations) ** 0.5,
+        ),
+        Mistake(
+            "Half the degrees of freedom: digamma and logarithm both take (n - 1) / 2.",
+            lambda n, generations: math.exp(
+                generations * (special.digamma(n - 1) - math.log(n - 1))
+            ),
+        ),
+    ),
+    alternatives=(_variance_by_integration, _variance_step_by_step),
+)
+
+# --- tails ------------------------------------------------------------------------------------
+
+
+def _tail_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, real, synthetic, share):
+        return Case(name, {"real": real, "synthetic": synthetic, "share": share})
+
+    real = rng.normal(5, 2, 400)
+    return [
+        case("the same rows: nothing is lost", real, real, 0.05),
+        case("a narrower law", real, rng.normal(5, 1.5, 300), 0.1),
+        case("skewed rows, another share", rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
+        case("a law that has moved", real, rng.normal(6, 2, 400), 0.05),
+    ]
+
+
+def _tail_probe(answer, real, synthetic, share):
+    return np.asarray(answer(real.numpy(), synthetic.numpy(), share), dtype=float)
+
+
+def _tails_with(part=0.5, by="real", join=False):
+    """Quantiles at part * share and 1 - part * share of the rows named; both tails, or their sum."""
+
+    def loss(real, synthetic, share=0.05):
+        cut = np.quantile(real if by == "real" else synthetic, [part * share, 1 - part * share])
+        tails = np.array([_beyond(rows, *cut) for rows in (real, synthetic)])
+        if join:
+            tails = tails.sum(axis=1, keepdims=True) * [1, 1]
+        return 1 - tails[1] / tails[0]
+
+    return loss
+
+
+def _beyond(rows, low, high):
+    return (rows < low).mean(), (rows > high).mean()
+
+
+def _tails_as_shares(real, synthetic, share=0.05):
+    return np.array(_beyond(synthetic, *np.quantile(real, [share / 2, 1 - share / 2])))
+
+
+def _tails_by_sorting(real, synthetic, share=0.05):
+    ordered = np.sort(real)
+    low, high = (np.percentile(ordered, 100 * p) for p in (share / 2, 1 - share / 2))
+    return [
+        1
+        - sum(v < low for v in synthetic) / sum(v < low for v in real) * len(real) / len(synthetic),
+        1
+        - sum(v > high for v in synthetic)
+        / sum(v > high for v in real)
+        * len(real)
+        / len(synthetic),
+    ]
+
+
+def _tails_by_counts(real, synthetic, share=0.05):
+    edges = np.quantile(real, [share / 2, 1 - share / 2])
+    edges = np.array([-np.inf, edges[0], np.nextafter(edges[1], np.inf), np.inf])
+    counts = [np.histogram(rows, edges)[0][[0, 2]] / len(rows) for rows in (real, synthetic)]
+    return (counts[0] - counts[1]) / counts[0]
+
+
+def _tail_picture(answer):
+    quantiles = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    scales = np.linspace(0.3, 1.1, 41)
+    losses = np.array([answer(quantiles, 0.3 + s * quantiles, 0.05) for s in scales])
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.axhline(0, color=GREY, linestyle=":")
+    ax.plot(scales, losses[:, 0], color=BLUE, label="low tail")
+    ax.plot(scales, losses[:, 1], color=ORANGE, linestyle="--", label="high tail")
+    ax.set(xlabel="standard deviation", ylabel="tail loss", ylim=(-1.2, 1.1))
+    ax.set_title("A law that has moved up by 0.3")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Tail loss of N(0.3, s²) against s, where N(0, 1) is real. Both tails are lost for small s. The "
+        "high one is back at s = 0.85 and too heavy beyond; the low one is still half lost at s = 1."
+    )
+
+
+TAIL_LOSS = Exercise(
+    id="model_collapse.tail_loss",
+    title="A measure of lost tails",
+    points=2,
+    minutes=10,
+    difficulty=1,
+    task="Return which part of the low and of the high real tail is missing among the synthetic rows: "
+    "0 for none, 1 for all of it.",
+    hints=(
+        "First say where the tails begin: np.quantile of the real rows at share / 2 and at "
+        "1 - share / 2.",
+        "Then, for the rows below the one and again for those above the other: their share of the "
+        "synthetic rows, over their share of the real rows. What is missing is 1 minus that.",
+    ),
+    reference=tail_loss,
+    cases=_tail_cases,
+    probe=_tail_probe,
+    picture=_tail_picture,
+    mistakes=(
+        Mistake(
+            "The tails begin at the quantiles of the real rows. At quantiles of the synthetic ones a "
+            "law that has shrunk finds its own small tails complete.",
+            _tails_with(by="synthetic"),
+        ),
+        Mistake(
+            "Each side got the whole share. The two tails share it: share / 2 on either side.",
+            _tails_with(part=1),
+        ),
+        Mistake(
+            "Both tails were thrown together. Keep them apart: a law that has moved makes one heavier, "
+            "which hides that the other is gone.",
+            _tails_with(join=True),
+        ),
+        Mistake(
+            "These are the shares of synthetic rows in the tails. Divide each by that of the real rows, "
+            "and subtract the ratio from 1.",
+            _tails_as_shares,
+        ),
+        Mistake(
+            "This is what has been kept. What is lost is 1 minus it.",
+            lambda real, synthetic, share=0.05: 1 - tail_loss(real, synthetic, share),
+        ),
+        Mistake(
+            "The low tail comes first, then the high one.",
+            lambda real, synthetic, share=0.05: tail_loss(real, synthetic, share)[::-1].copy(),
+        ),
+    ),
+    alternatives=(_tails_by_sorting, _tails_by_counts),
+)
+
+# --- a rare class dies ------------------------------------------------------------------------
+
+
+def _extinction_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, share, n, generations):
+        return Case(name, {"share": share, "n": n, "generations": generations})
+
+    return [
+        case("one generation", float(rng.uniform(0.02, 0.1)), 40, 1),
+        case("a rare class for twelve generations", float(rng.uniform(0.01, 0.05)), 60, 12),
+        case("a common class of few rows", float(rng.uniform(0.3, 0.5)), 8, 30),
+    ]
+
+
+def _extinction_probe(answer, share, n, generations):
+    return np.asarray(answer(share, n, generations), dtype=float)
+
+
+def _extinction_by_powers(share, n, generations):
+    counts = np.arange(n + 1)
+    step = np.stack([stats.binom(n, count / n).pmf(counts) for count in counts])
+    start = stats.binom(n, share).pmf(counts)
+    return [float((start @ np.linalg.matrix_power(step, g))[0]) for g in range(generations)]
+
+
+def _extinction_backwards(share, n, generations):
+    """By the chance to be gone from each count on, and one draw from the share."""
+    counts = np.arange(n + 1)
+    step = stats.binom.pmf(counts, n, counts[:, None] / n)
+    gone, said = (counts == 0).astype(float), []
+    for _ in range(generations):
+        said.append(stats.binom.pmf(counts, n, share) @ gone)
+        gone = step @ gone
+    return np.array(said)
+
+
+def _extinction_late(share, n, generations):
+    gone = theory.extinction(share, n, generations)
+    return np.concatenate([[0.0], gone[:-1]])
+
+
+def _extinction_picture(answer):
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    generations = np.arange(1, 61)
+    for share, colour, style in ((0.01, ORANGE, "--"), (0.03, BLUE, "-"), (0.1, GREEN, "-.")):
+        gone = answer(share, 200, 60)
+        ax.plot(generations, gone, style, color=colour, label=f"{share:.0%} at first")
+    ax.set(xlabel="generation", ylabel="chance to be gone", ylim=(0, 1))
+    ax.set_title("A class among 200 samples a generation")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The chance that a class is gone, over 60 generations of 200 samples: for a class of 1 % it "
+        "climbs above nine tenths, for 3 % to four fifths, for 10 % to one half."
+    )
+
+
+EXTINCTION = Exercise(
+    id="model_collapse.extinction",
+    title="How a rare class dies",
+    points=3,
+    minutes=15,
+    difficulty=3,
+    task="Return the chance that a class with this share of the law is gone after 1, 2, ... "
+    "generations of n samples each.",
+    hints=(
+        "Follow the distribution of the class's count, n + 1 numbers. After the first generation it "
+        "is binomial(n, share).",
+        "If the count is now i, it is binomial(n, i / n) in the next generation: one row of a matrix. "
+        "The distribution times the matrix is the next distribution.",
+        "step = stats.binom.pmf(counts, n, counts[:, None] / n), then chance = chance @ step. Entry 0 "
+        "of each distribution is the chance to be gone by then.",
+    ),
+    reference=theory.extinction,
+    cases=_extinction_cases,
+    probe=_extinction_probe,
+    picture=_extinction_picture,
+    mistakes=(
+        Mistake(
+            "This draws every generation from the original share. In the recursion the share drifts, "
+            "and a class that has become rarer dies sooner.",
+            lambda share, n, generations: (
+                1 - (1 - (1 - share) ** n) ** np.arange(1, generations + 1)
+            ),
+        ),
+        Mistake(
+            "This is the chance to miss the class in all of G n samples. It needs to be missed in one "
+            "generation only, since a class that is gone never comes back.",
+            lambda share, n, generations: (1 - share) ** (n * np.arange(1, generations + 1)),
+        ),
+        Mistake(
+            "This is the chance to die in just that generation. Being gone adds up over generations.",
+            lambda share, n, generations: np.diff(
+                theory.extinction(share, n, generations), prepend=0.0
+            ),
+        ),
+        Mistake(
+            "This is the chance to be still there.",
+            lambda share, n, generations: 1 - theory.extinction(share, n, generations),
+        ),
+        Mistake(
+            "One generation late: the first n samples can already miss the class, with a chance of "
+            "(1 - share)^n.",
+            _extinction_late,
+        ),
+    ),
+    alternatives=(_extinction_by_powers, _extinction_backwards),
+)
+
+# --- what a generation learns from ------------------------------------------------------------
+
+_DRAWS = 400
+
+
+def _rows_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, regime, generations, n):
+        made = rng.permutation(generations * n).reshape(generations, n).astype(float)
+        return Case(name, {"made": made, "regime": regime})
+
+    return [
+        case("replace, after three generations", "replace", 4, 5),
+        case("accumulate, after three generations", "accumulate", 4, 5),
+        case("budget, after four generations", "budget", 5, 20),
+    ]
+
+
+def _rows_probe(answer, made, regime):
+    """What is picked, whatever its order and by whatever draw."""
+    made = list(made.numpy())
+    rng = np.random.default_rng(0)
+    rows = np.sort(np.asarray(answer(made, regime, rng)))
+    if regime != "budget":
+        return {"the rows, sorted": rows}
+    shares = []  # of each generation, over many draws
+    for _ in range(_DRAWS):
+        rows = np.asarray(answer(made, regime, rng))
+        shares.append([np.isin(rows, generation).mean() for generation in made])
+    return {
+        "number of rows": len(rows),
+        "different rows": len(np.unique(rows)),
+        "mean share of each generation": np.mean(shares, axis=0),
+    }
+
+
+def _budget_with(draw):
+    """Right but for the budget."""
+
+    def rows(made, regime, rng):
+        return draw(made, rng) if regime == "budget" else training_rows(made, regime, rng)
+
+    return rows
+
+
+def _rows_by_index(made, regime, rng):
+    pool = np.stack(made).reshape(-1, *made[0].shape[1:])
+    n = made[0].shape[0]
+    which = {
+        "replace": np.arange(len(pool) - n, len(pool)),
+        "accumulate": np.arange(len(pool)),
+        "budget": rng.permutation(len(pool))[:n],
+    }
+    return pool[which[regime]]
+
+
+def _rows_by_shuffling(made, regime, rng):
+    if regime == "replace":
+        return made[len(made) - 1].copy()
+    pool = np.vstack([rows[:, None] for rows in made])[:, 0]
+    rng.shuffle(pool)
+    return pool if regime == "accumulate" else pool[: len(made[0])]
+
+
+def _rows_picture(answer):
+    rng = np.random.default_rng(0)
+    n, generations = 400, 8
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    styles = (("replace", ORANGE, "s--"), ("accumulate", BLUE, "o-"), ("budget", GREEN, "^-."))
+    for regime, colour, style in styles:
+        rows = [
+            answer([np.full(n, g) for g in range(count)], regime, rng)
+            for count in range(1, generations + 1)
+        ]
+        real = [sum(chosen == 0) for chosen in rows]
+        ax.plot(range(1, generations + 1), real, style, color=colour, markersize=5, label=regime)
+    ax.set(xlabel="generation that learns", ylabel="real rows learnt from")
+    ax.set_title("400 real rows, and what is left of them")
+    ax.legend(fontsize=8)
+    return fig, (
+        "How many real rows each generation learns from: with accumulate always all 400, with replace "
+        "none from the second on, with a budget one part in two, three, four and so on."
+    )
+
+
+TRAINING_ROWS = Exercise(
+    id="model_collapse.training_rows",
+    title="Replace, accumulate, or a budget",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the rows that the next generation learns from: the last generation's (replace), all "
+    "so far, the real ones included (accumulate), or as many of all these as there are real rows, "
+    "chosen at random (budget).",
+    hints=(
+        "made is a list of arrays, the real rows first. made[-1] is the last generation, and "
+        "np.concatenate(made) holds all rows.",
+        "A budget is a choice without replacement: rng.choice(how_many_there_are, "
+        "size=how_many_to_take, replace=False) gives row numbers.",
+    ),
+    reference=training_rows,
+    cases=_rows_cases,
+    probe=_rows_probe,
+    atol=0.03,  # six standard errors of a mean share
+    picture=_rows_picture,
+    mistakes=(
+        Mistake(
+            "The real rows were left out. They belong to what accumulates, and they are what keeps "
+            "the loop in place.",
+            lambda made, regime, rng: training_rows(
+                made if regime == "replace" else made[1:], regime, rng
+            ),
+        ),
+        Mistake(
+            "The budget was drawn with replacement, so rows come twice: replace=False.",
+            _budget_with(lambda made, rng: rng.choice(np.concatenate(made), len(made[0]))),
+        ),
+        Mistake(
+            "The budget took the newest rows. Choose at random among all generations.",
+            _budget_with(lambda made, rng: np.concatenate(made)[-len(made[0]) :]),
+        ),
+        Mistake(
+            "The budget took the first rows, which are the real ones. Choose at random among all.",
+            _budget_with(lambda made, rng: np.concatenate(made)[: len(made[0])]),
+        ),
+        Mistake(
+            "There is no budget here: take only as many rows as the real data have.",
+            _budget_with(lambda made, rng: np.concatenate(made)),
+        ),
+        Mistake(
+            "Replace means that the last generation takes the place of all before it: made[-1] alone.",
+            lambda made, regime, rng: training_rows(
+                made, "accumulate" if regime == "replace" else regime, rng
+            ),
+        ),
+    ),
+    alternatives=(_rows_by_index, _rows_by_shuffling),
+)
+
+# --- a share of fresh real data ---------------------------------------------------------------
+
+
+def _spread_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(50, 200)) / 1000  # small, so that no digit is lost in the tolerance
+
+    def case(name, generations, fresh):
+        return Case(name, {"n": n, "generations": generations, "fresh": fresh})
+
+    return [
+        case("the first fit", 1, float(rng.uniform(0.1, 0.4))),
+        case("no fresh rows: G / n", int(rng.integers(20, 60)), 0.0),
+        case("a share of fresh rows", int(rng.integers(5, 20)), float(rng.uniform(0.05, 0.3))),
+        case("all rows fresh: 1 / n", 25, 1.0),
+    ]
+
+
+def _spread_step_by_step(n, generations, fresh=0.0):
+    spread = 1 / n
+    for _ in range(generations - 1):
+        spread = (1 - fresh) ** 2 * spread + 1 / n
+    return spread
+
+
+def _spread_closed(n, generations, fresh=0.0):
+    kept = (1 - fresh) ** 2
+    return generations / n if fresh == 0 else (1 - kept**generations) / (1 - kept) / n
+
+
+def _spread_with(kept, first=0):
+    def spread(n, generations, fresh=0.0):
+        return sum(kept(fresh) ** i for i in range(first, generations + first)) / n
+
+    return spread
+
+
+def _spread_picture(answer):
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    generations = np.arange(1, 51)
+    for fresh, colour, style in ((0.0, ORANGE, "--"), (0.05, BLUE, "-"), (0.2, GREEN, "-.")):
+        values = [answer(100, int(g), fresh) for g in generations]
+        ax.plot(generations, values, style, color=colour, label=f"{fresh:.0%} fresh")
+    ax.set(xlabel="generation", ylabel="variance of the mean", ylim=(0, 0.5))
+    ax.set_title("A little fresh data goes a long way")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Variance of the mean over 50 generations of 100 rows: a straight line up to 0.5 without "
+        "fresh rows, a curve that levels off at 0.1 with 5 % and at 0.03 with 20 % of them."
+    )
+
+
+MEAN_SPREAD = Exercise(
+    id="model_collapse.mean_spread",
+    title="What a share of fresh data is worth",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the variance of the normal loop's mean when a share of every generation's rows is "
+    "fresh and real.",
+    hints=(
+        "The mean of the next generation's rows is (1 - fresh) times the old model's mean, plus noise "
+        "of variance 1 / n. What does the factor do to a variance?",
+        "The first fit has variance 1 / n. Then, again and again: "
+        "variance = (1 - fresh)² · variance + 1 / n.",
+        "Written out it is a geometric sum: 1/n times the sum of (1 - fresh)^(2i) for i from 0 to "
+        "G - 1. The closed form of that sum divides by 0 at fresh = 0.",
+    ),
+    reference=theory.gaussian_mean_spread,
+    cases=_spread_cases,
+    picture=_spread_picture,
+    mistakes=(
+        Mistake(
+            "A factor on the mean works on its variance squared: (1 - fresh)².",
+            _spread_with(lambda fresh: 1 - fresh),
+        ),
+        Mistake(
+            "This is G / n, the loop without fresh rows.",
+            lambda n, generations, fresh=0.0: generations / n,
+        ),
+        Mistake(
+            "This is the level that the variance tends to after very many generations. Stop the sum "
+            "at G terms.",
+            lambda n, generations, fresh=0.0: (
+                1 / n / (fresh * (2 - fresh)) if fresh else generations / n
+            ),
+        ),
+        Mistake(
+            "The first fit has no generation before it: begin the sum at i = 0, with 1 / n.",
+            _spread_with(lambda fresh: (1 - fresh) ** 2, first=1),
+        ),
+        Mistake(
+            "It is the synthetic part that carries the error on, 1 - fresh of the rows, not the fresh "
+            "part.",
+            _spread_with(lambda fresh: fresh**2),
+        ),
+    ),
+    alternatives=(_spread_step_by_step, _spread_closed),
+)
+
+EXERCISES = (REFIT, MEDIAN_VARIANCE, TAIL_LOSS, EXTINCTION, TRAINING_ROWS, MEAN_SPREAD)
