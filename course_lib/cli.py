@@ -188,26 +188,30 @@ def grade_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def assignment(args: argparse.Namespace) -> int:
-    """write a lesson as an nbgrader assignment: source and release"""
+    """write a lesson as an assignment of nbgrader"""
     from pathlib import Path
 
-    from course_lib.grading.result import GradingError
-
     try:
-        try:
-            from course_lib.grading.assignment import write_assignment
-        except ImportError as error:
-            raise GradingError(f"{error}: pip install 'course-lib[grade]'") from None
-        print(f"Written: {write_assignment(args.lesson, Path(args.out))}")
-    except (GradingError, OSError) as error:
+        from course_lib.grading.assignment import write_assignment
+        from course_lib.grading.result import GradingError
+    except ModuleNotFoundError as error:
+        print(f"{error}. Install what it takes: pip install 'course-lib[grade]'", file=sys.stderr)
+        return 2
+    try:
+        release = write_assignment(args.lesson, Path(args.out))
+    except GradingError as error:
         print(f"course-lib assignment: {error}", file=sys.stderr)
         return 2
+    print(f"For learners: {release}")
     return 0
 
 
 def assignment_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit status: 0 written, 2 not. Example: course-lib assignment 01_vae --out course"
+    )
     parser.add_argument("lesson", help="such as 01_vae")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the nbgrader course")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="the nbgrader course")
 
 
 # Each verb: what it does (its docstring is its help), and what adds its arguments.

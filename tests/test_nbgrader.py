@@ -1,6 +1,7 @@
 """A lesson in the real nbgrader: written as an assignment, validated, autograded, and our results in
 its gradebook, its formgrader and its exchange."""
 
+import copy
 import json
 import os
 import secrets
@@ -17,12 +18,14 @@ from urllib.parse import quote
 
 import nbformat
 import pytest
+import torch
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGrader
 from nbgrader.nbgraderformat import MetadataValidator
-from nbgrader.preprocessors import Execute
+from nbgrader.preprocessors import ClearSolutions, Execute
 from nbgrader.validator import Validator
 
+from course_lib.cli import main
 from course_lib.exercises import all_exercises, earned, get
 from course_lib.exercises.checking import try_out
 from course_lib.grading import assignment, gradebook
@@ -103,19 +106,6 @@ def whole(request, tmp_path_factory):
     return folder, request.param, release
 
 
-def test_nbgrader_makes_our_release_from_our_source(whole, tmp_path):
-    folder, name, release = whole
-    assert release == folder / "release" / name / f"{name}.ipynb"
-    shutil.copytree(folder / "source", tmp_path / "source")
-    shutil.copy(folder / "nbgrader_config.py", tmp_path)
-    assignment.nbgrader("generate_assignment", name, course=tmp_path)
-    again = read(tmp_path / "release" / name / f"{name}.ipynb")
-    ours = read(release)
-    for book in (again, ours):
-        book.metadata.pop("kernelspec")
-    assert again == ours
-
-
 def test_a_release_holds_the_lesson_s_stubs_and_nothing_hidden(whole):
     folder, name, release = whole
     stubs = read(ROOT / "notebooks" / f"{name}.ipynb")
@@ -161,6 +151,7 @@ def dashed(exercise_id):
     return exercise_id.replace(".", "-")
 
 
+@pytest.mark.parametrize("whole", ["00_start"], indirect=True)
 def test_writing_again_changes_nothing_and_a_change_by_hand_is_kept(whole):
     folder, name, release = whole
     source = folder / "source" / name / f"{name}.ipynb"
@@ -177,7 +168,7 @@ def test_writing_again_changes_nothing_and_a_change_by_hand_is_kept(whole):
 
 
 def test_a_bad_call_is_a_sentence(tmp_path):
-    with pytest.raises(GradingError, match=r"no lesson called '01_vea'.* Did you mean"):
+    with pytest.raises(GradingError, match=r"no lesson called '01_vea'\. Did you mean"):
         assignment.write_assignment("01_vea", tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(GradingError, match="cannot be written to"):
@@ -209,6 +200,22 @@ def stubs():
 
 
 STUBS = dict(stubs())
+
+
+def test_with_nbgrader_s_own_settings_a_stub_stays_unsolved():
+    """A course may have settings that we do not touch."""
+    stub = STUBS["vae.kl"]
+    metadata = {"nbgrader": {"solution": True}}
+    cell = nbformat.v4.new_code_cell(
+        assignment.with_solution(stub, get("vae.kl")), metadata=metadata
+    )
+    book, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=[cell]), {})
+    text = book.cells[0].source
+    assert "raise NotImplementedError()" in text and "SOLUTION" not in text
+    names = {"Tensor": torch.Tensor}
+    exec(text, names)
+    ((_, verdict),) = try_out(get("vae.kl"), names["kl_divergence"])
+    assert verdict.sentence == "Not solved yet."
 
 
 # --- validate and autograde, on a lesson cut down to two exercises --------------------------------
@@ -261,11 +268,23 @@ def scores(folder, student):
         return {grade.name: grade.auto_score for grade in row.grades}
 
 
+def test_nbgrader_makes_our_release_from_our_source(cut, tmp_path):
+    """Elsewhere, where nothing but the source and the settings are."""
+    shutil.copytree(cut / "source", tmp_path / "source")
+    shutil.copy(cut / "nbgrader_config.py", tmp_path)
+    assignment.nbgrader("generate_assignment", NAME, course=tmp_path)
+    again = read(tmp_path / "release" / NAME / f"{NAME}.ipynb")
+    assert again == read(cut / "release" / NAME / f"{NAME}.ipynb")
+
+
 def test_the_source_validates_and_the_release_does_not(cut):
     validator = Validator()
     assert validator.validate(str(cut / "source" / NAME / f"{NAME}.ipynb")) == {}
     found = validator.validate(str(cut / "release" / NAME / f"{NAME}.ipynb"))
-    assert list(found) == ["failed"] and len(found["failed"]) == 2
+    failed = [cell["source"].splitlines()[0] for cell in found["failed"]]
+    assert list(found) == ["failed"]
+    points = "# The points for {}, tried on your answer above; the hand-in is tried on more."
+    assert failed == [*(points.format(name) for name in TWO), "## In your own words"]
 
 
 def test_nbgrader_autogrades(fresh):
@@ -273,30 +292,25 @@ def test_nbgrader_autogrades(fresh):
     hand_in(fresh, "full", read(source))
     stub = STUBS["vae.kl"]
     right = assignment.with_solution(stub, get("vae.kl"))
-    wrong = stub[: stub.index("    raise")] + "    return -(mu**2).sum(dim=-1)"
+    wrong = stub[: stub.index("    raise")] + "    return mu.sum(dim=-1) + 9"
     some = (
         stub[: stub.index("    raise")]
         + "    if (log_var == 0).all():\n        return 0.5 * (mu**2).sum(dim=-1)\n"
         + "    return mu.sum(dim=-1)"
     )
-    hand_in(fresh, "half", answered(fresh, answer_vae_kl=right))
     hand_in(fresh, "wrong", answered(fresh, answer_vae_kl=wrong))
     hand_in(fresh, "some", answered(fresh, answer_vae_kl=some))
-    hand_in(fresh, "nothing", answered(fresh))
-    deleted = answered(fresh, answer_vae_kl=right)
-    deleted.cells = [cell for cell in deleted.cells if cell.id != "test-vae-kl"]
-    hand_in(fresh, "deleted", deleted)
+    half = answered(fresh, answer_vae_kl=right)
+    half.cells = [cell for cell in half.cells if cell.id != "test-vae-kl"]  # nbgrader puts it back
+    hand_in(fresh, "half", half)
     assignment.nbgrader("autograde", NAME, course=fresh)
 
     assert scores(fresh, "full") == {"test-vae-reparameterize": 1, "test-vae-kl": 2, "essay": None}
-    for student in ("half", "deleted"):
-        assert scores(fresh, student)["test-vae-kl"] == 2, student
-        assert scores(fresh, student)["test-vae-reparameterize"] == 0
-    # The check gives the library's function back under the learner's name; it earns nothing.
-    assert scores(fresh, "wrong")["test-vae-kl"] == 0
-    assert 0 < scores(fresh, "some")["test-vae-kl"] < 2
     # An essay that nobody has touched is worth nothing.
-    assert set(scores(fresh, "nothing").values()) == {0}
+    assert scores(fresh, "half") == {"test-vae-reparameterize": 0, "test-vae-kl": 2, "essay": 0}
+    # The check gives the library's function back under the learner's name; it earns nothing.
+    assert scores(fresh, "wrong") == {"test-vae-reparameterize": 0, "test-vae-kl": 0, "essay": 0}
+    assert 0 < scores(fresh, "some")["test-vae-kl"] < 2
 
 
 def test_the_course_s_settings_reach_nbgrader(cut):
@@ -501,6 +515,17 @@ def test_names_are_kept_where_they_can_be_and_never_fall_together():
     assert all(len(os.fsencode(each)) < 255 and not set(each) & set("/\\\0*?[],+") for each in ids)
 
 
+def test_two_students_of_one_name_stay_two(fresh):
+    first, second = result(student_id="12"), result(student_id="34", passed=(0, 0))
+    push([first, second], fresh, NAME)
+    push([second], fresh, NAME)  # alone, it still is the second
+    with open_gradebook(fresh) as book:
+        assert {s.id: (s.lms_user_id, s.score) for s in book.students} == {
+            "ann": ("12", 3),
+            "ann 34": ("34", 0),
+        }
+
+
 def test_a_bad_push_is_a_sentence(fresh, tmp_path):
     with pytest.raises(GradingError, match="There is no gradebook"):
         push([result()], tmp_path / "nowhere", NAME)
@@ -526,10 +551,12 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
     doubled = answered(fresh, answer_vae_kl="# exercise: vae.kl\nfirst = 1")
     doubled.cells.append(nbformat.v4.new_code_cell("# exercise: vae.kl\nlast = 1"))
     doubled.cells[-1].metadata = graded_cells(doubled)["answer-vae-kl"].metadata
+    swapped = answered(fresh, answer_vae_kl="# exercise: vae.reparameterize\nboth = 1")
+    del swapped.cells[1]  # the other answer
     odd = [b"no JSON", b"[]", b'{"cells": 3}', b'{"cells": [{"source": [1]}]}', b"[" * 10**5]
-    books = [release, bare, noisy, doubled]
+    books = [release, bare, noisy, doubled, swapped]
     raws = [nbformat.writes(book).encode() for book in books] + odd
-    given = dict(zip("abcdefghij", raws, strict=False))
+    given = dict(zip("abcdefghij", raws, strict=True))
     results = [result(name) for name in given]
     push(results, fresh, NAME, notebook=lambda r: given[r["student"]])
     for name in given:
@@ -542,11 +569,11 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
         name: graded_cells(read(fresh / "autograded" / name / NAME / f"{NAME}.ipynb"))
         for name in given
     }
-    assert "By <b>sampling" in shown["a"]["essay"].source
+    assert "By &lt;b>sampling&lt;/b>." in shown["a"]["essay"].source
     assert shown["b"]["answer-vae-kl"].source.endswith("mine = 1")
     assert "earned(" in shown["b"]["test-vae-kl"].source
     assert shown["d"]["answer-vae-kl"].source.endswith("last = 1")
-    assert "not in the submission" in shown["e"]["answer-vae-kl"].source
+    assert "not in the submission" in shown["f"]["answer-vae-kl"].source
 
 
 # --- nbgrader's exchange and its formgrader --------------------------------------------------------
@@ -663,7 +690,10 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
     assert (book["name"], book["max_code_score"], book["max_written_score"]) == (NAME, 3, 2)
 
     names = ["ann", "Zoë Müller", "../../etc"]
-    raw = nbformat.writes(answered(fresh, essay="## In your own words\n\nLuck.")).encode()
+    evil = "<img src=x onerror=alert(1)>"
+    hostile = answered(fresh, essay=f"## In your own words\n\nLuck. {evil}")
+    hostile.cells += [nbformat.v4.new_raw_cell(evil), nbformat.v4.new_code_cell(f"# {evil}")]
+    raw = nbformat.writes(hostile).encode()
     results = [result(name, (3, 1), submitted="2026-01-02T03:04:05+01:00") for name in names]
     results += [result("lost", exercises=[], needs_person=True)]
     push(results, fresh, NAME, page, lambda r: b"" if r["student"] == "lost" else raw)
@@ -683,13 +713,14 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
         html = server.get(f"formgrader/submissions/{row['id']}/")
         for cell in ("test-vae-kl", "test-vae-reparameterize", "essay"):
             assert f'id="{cell}"' in html  # a box for the score
-        assert ("Luck." in html) == (row["student"] != "lost")
+        assert ("Luck." in html) == ("onerror" in html) == (row["student"] != "lost")
+        assert "<img src=x" not in html
     (row,) = [row for row in rows if row["student"] == "ann"]
     query = f"?submission_id={row['id']}"
     grades = json.loads(server_get(server, f"formgrader/api/grades{query}"))
     assert {g["name"]: g["auto_score"] for g in grades}["test-vae-kl"] == pytest.approx(2 / 3)
     comments = json.loads(server_get(server, f"formgrader/api/comments{query}"))
-    assert "case 1: The sign is wrong" in str(comments)
+    assert "case 1; case 2: The sign is wrong" in str(comments)
 
 
 def server_get(server, path):
@@ -697,3 +728,28 @@ def server_get(server, path):
     address = f"http://127.0.0.1:{server.port}/{path}&token={server.token}"
     with urllib.request.urlopen(address, timeout=60) as answer:
         return answer.read().decode()
+
+
+def test_the_command_grades_what_nbgrader_collected_and_fills_its_gradebook(tmp_path):
+    folder, name = tmp_path / "course", "00_start"
+    assert main(["assignment", name, "--out", str(folder)]) == 0
+    book = read(folder / "release" / name / f"{name}.ipynb")
+    stub = next(c for c in book.cells if c.source.startswith("# exercise: "))
+    for student, right in (("ann", True), ("bob", False)):
+        answer = assignment.with_solution(stub.source, get("start.fit_gaussian"))
+        target = folder / "submitted" / student / name / f"{name}.ipynb"
+        target.parent.mkdir(parents=True)
+        changed = copy.deepcopy(book)
+        changed.cells[book.cells.index(stub)].source = answer if right else stub.source
+        nbformat.write(changed, target)
+    call = ["grade", str(folder / "submitted"), "--lesson", name, "--out", str(tmp_path / "grades")]
+    call += ["--nbgrader", str(folder), "--workers", "1", "--quiet"]
+    for _ in range(2):  # the second time changes nothing
+        assert main(call) == 0
+        with open_gradebook(folder) as gradebook:
+            marks = {
+                s.student.id: s.notebooks[0].score for s in gradebook.assignment_submissions(name)
+            }
+        assert marks == {"ann": get("start.fit_gaussian").points, "bob": 0}
+    for student in ("ann", "bob"):
+        assert (folder / "feedback" / student / name / f"{name}.html").is_file()

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.sources import Statement, excerpt, needed, statements
@@ -42,7 +43,7 @@ class Answer:
         cell: the cell's number; 0 where there is none.
         program: the needed parts of the notebook's cells, by number and in order; lines that are
             not needed are blank.
-        uses: names of earlier exercises' functions that the program binds.
+        uses: ids of other exercises whose functions the program names.
         unsolved: the function is still the stub.
         problem: why the answer cannot run, such as a syntax error.
         fingerprint: the hash of the answer's normalised syntax tree.
@@ -173,13 +174,13 @@ def _find(
         kept = [s for s in everything if not _is_check(s)]
     else:
         kept = needed(everything, roots, until=part.cell.number, skip=_is_check)
-    bound = {n for s in kept for n in s.binds} - {name}
+    named = {n for s in kept for n in s.binds | s.uses} - {name}
     program = tuple(
         (p.cell.number, excerpt(p.source, mine))
         for p in parsed
         if (mine := [s for s in kept if s.cell == p.cell.number])
     )
-    uses = tuple(other for other, n in names.items() if n in bound and other != wanted.id)
+    uses = tuple(other for other, n in names.items() if n in named and other != wanted.id)
     return Answer(**place, program=program, uses=uses)
 
 
@@ -301,6 +302,7 @@ class _Normalised(ast.NodeTransformer):
         return node
 
 
+@cache
 def fingerprint_of(function: Callable) -> str:
     """The fingerprint that a copy of this function would have."""
     source = inspect.getsource(function)

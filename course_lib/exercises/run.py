@@ -113,6 +113,7 @@ def load(
         own: dict = {"__name__": "library"}
         exec(compile(source, "library", "exec"), own)
         given[other] = own[other]
+    namespace |= given
     waiting, failed = list(program), ""
     try:
         with time_limit(seconds):
@@ -126,7 +127,7 @@ def load(
                     except BaseException as error:  # even exit() must not end the lesson
                         failed = failed or f"Cell {number} of your notebook raised {_said(error)}"
                         again.append((number, source))
-                    namespace |= {n: f for n, f in given.items() if n in namespace}
+                    namespace |= given
                 waiting = again
     except TimeIsUp:
         return None, f"The cells that your answer needs ran for more than {seconds:g} seconds."

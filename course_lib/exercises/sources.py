@@ -10,6 +10,7 @@ import inspect
 import symtable
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def excerpt(source: str, keep: Iterable[Statement]) -> str:
     return "\n".join(line if i in wanted else "" for i, line in enumerate(lines, 1)) + "\n"
 
 
+@cache
 def standalone(function: Callable) -> str:
     """The source of a module's function together with what it needs from its module."""
     source = inspect.getsource(inspect.getmodule(function))

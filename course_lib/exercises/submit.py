@@ -21,6 +21,8 @@ from course_lib.exercises.run import load
 from course_lib.exercises.sources import standalone
 from course_lib.syllabus import course
 
+COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]
+
 
 def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
     """Look for your answers as the grader will, run them on the visible cases, and say what it
@@ -35,10 +37,18 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
         sentence where something is amiss. The grader's own cases have other numbers.
 
     Raises:
-        ValueError: where there is no such notebook, or it holds none of the course's exercises.
+        ValueError: where there is no such file, or it holds none of the course's exercises.
     """
     cells, source = _cells(notebook)
     exercises = _lesson_of(cells)
+    if not exercises and notebook is None:
+        print(
+            "No exercise was seen in the cells that were run here. Save the notebook, and name its "
+            "file: submit_check('01_vae.ipynb')."
+        )
+        return pd.DataFrame(columns=COLUMNS)
+    if not exercises:
+        raise ValueError(f"None of the course's exercises is in {source}.")
     answers = find_answers(cells, [Wanted.of(exercise) for exercise in exercises])
     passed: dict[str, Exercise] = {}
     rows = []
@@ -47,7 +57,7 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
         if row["points"] == exercise.points:
             passed[exercise.id] = exercise
         rows.append(row)
-    table = pd.DataFrame(rows).set_index("exercise").rename_axis(None)
+    table = pd.DataFrame(rows).set_index("exercise").rename_axis(None)[COLUMNS]
     print(
         f"{source}: {table['points'].sum():g} of {sum(e.points for e in exercises)} points on the "
         "visible cases."
@@ -85,15 +95,15 @@ def _own_file() -> Path | None:
 
 
 def _lesson_of(cells: Sequence[CodeCell]) -> list[Exercise]:
-    """The exercises of the lesson that most cells speak of."""
+    """The exercises of the lesson that the cells speak of most; none if they speak of none."""
     text = "\n".join(cell.source for cell in cells)
 
     def mentions(name: str) -> int:
         return sum(text.count(part) for part in (name, *course().lessons[name].exercises))
 
     best = max(course().lessons, key=mentions)
-    if not mentions(best) or not course().lessons[best].exercises:
-        raise ValueError("None of the course's exercises is in this notebook.")
+    if not mentions(best):
+        return []
     return [get(exercise) for exercise in course().lessons[best].exercises]
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -25,12 +26,14 @@ LARGEST = 200 * 2**20  # bytes of a notebook, or of a zip inside a zip
 CONTENTS = 32 * 2**20
 INNER_CONTENTS = 4 * 2**20
 DEEPEST = 12  # folders within folders
+LONGEST = 255  # letters of a name, as on every file system
 # Others, such as bzip2 and LZMA, may unfold a few bytes to gigabytes in one step.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 JUNK = {"__macosx", "thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
     OSError,
     EOFError,
     ValueError,  # also names that are not the UTF-8 that they claim to be
@@ -48,10 +51,11 @@ class Source:
     members: tuple[int, ...] = ()
     problem: str = ""
 
-    def read(self, most: int = LARGEST) -> bytes:
-        """The bytes. Raises GradingError with a sentence if they cannot be had."""
+    def read(self, most: int | None = None) -> bytes:
+        """The bytes, at most `most` of them. Raises GradingError if they cannot be had."""
         if self.problem:
             raise GradingError(self.problem)
+        most = LARGEST if most is None else most
         if not self.members:
             return _read_file(self.path, most)
         try:
@@ -85,7 +89,10 @@ class Leaf:
 
 def folder(path: Path) -> list[Leaf]:
     """All files below a folder, in the order of their names. Links are listed, never followed."""
-    return list(_walk(path, (), plain(path.resolve().name)))
+    try:
+        return list(_walk(path, (), plain(path.name)))
+    except OSError as error:
+        raise GradingError(f"The folder {path} cannot be opened: {error.strerror}.") from error
 
 
 def archive(path: Path) -> list[Leaf]:
@@ -104,8 +111,8 @@ def inner(leaf: Leaf) -> list[Leaf]:
     """The files of a zip that lies in a folder or in a zip; the zip itself with what is wrong."""
     source = leaf.source
     try:
-        if len(source.members) > 1:
-            raise GradingError("Zips in zips in zips are not opened.")
+        if source.problem or len(source.members) > 1:
+            raise GradingError(source.problem or "Zips in zips in zips are not opened.")
         if not source.members:
             with source.path.open("rb") as file:
                 opened = _table(file, INNER_CONTENTS)
@@ -148,13 +155,13 @@ def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
         file = Path(entry.path)
         if entry.is_symlink():
             problem = f"{plain(entry.name)} is a link to another place; links are not followed."
-            yield Leaf(here, told, Source(file, problem=problem))
+            yield Leaf((*here, "") if entry.is_dir() else here, told, Source(file, problem=problem))
         elif entry.is_dir(follow_symlinks=False):
             try:
                 below = list(_walk(file, here, told)) if len(here) < DEEPEST else []
             except OSError as error:
                 problem = f"The folder {plain(entry.name)} cannot be opened: {error.strerror}."
-                below = [Leaf(here, told, Source(file, problem=problem))]
+                below = [Leaf((*here, ""), told, Source(file, problem=problem))]
             yield from below or [Leaf((*here, ""), told, None)]
         elif entry.is_file(follow_symlinks=False):
             yield Leaf(here, told, Source(file))
@@ -236,7 +243,7 @@ def _members(
             below = (*below, "")
         elif not problem:
             problem = _problem(info)
-        told = "/".join([shown, *(plain(part) for part in below if part)])
+        told = plain("/".join([shown, *filter(None, below)]), 500)
         member = Source(source.path, (*source.members, index), problem)
         leaves.append(Leaf((*parts, *below), told, member if below[-1] else None))
     filled = {leaf.parts[:-1] for leaf in leaves if leaf.source}
@@ -258,8 +265,15 @@ def _path(name: str) -> tuple[tuple[str, ...], str]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
-        return (name.replace("/", "_").replace("..", "_"),), problem
+        return (_short(name.replace("/", "_").replace("..", "_")),), problem
+    if any(len(part) > LONGEST for part in parts):
+        problem = "Its name in the zip is longer than names of files can be."
+        return tuple(map(_short, parts)), problem
     return parts or ("_",), ""
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[:200]}…{name[-40:]}"
 
 
 def _problem(info: zipfile.ZipInfo) -> str:

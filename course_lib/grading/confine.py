@@ -17,9 +17,10 @@ from dataclasses import dataclass
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 CLONE_THREAD = 0x10000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC = 1, 2, 4, 8, 0x1000, 0x4000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 NOBODY = 65534
+SCRATCH = "/scratch"  # the only place to write; not /tmp, where Python or this package may lie
 
 # Nothing that an answer computes needs these. Without fork and exec, the memory limit of the one
 # process is the limit of all; without sockets but those of UNIX, vsock leads nowhere either.
@@ -89,31 +90,12 @@ def end_with_parent() -> None:
 
 
 def own_files() -> None:
-    """An empty /tmp and /dev/shm of one's own, and nothing to see in /proc.
-
-    Where Python or this package lies below /tmp, it stays in its place.
-    """
+    """An empty SCRATCH and /dev/shm of one's own, and nothing to see in /proc."""
     own = MS_NOSUID | MS_NODEV
-    kept = {place: os.open(place, os.O_PATH) for place in _mounted_below(b"/tmp/")}
-    for place in (b"/tmp", b"/dev/shm"):
+    for place in (SCRATCH.encode(), b"/dev/shm"):
         _call("mount", b"tmpfs", place, b"tmpfs", own, b"size=64m,nr_inodes=2048,mode=1777")
-    for place, handle in kept.items():
-        os.makedirs(place)
-        _call("mount", b"/proc/self/fd/%d" % handle, place, None, MS_BIND | MS_REC, None)
-        os.close(handle)
     _call("mount", b"tmpfs", b"/proc", b"tmpfs", own | MS_RDONLY | MS_NOEXEC, b"size=4k")
-    os.chdir("/tmp")
-
-
-def _mounted_below(folder: bytes) -> list[bytes]:
-    """The folders below `folder` where something is mounted, without those within another."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        places = sorted(line.split()[4] for line in file)
-    found: list[bytes] = []
-    for place in places:
-        if place.startswith(folder) and not any(place.startswith(f + b"/") for f in found):
-            found.append(place)
-    return found
+    os.chdir(SCRATCH)
 
 
 def set_limits(limits: Limits) -> None:

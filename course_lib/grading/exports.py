@@ -16,11 +16,11 @@ from pathlib import Path
 
 from course_lib.audit.report import write as write_file
 from course_lib.grading.archive import plain
-from course_lib.grading.policy import KEEP, Late, apply_late, grade, needs_person
+from course_lib.grading.policy import KEEP, Late, apply_late, grade, needs_person, unseen, written
 from course_lib.grading.result import GradingError
 
 # What a spreadsheet takes for the beginning of a formula; the wide ones in East Asian settings.
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULA = ("=", "+", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "-")
 
 
 def write(
@@ -76,18 +76,18 @@ def grades(results: Sequence[dict], late: Late = KEEP) -> str:
         ]
     ]
     for result in results:
-        points = {e["id"]: e["points"] for e in result["exercises"]}
+        points = {} if unseen(result) else {e["id"]: e["points"] for e in result["exercises"]}
         mark = grade(result, late)
         rows.append(
             [
                 result["student"],
                 result.get("student_id", ""),
-                *(_number(points.get(name)) for name in exercises),
-                _number(result["points"]),
+                *(written(points.get(name)) for name in exercises),
+                "" if unseen(result) else written(result["points"]),
                 "yes" if result.get("late") else "",
-                _number(mark),
-                _number(result["of"]),
-                _number(100 * mark / result["of"]) if mark is not None and result["of"] else "",
+                written(mark),
+                written(result["of"]),
+                written(100 * mark / result["of"]) if mark is not None and result["of"] else "",
                 result.get("attempt", 1),
                 result.get("submitted") or "",
                 "yes" if needs_person(result, late) else "",
@@ -120,7 +120,7 @@ def canvas(
         for result in results:
             id = _own_id(result, "canvas")
             login = "" if id else result["student"]
-            rows.append([result["student"], id, "", login, "", _number(grade(result, late))])
+            rows.append([result["student"], id, "", login, "", written(grade(result, late))])
         return csv_table(rows)
     head, *rows = _read(roster, ["ID", "Section"])
     known = head[: head.index("Section") + 1]  # who it is; notes and other assignments follow
@@ -141,7 +141,7 @@ def canvas(
             about["ID"], about.get("SIS Login ID", ""), about.get("SIS User ID", "")
         ):
             new = grade(found, late)
-            mark = mark if new is None else _number(new)
+            mark = mark if new is None else written(new)
         filled.append([*about.values(), mark])
     students.check(roster)
     return csv_table(filled, given=True)
@@ -180,11 +180,11 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
         for result in results:
             id = _own_id(result, "moodle")
             status = "Needs a person" if needs_person(result, late) else "Graded"
-            mark = _number(grade(result, late))
+            mark = written(grade(result, late))
             rows.append(
                 [
                     f"Participant {id}" if id else "",
-                    *(result["student"], "", status, mark, _number(result["of"])),
+                    *(result["student"], "", status, mark, written(result["of"])),
                     *("Yes", "", "-", _comment(result, late)),
                 ]
             )
@@ -198,9 +198,9 @@ def moodle(results: Sequence[dict], late: Late = KEEP, worksheet: Path | str | N
         found = students.take(number, *others)
         if found is None or (mark := grade(found, late)) is None:
             continue
-        row[place["Grade"]] = _number(mark)
+        row[place["Grade"]] = written(mark)
         if "Feedback comments" in place:
-            row[place["Feedback comments"]] = _comment(found, late)
+            row[place["Feedback comments"]] = _cell(_comment(found, late))
     students.check(worksheet)
     return csv_table([head, *rows], given=True)
 
@@ -210,12 +210,14 @@ def _comment(result: dict, late: Late) -> str:
     if needs_person(result, late):
         return ""
     lines = [
-        f"{plain(e['title'])}: {_number(e['points'])} of {_number(e['of'])}"
-        + "".join(f"; {plain(c['sentence'], 500)}" for c in e["cases"] if c["sentence"])
+        f"{plain(e['title'])}: {written(e['points'])} of {written(e['of'])}"
+        + "".join(
+            f"; {plain(s, 500)}" for s in dict.fromkeys(c["sentence"] for c in e["cases"]) if s
+        )
         for e in result["exercises"]
     ]
     if (after := apply_late(result, late)) != result["points"]:
-        lines.append(f"Late: {_number(result['points'])} became {_number(after)}")
+        lines.append(f"Late: {written(result['points'])} became {written(after)}")
     return "<br>".join(html.escape(line) for line in lines)
 
 
@@ -233,11 +235,11 @@ def gradescope(result: dict, late: Late = KEEP, visibility: str = "visible") -> 
         lines.append("A person will look at this submission before it gets a mark.")
     elif mark != result["points"]:
         lines.append(
-            f"Handed in late: {_number(result['points'])} points became {_number(mark)} "
+            f"Handed in late: {written(result['points'])} points became {written(mark)} "
             f"({late} off)."
         )
     tests = []
-    for number, exercise in enumerate(result["exercises"], start=1):
+    for number, exercise in enumerate([] if unseen(result) else result["exercises"], start=1):
         for part, case in enumerate(exercise["cases"], start=1):
             scores = {"score": round(case["points"], 4), "max_score": round(case["of"], 4)}
             tests.append(
@@ -311,11 +313,7 @@ def _read(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
 
 
 def _of(results: Iterable[dict]) -> str:
-    return _number(max((result["of"] for result in results), default=0))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{round(value, 2):.10g}"
+    return written(max((result["of"] for result in results), default=0))
 
 
 def _flag(flag: dict) -> str:
@@ -330,16 +328,15 @@ def _lines(text: str) -> str:
 def csv_table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
     """CSV. Text that is `given`, from the LMS's own file, keeps its spaces and its first sign."""
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([_cell(x, given) for x in row] for row in rows)
+    clean = str if given else _cell
+    csv.writer(file, lineterminator="\n").writerows([clean(cell) for cell in row] for row in rows)
     return file.getvalue()
 
 
-def _cell(value: object, given: bool) -> str:
+def _cell(value: object) -> str:
     text = str(value)
-    if given:
-        return text
     indent = text[: len(text) - len(text.lstrip(" "))]
     text = plain(" ".join(text.split()), 4000)
     # Programs that take a semicolon for the end of a cell see another cell behind it.
-    text = re.sub(r";(\s*)(?=[=+@-])", r";\1'", text)
+    text = re.sub(rf";(\s*)(?=[{''.join(FORMULA)}])", r";\1'", text)
     return indent + (f"'{text}" if text.startswith(FORMULA) and text != "-" else text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
-from course_lib.grading.policy import KEEP, Late, apply_late, needs_person
+from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, unseen, written
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -19,7 +19,7 @@ MOST_FIGURES = 6  # an exercise
 LARGEST_FIGURE = 500_000  # bytes
 MOST_PIXELS = 16_000_000  # a small file may unfold to gigabytes in the reader's browser
 # Flags that tell a student what went wrong; the others are between the instructor and the machine.
-FOR_STUDENTS = ("missing", "unreadable", "died", "timeout", "memory", "attempt")
+FOR_STUDENTS = ("missing", "unreadable")
 
 # Every value is escaped: names, sentences and flags are other people's text.
 _templates = Environment(
@@ -42,18 +42,25 @@ def page(
             no PNG, or too large, is left out.
     """
     known = course().lessons.get(result["lesson"])
+    flags = [flag for flag in result["flags"] if flag["kind"] in FOR_STUDENTS]
     return _templates.get_template("feedback.html").render(
         result=result,
         title=known.title if known else result["lesson"],
         exercises=[
-            exercise | {"state": _state(exercise), "figures": _embedded(figures, exercise["id"])}
-            for exercise in result["exercises"]
+            exercise
+            | _said(exercise)
+            | {
+                "state": _state(exercise),
+                "flags": [flag for flag in flags if flag["exercise"] == exercise["id"]],
+                "figures": _embedded(figures, exercise["id"]),
+            }
+            for exercise in ([] if unseen(result) else result["exercises"])
         ],
-        flags=[flag for flag in result["flags"] if flag["kind"] in FOR_STUDENTS],
+        flags=[flag for flag in flags if not flag["exercise"]],
         open=needs_person(result, late),
         total=apply_late(result, late),
         late=late,
-        number=lambda value: f"{round(value, 2):g}",
+        number=written,
     )
 
 
@@ -83,8 +90,8 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
 def _answer(exercise: str) -> re.Pattern:
     """What marks the answer's cell: `# exercise: id`, or the definition of its function."""
     name = re.escape(get(exercise).reference.__name__)
-    marker = rf"^\s*#\s*exercise:\s*{re.escape(exercise)}\s*$"
-    return re.compile(rf"{marker}|^(?:def|class)\s+{name}\b", re.MULTILINE)
+    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*{re.escape(exercise)}[ \t]*$"
+    return re.compile(rf"{marker}|^(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
 
 def _pngs(cell: dict) -> Iterator[bytes]:
@@ -119,6 +126,23 @@ def _is_figure(png: bytes) -> bool:
 def _embedded(figures: Mapping[str, Sequence[bytes]] | None, exercise: str) -> list[str]:
     kept = [png for png in (figures or {}).get(exercise, []) if _is_figure(png)]
     return [base64.b64encode(png).decode() for png in kept[:MOST_FIGURES]]
+
+
+def _said(exercise: dict) -> dict:
+    """The cases, and instead of them what is said of all alike, such as "Not solved yet."; of an
+    answer that was not found there is none to speak of."""
+    cases = exercise["cases"]
+    sentences = {case["sentence"] for case in cases}
+    if exercise["found"] == "nowhere":
+        return {"cases": [], "said": "No answer to this exercise was found in the notebook."}
+    if len(sentences) == 1 and "" not in sentences and not any(c["passed"] for c in cases):
+        return {"cases": [], "said": sentences.pop()}
+    before = ["", *(case["sentence"] for case in cases)]
+    once = [
+        case | {"sentence": "" if case["sentence"] == last else case["sentence"]}
+        for case, last in zip(cases, before, strict=False)
+    ]
+    return {"cases": once, "said": ""}
 
 
 def _state(exercise: dict) -> str:

@@ -90,7 +90,7 @@ NEEDS_PERSON = {"missing", "unreadable", "tampered", "failed"}
 
 
 def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox: Sandbox) -> dict:
-    """The result of one submission, as GRADING in `docs/instructor.md` describes it.
+    """The result of one submission, as `docs/instructor.md` describes it.
 
     Args:
         content: the notebook file.

@@ -69,11 +69,17 @@ def _warm_up(preload: str) -> None:
     for name in filter(None, preload.split(",")):
         importlib.import_module(name)
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
+    import numpy as np
 
     import course_lib.exercises.answers
-    import course_lib.exercises.run
     import course_lib.grading.wire  # noqa: F401
+    from course_lib.exercises.exercise import Case, call
+    from course_lib.exercises.run import run
 
+    # What PyTorch puts off until the first step would cost every job 10 ms. No gradients: a fork
+    # of a process that has used them cannot compute any.
+    trial = Case("trial", {"x": np.ones((2, 2), np.float32)})
+    run(SimpleNamespace(probe=call, seconds=10), lambda x: (x @ x).exp().sum(), trial)
     gc.collect()
     gc.freeze()  # no collection writes to what forks share
 

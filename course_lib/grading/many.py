@@ -27,7 +27,7 @@ from course_lib.grading.marking import Marking
 from course_lib.grading.result import GradingError
 from course_lib.grading.sandbox import SandboxError
 from course_lib.grading.submission import Submission
-from course_lib.grading.worker import grade_one
+from course_lib.grading.worker import close, grade_one
 
 MAX_TRIES = 3
 RUN_FILE = "run.json"
@@ -213,6 +213,18 @@ def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
         return unreadable(task.about, marking, sentence, kind="failed")
 
 
+class _Here(Executor):
+    """Grades in this very process: one worker is not worth a second one."""
+
+    def submit(self, function, /, *arguments) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 @contextlib.contextmanager
 def _executor(
     cluster: object | None, workers: int | None, tasks: int
@@ -220,6 +232,10 @@ def _executor(
     """Something that runs `grade_one` elsewhere, and how many it may have at once."""
     if cluster is None:
         count = max(1, min(workers or os.cpu_count() or 1, tasks))
+        if count == 1:
+            yield _Here(), 1
+            return
+        close()  # each worker has its own
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             yield pool, 2 * count
         return

@@ -51,9 +51,20 @@ def needs_person(result: dict, late: Late = KEEP) -> bool:
     return bool(result["needs_person"]) or (late.refuse and bool(result.get("late")))
 
 
+def unseen(result: dict) -> bool:
+    """Whether a person must look and no answer was even found: then its zeros say nothing."""
+    found = any(exercise["found"] != "nowhere" for exercise in result["exercises"])
+    return bool(result["needs_person"]) and not found
+
+
 def grade(result: dict, late: Late = KEEP) -> float | None:
     """The points to report, or None while a person must look: a zero that nobody gave is none."""
     return None if needs_person(result, late) else apply_late(result, late)
+
+
+def written(points: float | None) -> str:
+    """Points for people: at most two decimals, halves rounded up, nothing for none."""
+    return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
 
 
 def choose(results: Iterable[dict], attempts: str = "best", late: Late = KEEP) -> list[dict]:

@@ -11,12 +11,14 @@ import pandas as pd
 from course_lib.audit.report import write
 from course_lib.grading import exports, feedback
 from course_lib.grading.archive import plain
+from course_lib.grading.grade import NEEDS_PERSON
 from course_lib.grading.many import grade_all, secret_of
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose, grade, needs_person
 from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import PACKAGE, make, try_walls
+from course_lib.grading.sandbox import PACKAGE
 from course_lib.grading.submission import Submission, find
+from course_lib.grading.worker import warm
 
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
@@ -65,14 +67,14 @@ def run(settings: Settings) -> list[dict]:
     secret = secret_of(out, settings.seed)
     marking = Marking(settings.lesson, secret, marking.checks, settings.forbid_reference)
     marking.validate()
-    # the workers of a cluster try theirs
-    engine = settings.engine if settings.cluster else _tried(settings.engine, marking)
+    if settings.cluster is None:
+        warm(marking, settings.engine)  # refuses here, before a worker starts
     results = list(
         grade_all(
             submissions,
             marking,
             out,
-            engine=engine,
+            engine=settings.engine,
             workers=settings.workers,
             cluster=settings.cluster,
             progress=settings.progress,
@@ -95,15 +97,6 @@ def run(settings: Settings) -> list[dict]:
     if settings.nbgrader:
         _push(chosen, of_source, settings)
     return chosen
-
-
-def _tried(engine: str, marking: Marking) -> str:
-    """The engine that holds here, by name; tried once before anything is handed to it."""
-    with make(engine, marking) as sandbox:
-        if engine != "none":
-            try_walls(sandbox)
-        image = engine.partition(":")[2]
-        return f"{sandbox.name}:{image}" if image else sandbox.name
 
 
 def _out_of_reach(settings: Settings) -> None:
@@ -175,15 +168,22 @@ def _push(results: Sequence[dict], of_source: dict[str, Submission], settings: S
 
 def table(results: Sequence[dict], late: Late = KEEP) -> str:
     """The results as a table for the terminal, those that need a person first."""
-    rows = [
-        {
-            "student": plain(result["student"]),
-            "grade": "?" if (mark := grade(result, late)) is None else f"{mark:g}",
-            "of": f"{result['of']:g}",
-            "": "look: " + "; ".join(f["kind"] for f in result["flags"])
-            if needs_person(result, late)
-            else "",
-        }
-        for result in sorted(results, key=lambda r: not needs_person(r, late))
-    ]
+    rows = []
+    for result in sorted(results, key=lambda r: not needs_person(r, late)):
+        mark = grade(result, late)
+        why = [" ".join(filter(None, (f["kind"], f["exercise"]))) for f in _open_flags(result)]
+        if mark is None and not why:
+            why = ["late"]
+        rows.append(
+            {
+                "student": plain(result["student"]),
+                "grade": "?" if mark is None else f"{mark:g}",
+                "of": f"{result['of']:g}",
+                "to look at": ", ".join(why),
+            }
+        )
     return pd.DataFrame(rows).to_string(index=False)
+
+
+def _open_flags(result: dict) -> list[dict]:
+    return [flag for flag in result["flags"] if flag["kind"] in NEEDS_PERSON]

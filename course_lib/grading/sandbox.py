@@ -28,7 +28,7 @@ import numpy as np
 
 from course_lib.exercises.exercise import Exercise
 from course_lib.grading import wire
-from course_lib.grading.confine import NOBODY, Limits
+from course_lib.grading.confine import NOBODY, SCRATCH, Limits
 from course_lib.grading.inside import DIED, ENDED, NOT_CONFINED, TIMED_OUT
 from course_lib.grading.marking import Marking
 from course_lib.grading.result import GradingError
@@ -333,17 +333,20 @@ def bubblewrap(hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
     command += ["--clearenv"]
     for name, value in _environment().items():
         command += ["--setenv", name, value]
-    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
-    command += _mounts(hidden)
+    mounts = _mounts(hidden)
+    command += [*mounts, "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", SCRATCH]
+    if "/tmp" not in mounts:
+        command += ["--symlink", SCRATCH, "/tmp"]
     # An ordinary user owns what bubblewrap makes, and could leave files there for a later job.
-    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
     return Sandbox("bubblewrap", [*command, *_python("namespaces", preload)])
 
 
 def _environment() -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",
+        "HOME": SCRATCH,
+        "TMPDIR": SCRATCH,
         "LANG": "C.UTF-8",
         "MPLBACKEND": "Agg",
         # A fork must not find itself without the threads of its parent.
@@ -412,9 +415,10 @@ def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str
             f"Build it in the course's folder: {engine} build --tag {image} docs/sandbox"
         )
     command = [program, "run", "--rm", "--interactive", "--network", "none", "--read-only"]
-    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "64"]
-    command += ["--memory", "3g", "--user", f"{NOBODY}:{NOBODY}", "--workdir", "/tmp"]
-    command += ["--tmpfs", "/tmp:size=64m,mode=1777"]
+    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    command += ["--pids-limit", "64", "--ulimit", "nofile=256:256", "--ulimit", "core=0:0"]
+    command += ["--memory", "3g", "--user", f"{NOBODY}:{NOBODY}", "--workdir", SCRATCH]
+    command += ["--tmpfs", f"{SCRATCH}:size=64m,mode=1777"]
     for name, value in _environment().items():
         command += ["--env", f"{name}={value}"]
     inside = Path("/course/course_lib")

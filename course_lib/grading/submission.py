@@ -22,12 +22,14 @@ from course_lib.grading.result import GradingError
 from course_lib.syllabus import course
 
 NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers append the latter
-OTHER_ARCHIVE = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|xz)$", re.IGNORECASE)
+# What else a student may have handed in: a zip, another archive, and what Canvas writes for text that
+# was typed in and for a link.
+HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
 MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
 MOST_ZIPS = 5  # of one student
 
 CANVAS = re.compile(
-    r"(?P<name>\w*?[^\W\d_]\w*?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
+    r"(?P<name>\w+?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
 )
 ANONYMOUS = re.compile(r"(?P<late>LATE_)?(?P<name>anon_[0-9A-Za-z]+)_(?P<file>\d+)_(?P<rest>.+)")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
@@ -80,10 +82,14 @@ def find(path: Path | str, lesson: str) -> list[Submission]:
     path = Path(path)
     if not path.exists():
         raise GradingError(f"There is no folder or file {path}.")
+    path = path.resolve()  # a worker that reads may run in another folder
     if path.is_dir():
-        name, leaves = path.resolve().name, folder(path)
+        name, leaves = path.name, folder(path)
     elif NOTEBOOK.search(path.name):
-        name, leaves = _stem(path.name), [Leaf((path.name,), plain(path.name), Source(path))]
+        name, leaves = (
+            _stem(path.name),
+            [Leaf((path.name,), plain(path.name), Source(path))],
+        )
     else:
         name, leaves = path.stem, archive(path)
     found = _Finder(lesson).submissions(leaves, name)
@@ -118,7 +124,7 @@ def _pattern(lesson: str) -> re.Pattern:
 
 
 # What is left of a copy's name: "01_vae (1)", "Copy of 01_vae", "01_vae-Copy1", "01_vae-2".
-_COPY = re.compile(r"[\W_]*(copy|kopie)?[\W_]*(of|von)?[\W_]*(\d{0,3})[\W_]*", re.IGNORECASE)
+_COPY = re.compile(r"(copy|kopie)?(?: (?:of|von))? ?(\d{0,3})", re.IGNORECASE)
 
 
 class _Finder:
@@ -140,8 +146,10 @@ class _Finder:
     def copy(self, name: str) -> int | None:
         """0 for the lesson's own name, n for its n-th copy, None for another name."""
         rest = self.rest(name)
-        found = _COPY.fullmatch(rest) if rest is not None else None
-        return int(found[3] or bool(found[1])) if found else None
+        if rest is None:
+            return None
+        found = _COPY.fullmatch(re.sub(r"[\W_]+", " ", rest).strip())
+        return int(found[2] or bool(found[1])) if found else None
 
     def is_other(self, name: str) -> bool:
         """Whether a name is that of another lesson."""
@@ -156,14 +164,14 @@ class _Finder:
             students = [_Student(plain(name), leaves=leaves)]
         else:
             students = self._told_apart(self._level(leaves))
-        seen: Counter[tuple[str, str]] = Counter()
+        taken: set[tuple[str, str]] = set()
         found = []
-        for student in students:
-            seen[student.name, student.id] += 1
-            if (number := seen[student.name, student.id]) > 1:
-                student.name += f" ({number})"  # two students of one name stay two
+        for student in students:  # two of one name stay two
+            names = (student.name, *(f"{student.name} ({n})" for n in range(2, len(students) + 1)))
+            student.name = next(name for name in names if (name, student.id) not in taken)
+            taken.add((student.name, student.id))
             found += self._attempts(student)
-        return found
+        return _told_by_source(found)
 
     def _level(self, leaves: list[Leaf]) -> list[Leaf]:
         """The tree from the level of the students on, below folders and zips that only wrap it."""
@@ -174,9 +182,7 @@ class _Finder:
             if course_folder:
                 return _stripped(course_folder)
             top, *further = {leaf.parts[0] for leaf in leaves} or {""}
-            if further or any(
-                layout.fullmatch(top) for layout in (CANVAS, ANONYMOUS, MOODLE, GRADESCOPE)
-            ):
+            if further or _canvas(top) or MOODLE.fullmatch(top) or GRADESCOPE.fullmatch(top):
                 return leaves
             below = leaves
             if len(leaves) == 1 and leaves[0].is_zip:
@@ -253,7 +259,7 @@ class _Finder:
 
     def _loose_name(self, name: str) -> str:
         """Whose a file outside all folders is, by its name; "" if it is nobody's submission."""
-        if not (NOTEBOOK.search(name) or OTHER_ARCHIVE.search(name) or _is_text(name)):
+        if not (NOTEBOOK.search(name) or HANDED_IN.search(name)):
             return ""
         rest = self.rest(name)
         told = re.sub(r"\(\s*\)|[\s_]+", " ", rest or "").strip(" -.,")
@@ -326,12 +332,13 @@ class _Finder:
         return -1 if any(map(self.is_other, (leaf.name, *folders))) else 0
 
     def _closest(self, books: list[Leaf]) -> list[Leaf] | str:
-        def likeness(leaf: Leaf) -> float:
-            return SequenceMatcher(None, _stem(leaf.name).casefold(), self.lesson).ratio()
-
-        best, second = sorted(books, key=likeness, reverse=True)[:2]
-        if likeness(best) > 0.6 and likeness(best) > likeness(second) + 0.1:
-            return [best]
+        likeness = [
+            SequenceMatcher(None, _stem(leaf.name).casefold(), self.lesson).ratio()
+            for leaf in books[:MOST_ATTEMPTS]
+        ]
+        second, best = sorted(likeness)[-2:]
+        if len(books) <= MOST_ATTEMPTS and best > max(0.6, second + 0.1):
+            return [books[likeness.index(best)]]
         return (
             f"None of the notebooks {_listed(books)} is called like {self.lesson}; a person must "
             "say which one counts."
@@ -348,13 +355,24 @@ class _Finder:
         return f"There is no notebook (.ipynb), only {_listed(files)}."
 
 
+def _told_by_source(found: list[Submission]) -> list[Submission]:
+    """The same, where one `source` never names two files: names may differ in what is not shown,
+    and a zip may hold two files of one name. (Those who hand in together share one file.)"""
+    files: dict[str, list[Source | None]] = {}
+    told = []
+    for submission in found:
+        known = files.setdefault(submission.source, [])
+        if submission._bytes is None or submission._bytes not in known:
+            known.append(submission._bytes)
+        number = known.index(submission._bytes) if submission._bytes else len(known) - 1
+        source = f"{submission.source} ({number + 1})" if number else submission.source
+        told.append(replace(submission, source=source))
+    return told
+
+
 def _canvas(name: str) -> re.Match | None:
-    return ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
-
-
-def _is_text(name: str) -> bool:
-    """A zip, or what Canvas writes for text that was entered and for a link."""
-    return name.lower().endswith((".zip", "_text.html", "_link.html"))
+    found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
+    return found if found and re.search(r"[^\W\d_]", found["name"]) else None
 
 
 def _stripped(leaves: list[Leaf]) -> list[Leaf]:

@@ -19,11 +19,12 @@ _ready: dict[tuple, tuple[Marking, Sandbox]] = {}
 def grade_one(marking: Marking, engine: str, about: Mapping[str, object], content: bytes) -> dict:
     """The result of one submission. Raises SandboxError where no sandbox can be had."""
     with _lock:  # one at a time: a job has the warm process, and the judge the random generators
-        marking, sandbox = _warm(marking, engine)
+        marking, sandbox = warm(marking, engine)
         return grade(content, about, marking, sandbox)
 
 
-def _warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:
+def warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:
+    """This process's sandbox, started and tried. Raises SandboxError where it cannot be had."""
     key = (marking.version, marking.seed_hash, engine)
     if key not in _ready:
         close()

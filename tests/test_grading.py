@@ -1,0 +1,507 @@
+"""Grading one submission: fair to whatever a learner's notebook went through."""
+
+import copy
+import inspect
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.exercises import all_exercises, get, submit_check
+from course_lib.exercises.answers import Wanted, code_cells, find_answers
+from course_lib.exercises.exercise import call
+from course_lib.exercises.sources import standalone, statements
+from course_lib.grading.grade import grade
+from course_lib.grading.marking import Marking, read_checks
+from course_lib.grading.result import GradingError
+from course_lib.grading.sandbox import (
+    SandboxError,
+    make,
+    needed_modules,
+    solution_files,
+    try_walls,
+)
+from course_lib.syllabus import course
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+LESSON = "01_vae"
+MARKING = Marking(LESSON, "a secret of the tests")
+MARK = "# exercise: "
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with make("bubblewrap", MARKING) as sandbox:
+        try_walls(sandbox)
+        yield sandbox
+
+
+def solved(lesson=LESSON, only=None):
+    """The lesson with the library's answers in place of its stubs; with `only` these ones."""
+    book = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    for cell in stubs(book):
+        name = cell.source.splitlines()[0].removeprefix(MARK)
+        if only is None or name in only:
+            cell.source = f"{MARK}{name}\n{inspect.getsource(get(name).reference)}"
+    return book
+
+
+def stubs(book):
+    return [c for c in book.cells if c.source.startswith(MARK)]
+
+
+def cell_of(book, exercise):
+    return next(c for c in stubs(book) if c.source.startswith(MARK + exercise + "\n"))
+
+
+def graded(book, sandbox, marking=MARKING):
+    content = book if isinstance(book, bytes) else json.dumps(book).encode()
+    return grade(content, {"student": "Jane", "student_id": "7", "attempt": 1}, marking, sandbox)
+
+
+def points(result):
+    return {e["id"]: e["points"] for e in result["exercises"]}
+
+
+def sentences(result, exercise):
+    (found,) = (e for e in result["exercises"] if e["id"] == exercise)
+    return [case["sentence"] for case in found["cases"]]
+
+
+# --- marks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lesson", [n for n, x in course().lessons.items() if x.exercises])
+def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
+    marking = Marking(lesson, "another secret")
+    marking.validate()
+    with make("bubblewrap", marking) as sandbox:
+        full = graded(solved(lesson), sandbox, marking)
+        assert full["points"] == full["of"] == marking.points > 0
+        assert not full["needs_person"]
+        assert {e["found"] for e in full["exercises"]} == {"tag"}
+        empty = graded(solved(lesson, only=()), sandbox, marking)
+    assert empty["points"] == 0
+    assert not empty["needs_person"]
+    assert {s for e in empty["exercises"] for s in sentences(empty, e["id"])} == {"Not solved yet."}
+
+
+def test_wrong_answers_get_the_sentence_of_their_mistake(sandbox):
+    book = solved()
+    cell_of(book, "vae.kl").source = (
+        "# exercise: vae.kl\n"
+        "def kl_divergence(mu, log_var):\n"
+        "    return -0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(-1)\n"
+    )
+    result = graded(book, sandbox)
+    # elbo calls kl_divergence: the learner is not punished twice for one mistake
+    assert points(result)["vae.kl"] < 1
+    assert {n for n, p in points(result).items() if p < get(n).points} == {"vae.kl"}
+    assert "sign" in " ".join(sentences(result, "vae.kl"))
+
+
+def test_each_case_counts_by_itself(sandbox):
+    book = solved()
+    cell_of(book, "vae.kl").source = (
+        "# exercise: vae.kl\ncalls = []\n"
+        "def kl_divergence(mu, log_var):\n"
+        "    calls.append(1)\n"
+        "    assert len(calls) == 1  # each case meets a fresh process\n"
+        "    right = 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(-1)\n"
+        "    return right if right.sum() > 0 else right + 1\n"
+    )
+    result = graded(book, sandbox)
+    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl")
+    passed = [case["passed"] for case in kl["cases"]]
+    assert 0 < sum(passed) < len(passed)
+    assert kl["points"] == pytest.approx(get("vae.kl").points * sum(passed) / len(passed), abs=1e-3)
+
+
+def test_the_same_submission_gets_the_same_cases_and_another_one_others():
+    kl = get("vae.kl")
+    a, again, b = (MARKING.cases(kl, name) for name in ("a", "a", "b"))
+    visible = kl.cases(0)
+
+    def numbers(cases):
+        return [v.tolist() for c in cases for v in c.inputs.values() if hasattr(v, "tolist")]
+
+    assert numbers(a) == numbers(again)
+    assert numbers(a) != numbers(b)
+    assert numbers(visible) not in (numbers(a), numbers(b))
+    assert numbers(Marking(LESSON, "other").cases(kl, "a")) != numbers(a)
+
+
+def test_hidden_numbers_never_reach_the_sentences(sandbox):
+    book = solved()
+    cell_of(book, "vae.kl").source = (
+        "# exercise: vae.kl\n"
+        "def kl_divergence(mu, log_var):\n"
+        "    raise type('E' + str(mu.flatten().tolist()), (ValueError,), {})(str(mu.tolist()))\n"
+    )
+    for sentence in sentences(graded(book, sandbox), "vae.kl"):
+        assert sentence == (
+            "Your function raised an exception in line 3 of its cell. "
+            "The check in the notebook shows the message."
+        )
+
+
+# --- fairness ---------------------------------------------------------------------------------
+
+
+def stripped(book):
+    for cell in book.cells:
+        cell.metadata = {}
+        cell.pop("id", None)
+    return book
+
+
+def saved_by_colab(book):
+    book = stripped(book)
+    for cell in stubs(book):
+        cell.metadata = {"id": "x1Y2z3", "tags": ["exercise"]}
+    book.nbformat_minor = 0
+    book.metadata["colab"] = {"provenance": []}
+    book.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    return book
+
+
+def reordered(book):
+    book.cells = book.cells[::-1]
+    return book
+
+
+def without_markers(book):
+    for cell in stubs(book):
+        cell.source = cell.source.split("\n", 1)[1]
+        cell.metadata = {}
+    return book
+
+
+def with_huge_outputs(book):
+    cell = next(c for c in book.cells if c.cell_type == "code")
+    cell.outputs = [{"output_type": "stream", "name": "stdout", "text": "x" * 50_000_000}]
+    return book
+
+
+def noisy(book):
+    for cell in stubs(book):
+        cell.source = (
+            "%matplotlib inline\n!pip list\nimport sys, warnings\n" + cell.source + "\n"
+            "warnings.warn('beware'); print('on stderr', file=sys.stderr)\n"
+        )
+    return book
+
+
+def with_a_cell_that_dies(book):
+    kl = next(i for i, c in enumerate(book.cells) if c.source.startswith(MARK + "vae.kl"))
+    book.cells.insert(kl, nbformat.v4.new_code_cell("1 / 0"))
+    book.cells.insert(kl, nbformat.v4.new_code_cell("import os; os._exit(1)"))
+    book.cells.insert(kl, nbformat.v4.new_code_cell("while True: pass"))
+    book.cells.insert(kl, nbformat.v4.new_code_cell("this is no Python"))
+    return book
+
+
+def duplicated(book):
+    """The first of each pair is wrong: the last one wins."""
+    for cell in stubs(book):
+        wrong = copy.deepcopy(cell)
+        head = wrong.source.split("\n")
+        define = next(i for i, line in enumerate(head) if line.startswith("def "))
+        wrong.source = (
+            "\n".join(head[:define]) + f"\n{head[define].split('(')[0]}(*a, **k): return 0"
+        )
+        book.cells.insert(book.cells.index(cell), wrong)
+    return book
+
+
+def answered_in_a_new_cell(book):
+    """The stub stays; the answer stands in a cell of its own below it."""
+    empty = solved(only=())
+    for cell, stub in zip(stubs(book), stubs(empty), strict=True):
+        answer = nbformat.v4.new_code_cell(cell.source.split("\n", 1)[1])
+        book.cells[book.cells.index(cell)] = stub
+        book.cells.insert(book.cells.index(stub) + 1, answer)
+    return book
+
+
+def with_helpers_elsewhere(book):
+    """Imports and a helper stand in other cells, before and after."""
+    cell_of(book, "vae.kl").source = (
+        "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n"
+        "    return np.float32(HALF) * _inner(mu, log_var).sum(-1)\n"
+    )
+    book.cells.insert(0, nbformat.v4.new_code_cell("import numpy as np\nHALF = 0.5"))
+    helper = "def _inner(mu, log_var):\n    return mu**2 + log_var.exp() - 1 - log_var"
+    book.cells.append(nbformat.v4.new_code_cell(helper))
+    return book
+
+
+def of_nbformat_3(book):
+    cells = [
+        {"cell_type": c.cell_type, "metadata": {}, "language": "python"}
+        | {("input" if c.cell_type == "code" else "source"): c.source.splitlines(keepends=True)}
+        for c in book.cells
+    ]
+    return {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        stripped,
+        saved_by_colab,
+        reordered,
+        without_markers,
+        with_huge_outputs,
+        noisy,
+        with_a_cell_that_dies,
+        duplicated,
+        answered_in_a_new_cell,
+        with_helpers_elsewhere,
+        of_nbformat_3,
+    ],
+)
+def test_right_answers_keep_their_marks_whatever_the_notebook_went_through(change, sandbox):
+    result = graded(change(solved()), sandbox)
+    assert result["points"] == result["of"], [s for s in result["exercises"] if s["points"] == 0]
+    assert not result["needs_person"]
+
+
+def test_how_an_answer_was_found_stands_in_the_result(sandbox):
+    book = solved(only=["vae.kl"])
+    assert [e["found"] for e in graded(book, sandbox)["exercises"]] == ["tag"] * 8
+    assert [e["found"] for e in graded(stripped(book), sandbox)["exercises"]] == ["marker"] * 8
+    by_name = graded(without_markers(solved(only=["vae.kl"])), sandbox)
+    assert [e["found"] for e in by_name["exercises"]] == ["name"] * 8
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"{", "JSON"),
+        (b"[" * 100_000, "nested"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"{}", "no cells"),
+        (b'{"cells": 3}', "no list"),
+        (b"[]", "no notebook"),
+        (b"", "JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_flagged_for_a_person_and_no_silent_zero(content, word, sandbox):
+    result = graded(content, sandbox)
+    assert result["needs_person"]
+    assert [flag["kind"] for flag in result["flags"]] == ["unreadable"]
+    assert word in result["flags"][0]["sentence"]
+
+
+def test_a_missing_answer_is_flagged_and_the_others_keep_their_marks(sandbox):
+    book = solved()
+    book.cells.remove(cell_of(book, "vae.kl"))
+    result = graded(book, sandbox)
+    assert result["needs_person"]
+    assert ("missing", "vae.kl") in [(f["kind"], f["exercise"]) for f in result["flags"]]
+    assert result["points"] == result["of"] - get("vae.kl").points
+
+
+def test_a_hanging_answer_costs_its_own_points_only(sandbox):
+    book = solved(only=["vae.reparameterize", "vae.active_units"])
+    cell_of(
+        book, "vae.kl"
+    ).source = (
+        "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n    import os\n    os._exit(3)\n"
+    )
+    result = graded(book, sandbox)
+    assert points(result)["vae.reparameterize"] == get("vae.reparameterize").points
+    assert points(result)["vae.active_units"] == get("vae.active_units").points
+    assert "ended Python" in sentences(result, "vae.kl")[0]
+
+
+# --- the library's solutions --------------------------------------------------------------------
+
+COPIED = """# exercise: vae.kl
+def kl_divergence(mu, log_var):
+    from course_lib.models.vae import kl_divergence as theirs
+    return theirs(mu, log_var)
+"""
+
+
+def test_the_library_s_answer_counts_only_where_the_instructor_allows_it(sandbox):
+    book = solved()
+    cell_of(book, "vae.kl").source = COPIED
+    assert points(graded(book, sandbox))["vae.kl"] == 0
+    allowing = Marking(LESSON, "s", forbid_reference=False)
+    with make("bubblewrap", allowing) as open_:
+        assert points(graded(book, open_, allowing))["vae.kl"] == get("vae.kl").points
+
+
+def test_a_copy_of_the_solution_is_told_to_the_instructor(sandbox):
+    result = graded(solved(), sandbox)
+    kinds = {flag["kind"] for flag in result["flags"]}
+    assert kinds == {"solution"}
+    assert not result["needs_person"]  # the lesson shows it as its last hint
+
+
+def test_what_goes_into_the_sandbox_holds_no_later_solution():
+    """Neither a probe nor an earlier exercise's reference brings a later exercise's along."""
+    for name, lesson in course().lessons.items():
+        exercises = [get(e) for e in lesson.exercises]
+        files = solution_files(exercises)
+        for i, exercise in enumerate(exercises):
+            later = {e.reference.__name__ for e in exercises[i + 1 :]}
+            sources = [standalone(exercise.reference)]
+            if exercise.probe is not call:
+                sources.append(standalone(exercise.probe))
+                namespace = {"__name__": "probe"}
+                exec(compile(sources[-1], "probe", "exec"), namespace)
+                assert callable(namespace[exercise.probe.__name__])
+            for source in sources:
+                bound = {n for s in statements(source) for n in s.binds}
+                assert not bound & later, f"{name}: {exercise.id}"
+                for file in files:
+                    assert f"course_lib.{file.parent.name}.{file.stem}" not in source
+                    assert f"from course_lib.{file.parent.name} import {file.stem}" not in source
+
+
+def test_what_an_exercise_needs_is_warm():
+    assert "torch._dynamo" in needed_modules([get("vae.train_step")])
+    assert needed_modules([get("start.fit_gaussian")]) == ""
+
+
+# --- private cases ------------------------------------------------------------------------------
+
+PRIVATE = """
+import numpy as np
+from course_lib.exercises import Case
+
+def cases(seed):
+    rng = np.random.default_rng(seed)
+    zeros = np.zeros((2, 3), np.float32)
+    return [Case("ours: the prior itself", {"mu": zeros, "log_var": zeros})]
+"""
+
+
+def test_an_instructor_s_own_cases_count_like_the_others(sandbox, tmp_path):
+    (tmp_path / "vae.kl.py").write_text(PRIVATE)
+    marking = Marking(LESSON, "s", read_checks(tmp_path))
+    marking.validate()
+    assert marking.version != MARKING.version
+    result = graded(solved(only=["vae.kl"]), sandbox, marking)
+    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl")
+    assert kl["cases"][-1]["name"] == "ours: the prior itself"
+    assert kl["points"] == kl["of"]
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "word"),
+    [
+        ("vae.lk.py", PRIVATE, "vae.kl"),
+        ("vae.kl.py", "cases = 3", "must define"),
+        ("vae.kl.py", "def cases(seed):\n    return [1]", "no course_lib.exercises.Case"),
+        ("vae.kl.py", PRIVATE.replace('"log_var": zeros', '"log_var": zeros[:1, :2]'), "fails in"),
+    ],
+)
+def test_private_cases_that_cannot_work_are_refused_before_anything_is_graded(
+    name, source, word, tmp_path
+):
+    (tmp_path / name).write_text(source)
+    with pytest.raises(GradingError, match=word):
+        Marking(LESSON, "s", read_checks(tmp_path)).validate()
+
+
+# --- the learner's own look before handing in ------------------------------------------------------
+
+
+def test_a_learner_sees_beforehand_what_would_be_found(tmp_path, capsys):
+    book = solved()
+    cell_of(
+        book, "vae.kl"
+    ).source = "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n  return 0"
+    book.cells.remove(cell_of(book, "vae.sample"))
+    nbformat.write(book, tmp_path / "mine.ipynb")
+    table = submit_check(tmp_path / "mine.ipynb")
+    assert table.loc["vae.elbo", "points"] == get("vae.elbo").points
+    assert table.loc["vae.kl", "points"] == 0
+    assert table.loc["vae.kl", "remark"]
+    assert table.loc["vae.sample", "found by"] == "nowhere"
+    assert "not found" in table.loc["vae.sample", "remark"]
+    assert "mine.ipynb" in capsys.readouterr().out
+
+
+def test_without_a_file_the_cells_that_were_run_are_looked_at(monkeypatch):
+    class Shell:
+        user_ns = {"In": ["", *(c.source for c in solved().cells if c.cell_type == "code")]}  # noqa: RUF012
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    table = submit_check()
+    assert set(table["found by"]) == {"marker"}
+    assert table["points"].sum() == MARKING.points
+
+
+def test_a_notebook_without_exercises_says_so(tmp_path):
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
+    with pytest.raises(ValueError, match="None of the course's exercises"):
+        submit_check(tmp_path / "empty.ipynb")
+    with pytest.raises(ValueError, match="cannot be read"):
+        submit_check(tmp_path / "nowhere.ipynb")
+
+
+def test_where_nothing_was_run_it_says_what_to_do(monkeypatch, capsys):
+    class Shell:
+        user_ns = {"In": [""]}  # noqa: RUF012
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    assert submit_check().empty
+    assert "Save the notebook" in capsys.readouterr().out
+
+
+# --- finding ------------------------------------------------------------------------------------
+
+
+def test_only_what_an_answer_needs_is_kept():
+    book = solved()
+    cells = code_cells(json.dumps(book).encode())
+    answers = find_answers(cells, [Wanted.of(get(e)) for e in course().lessons[LESSON].exercises])
+    text = "\n".join(source for _, source in answers["vae.elbo"].program)
+    assert "def log_likelihood" in text
+    assert "digits" not in text
+    assert "session" not in text
+    assert answers["vae.elbo"].uses == ("vae.kl",)
+
+
+def test_the_whole_notebook_can_be_asked_for():
+    cells = code_cells(json.dumps(solved()).encode())
+    (answer,) = find_answers(cells, [Wanted("vae.kl", "kl_divergence", True)]).values()
+    text = "\n".join(source for _, source in answer.program)
+    assert "datasets.load" in text
+    assert "check(" not in text
+
+
+def test_names_and_comments_make_no_difference_to_a_fingerprint():
+    def print_of(source):
+        cells = code_cells(
+            json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode()
+        )
+        (answer,) = find_answers(cells, [Wanted("a.f", "f")]).values()
+        return answer.fingerprint
+
+    first = print_of('def f(mu: int, s=1):\n    "doc"\n    total = mu + s  # sum\n    return total')
+    renamed = print_of("def f(x, t=1):\n    y = x + t\n    return y")
+    other = print_of("def f(x, t=1):\n    y = x - t\n    return y")
+    assert first == renamed != other
+
+
+def test_every_exercise_says_what_it_needs():
+    assert not any(e.whole_notebook for e in all_exercises())
+
+
+def test_no_sandbox_is_a_sentence_that_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(SandboxError, match="bubblewrap is not installed") as caught:
+        make("auto", MARKING)
+    assert "docker" in str(caught.value)
+    assert "--no-sandbox" in str(caught.value)
+    with pytest.raises(SandboxError, match="no sandbox 'magic'"):
+        make("magic", MARKING)
