@@ -19,14 +19,14 @@ from course_lib.exercises.sources import standalone
 from course_lib.grading import wire
 from course_lib.grading.confine import Limits
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
+from course_lib.grading.sandbox import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
 
 MAX_SOURCE = 4 * 2**20
 LOAD_SECONDS = 60
 WHOLE_NOTEBOOK_SECONDS = 600
 GRACE_SECONDS = 5  # for an answer to stop at its time limit
-# Two cases that hang tell enough; each costs its full time.
-MAX_TIME_OUTS = 2
+# Two cases that hang, or that end Python, tell enough; each may cost its full time.
+MAX_LOST = 2
 # What an outcome may call a value. All else would be a learner's own words.
 NUMBERS = r"(bool|(b?float|u?int|complex)\d{1,3})"
 KIND = re.compile(
@@ -290,6 +290,7 @@ def _outcomes(
     exercise = mark.exercise
     groups = [list(cases)] if exercise.whole_notebook else [[case] for case in cases]
     outcomes: list[Outcome] = []
+    died = 0
     for group in groups:
         longest = exercise.seconds + GRACE_SECONDS * patience
         wall = request["load_seconds"] + longest * len(group)
@@ -303,8 +304,9 @@ def _outcomes(
         if len(given) < len(group):
             given += [_failed(mark, reply)] * (len(group) - len(given))
         outcomes += given
+        died += reply.ending == DIED
         hopeless = tampered or given[-1].unsolved
-        if hopeless or sum(o.timed_out for o in outcomes) >= MAX_TIME_OUTS:
+        if hopeless or died + sum(o.timed_out for o in outcomes) >= MAX_LOST:
             break
     return outcomes
 
