@@ -1,6 +1,7 @@
 """Grading one submission: fair to whatever a learner's notebook went through."""
 
 import copy
+import dataclasses
 import inspect
 import json
 from pathlib import Path
@@ -477,6 +478,24 @@ def test_the_whole_notebook_can_be_asked_for():
     text = "\n".join(source for _, source in answer.program)
     assert "datasets.load" in text
     assert "check(" not in text
+
+
+def test_an_exercise_that_asks_for_it_gets_what_loops_have_made():
+    answer = """# exercise: start.fit_gaussian
+def fit_gaussian(points):
+    assert seen == [0, 1, 2]
+    centred = points - points.mean(0)
+    return points.mean(0), centred.T @ centred / len(points)
+"""
+    book = nbformat.v4.new_notebook()
+    for source in ("seen = []", "for i in range(3):\n    seen.append(i)", answer):
+        book.cells.append(nbformat.v4.new_code_cell(source))
+    for whole in (True, False):
+        marking = Marking("00_start", "s")
+        exercise = dataclasses.replace(get("start.fit_gaussian"), whole_notebook=whole)
+        marking.__dict__["exercises"] = [exercise]  # where the cached property keeps them
+        with make("bubblewrap", marking) as sandbox:
+            assert graded(book, sandbox, marking)["points"] == (exercise.points if whole else 0)
 
 
 def test_names_and_comments_make_no_difference_to_a_fingerprint():
