@@ -146,6 +146,8 @@ def test_attack(file, sandbox, folder):
         text = text.replace(short, long)
     attack = json.loads(file.read_text())["metadata"]["attack"]
     assert attack["lesson"] == LESSON
+    sandbox.start()
+    warm = sandbox._process
     result = graded(text.encode(), sandbox, patience=attack.get("patience", 1.0))
     kinds = {flag["kind"] for flag in result["flags"]}
     said = "\n".join(case["sentence"] for e in result["exercises"] for case in e["cases"])
@@ -154,7 +156,11 @@ def test_attack(file, sandbox, folder):
     json.dumps(result, allow_nan=False, ensure_ascii=False).encode()  # fits into any file
     assert said.replace("\n", "").isprintable()
     assert "LEAK" not in said and "3141592653589" not in said and SECRET not in said
+    if attack["points"] == result["of"]:  # its harm was to fail, and did not end the warm process
+        assert sandbox._process is warm
+        assert warm.poll() is None
     assert_serves(sandbox)
+    assert sandbox._process is warm or attack["points"] < result["of"]
 
 
 # The kinds of attack that depend on who the sandbox's user is: one of each.
