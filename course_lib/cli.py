@@ -1,6 +1,7 @@
 """The command `course-lib`; `python course.py VERB` hands its verbs to it."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -112,6 +113,14 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
 def grade(args: argparse.Namespace) -> int:
     """grade a folder or zip of submitted notebooks, each answer in a sandbox"""
     from pathlib import Path
+
+    if os.name == "nt":
+        print(
+            "course-lib grade: Windows itself has no sandbox for this. Run it in WSL 2, where it "
+            "works as on Linux: wsl --install",
+            file=sys.stderr,
+        )
+        return 2
 
     from course_lib.grading.policy import Late, needs_person
     from course_lib.grading.result import GradingError
