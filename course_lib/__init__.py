@@ -1,7 +1,7 @@
 """Helper library of the course "Synthetic data: build it, break it, audit it".
 
 The rooms, from the ground floor up; a room imports only from those above it in this list:
-`syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`, `audit`, `explore`,
+`files`, `syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`, `audit`, `explore`,
 `exercises`, `grading`, `cli`.
 """
 

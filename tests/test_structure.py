@@ -44,6 +44,7 @@ def test_every_lesson_has_its_notebook_and_every_notebook_its_lesson():
 
 # From the ground floor up.
 ROOMS = [
+    "files",
     "syllabus",
     "session",
     "datasets",

@@ -2,11 +2,9 @@
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,6 +14,7 @@ from course_lib.audit.figure import draw
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
 from course_lib.audit.page import page, snippet
 from course_lib.audit.schema import AuditError, Column, Schema
+from course_lib.files import write_whole
 from course_lib.plots import show
 
 SHOWN = 5  # findings of a family in the printed summary
@@ -203,14 +202,14 @@ class AuditReport:
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
         if path is not None:
-            write(path, text)
+            write_whole(path, text)
         return text
 
     def to_html(self, path: str | os.PathLike | None = None) -> str:
         """The whole report as one HTML page that needs no network; into a file if a path is given."""
         text = page(self)
         if path is not None:
-            write(path, text)
+            write_whole(path, text)
         return text
 
     def plot(self) -> None:
@@ -245,21 +244,3 @@ class AuditReport:
             if isinstance(error, AuditError):
                 raise
             raise AuditError(f"This is no audit report: {error!r}.") from error
-
-
-def write(path: str | os.PathLike, text: str) -> None:
-    """Write a file whole or not at all."""
-    path = Path(path)
-    mask = os.umask(0)  # a temporary file is its owner's alone; the result is like any other file
-    os.umask(mask)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.chmod(file.name, 0o666 & ~mask)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

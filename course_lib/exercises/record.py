@@ -2,12 +2,12 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from course_lib.exercises.registry import all_exercises
+from course_lib.files import write_whole
 from course_lib.session import state_folder
 
 
@@ -38,13 +38,8 @@ def record_solved(exercise_id: str) -> None:
         return
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump({"version": 1, "solved": sorted({*solved, exercise_id})}, stream, indent=1)
-        os.replace(partial, file)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    content = {"version": 1, "solved": sorted({*solved, exercise_id})}
+    write_whole(file, json.dumps(content, indent=1))
 
 
 def _read() -> set[str]:

@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 from dataclasses import dataclass
+from functools import cache
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -126,7 +127,10 @@ def give_up_rights() -> None:
     _call("capset", ctypes.byref(Header(0x20080522, 0)), ctypes.byref(none))
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
-    filter_system_calls()
+    lib, filter_ = system_call_filter()
+    code = lib.seccomp_load(filter_)
+    if code:
+        raise ConfineError(-code, f"seccomp: {os.strerror(-code)}")
 
 
 class _Comparison(ctypes.Structure):
@@ -140,11 +144,15 @@ class _Comparison(ctypes.Structure):
     )
 
 
-def filter_system_calls() -> None:
-    """Refuse FORBIDDEN, new processes, and sockets of every family but AF_UNIX."""
+@cache
+def system_call_filter() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    """A filter that refuses FORBIDDEN, new processes, and sockets of every family but AF_UNIX.
+
+    It is built once; every fork inherits it, and loads it for itself.
+    """
     lib = _seccomp()
     allow, not_equal, masked_equal = 0x7FFF0000, 1, 7
-    filter_ = lib.seccomp_init(allow)
+    filter_ = ctypes.c_void_p(lib.seccomp_init(allow))
 
     def refuse(name: str, number: int = errno.EPERM, *comparisons: _Comparison) -> None:
         call = lib.seccomp_syscall_resolve_name(name.encode())
@@ -163,9 +171,7 @@ def filter_system_calls() -> None:
     refuse("clone", errno.EPERM, _Comparison(0, masked_equal, CLONE_THREAD, 0))
     for name in ("socket", "socketpair"):
         refuse(name, errno.EPERM, _Comparison(0, not_equal, socket.AF_UNIX, 0))
-    code = lib.seccomp_load(filter_)
-    if code:
-        raise ConfineError(-code, f"seccomp: {os.strerror(-code)}")
+    return lib, filter_
 
 
 def _seccomp() -> ctypes.CDLL:

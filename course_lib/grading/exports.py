@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from course_lib.audit.report import write as write_file
+from course_lib.files import write_whole
 from course_lib.grading.archive import plain
 from course_lib.grading.policy import KEEP, Late, apply_late, grade, needs_person, unseen, written
 from course_lib.grading.result import GradingError
@@ -51,7 +51,7 @@ def write(
         name = folder / "gradescope" / f"{file_name(result)}.json"
         files[name] = json.dumps(gradescope(result, late), indent=1, ensure_ascii=False) + "\n"
     for path, text in files.items():
-        write_file(path, text)
+        write_whole(path, text)
     return list(files)
 
 

@@ -6,10 +6,8 @@ exchange look for. What a person has entered (manual scores and comments, extra 
 """
 
 import json
-import os
 import re
 import secrets
-import tempfile
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable
@@ -27,6 +25,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
+from course_lib.files import write_whole
 from course_lib.grading.assignment import ESSAY, answer_cell, points_cell
 from course_lib.grading.result import GradingError
 from course_lib.syllabus import lesson
@@ -337,11 +336,4 @@ def _write(file: Path, content: bytes) -> None:
     if _content(file) == content:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(partial, 0o644)
-        os.replace(partial, file)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    write_whole(file, content)

@@ -38,6 +38,8 @@ def main(confined: str, preload: str) -> None:
     if confined == "namespaces" and os.getuid() == 0:
         confine.drop_root()
     _warm_up(preload)
+    if confined in ("namespaces", "container"):
+        confine.system_call_filter()  # built before the forks
     if confined == "cold":
         _say({"ready": True})
         if _read_line():

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from course_lib.audit.report import write
+from course_lib.files import write_whole
 from course_lib.grading.exports import file_name
 from course_lib.grading.grade import unreadable
 from course_lib.grading.marking import Marking
@@ -188,7 +188,7 @@ def _run(
                         todo.append(task)
                         continue
                     if task.tries < MAX_TRIES:  # the next run tries again what failed here
-                        write(task.file, json.dumps(result, ensure_ascii=False))
+                        write_whole(task.file, json.dumps(result, ensure_ascii=False))
                     yield result
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_lib.audit.report import write
+from course_lib.files import write_whole
 from course_lib.grading import exports, feedback
 from course_lib.grading.archive import plain
 from course_lib.grading.grade import NEEDS_PERSON
@@ -93,7 +93,7 @@ def run(settings: Settings) -> list[dict]:
         settings.moodle_worksheet,
     )
     _feedback(chosen, of_source, settings)
-    write(out / "similar.csv", similar(results))
+    write_whole(out / "similar.csv", similar(results))
     if settings.nbgrader:
         _push(chosen, of_source, settings)
     return chosen
@@ -113,7 +113,7 @@ def _feedback(
     folder.mkdir(exist_ok=True)
     for result in results:
         page = feedback.page(result, _figures(of_source[result["source"]], result), settings.late)
-        write(folder / f"{exports.file_name(result)}.html", page)
+        write_whole(folder / f"{exports.file_name(result)}.html", page)
 
 
 def _figures(submission: Submission, result: dict) -> dict[str, list[bytes]]:
