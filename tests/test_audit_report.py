@@ -23,8 +23,8 @@ from course_lib.audit import (
     page,
 )
 from course_lib.audit.finding import FAMILIES, VERDICTS
-from course_lib.audit.report import write
 from course_lib.audit.schema import Column
+from course_lib.files import write_whole
 
 SOURCES = Path(explain.__file__).parent
 HOSTILE = (
@@ -513,5 +513,5 @@ def test_a_metric_of_a_newer_version_is_still_shown():
 def test_a_written_report_can_be_read_by_others(tmp_path):
     made = (tmp_path / "other.txt", tmp_path / "report.json")
     made[0].write_text("as any program writes it")
-    write(made[1], "{}")
+    write_whole(made[1], "{}")
     assert made[1].stat().st_mode == made[0].stat().st_mode
