@@ -28,6 +28,11 @@ class Modes:
         good = distance <= 3 * self.sd
         return np.bincount(nearest[good], minlength=len(self.centres)), float(good.mean())
 
+    def measure(self, samples: np.ndarray) -> dict[str, float]:
+        """`mode_coverage` of samples (n, d), and `high_quality`, their share within three sd."""
+        counts, quality = self.counts(samples)
+        return {**mode_coverage(counts), "high_quality": quality}
+
 
 def mode_coverage(counts: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
     """Coverage of modes from samples counted in each (modes,).
