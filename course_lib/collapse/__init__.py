@@ -2,7 +2,14 @@
 
 from course_lib.collapse.benchmarks import BENCHMARKS, GRID, RING
 from course_lib.collapse.gan import GANs, Recipe, fit, recipe, recipes
-from course_lib.collapse.modes import Modes, mode_coverage
+from course_lib.collapse.modes import (
+    Modes,
+    high_quality,
+    mode_counts,
+    mode_coverage,
+    reverse_kl,
+    support_size,
+)
 from course_lib.collapse.recursive import Generations, recursive
 
 __all__ = [
@@ -14,8 +21,12 @@ __all__ = [
     "Modes",
     "Recipe",
     "fit",
+    "high_quality",
+    "mode_counts",
     "mode_coverage",
     "recipe",
     "recipes",
     "recursive",
+    "reverse_kl",
+    "support_size",
 ]

@@ -1,5 +1,7 @@
 """The control: a diffusion model, which minimises a bound on the likelihood and so misses no mode."""
 
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,13 @@ from torch import Tensor
 
 from course_lib.models.diffusion import Denoiser, Diffusion, fit
 from course_lib.training import finish
+
+SETTINGS = Path(__file__).with_name("control.toml")
+
+
+def control(benchmark: str) -> SimpleNamespace:
+    """The diffusion model's settings for "ring" or "grid"."""
+    return SimpleNamespace(**tomllib.loads(SETTINGS.read_text(encoding="utf-8"))[benchmark])
 
 
 def diffusion_sample(
