@@ -71,16 +71,16 @@ def alternating_step(
 
 
 def gradient_penalty(discriminator, x: Tensor) -> Tensor:
-    """The mean squared length of the discriminator's gradient at images x (n, pixels): a scalar.
+    """The mean squared length of the discriminator's gradient at images x (..., n, pixels): a scalar.
 
-    `discriminator` maps images to logits (n,), each from its own image alone.
+    `discriminator` maps images to logits (..., n), each from its own image alone.
 
     On real images it is R1, on generated ones R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
     """
     # E || grad_x D(x) ||^2, and itself differentiable
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
-    return gradient.square().sum(dim=1).mean()
+    return gradient.square().sum(dim=-1).mean()
 
 
 def relativistic_loss(better: Tensor, worse: Tensor) -> Tensor:
