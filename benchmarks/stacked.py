@@ -1,27 +1,23 @@
-"""Stacked digits over five seeds: which of a thousand modes a GAN reaches.
+"""Stacked digits over three seeds: which of a thousand modes a GAN reaches.
 
 Run in the course's environment, about twelve minutes on one core:
 
     python benchmarks/stacked.py
 
 The networks, data and number of steps are the same for all; only the game (classical, or relativistic
-with R1 and R2) and Adam's beta_1 differ. It writes course_lib/collapse/recorded/stacked.json, which
+with R1 and R2) and Adam's beta_1 differ. It writes course_lib/collapse/stacked.json, which
 lesson 06 shows, and nothing is taken from earlier checkpoints.
 """
 
 import json
 import os
-import platform
 import tempfile
 import time
-from datetime import date
 from types import SimpleNamespace
 
-import numpy as np
 import torch
-from common import split_of_lesson
+from common import provenance, rounded, split_of_lesson
 
-from course_lib import __version__
 from course_lib.collapse import images, stacked
 from course_lib.models.classifier import train_judge
 from course_lib.training import finish
@@ -41,7 +37,7 @@ def one_run(judge, digits: torch.Tensor, settings: dict, seed: int) -> dict[str,
     finish(images.fit(*pair, [digits], settings, seed=seed))
     seconds = time.process_time() - start
     found = stacked.count_modes(judge, pair[0].sample(stacked.SAMPLES))
-    row = {"seed": seed, **found, "cpu_seconds": round(seconds, 1)}
+    row = rounded({"seed": seed, **found, "cpu_seconds": seconds})
     print(settings.game, settings.beta_1, row, flush=True)
     return row
 
@@ -60,19 +56,13 @@ def main() -> None:
             runs = [one_run(judge, digits, settings, seed) for seed in SEEDS]
             rows.append({"settings": settings, "runs": runs})
     ceiling = [
-        {"seed": seed, **stacked.count_modes(judge, stacked.stack(x_held, seed=seed))}
+        rounded({"seed": seed, **stacked.count_modes(judge, stacked.stack(x_held, seed=seed))})
         for seed in SEEDS
     ]
     report = {
-        "date": date.today().isoformat(),
-        "versions": {
-            "course_lib": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        **provenance(),
         "samples": stacked.SAMPLES,
-        "judge_accuracy": judge.accuracy(x_held, y_held),
+        "judge_accuracy": round(judge.accuracy(x_held, y_held), 4),
         "held_out": ceiling,
         "models": rows,
     }

@@ -6,14 +6,16 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from course_lib.collapse.cures import wasserstein_penalty
 from course_lib.models import gan
 from course_lib.models.layers import from_grey_levels
 from course_lib.syllabus import unknown
-from course_lib.training import Step, training_loop
+from course_lib.training import Step, gradient_step, training_loop
 
 GAMES = {
     "classical": "the non-saturating game (Goodfellow et al. 2014, arXiv 1406.2661)",
     "stabilised": "relativistic, with R1 and R2 (Huang et al. 2024, arXiv 2501.05441)",
+    "wasserstein": "a critic's means, slope held at 1 (Gulrajani et al. 2017, arXiv 1704.00028)",
 }
 
 
@@ -56,9 +58,26 @@ def fit(
             generator, discriminator, g_adam, d_adam, real, y, gamma=settings.gamma
         )
 
+    def wasserstein(real: Tensor, y: Tensor | None = None) -> dict[str, float]:
+        def critic(x: Tensor) -> Tensor:
+            return discriminator(x, y)
+
+        def fake() -> Tensor:
+            return generator(torch.randn(len(real), generator.latent_dim), y)
+
+        made = fake().detach()
+        penalty = wasserstein_penalty(critic, real, made, torch.rand(len(real), 1))
+        d_loss = critic(made).mean() - critic(real).mean() + settings.gamma * penalty
+        d_value = gradient_step(d_loss, d_adam)
+        return {
+            "discriminator": d_value,
+            "generator": gradient_step(-critic(fake()).mean(), g_adam),
+        }
+
+    steps = {"classical": classical, "stabilised": stabilised, "wasserstein": wasserstein}
     x, *classes = data
     return training_loop(
-        {"classical": classical, "stabilised": stabilised}[settings.game],
+        steps[settings.game],
         (from_grey_levels(x), *classes),
         steps=settings.steps,
         batch_size=settings.batch_size,
