@@ -142,7 +142,6 @@ def knob_panels(
         ax.axis("off")
     for ax in axes[:, 0]:
         ax.set_ylabel("modes captured")
-    fig.tight_layout()
     return fig, (
         f"Modes of {count} captured at the end, mean of five seeds, one panel for each setting. "
         f"{'; '.join(said)}."
