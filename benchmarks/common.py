@@ -102,7 +102,7 @@ def both_splits(one_run: Callable[[Data, int], dict]) -> dict[str, list[dict]]:
             for seed in SEEDS:
                 data = split_of_lesson() if name == "the lesson's split" else other_split(seed)
                 rows.append({"seed": seed, **one_run(data, seed)})
-                print(name, _rounded(rows[-1]), flush=True)
+                print(name, rounded(rows[-1]), flush=True)
     return results
 
 
@@ -110,6 +110,20 @@ def write(name: str, settings: SimpleNamespace, bars: dict, results: dict) -> No
     """Write results/<name>.json with the medians, and print those."""
     medians = {group: _medians(rows, bars) for group, rows in results.items()}
     report = {
+        **provenance(),
+        "settings": json.loads(json.dumps(settings, default=vars)),
+        "bars": bars,
+        "medians": medians,
+        "runs": {group: [rounded(row) for row in rows] for group, rows in results.items()},
+    }
+    file = RESULTS / f"{name}.json"
+    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(medians, indent=1))
+
+
+def provenance() -> dict:
+    """When, and with which versions."""
+    return {
         "date": date.today().isoformat(),
         "versions": {
             "course_lib": __version__,
@@ -117,14 +131,7 @@ def write(name: str, settings: SimpleNamespace, bars: dict, results: dict) -> No
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "settings": json.loads(json.dumps(settings, default=vars)),
-        "bars": bars,
-        "medians": medians,
-        "runs": {group: [_rounded(row) for row in rows] for group, rows in results.items()},
     }
-    file = RESULTS / f"{name}.json"
-    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(medians, indent=1))
 
 
 def _medians(rows: list[dict], bars: dict[str, tuple[str, float]]) -> dict[str, str]:
@@ -143,7 +150,8 @@ def _medians(rows: list[dict], bars: dict[str, tuple[str, float]]) -> dict[str, 
     return said
 
 
-def _rounded(row: dict) -> dict:
+def rounded(row: dict) -> dict:
+    """A row of figures with four decimals."""
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
 
 

@@ -10,6 +10,13 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, mak
 from sklearn.model_selection import train_test_split
 
 from course_lib.datasets.loans import applicants
+from course_lib.datasets.mixtures import (
+    GRID_CENTRES,
+    GRID_SD,
+    RING_CENTRES,
+    RING_SD,
+    mixture,
+)
 from course_lib.syllabus import unknown
 
 
@@ -85,6 +92,21 @@ def _moons() -> Dataset:
     return Dataset("moons", Split(x[:600], y[:600]), Split(x[600:], y[600:]))
 
 
+def _ring() -> Dataset:
+    """Eight narrow normal laws on a circle of radius 1, x (n, 2), y the mode."""
+    return _mixture("ring", RING_CENTRES, RING_SD)
+
+
+def _grid() -> Dataset:
+    """Twenty-five narrow normal laws on a square grid of spacing 2, x (n, 2), y the mode."""
+    return _mixture("grid", GRID_CENTRES, GRID_SD)
+
+
+def _mixture(name: str, centres: np.ndarray, sd: float) -> Dataset:
+    parts = (mixture(centres, sd, n, seed) for seed, n in enumerate((50_000, 10_000)))
+    return Dataset(name, *(Split(*part) for part in parts))
+
+
 def _loans() -> TableDataset:
     """10,000 simulated loan applicants, with biases planted in who is approved."""
     people = applicants(10_000, seed=0)
@@ -129,6 +151,8 @@ def _parted(name, table, label, sensitive=(), *, held_out, stratify=None) -> Tab
 LOADERS: dict[str, Callable[[], Dataset | TableDataset]] = {
     "digits": _digits,
     "moons": _moons,
+    "ring": _ring,
+    "grid": _grid,
     "loans": _loans,
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,

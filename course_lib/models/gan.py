@@ -71,16 +71,16 @@ def alternating_step(
 
 
 def gradient_penalty(discriminator, x: Tensor) -> Tensor:
-    """The mean squared length of the discriminator's gradient at images x (n, pixels): a scalar.
+    """The mean squared length of the discriminator's gradient at images x (..., n, pixels): a scalar.
 
-    `discriminator` maps images to logits (n,), each from its own image alone.
+    `discriminator` maps images to logits (..., n), each from its own image alone.
 
     On real images it is R1, on generated ones R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
     """
     # E || grad_x D(x) ||^2, and itself differentiable
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
-    return gradient.square().sum(dim=1).mean()
+    return gradient.square().sum(dim=-1).mean()
 
 
 def relativistic_loss(better: Tensor, worse: Tensor) -> Tensor:
@@ -120,9 +120,12 @@ class Generator(nn.Module):
         latent_dim: dimensions of z ~ N(0, I).
         channels: maps of the first convolution; the linear layer before has 8 times as many units.
         classes: 0, or the number of classes that can be asked for.
+        colours: planes of an image, each of 64 pixels: with 3 the images are (n, 192).
     """
 
-    def __init__(self, latent_dim: int = 16, channels: int = 32, classes: int = 0):
+    def __init__(
+        self, latent_dim: int = 16, channels: int = 32, classes: int = 0, colours: int = 1
+    ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
         self.body = nn.Sequential(
@@ -131,7 +134,7 @@ class Generator(nn.Module):
             nn.Unflatten(1, (channels, 4, 4)),
             nn.Conv2d(channels, channels, 3, padding=1),
             _leaky(),
-            nn.Conv2d(channels, 4, 3, padding=1),
+            nn.Conv2d(channels, 4 * colours, 3, padding=1),
             nn.PixelShuffle(2),  # (n, 4, 4, 4) to (n, 1, 8, 8)
             nn.Flatten(),
             nn.Tanh(),
@@ -157,13 +160,13 @@ class Discriminator(nn.Module):
     would not be the slopes of single images.
     """
 
-    def __init__(self, channels: int = 32, classes: int = 0):
+    def __init__(self, channels: int = 32, classes: int = 0, colours: int = 1):
         super().__init__()
         self.classes = classes
         self.features = nn.Sequential(
-            nn.Unflatten(1, (1, 8, 8)),
+            nn.Unflatten(1, (colours, 8, 8)),
             nn.PixelUnshuffle(2),  # (n, 1, 8, 8) to (n, 4, 4, 4)
-            nn.Conv2d(4, channels, 3, padding=1),
+            nn.Conv2d(4 * colours, channels, 3, padding=1),
             _leaky(),
             nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
             _leaky(),

@@ -1,0 +1,68 @@
+"""Cures against mode collapse, each a few lines. Arrays may have any leading dimensions (..., n, d)."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+def pack(x: Tensor, size: int) -> Tensor:
+    """Points side by side, (..., n, d) to (..., n / size, size d): a discriminator that sees several
+    at once sees that they are alike.
+
+    Source: Lin et al. 2018, arXiv 1712.04086 (PacGAN), section 2.
+    """
+    return x.reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])
+
+
+def with_deviation(features: Tensor) -> Tensor:
+    """Features (..., n, d), and beside each row how much the whole batch varies: (..., n, d + 1).
+
+    Source: Karras et al. 2018, arXiv 1710.10196 (progressive GAN), section 3.
+    """
+    # the standard deviation over the batch, averaged over the features
+    variance = features.var(dim=-2, keepdim=True, correction=0)
+    deviation = (variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)
+    return torch.cat([features, deviation.expand(*features.shape[:-1], 1)], dim=-1)
+
+
+def wasserstein_penalty(critic: Callable, real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
+    """WGAN-GP: how far the critic's slope is from 1 between real points and fakes, squared.
+
+    Args:
+        real, fake: (..., n, d). t: (..., n, 1) from 0 to 1, where between the two.
+
+    Source: Gulrajani et al. 2017, arXiv 1704.00028, eq. 3.
+    """
+    # E ( || grad_x D(x) || - 1 )^2,   x = t real + (1 - t) fake
+    x = (t * real + (1 - t) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return (gradient.norm(dim=-1) - 1).square().mean()
+
+
+def unrolled(
+    discriminator: nn.Module,
+    loss: Callable[[Callable[[Tensor], Tensor]], Tensor],
+    steps: int,
+    rate: float,
+) -> Callable[[Tensor], Tensor]:
+    """The discriminator as it would be after `steps` more steps of gradient descent on `loss`.
+
+    `loss` takes a discriminator to the scalar that it minimises. Gradients pass through the steps, so
+    that a generator learns where its opponent would go.
+
+    Source: Metz et al. 2017, arXiv 1611.02163, eq. 7 to 10.
+    """
+    weights: Mapping[str, Tensor] = dict(discriminator.named_parameters())
+
+    def at(weights: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda x: functional_call(discriminator, weights, (x,))
+
+    for _ in range(steps):
+        gradients = torch.autograd.grad(loss(at(weights)), weights.values(), create_graph=True)
+        weights = {
+            name: weight - rate * gradient
+            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+        }
+    return at(weights)
