@@ -4,6 +4,7 @@ Run in the course's environment, about twenty minutes on one core:
 
     python benchmarks/steering.py digits
     python benchmarks/steering.py games
+    python benchmarks/steering.py ring
 
 Each writes its part of course_lib/collapse/steering.json, which lesson 07 shows.
 
@@ -28,8 +29,8 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from course_lib.audit.fidelity import manifold_measures
-from course_lib.collapse import images, steering
-from course_lib.datasets import random_shift
+from course_lib.collapse import RING, GANs, fit, images, recipe, steering
+from course_lib.datasets import load, random_shift
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier, digit_judge, train_judge
 from course_lib.training import finish
@@ -54,6 +55,9 @@ GAMES = {
     "stabilised": BASE,
     "wasserstein": {**BASE, "game": "wasserstein", "gamma": 1.0},
 }
+CORNER = 2  # modes of the ring's eight that make the target
+RING_SHARES = (0.25, 0.5, 0.75, 0.9)
+RING_GAMES = {"vanilla": {"steps": 2000}, "WGAN-GP": {"steps": 3000}}
 LEARNERS = {
     "svm": lambda: SVC(C=10),
     "logistic": lambda: LogisticRegression(C=0.05, max_iter=500),
@@ -245,7 +249,28 @@ def games_compared() -> dict:
     return {"settings": GAMES, "real digits": real, "runs": rows}
 
 
-PARTS = {"digits": digits_made_rare, "games": games_compared}
+def ring_weighted() -> dict:
+    """Ten seeds a game on the ring, the first two modes weighted up to ever larger shares."""
+    ring = load("ring").train
+    x, target = torch.from_numpy(ring.x), torch.from_numpy(ring.y) < CORNER
+    rows = []
+    for name, changes in RING_GAMES.items():
+        for share in RING_SHARES:
+            rows_drawn = steering.resample(steering.importance_weights(target, share), len(x))
+            gans = GANs(recipe("ring", name, **changes), dimensions=2, seeds=range(10))
+            finish(fit(gans, x[rows_drawn]))
+            for seed, points in enumerate(gans.sample(2500)):
+                counts, quality = RING.counts(points)
+                on_target = counts[:CORNER].sum() / counts.sum()
+                figures = {"on_target": on_target, "modes": int((counts > 0).sum())}
+                corner = int((counts[:CORNER] > 0).sum())
+                row = {"game": name, "share": share, "seed": seed, **figures}
+                rows.append(rounded({**row, "target_modes": corner, "high_quality": quality}))
+            print(name, share, [row["on_target"] for row in rows[-10:]], flush=True)
+    return {"settings": {"games": RING_GAMES, "target_modes": CORNER}, "runs": rows}
+
+
+PARTS = {"digits": digits_made_rare, "games": games_compared, "ring": ring_weighted}
 
 
 def main(part: str) -> None:

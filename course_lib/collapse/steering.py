@@ -4,11 +4,15 @@ Two ways need training: data weighted towards the target, and, at its end, fine-
 alone. One needs none: reject what misses the target. Beside them the classical baseline, SMOTE.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 
 RECORDED = Path(__file__).with_name("steering.json")
@@ -81,6 +85,7 @@ def reject(
     Args:
         sample: a number to so many samples.
         keep: samples (n, ...) to the probability (n,) with which each is kept.
+        seed: of the choices; give the sampler another, or its draws and these are not independent.
     """
     generator = torch.Generator().manual_seed(seed)
     kept, drawn = [], 0
@@ -115,3 +120,39 @@ def smote_sample(x: Tensor, count: int, neighbours: int = 5, seed: int = 0) -> T
     base = torch.randint(len(x), (count,), generator=generator)
     rank = torch.randint(1, neighbours + 1, (count,), generator=generator)
     return smote(x, base, rank, torch.rand(count, 1, generator=generator))
+
+
+# --- what was recorded --------------------------------------------------------------------------
+
+
+def recorded(part: str) -> dict:
+    """The part "digits", "games" or "ring" of what `python benchmarks/steering.py PART` measured."""
+    return json.loads(RECORDED.read_text(encoding="utf-8"))[part]
+
+
+def runs(part: str) -> pd.DataFrame:
+    """The recorded runs of a part, one a row."""
+    return pd.DataFrame(recorded(part)["runs"])
+
+
+def means(table: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Means of the figures of `table` in each group of `by`, and half the width of their 95 % intervals.
+
+    The intervals are Student's, over the runs of a group; groups keep their order in the table.
+    """
+    groups = table.groupby(by, sort=False)
+    mean = groups.mean(numeric_only=True)
+    count = groups.count()[mean.columns]
+    return mean, groups.std(numeric_only=True) * student.ppf(0.975, count - 1) / np.sqrt(count)
+
+
+def gains(table: pd.DataFrame, figure: str, baseline: str) -> pd.DataFrame:
+    """What each way adds to `figure` over the way `baseline`, run by run: mean, low and high (95 %).
+
+    Runs are paired by their digit, so that an easy digit counts for no way more than for another.
+    """
+    wide = table.pivot(index="digit", columns="way", values=figure)[list(table["way"].unique())]
+    differences = wide.sub(wide[baseline], axis=0).drop(columns=baseline)
+    n, mean = len(differences), differences.mean()
+    half = differences.std() * student.ppf(0.975, n - 1) / np.sqrt(n)
+    return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
