@@ -50,14 +50,14 @@ STEERED = {**BASE, "learning_rate": 1e-3, "steps": 1000}
 SHARES = {0.5: (300,), 0.9: (300,), 1.0: (10, 30, 100, 300, 1000)}
 COLLAPSED = {**STEERED, "game": "classical", "beta_1": 0.9, "steps": 100}
 GAMES = {
-    "classical, beta_1 = 0.9": {**BASE, "game": "classical", "beta_1": 0.9},
     "classical": {**BASE, "game": "classical"},
     "stabilised": BASE,
     "wasserstein": {**BASE, "game": "wasserstein", "gamma": 1.0},
+    "classical, beta_1 = 0.9": {**BASE, "game": "classical", "beta_1": 0.9},
 }
 CORNER = 2  # modes of the ring's eight that make the target
-RING_SHARES = (0.25, 0.5, 0.75, 0.9)
-RING_GAMES = {"vanilla": {"steps": 2000}, "WGAN-GP": {"steps": 3000}}
+RING_SHARES = (0.25, 0.5, 0.9)
+RING_GAMES = {"vanilla": {"steps": 2000}, "WGAN-GP": {"steps": 2000}}
 LEARNERS = {
     "svm": lambda: SVC(C=10),
     "logistic": lambda: LogisticRegression(C=0.05, max_iter=500),

@@ -1,17 +1,17 @@
 """What `benchmarks/collapse.py` measured, and what papers report, for the lessons to show at once."""
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from course_lib.collapse.watching import Run
+
 FIGURES = Path(__file__).with_name("recorded.json")
 PUBLISHED = Path(__file__).with_name("published.csv")
 KNOBS = Path(__file__).with_name("knobs.npz")
-SAMPLES = 2500  # as many as VEEGAN and PacGAN judge
 
 
 def record(benchmark: str) -> dict:
@@ -42,27 +42,11 @@ def published(benchmark: str) -> pd.DataFrame:
     return rows.drop(columns="benchmark").set_index("model")
 
 
-@dataclass(frozen=True)
-class Run:
-    """How a GAN's training went, at several moments.
-
-    Attributes:
-        steps: (moments,) after which each was taken.
-        samples: (moments, n, 2) of the first seed's generator as it was then.
-        surface: (moments, side, side) of the first seed's discriminator's probability of "real", on a
-            square grid; rows from the lowest y to the highest.
-        modes, high_quality: (moments, seeds) of every seed, from the moving average of its generator.
-    """
-
-    steps: np.ndarray
-    samples: np.ndarray
-    surface: np.ndarray
-    modes: np.ndarray
-    high_quality: np.ndarray
-
-
 def knobs() -> dict[str, dict[float, Run]]:
-    """By setting and value, the vanilla ring recipe with that one setting changed."""
+    """By setting and value, the vanilla ring recipe with that one setting changed.
+
+    Samples and surfaces are those of the first seed only; modes and quality those of all five.
+    """
     found: dict[str, dict[float, Run]] = {}
     with np.load(KNOBS, allow_pickle=False) as arrays:
         for name in sorted({key.rpartition("/")[0] for key in arrays}):

@@ -1,0 +1,145 @@
+"""Figures of a watched training, each with its description."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from course_lib.collapse.modes import Modes
+from course_lib.collapse.watching import Run, reach
+from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
+
+# White where the discriminator says fake, light blue where it says real: points stand out on both.
+SHADE = LinearSegmentedColormap.from_list("real", ["#ffffff", "#8fbfe0"])
+
+
+def draw_moment(ax: Axes, run: Run, law: Modes, moment: int, member: int = 0):
+    """A member's samples over its discriminator's surface, after run.steps[moment]."""
+    far = reach(law)
+    image = ax.imshow(
+        run.surface[moment, member].astype(float),
+        origin="lower",
+        extent=(-far, far, -far, far),
+        cmap=SHADE,
+        vmin=0,
+        vmax=1,
+        interpolation="bilinear",
+    )
+    ax.plot(*law.centres.T, "x", color="#222222", markersize=6, linestyle="none")
+    ax.plot(
+        *run.samples[moment, member].astype(float).T,
+        "o",
+        color=ORANGE,
+        markersize=3,
+        alpha=0.5,
+        linestyle="none",
+    )
+    ax.set(xlim=(-far, far), ylim=(-far, far), xticks=[], yticks=[], aspect="equal")
+    ax.grid(False)
+    return image
+
+
+def film_frame(
+    run: Run, law: Modes, moment: int, member: int = 0, label: str = ""
+) -> tuple[Figure, str]:
+    """One moment of a training: samples and surface of a member, and every member's modes so far."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(WIDEST, 3.6), width_ratios=(1.15, 1))
+    image = draw_moment(left, run, law, moment, member)
+    fig.colorbar(image, ax=left, shrink=0.85, label="D: probability of real")
+    step, modes = int(run.steps[moment]), run.modes[: moment + 1]
+    left.set_title(f"{label}step {step:,}")
+    for curve in run.modes.T:
+        right.plot(run.steps, curve, color=GREY, linewidth=0.8, alpha=0.7)
+    right.plot(run.steps[: moment + 1], modes.mean(axis=1), color=BLUE, marker="o", markersize=3)
+    right.axvline(step, color=ORANGE, linestyle="--", linewidth=1)
+    count = len(law.centres)
+    right.set(xlabel="step", ylabel="modes captured", ylim=(-0.03 * count, 1.06 * count))
+    right.set_title("Each seed, and their mean")
+    reached = law.measure(run.samples[moment, member].astype(float))
+    alt = (
+        f"{label}step {step}. Left: the generator's points over the discriminator's surface; of "
+        f"{run.samples.shape[2]} points {reached['high_quality']:.0%} lie on a mode, and "
+        f"{reached['modes']} of {count} modes are reached. Right: modes captured against steps, now "
+        f"{', '.join(map(str, run.modes[moment]))} in the {run.modes.shape[1]} seeds."
+    )
+    return fig, alt
+
+
+def film_strip(run: Run, law: Modes, moments: Sequence[int], member: int = 0) -> tuple[Figure, str]:
+    """Several moments of a member's training side by side."""
+    fig, axes = plt.subplots(1, len(moments), figsize=(WIDEST, WIDEST / len(moments) + 0.35))
+    said = []
+    for ax, moment in zip(axes, moments, strict=True):
+        draw_moment(ax, run, law, moment, member)
+        step = int(run.steps[moment])
+        ax.set_title(f"step {step:,}", fontsize=9)
+        reached = law.measure(run.samples[moment, member].astype(float))["modes"]
+        said.append(f"step {step}: {reached}")
+    return fig, (
+        "The generator's points over the discriminator's surface at several moments of one training. "
+        f"Modes with points on them, {'; '.join(said)}, of {len(law.centres)}."
+    )
+
+
+def hopping(run: Run, law: Modes, member: int = 0) -> tuple[Figure, str]:
+    """Which share of a member's samples lies nearest to each mode, at every moment."""
+    shares = np.stack([_shares(points, law) for points in run.samples[:, member].astype(float)])
+    fig, ax = plt.subplots(figsize=(6.4, 2.9))
+    image = ax.imshow(shares.T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=1)
+    places = np.linspace(0, len(run.steps) - 1, 6).astype(int)
+    ax.set_xticks(places, [f"{run.steps[i]:,}" for i in places])
+    ax.set(xlabel="step", ylabel="mode", yticks=range(len(law.centres)))
+    ax.set_title("Where the generator's samples are")
+    ax.grid(False)
+    fig.colorbar(image, ax=ax, label="share of the samples")
+    often = len(np.unique(shares.argmax(axis=1)))
+    return fig, (
+        "The share of samples near each mode, a row for each mode, over the steps. At any moment few "
+        f"rows are dark; over the whole training {often} of {len(law.centres)} modes were at some time "
+        "the most frequent."
+    )
+
+
+def _shares(points: np.ndarray, law: Modes) -> np.ndarray:
+    nearest = ((points[:, None] - law.centres) ** 2).sum(axis=-1).argmin(axis=1)
+    return np.bincount(nearest, minlength=len(law.centres)) / len(points)
+
+
+def knob_panels(
+    runs: Mapping[str, Mapping[float, Run]], names: Mapping[str, str], count: int
+) -> tuple[Figure, str]:
+    """Modes captured at the end against the values of each setting: every seed, and the mean.
+
+    Args:
+        names: what to call each setting, in the order of the panels.
+        count: modes there are.
+    """
+    columns = 3
+    rows = -(-len(names) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(WIDEST, 2.3 * rows), sharey=True)
+    said = []
+    for ax, (setting, name) in zip(axes.flat, names.items(), strict=False):
+        values = list(runs[setting])
+        ends = np.stack([runs[setting][value].modes[-1] for value in values])
+        places = np.arange(len(values))
+        spread = np.linspace(-0.12, 0.12, ends.shape[1])  # else equal seeds would hide one another
+        ax.plot((places[:, None] + spread).ravel(), ends.ravel(), "o", color=GREY, markersize=4)
+        ax.plot(places, ends.mean(axis=1), color=BLUE, marker="s", markersize=5)
+        ax.set_xticks(places, [f"{value:g}" for value in values])
+        ax.set(title=name, ylim=(0, count + 0.5), yticks=range(0, count + 1, 2))
+        means = ", ".join(
+            f"{m:.1f} at {v:g}" for m, v in zip(ends.mean(axis=1), values, strict=True)
+        )
+        said.append(f"{name}: {means}")
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("modes captured")
+    fig.tight_layout()
+    return fig, (
+        f"Modes of {count} captured at the end, mean of five seeds, one panel for each setting. "
+        f"{'; '.join(said)}."
+    )

@@ -1,0 +1,708 @@
+"""The exercises of lesson 06: modes counted, and a collapse made by hand."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.metrics import pairwise_distances_argmin_min
+
+from course_lib.collapse import GRID, RING, game, modes
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.plots import BLUE, GREY, ORANGE
+
+
+def _numpy_probe(answer, **inputs):
+    """The answer on NumPy arrays; an array comes back as one of floats, whatever its numbers are."""
+    given = answer(*(v.numpy() if isinstance(v, torch.Tensor) else v for v in inputs.values()))
+    return given.astype(float) if isinstance(given, np.ndarray) else given
+
+
+# --- modes counted, and their quality ------------------------------------------------------------
+
+
+def _points(rng, law, n, keep, blur=1.0):
+    """n points from the modes `keep` of a mixture, `blur` times as wide as they should be."""
+    chosen = rng.choice(keep, n)
+    return law.centres[chosen] + blur * law.sd * rng.standard_normal((n, 2))
+
+
+def _mode_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, law, n, keep, blur=1.0):
+        return Case(
+            name,
+            {
+                "samples": _points(rng, law, n, keep, blur),
+                "centres": law.centres.copy(),
+                "sd": law.sd,
+            },
+        )
+
+    return [
+        case("the ring itself", RING, 300, np.arange(8)),
+        case("a ring without its last two modes, and blurred", RING, 300, np.arange(6), 2.5),
+        case("a few modes of the grid, far too wide", GRID, 400, np.arange(0, 20, 3), 4.0),
+    ]
+
+
+def _distances(samples, centres):
+    return np.linalg.norm(samples[:, None] - centres, axis=-1)
+
+
+def _counts_where(good_of):
+    """Counts by nearest mode of the samples that `good_of(samples, centres, distances, sd)` picks."""
+
+    def answer(samples, centres, sd):
+        distances = _distances(samples, centres)
+        good = good_of(samples, centres, distances, sd)
+        return np.bincount(distances.argmin(axis=1)[good], minlength=len(centres))
+
+    return answer
+
+
+def _in_a_box(samples, centres, distances, sd):
+    apart = np.abs(samples - centres[distances.argmin(axis=1)])
+    return (apart <= 3 * sd).all(axis=1)
+
+
+def _counts_mode_by_mode(samples, centres, sd):
+    distances = _distances(samples, centres)
+    return np.array([(column <= 3 * sd).sum() for column in distances.T])
+
+
+def _counts_in_a_loop(samples, centres, sd):
+    counts = np.zeros(len(centres))
+    for sample in samples:
+        distances = ((sample - centres) ** 2).sum(axis=1)
+        nearest = distances.argmin()
+        counts[nearest] += distances[nearest] <= 9 * sd**2
+    return counts
+
+
+def _counts_picture(answer):
+    rng = np.random.default_rng(0)
+    samples = _points(rng, RING, 2500, np.array([0, 1, 1, 1, 3, 4, 4, 6]), 1.8)
+    counts = answer(samples, RING.centres, RING.sd)
+    fig, ax = plt.subplots(figsize=(4.6, 3))
+    ax.bar(np.arange(8), counts, color=BLUE)
+    ax.set(xlabel="mode", ylabel="high-quality samples", title="Five of eight modes, unevenly")
+    ax.set_xticks(range(8))
+    return fig, (
+        "Bars of the high-quality samples in each of eight modes: modes 2, 5 and 7 have none, and mode "
+        "1 has the most."
+    )
+
+
+MODE_COUNTS = Exercise(
+    id="mode_collapse.mode_counts",
+    title="Count the modes",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return how many high-quality samples each mode has: samples within three standard deviations "
+    "of the centre that is nearest to them.",
+    hints=(
+        "You need two things of each sample: which centre is nearest, and how far away that one is.",
+        "`pairwise_distances_argmin_min(samples, centres)` returns both. Keep the samples with a distance "
+        "of at most 3 * sd.",
+        "`np.bincount(nearest[good], minlength=len(centres))` counts them, empty modes included.",
+    ),
+    reference=modes.mode_counts,
+    cases=_mode_cases,
+    probe=_numpy_probe,
+    picture=_counts_picture,
+    mistakes=(
+        Mistake(
+            "Every sample is counted for its nearest mode, however far away it is: rubbish between two "
+            "modes would count as a mode reached.",
+            _counts_where(lambda samples, centres, distances, sd: np.ones(len(samples), bool)),
+        ),
+        Mistake(
+            "One standard deviation is too strict: it throws away 61 % of the true points. The papers "
+            "allow three.",
+            _counts_where(lambda samples, centres, distances, sd: distances.min(axis=1) <= sd),
+        ),
+        Mistake(
+            "A squared distance is compared with 3 sd. Take the root, or square the other side as well.",
+            _counts_where(
+                lambda samples, centres, distances, sd: distances.min(axis=1) ** 2 <= 3 * sd
+            ),
+        ),
+        Mistake(
+            "Three standard deviations in each coordinate make a square; its corners are farther away. "
+            "The distance to the centre counts.",
+            _counts_where(_in_a_box),
+        ),
+        Mistake(
+            "Modes at the end that no sample reached are left out. np.bincount takes a minlength.",
+            lambda samples, centres, sd: np.trim_zeros(
+                modes.mode_counts(samples, centres, sd), trim="b"
+            ),
+        ),
+        Mistake(
+            "This says which modes are reached. Return how many samples each has: the divergence needs "
+            "them.",
+            lambda samples, centres, sd: (modes.mode_counts(samples, centres, sd) > 0).astype(int),
+        ),
+    ),
+    alternatives=(_counts_mode_by_mode, _counts_in_a_loop),
+)
+
+
+def _quality_picture(answer):
+    rng = np.random.default_rng(0)
+    blurs = np.linspace(0.2, 4, 20)
+    shares = [
+        answer(_points(rng, RING, 3000, np.arange(8), blur), RING.centres, RING.sd)
+        for blur in blurs
+    ]
+    fig, ax = plt.subplots(figsize=(4.6, 3))
+    ax.plot(blurs, shares, color=BLUE, marker="o", markersize=3, label="share of high quality")
+    ax.axvline(1, color=GREY, linestyle="--", label="the true width")
+    ax.set(xlabel="width of the modes, over the true one", ylim=(0, 1.05))
+    ax.set_title("Too narrow is not punished")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The share of high-quality samples against the width of the modes: 1 for modes that are too "
+        "narrow, just below 1 at the true width, then falling to below 0.3 at four times the width."
+    )
+
+
+def _quality_near_each(samples, centres, sd):
+    return float((_distances(samples, centres) <= 3 * sd).any(axis=1).mean())
+
+
+HIGH_QUALITY = Exercise(
+    id="mode_collapse.high_quality",
+    title="The share of high quality",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Return the share of samples within three standard deviations of the nearest centre, as a "
+    "number from 0 to 1.",
+    hints=(
+        "The same test as before, but now only how often it is passed.",
+        "The mean of an array of booleans is the share of those that are true.",
+    ),
+    reference=modes.high_quality,
+    cases=_mode_cases,
+    probe=_numpy_probe,
+    picture=_quality_picture,
+    mistakes=(
+        Mistake(
+            "This is the number of good samples. Divide by how many there are in all.",
+            lambda samples, centres, sd: float(modes.mode_counts(samples, centres, sd).sum()),
+        ),
+        Mistake(
+            "This is the share of bad samples: those beyond three standard deviations.",
+            lambda samples, centres, sd: 1 - modes.high_quality(samples, centres, sd),
+        ),
+        Mistake(
+            "Percent: the share should lie between 0 and 1.",
+            lambda samples, centres, sd: 100 * modes.high_quality(samples, centres, sd),
+        ),
+        Mistake(
+            "One standard deviation is too strict. The papers allow three.",
+            lambda samples, centres, sd: modes.high_quality(samples, centres, sd / 3),
+        ),
+        Mistake(
+            "The mean over samples and centres together: each sample has one nearest centre, so this is "
+            "too small by the number of modes.",
+            lambda samples, centres, sd: float((_distances(samples, centres) <= 3 * sd).mean()),
+        ),
+    ),
+    alternatives=(
+        _quality_near_each,
+        lambda samples, centres, sd: (
+            sum(pairwise_distances_argmin_min(samples, centres)[1] <= 3 * sd) / len(samples)
+        ),
+    ),
+)
+
+# --- reverse KL divergence -----------------------------------------------------------------------
+
+
+def _kl_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, counts):
+        return Case(name, {"counts": np.asarray(counts, dtype=np.int64)})
+
+    some = rng.integers(5, 400, 8)
+    some[rng.choice(8, 3, replace=False)] = 0
+    return [
+        case("every mode equally often: 0", np.full(8, rng.integers(50, 300))),
+        case("one mode of eight: log 8", np.eye(8)[rng.integers(8)] * rng.integers(100, 3000)),
+        case("three modes missing, the others uneven", some),
+        case("25 modes, uneven", rng.integers(1, 200, 25)),
+    ]
+
+
+def _shares(counts):
+    return counts / counts.sum()
+
+
+def _forward_kl(counts):
+    with np.errstate(divide="ignore"):
+        return float(-np.log(_shares(counts) * len(counts)).mean())
+
+
+def _kl_unmasked(counts):
+    q = _shares(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float((q * np.log(q * len(q))).sum())
+
+
+def _entropy(counts):
+    q = _shares(counts)[counts > 0]
+    return float(-(q * np.log(q)).sum())
+
+
+def _kl_loop(counts):
+    total, divergence = sum(counts), 0.0
+    for count in counts:
+        if count:
+            divergence += count / total * math.log(count / total * len(counts))
+    return divergence
+
+
+def _kl_picture(answer):
+    captured = np.arange(1, 9)
+    even = [answer((np.arange(8) < k) * 100) for k in captured]
+    uneven = [answer(np.where(np.arange(8) < k, 2.0 ** -np.arange(8), 0) * 12800) for k in captured]
+    fig, ax = plt.subplots(figsize=(4.6, 3))
+    ax.plot(captured, even, color=BLUE, marker="o", label="equally often")
+    ax.plot(captured, uneven, color=ORANGE, marker="s", label="each half as often as the last")
+    ax.set(xlabel="modes captured of 8", ylabel="reverse KL in nats", ylim=(-0.1, 2.2))
+    ax.set_title("Having a mode is not using it")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The reverse KL divergence against how many of eight modes are captured. Equally used modes: "
+        "from log 8 = 2.1 down to 0 at all eight. Modes each used half as often as the last: from 2.1 "
+        "down to 0.7 only, although all eight are there."
+    )
+
+
+REVERSE_KL = Exercise(
+    id="mode_collapse.reverse_kl",
+    title="The reverse KL divergence",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return KL(generated || real) in nats of the shares of samples in each mode, where all real "
+    "modes are equally likely.",
+    hints=(
+        "Turn the counts into shares q that sum to 1. The real shares are p = 1 / number of modes.",
+        "KL(q || p) = sum of q log(q / p), over the modes. A mode without samples contributes 0.",
+        "Pick the modes with q > 0 before you take the logarithm.",
+    ),
+    reference=modes.reverse_kl,
+    cases=_kl_cases,
+    probe=_numpy_probe,
+    picture=_kl_picture,
+    mistakes=(
+        Mistake(
+            "This is KL(real || generated), which is infinite as soon as one mode is missing. Swap the "
+            "two.",
+            _forward_kl,
+        ),
+        Mistake(
+            "Modes without samples give 0 log 0, which is NaN to a computer. Leave them out of the sum.",
+            _kl_unmasked,
+        ),
+        Mistake(
+            "The counts must be divided by their sum first: a divergence is between shares.",
+            lambda counts: float(
+                (counts[counts > 0] * np.log(counts[counts > 0] * len(counts))).sum()
+            ),
+        ),
+        Mistake(
+            "Bits, not nats: use the natural logarithm.",
+            lambda counts: modes.reverse_kl(counts) / math.log(2),
+        ),
+        Mistake(
+            "This is the entropy of the shares. The divergence is log(number of modes) minus it.",
+            _entropy,
+        ),
+        Mistake(
+            "This is the mean over the modes. The shares are weights already: take the sum.",
+            lambda counts: modes.reverse_kl(counts) / len(counts),
+        ),
+    ),
+    alternatives=(_kl_loop, lambda counts: math.log(len(counts)) - _entropy(counts)),
+)
+
+# --- the birthday estimate -----------------------------------------------------------------------
+
+
+def _birthday_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, size, n, dimensions=2):
+        there = 10 * rng.permutation(size * dimensions).reshape(size, dimensions).astype(float)
+        drawn = rng.integers(size, size=n)
+        drawn[-1] = drawn[0]  # at least one pair, whatever the seed
+        noise = rng.uniform(-0.2, 0.2, (n, dimensions))
+        return Case(name, {"samples": there[drawn] + noise, "tolerance": 1.0})
+
+    return [
+        case("a single mode: 1", 1, 10),
+        case("eight modes", 8, 60),
+        case("a thousand different ones, in five dimensions", 1000, 80, 5),
+    ]
+
+
+def _apart(samples):
+    return np.linalg.norm(samples[:, None] - samples, axis=-1)
+
+
+def _support_loop(samples, tolerance):
+    n, same = len(samples), 0
+    for i in range(n):
+        for j in range(i):
+            same += np.linalg.norm(samples[i] - samples[j]) <= tolerance
+    return n * (n - 1) / (2 * same)
+
+
+def _support_matrix(samples, tolerance):
+    n = len(samples)
+    same = (_apart(samples) <= tolerance).sum() - n  # each pair twice, and no sample with itself
+    return float(n * (n - 1) / same)
+
+
+def _distinct(samples, tolerance):
+    """How many of the samples have no earlier one near them."""
+    near = np.tril(_apart(samples) <= tolerance, k=-1)
+    return float((~near.any(axis=1)).sum())
+
+
+def _birthday_picture(answer):
+    rng = np.random.default_rng(0)
+    sizes = np.unique(np.geomspace(4, 2000, 14).astype(int))
+    found = [[answer(rng.integers(n, size=(200, 1)) * 1.0, 0.5) for _ in range(8)] for n in sizes]
+    fig, ax = plt.subplots(figsize=(4.6, 3))
+    ax.loglog(sizes, sizes, color=GREY, linestyle="--", label="the truth")
+    ax.loglog(sizes, found, ".", color=BLUE, markersize=4)
+    ax.loglog(sizes, np.median(found, axis=1), color=BLUE, label="median of eight estimates")
+    ax.set(xlabel="equally likely samples there are", ylabel="estimate")
+    ax.set_title("From 200 draws, up to thousands")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Estimated against true support size, both logarithmic, from 4 to 2,000. The median of the "
+        "estimates from 200 draws follows the diagonal; single estimates scatter the more the larger the "
+        "support."
+    )
+
+
+SUPPORT_SIZE = Exercise(
+    id="mode_collapse.support_size",
+    title="The birthday estimate",
+    points=2,
+    minutes=15,
+    difficulty=3,
+    task="Return how many equally likely samples there would be, estimated from how many pairs of the "
+    "given ones lie within the tolerance of each other.",
+    hints=(
+        "Of N equally likely things, two draws are the same with probability 1 / N. How many pairs do n "
+        "draws make?",
+        "n (n - 1) / 2 pairs, of which a share 1 / N is the same. Solve for N.",
+        "`pdist(samples)` gives the distance of each pair once: count those within the tolerance, and "
+        "divide.",
+    ),
+    reference=modes.support_size,
+    cases=_birthday_cases,
+    probe=_numpy_probe,
+    picture=_birthday_picture,
+    mistakes=(
+        Mistake(
+            "Equal pairs are counted twice, as (i, j) and as (j, i), while n (n - 1) / 2 counts each pair "
+            "once: the estimate is half of what it should be.",
+            lambda samples, tolerance: _support_matrix(samples, tolerance) / 2,
+        ),
+        Mistake(
+            "Each sample is also compared with itself, and is of course the same.",
+            lambda samples, tolerance: float(
+                len(samples) * (len(samples) - 1) / (_apart(samples) <= tolerance).sum()
+            ),
+        ),
+        Mistake(
+            "This is the share of equal pairs, 1 / N. Turn it over.",
+            lambda samples, tolerance: 1 / modes.support_size(samples, tolerance),
+        ),
+        Mistake(
+            "This counts the different samples that were drawn; it can never exceed n. The birthday "
+            "estimate looks beyond.",
+            _distinct,
+        ),
+        Mistake(
+            "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.",
+            lambda samples, tolerance: (
+                modes.support_size(samples, tolerance) * len(samples) / (len(samples) - 1)
+            ),
+        ),
+    ),
+    alternatives=(_support_loop, _support_matrix),
+)
+
+# --- the best response ---------------------------------------------------------------------------
+
+
+def _hills(peaks, heights):
+    """A discriminator with a round hill at each peak (k, d); its logit is smooth everywhere."""
+
+    def discriminator(x):
+        apart = (x[:, None] - peaks).square().sum(dim=-1)
+        return torch.logsumexp(heights - apart / 2, dim=1)
+
+    return discriminator
+
+
+def _response_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, peaks, n, steps, rate):
+        return Case(
+            name,
+            {
+                "peaks": rng.uniform(-2, 2, (peaks, 2)).astype(np.float32),
+                "heights": rng.uniform(0, 1, peaks).astype(np.float32),
+                "x": rng.normal(0, 1, (n, 2)).astype(np.float32),
+                "steps": steps,
+                "rate": rate,
+            },
+        )
+
+    return [
+        case("one hill, a single step", 1, 5, 1, 0.2),
+        case("three hills, ten steps", 3, 6, 10, 0.2),
+        case("three hills, a hundred small steps", 3, 8, 100, 0.05),
+    ]
+
+
+def _response_probe(answer, peaks, heights, x, steps, rate):
+    return answer(_hills(peaks, heights), x, steps, rate)
+
+
+def _climb(sign=1.0, reduce=torch.sum, once=False, unit=False):
+    """Climbing with one thing wrong."""
+
+    def answer(discriminator, x, steps, rate):
+        start = x
+        for _ in range(steps):
+            at = (start if once else x).detach().requires_grad_()
+            (slope,) = torch.autograd.grad(reduce(discriminator(at)), at)
+            if unit:
+                slope = slope / slope.norm(dim=1, keepdim=True)
+            x = x + sign * rate * slope
+        return x.detach()
+
+    return answer
+
+
+def _climb_point_by_point(discriminator, x, steps, rate):
+    arrived = []
+    for point in x:
+        at = point.clone()[None]
+        for _ in range(steps):
+            at = at.detach().requires_grad_()
+            discriminator(at)[0].backward()
+            at = at + rate * at.grad
+        arrived.append(at.detach()[0])
+    return torch.stack(arrived)
+
+
+def _climb_with_sgd(discriminator, x, steps, rate):
+    points = x.clone().requires_grad_()
+    optimizer = torch.optim.SGD([points], lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (-discriminator(points).sum()).backward()
+        optimizer.step()
+    return points.detach()
+
+
+def _response_picture(answer):
+    peaks = 1.5 * torch.from_numpy(RING.centres).float()
+    discriminator = _hills(peaks, torch.tensor([0.0, 0, 0, 2, 0, 0, 0, 0]))
+    torch.manual_seed(0)
+    start = 0.9 * torch.randn(150, 2)
+    fig, axes = plt.subplots(1, 3, figsize=(8.2, 3.1))
+    side = torch.linspace(-3, 3, 80)
+    heights = discriminator(torch.cartesian_prod(side, side).flip(1)).reshape(80, 80)
+    for ax, steps in zip(axes, (0, 10, 150), strict=True):
+        x = answer(discriminator, start, steps, 0.1)
+        ax.imshow(heights, origin="lower", extent=(-3, 3, -3, 3), cmap="Greys", vmax=7)
+        ax.plot(*x.T, "o", color=ORANGE, markersize=3, alpha=0.7, linestyle="none")
+        ax.set(title=f"after {steps} steps", xticks=[], yticks=[], xlim=(-3, 3), ylim=(-3, 3))
+        ax.grid(False)
+    return fig, (
+        "Three panels over the hill of a fixed discriminator, darkest at the upper left: a cloud of "
+        "points at the start, drawn out towards the hill after 10 steps, and heaped on its top after 150."
+    )
+
+
+BEST_RESPONSE = Exercise(
+    id="mode_collapse.best_response",
+    title="A collapse by hand",
+    points=2,
+    minutes=15,
+    difficulty=2,
+    task="Let points climb the logit of a discriminator that stays as it is: repeat x <- x + rate * "
+    "gradient, and return where they are after the given number of steps.",
+    hints=(
+        "Each point needs the gradient of its own logit. The gradient of the sum of the logits has them "
+        "all, since no point's logit depends on another point.",
+        "In every step: detach x, let it require a gradient, take torch.autograd.grad of the summed "
+        "logits, and move.",
+        "(slope,) = torch.autograd.grad(discriminator(x).sum(), x), and then x = x + rate * slope.",
+    ),
+    reference=game.best_response,
+    cases=_response_cases,
+    probe=_response_probe,
+    picture=_response_picture,
+    mistakes=(
+        Mistake(
+            "The points go downhill, to where the discriminator says fake. Add the gradient.",
+            _climb(sign=-1.0),
+        ),
+        Mistake(
+            "The gradient of the mean is smaller by the number of points: each point should take its own "
+            "full step. Take the sum.",
+            _climb(reduce=torch.mean),
+        ),
+        Mistake(
+            "The slope is always the one at the start. Ask for it anew where the points are now.",
+            _climb(once=True),
+        ),
+        Mistake(
+            "Only one step was taken.",
+            lambda discriminator, x, steps, rate: game.best_response(discriminator, x, 1, rate),
+        ),
+        Mistake(
+            "The slopes are cut to length 1, so that points never come to rest. Use them as they are.",
+            _climb(unit=True),
+        ),
+    ),
+    alternatives=(_climb_point_by_point, _climb_with_sgd),
+)
+
+# --- mode hopping --------------------------------------------------------------------------------
+
+
+def _hopping_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, count, rate, rounds):
+        q = rng.dirichlet(np.full(count, 5.0))
+        return Case(name, {"q": q, "rate": rate, "rounds": rounds})
+
+    return [
+        case("two modes", 2, 0.3, 8),
+        case("eight modes, a long memory", 8, 0.05, 40),
+        case("eight modes, a short memory", 8, 0.5, 40),
+    ]
+
+
+def _hop(choose=np.argmin, keep=lambda rate: 1 - rate, add=lambda rate: rate, late=False):
+    """Hopping with one thing wrong."""
+
+    def answer(q, rate, rounds):
+        visited = []
+        for _ in range(rounds):
+            mode = choose(q)
+            q = keep(rate) * q + add(rate) * np.eye(len(q))[mode]
+            visited.append(choose(q) if late else mode)
+        return np.array(visited)
+
+    return answer
+
+
+def _hop_by_logits(q, rate, rounds):
+    visited = np.zeros(rounds, dtype=int)
+    q = q.copy()
+    for number in range(rounds):
+        logits = np.log(1 / len(q)) - np.log(q)
+        visited[number] = logits.argmax()
+        q *= 1 - rate
+        q[visited[number]] += rate
+    return visited
+
+
+def _hop_in_plain_python(q, rate, rounds):
+    belief, visited = [float(share) for share in q], []
+    for _ in range(rounds):
+        mode = belief.index(min(belief))
+        belief = [(1 - rate) * share + rate * (i == mode) for i, share in enumerate(belief)]
+        visited.append(mode)
+    return np.array(visited)
+
+
+def _hopping_picture(answer):
+    q = np.random.default_rng(3).dirichlet(np.full(8, 5.0))
+    visited = answer(q, 0.1, 60)
+    fig, ax = plt.subplots(figsize=(6, 3))
+    ax.plot(visited, "o", color=ORANGE, markersize=4, linestyle="none")
+    ax.plot(visited, color=GREY, linewidth=0.6)
+    ax.set(xlabel="round", ylabel="the generator's only mode", yticks=range(8))
+    ax.set_title("One mode at a time, and all of them in turn")
+    return fig, (
+        "The generator's only mode in each of 60 rounds: it jumps every round, at first in an irregular "
+        "order and then around the same cycle of all eight modes."
+    )
+
+
+MODE_HOPPING = Exercise(
+    id="mode_collapse.mode_hopping",
+    title="Mode hopping",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the modes that a generator visits if in every round it moves, all of it, to the mode "
+    "where the discriminator's logit is highest, and the discriminator then remembers that.",
+    hints=(
+        "The logit at mode i is log(p_i / q_i), with the same p_i everywhere. Where is it highest?",
+        "Where q is lowest. After the jump, the memory becomes (1 - rate) q, plus rate at that mode.",
+        "Make a new q in each round (q = ...) instead of changing the given one in place.",
+    ),
+    reference=game.mode_hopping,
+    cases=_hopping_cases,
+    probe=_numpy_probe,
+    picture=_hopping_picture,
+    mistakes=(
+        Mistake(
+            "The generator goes where q is highest: where the discriminator has met it most. The logit "
+            "log(p / q) is highest where q is lowest.",
+            _hop(choose=np.argmax),
+        ),
+        Mistake(
+            "The discriminator never learns: q stays as it was, and the generator with it.",
+            _hop(keep=lambda rate: 1.0, add=lambda rate: 0.0),
+        ),
+        Mistake(
+            "The shares of old and new are swapped: the memory should move by `rate` towards the new "
+            "mode.",
+            _hop(keep=lambda rate: rate, add=lambda rate: 1 - rate),
+        ),
+        Mistake(
+            "These are the modes after each round's update, one round late. Note the mode before the "
+            "discriminator moves.",
+            _hop(late=True),
+        ),
+        Mistake(
+            "The old memory does not fade: multiply q by 1 - rate before the new mode is added.",
+            _hop(keep=lambda rate: 1.0),
+        ),
+    ),
+    alternatives=(_hop_by_logits, _hop_in_plain_python),
+)
+
+EXERCISES = (
+    MODE_COUNTS,
+    HIGH_QUALITY,
+    REVERSE_KL,
+    SUPPORT_SIZE,
+    BEST_RESPONSE,
+    MODE_HOPPING,
+)
