@@ -103,16 +103,18 @@ def test_every_way_was_tried_for_every_digit():
     assert (table.groupby("way").size() == 10).all()
 
 
-def test_a_collapsing_game_takes_all_or_nothing_and_a_cured_one_its_share():
+def test_a_collapsing_game_misses_the_wished_share_and_a_cured_one_meets_it():
     """Five seeds of each, half of all data wished for on two of the ring's modes."""
     ring = datasets.load("ring").train
     x, target = torch.from_numpy(ring.x), torch.from_numpy(ring.y) < 2
     rows = steering.resample(steering.importance_weights(target, 0.5), len(x))
-    shares = {}
+    misses = {}
     for name in ("vanilla", "WGAN-GP"):
         gans = GANs(recipe("ring", name, steps=1500), dimensions=2, seeds=range(5))
         finish(fit(gans, x[rows]))
         points = gans.sample(2500)
-        shares[name] = [mode_counts(p, RING.centres, np.inf)[:2].sum() / 2500 for p in points]
-    assert all(min(share, 1 - share) < 0.05 for share in shares["vanilla"])
-    assert all(abs(share - 0.5) < 0.15 for share in shares["WGAN-GP"])
+        found = [mode_counts(p, RING.centres, np.inf)[:2].sum() / 2500 for p in points]
+        misses[name] = np.abs(np.array(found) - 0.5)
+    # All or nothing is a miss of a half; now and then a seed keeps modes on either side.
+    assert misses["vanilla"].mean() > 0.25
+    assert misses["WGAN-GP"].max() < 0.1
