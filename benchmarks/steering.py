@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from common import ASKED, Judged, provenance, rounded, split_of_lesson
 from sklearn.linear_model import LogisticRegression
@@ -29,7 +30,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from course_lib.audit.fidelity import manifold_measures
-from course_lib.collapse import RING, GANs, fit, images, recipe, steering
+from course_lib.collapse import RING, GANs, fit, images, mode_counts, recipe, steering
 from course_lib.datasets import load, random_shift
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier, digit_judge, train_judge
@@ -260,12 +261,12 @@ def ring_weighted() -> dict:
             gans = GANs(recipe("ring", name, **changes), dimensions=2, seeds=range(10))
             finish(fit(gans, x[rows_drawn]))
             for seed, points in enumerate(gans.sample(2500)):
-                counts, quality = RING.counts(points)
-                on_target = counts[:CORNER].sum() / counts.sum()
-                figures = {"on_target": on_target, "modes": int((counts > 0).sum())}
-                corner = int((counts[:CORNER] > 0).sum())
-                row = {"game": name, "share": share, "seed": seed, **figures}
-                rows.append(rounded({**row, "target_modes": corner, "high_quality": quality}))
+                nearest = mode_counts(points, RING.centres, np.inf)
+                row = {"game": name, "share": share, "seed": seed}
+                row["on_target"] = float(nearest[:CORNER].sum() / len(points))
+                row["target_modes"] = int((nearest[:CORNER] > 25).sum())  # at least 1 % of all
+                row["high_quality"] = RING.measure(points)["high_quality"]
+                rows.append(rounded(row))
             print(name, share, [row["on_target"] for row in rows[-10:]], flush=True)
     return {"settings": {"games": RING_GAMES, "target_modes": CORNER}, "runs": rows}
 
