@@ -50,15 +50,16 @@ BASE = {
 STEERED = {**BASE, "learning_rate": 1e-3, "steps": 1000}
 SHARES = {0.5: (300,), 0.9: (300,), 1.0: (10, 30, 100, 300, 1000)}
 COLLAPSED = {**STEERED, "game": "classical", "beta_1": 0.9, "steps": 100}
+CALM = {**BASE, "ema_decay": 0.995}
 GAMES = {
-    "classical": {**BASE, "game": "classical"},
-    "stabilised": BASE,
-    "wasserstein": {**BASE, "game": "wasserstein", "gamma": 1.0},
-    "classical, beta_1 = 0.9": {**BASE, "game": "classical", "beta_1": 0.9},
+    "classical": {**CALM, "game": "classical"},
+    "stabilised": CALM,
+    "wasserstein": {**CALM, "game": "wasserstein", "gamma": 1.0},
+    "classical, beta_1 = 0.9": {**CALM, "game": "classical", "beta_1": 0.9},
 }
 CORNER = 2  # modes of the ring's eight that make the target
 RING_SHARES = (0.25, 0.5, 0.9)
-RING_GAMES = {"vanilla": {"steps": 2000}, "WGAN-GP": {"steps": 2000}}
+RING_GAMES = {"vanilla": {"steps": 2000}, "WGAN-GP": {"steps": 3000, "ema_decay": 0.995}}
 LEARNERS = {
     "svm": lambda: SVC(C=10),
     "logistic": lambda: LogisticRegression(C=0.05, max_iter=500),
