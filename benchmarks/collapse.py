@@ -53,6 +53,9 @@ def one_cure(benchmark: str, settings: Recipe | SimpleNamespace) -> tuple[list[d
 
     made, seconds = timed(samples)
     measured = [BENCHMARKS[benchmark].measure(points) for points in made]
+    for row in measured:
+        if not np.isfinite(row["reverse_kl"]):  # nothing of high quality; JSON knows no infinity
+            row["reverse_kl"] = None
     return [{"seed": seed, **row} for seed, row in zip(SEEDS, measured, strict=True)], seconds
 
 
@@ -69,7 +72,7 @@ def cures(benchmark: str, names: list[str]) -> None:
         part["runs"] = [row for row in part["runs"] if row["cure"] != name]
         part["runs"] += [{"cure": name, **rounded(row)} for row in rows]
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        print(benchmark, name, seconds, [list(rounded(row).values()) for row in rows], flush=True)
+        print(benchmark, name, seconds, *map(rounded, rows), sep="\n", flush=True)
 
 
 def knobs() -> None:

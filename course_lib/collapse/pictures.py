@@ -16,11 +16,11 @@ from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 SHADE = LinearSegmentedColormap.from_list("real", ["#ffffff", "#8fbfe0"])
 
 
-def draw_moment(ax: Axes, run: Run, law: Modes, moment: int, member: int = 0):
-    """A member's samples over its discriminator's surface, after run.steps[moment]."""
+def draw_surface(ax: Axes, surface: np.ndarray, law: Modes):
+    """A discriminator's probability of "real" (side, side) as shades, and crosses at the modes."""
     far = reach(law)
     image = ax.imshow(
-        run.surface[moment, member].astype(float),
+        surface.astype(float),
         origin="lower",
         extent=(-far, far, -far, far),
         cmap=SHADE,
@@ -29,16 +29,20 @@ def draw_moment(ax: Axes, run: Run, law: Modes, moment: int, member: int = 0):
         interpolation="bilinear",
     )
     ax.plot(*law.centres.T, "x", color="#222222", markersize=6, linestyle="none")
-    ax.plot(
-        *run.samples[moment, member].astype(float).T,
-        "o",
-        color=ORANGE,
-        markersize=3,
-        alpha=0.5,
-        linestyle="none",
-    )
     ax.set(xlim=(-far, far), ylim=(-far, far), xticks=[], yticks=[], aspect="equal")
     ax.grid(False)
+    return image
+
+
+def draw_points(ax: Axes, points: np.ndarray) -> None:
+    """A generator's points (n, 2)."""
+    ax.plot(*points.T, "o", color=ORANGE, markersize=3, alpha=0.5, linestyle="none")
+
+
+def draw_moment(ax: Axes, run: Run, law: Modes, moment: int, member: int = 0):
+    """A member's samples over its discriminator's surface, after run.steps[moment]."""
+    image = draw_surface(ax, run.surface[moment, member], law)
+    draw_points(ax, run.samples[moment, member].astype(float))
     return image
 
 
@@ -52,7 +56,7 @@ def film_frame(
     step, modes = int(run.steps[moment]), run.modes[: moment + 1]
     left.set_title(f"{label}step {step:,}")
     for curve in run.modes.T:
-        right.plot(run.steps, curve, color=GREY, linewidth=0.8, alpha=0.7)
+        right.plot(run.steps, curve, color=GREY, linestyle="-", linewidth=0.8, alpha=0.7)
     right.plot(run.steps[: moment + 1], modes.mean(axis=1), color=BLUE, marker="o", markersize=3)
     right.axvline(step, color=ORANGE, linestyle="--", linewidth=1)
     count = len(law.centres)
@@ -138,7 +142,6 @@ def knob_panels(
         ax.axis("off")
     for ax in axes[:, 0]:
         ax.set_ylabel("modes captured")
-    fig.tight_layout()
     return fig, (
         f"Modes of {count} captured at the end, mean of five seeds, one panel for each setting. "
         f"{'; '.join(said)}."

@@ -20,8 +20,11 @@ def record(benchmark: str) -> dict:
 
 
 def runs(benchmark: str) -> pd.DataFrame:
-    """One row a cure and seed: cure, seed, modes, high_quality, reverse_kl."""
-    return pd.DataFrame(record(benchmark)["runs"])
+    """One row a cure and seed: cure, seed, modes, high_quality, reverse_kl.
+
+    The divergence is infinite where a generator drew no high-quality sample at all.
+    """
+    return pd.DataFrame(record(benchmark)["runs"]).fillna({"reverse_kl": np.inf})
 
 
 def table(benchmark: str) -> pd.DataFrame:

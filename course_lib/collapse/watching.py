@@ -38,21 +38,26 @@ def reach(law: Modes) -> float:
     return 1.5 * float(np.abs(law.centres).max())
 
 
+def surface(gans: GANs, law: Modes, side: int = SIDE) -> np.ndarray:
+    """Each discriminator's probability of "real" on a square grid, (members, side, side), see `Run`."""
+    axis = torch.linspace(-reach(law), reach(law), side)
+    places = torch.cartesian_prod(axis, axis).flip(1)  # x varies fastest
+    real = torch.from_numpy(gans.logits(places)).sigmoid()
+    return real.reshape(-1, side, side).numpy()
+
+
 def watch(gans: GANs, data: Tensor, law: Modes, moments: Sequence[int]) -> Run:
     """Train `gans` on `data` (n, 2), drawn from `law`, and look at them after the steps `moments`."""
-    axis = torch.linspace(-reach(law), reach(law), SIDE)
-    places = torch.cartesian_prod(axis, axis).flip(1)  # x varies fastest
     seen = []
     for step in fit(gans, data):
         if step.number not in moments:
             continue
         figures = [law.measure(points) for points in gans.sample(SAMPLES)]
-        real = torch.from_numpy(gans.logits(places)).sigmoid()
         seen.append(
             (
                 np.int32(step.number),
                 gans.sample(SHOWN, average=False).astype(np.float16),
-                real.reshape(-1, SIDE, SIDE).numpy().astype(np.float16),
+                surface(gans, law).astype(np.float16),
                 np.array([row["modes"] for row in figures], np.int8),
                 np.array([row["high_quality"] for row in figures], np.float16),
             )
