@@ -1,0 +1,833 @@
+"""The exercises of lesson 07: cures against mode collapse, and ways to steer a generator."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+
+from course_lib.collapse import cures, steering
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.plots import BLUE, GREY, ORANGE
+
+
+def _float(array) -> np.ndarray:
+    return np.asarray(array, dtype=np.float32)
+
+
+# --- packing ----------------------------------------------------------------------------------
+
+
+def _pack_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, shape, size):
+        return Case(name, {"x": _float(rng.normal(0, 1, shape)), "size": size})
+
+    return [
+        case("six points in pairs", (6, 2), 2),
+        case("packs of one: nothing changes", (4, 3), 1),
+        case("twelve points in threes", (12, 5), 3),
+        case("five seeds side by side", (5, 8, 2), 4),
+    ]
+
+
+def _pack_by_slices(x, size):
+    """Every size-th point from each start, side by side."""
+    return torch.cat([x[..., start::size, :] for start in range(size)], dim=-1)
+
+
+def _pack_by_unfold(x, size):
+    return x.unfold(-2, size, size).transpose(-1, -2).flatten(-2)
+
+
+def _pack_picture(answer):
+    torch.manual_seed(0)
+    varied = torch.randn(400, 1).sign() + 0.08 * torch.randn(400, 1)
+    alike = 1 + 0.08 * torch.randn(400, 1)
+    fig, axes = plt.subplots(1, 2, figsize=(4.6, 2.7), sharex=True, sharey=True)
+    parts = (("real", varied, BLUE, "o"), ("collapsed", alike, ORANGE, "^"))
+    for ax, (name, points, colour, marker) in zip(axes, parts, strict=True):
+        first, second = answer(points, 2).T
+        ax.plot(first, second, marker, color=colour, markersize=3, linestyle="none")
+        ax.set(xlabel="first of the pair", title=name, aspect="equal")
+    axes[0].set_ylabel("second of the pair")
+    return fig, (
+        "Pairs of points of two modes, -1 and 1. Real pairs lie in four clouds, at the corners of a "
+        "square; those of a generator that has collapsed to the mode 1 in a single cloud, top right."
+    )
+
+
+PACK = Exercise(
+    id="cures.pack",
+    title="Packing",
+    points=1,
+    minutes=5,
+    difficulty=1,
+    task="Lay `size` neighbouring rows side by side: (..., n, d) becomes (..., n / size, size d).",
+    hints=(
+        "Rows 0 and 1 make the first pair, rows 2 and 3 the second. In memory they already lie one "
+        "after the other.",
+        "x.reshape(*leading, n // size, size * d), with the leading dimensions of x.shape[:-2].",
+    ),
+    reference=cures.pack,
+    cases=_pack_cases,
+    picture=_pack_picture,
+    mistakes=(
+        Mistake(
+            "You packed row i with row i + n / size. That mixes as well, but here the rows of a pack "
+            "are neighbours.",
+            lambda x, size: torch.cat(x.chunk(size, dim=-2), dim=-1),
+        ),
+        Mistake(
+            "This repeats each row beside itself: the discriminator learns nothing of the others.",
+            lambda x, size: torch.cat([x[..., ::size, :]] * size, dim=-1),
+        ),
+        Mistake(
+            "The rows of a pack are averaged. Put them side by side, or the variety is gone.",
+            lambda x, size: x.unflatten(-2, (-1, size)).mean(dim=-2),
+        ),
+        Mistake(
+            "The columns are in the wrong order: first all of the first row, then all of the second.",
+            lambda x, size: x.unfold(-2, size, size).flatten(-2),
+        ),
+        Mistake(
+            "The packs have a dimension of their own here. The discriminator wants each as one row.",
+            lambda x, size: x.unflatten(-2, (-1, size)),
+        ),
+    ),
+    alternatives=(_pack_by_slices, _pack_by_unfold),
+)
+
+# --- minibatch standard deviation -------------------------------------------------------------
+
+
+def _deviation_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, shape, spread=1.0, alike=False):
+        values = rng.normal(0.5, spread, shape)
+        if alike:  # halves, so that their mean is exact and the slope at 0 is not left to rounding
+            values = np.broadcast_to(np.round(2 * values[..., :1, :]) / 2, shape)
+        return Case(name, {"features": _float(values)})
+
+    return [
+        case("a varied batch", (8, 3)),
+        case("a wide one", (5, 4), spread=4.0),
+        case("all rows alike: a collapse", (6, 3), alike=True),
+        case("two seeds side by side", (2, 7, 4)),
+    ]
+
+
+def _deviation_with(column, square=lambda centred: centred.square().mean(dim=-2, keepdim=True)):
+    """The features beside a column made of the variances (..., 1, d)."""
+
+    def answer(features):
+        variance = square(features - features.mean(dim=-2, keepdim=True))
+        value = column(variance)
+        return torch.cat([features, value.expand(*features.shape[:-1], value.shape[-1])], dim=-1)
+
+    return answer
+
+
+def _deviation_by_moments(features):
+    mean, mean_square = features.mean(dim=-2), features.square().mean(dim=-2)
+    deviation = ((mean_square - mean**2).clamp(min=0) + 1e-8).sqrt().mean(dim=-1)
+    column = deviation[..., None, None] * torch.ones_like(features[..., :1])
+    return torch.cat((features, column), -1)
+
+
+def _deviation_probe(answer, features):
+    """The features and what is appended, and the slope that it passes on."""
+    features = features.clone().requires_grad_()
+    given = answer(features)
+    if not isinstance(given, Tensor) or not given.requires_grad:
+        return {"result": given, "its slope": None}
+    (slope,) = torch.autograd.grad(given[..., -1].sum(), features, allow_unused=True)
+    return {"result": given, "its slope": slope}
+
+
+def _deviation_picture(answer):
+    torch.manual_seed(0)
+    batch = torch.randn(64, 8)
+    scales = torch.linspace(0, 1, 11)
+    told = [float(answer(scale * batch)[0, -1]) for scale in scales]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(scales, told, "o-", color=BLUE)
+    ax.set(
+        xlabel="spread of the batch", ylabel="extra feature", title="What the extra feature tells"
+    )
+    return fig, (
+        "The extra feature against the spread of the batch: a straight line from 0, for a batch "
+        "whose rows are all alike, to about 1."
+    )
+
+
+DEVIATION = Exercise(
+    id="cures.with_deviation",
+    title="Minibatch standard deviation",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Append to every row one number: the standard deviation over the batch, averaged over the "
+    "features.",
+    hints=(
+        "The batch is the second last dimension. Its variance per feature is (..., 1, d) with "
+        "keepdim=True; divide by n, not n - 1 (correction=0).",
+        "Standard deviation = (variance + 1e-8).sqrt(); the small number keeps the slope finite "
+        "where all rows are alike. Then the mean over the features.",
+        "expand() repeats the number for all rows, torch.cat(..., dim=-1) appends it.",
+    ),
+    reference=cures.with_deviation,
+    cases=_deviation_cases,
+    probe=_deviation_probe,
+    atol=2e-4,
+    picture=_deviation_picture,
+    mistakes=(
+        Mistake(
+            "This is the variance. Take its square root.",
+            _deviation_with(lambda v: v.mean(dim=-1, keepdim=True)),
+        ),
+        Mistake(
+            "You averaged first and took the root after. Average the standard deviations.",
+            _deviation_with(lambda v: (v.mean(dim=-1, keepdim=True) + 1e-8).sqrt()),
+        ),
+        Mistake(
+            "The deviation was taken over the features of each row. Take it over the batch.",
+            lambda features: torch.cat(
+                [features, (features.var(dim=-1, keepdim=True, correction=0) + 1e-8).sqrt()], dim=-1
+            ),
+        ),
+        Mistake(
+            "One column for each feature is appended. One number is enough: their mean.",
+            _deviation_with(lambda v: (v + 1e-8).sqrt()),
+        ),
+        Mistake(
+            "The small number under the root is missing: where all rows are alike the slope of the "
+            "root is infinite, just when the generator needs one.",
+            _deviation_with(lambda v: (v.sqrt()).mean(dim=-1, keepdim=True)),
+        ),
+    ),
+    alternatives=(
+        _deviation_with(lambda v: (v + 1e-8).sqrt().mean(dim=-1, keepdim=True)),
+        _deviation_by_moments,
+    ),
+)
+
+
+# --- the penalty of WGAN-GP -------------------------------------------------------------------
+
+
+class _Bumpy(nn.Module):
+    """A critic with a slope that differs from place to place."""
+
+    def __init__(self, w: Tensor):
+        super().__init__()
+        self.w = nn.Parameter(w.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (torch.sin(self.w * x) + 0.5 * x).sum(dim=-1)
+
+
+def _penalty_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, shape):
+        return Case(
+            name,
+            {
+                "w": _float(rng.normal(0, 1.5, shape[-1])),
+                "real": _float(rng.normal(0, 1, shape)),
+                "fake": _float(rng.normal(2, 1, shape)),
+                "t": _float(rng.uniform(0, 1, (*shape[:-1], 1))),
+            },
+        )
+
+    return [
+        case("one pair of points", (1, 2)),
+        case("a batch of six", (6, 3)),
+        case("64 pixels", (4, 64)),
+        case("three seeds side by side", (3, 5, 2)),
+    ]
+
+
+def _penalty_probe(answer, w, real, fake, t):
+    """The penalty, and its own gradient, which trains the critic."""
+    critic = _Bumpy(w)
+    penalty = answer(critic, real, fake, t)
+    if not isinstance(penalty, Tensor) or not penalty.requires_grad:
+        return {"penalty": penalty, "gradient of the penalty": None}
+    gradient = torch.autograd.grad(penalty.sum(), critic.w, allow_unused=True)[0]
+    return {"penalty": penalty, "gradient of the penalty": gradient}
+
+
+def _penalty_with(
+    of_gradient=lambda g: (g.norm(dim=-1) - 1).square().mean(),
+    at=lambda real, fake, t: t * real + (1 - t) * fake,
+    create_graph=True,
+):
+    def penalty(critic, real, fake, t):
+        x = at(real, fake, t).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=create_graph)
+        return of_gradient(gradient)
+
+    return penalty
+
+
+def _penalty_by_functional(critic, real, fake, t):
+    x = torch.lerp(fake, real, t).flatten(0, -2)
+    gradients = vmap(grad(lambda row: critic(row[None])[0]))(x)
+    return F.mse_loss(gradients.square().sum(-1).sqrt(), torch.ones(len(x)))
+
+
+def _penalty_picture(answer):
+    x = torch.tensor([[0.0, 1.0], [2.0, -1.0], [-1.0, 0.5]])
+    direction = torch.tensor([0.6, 0.8])
+    steepness = torch.linspace(0, 3, 13)
+    penalties = [
+        float(answer(lambda p, s=s: p @ (s * direction), x, -x, x[:, :1])) for s in steepness
+    ]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(steepness, (steepness - 1) ** 2, color=GREY, linestyle="--", label="(steepness - 1)²")
+    ax.plot(steepness, penalties, "o", color=BLUE, linestyle="none", label="penalty")
+    ax.set(xlabel="steepness of a linear critic", ylabel="penalty", title="A slope of 1 is free")
+    ax.legend(fontsize=8)
+    return fig, (
+        "The penalty of linear critics against their steepness: marks on a parabola that is 1 at "
+        "steepness 0, touches 0 at steepness 1 and rises to 4 at steepness 3."
+    )
+
+
+WASSERSTEIN_PENALTY = Exercise(
+    id="cures.wasserstein_penalty",
+    title="The penalty of WGAN-GP",
+    points=3,
+    minutes=15,
+    difficulty=3,
+    task="Return the mean of (slope - 1)² of the critic, at points a share t of the way from the fakes "
+    "to the real ones.",
+    hints=(
+        "The points are t real + (1 - t) fake, one between each real point and its fake; detach them "
+        "and let them require a gradient.",
+        "As for R1: torch.autograd.grad(critic(x).sum(), x, create_graph=True) gives one gradient a "
+        "point.",
+        "The slope is the gradient's length, norm(dim=-1). Its distance from 1, squared, averaged "
+        "over all points.",
+    ),
+    reference=cures.wasserstein_penalty,
+    cases=_penalty_cases,
+    probe=_penalty_probe,
+    picture=_penalty_picture,
+    mistakes=(
+        Mistake(
+            "The penalty has no gradient of its own, so it could not train anything: pass "
+            "create_graph=True to torch.autograd.grad.",
+            _penalty_with(create_graph=False),
+        ),
+        Mistake(
+            "This is R1's form, which pulls the slope to 0. WGAN-GP holds it at 1.",
+            _penalty_with(lambda g: g.square().sum(dim=-1).mean()),
+        ),
+        Mistake(
+            "You took the slope at the real points. Take it between real points and fakes.",
+            _penalty_with(at=lambda real, fake, t: real),
+        ),
+        Mistake(
+            "t counts from the wrong end: t = 1 is the real point.",
+            _penalty_with(at=lambda real, fake, t: t * fake + (1 - t) * real),
+        ),
+        Mistake(
+            "You subtracted 1 from the squared length. Take the root first.",
+            _penalty_with(lambda g: (g.square().sum(dim=-1) - 1).square().mean()),
+        ),
+        Mistake(
+            "Each coordinate of the gradient is held at 1 here. The length is: norm(dim=-1).",
+            _penalty_with(lambda g: (g - 1).square().mean()),
+        ),
+        Mistake(
+            "You averaged the slopes before comparing with 1. Each point's slope counts for itself.",
+            _penalty_with(lambda g: (g.norm(dim=-1).mean() - 1).square()),
+        ),
+    ),
+    alternatives=(
+        _penalty_with(lambda g: ((g**2).sum(-1).sqrt() - 1).pow(2).mean()),
+        _penalty_by_functional,
+    ),
+)
+
+# --- unrolling --------------------------------------------------------------------------------
+
+
+class _Linear(nn.Module):
+    def __init__(self, weight: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+def _unrolled_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, steps, rate, rows=6):
+        return Case(
+            name,
+            {
+                "weight": _float(rng.normal(0, 1, 3)),
+                "real": _float(rng.normal(1, 1, (rows, 3))),
+                "fake": _float(rng.normal(-1, 1, (rows, 3))),
+                "steps": steps,
+                "rate": rate,
+            },
+        )
+
+    return [
+        case("no step: the discriminator as it is", 0, 0.5),
+        case("one step", 1, 0.5),
+        case("five steps", 5, 0.2),
+    ]
+
+
+def _unrolled_probe(answer, weight, real, fake, steps, rate):
+    """Logits of the fakes after the steps; their gradient with respect to the fakes, which passes
+    through the steps as well; and the weights, which must stay as they were."""
+    discriminator = _Linear(weight)
+    fake = fake.clone().requires_grad_()
+
+    def loss(d):
+        return F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()
+
+    later = answer(discriminator, loss, steps, rate)
+    logits = later(fake)
+    if not isinstance(logits, Tensor) or not logits.requires_grad:
+        gradient = None
+    else:
+        (gradient,) = torch.autograd.grad(logits.sum(), fake, allow_unused=True)
+    return {
+        "logits": logits,
+        "gradient for the generator": gradient,
+        "weights of the discriminator afterwards": discriminator.weight.data.clone(),
+    }
+
+
+def _unrolled_with(sign=-1.0, create_graph=True, extra=0, refresh=True, in_place=False):
+    def answer(discriminator, loss, steps, rate):
+        weights = dict(discriminator.named_parameters())
+
+        def at(values):
+            return lambda x: functional_call(discriminator, values, (x,))
+
+        start = weights
+        for _ in range(steps + extra):
+            origin = weights if refresh else start
+            gradients = torch.autograd.grad(
+                loss(at(origin)), tuple(origin.values()), create_graph=create_graph
+            )
+            weights = {
+                name: weight + sign * rate * gradient
+                for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+            }
+        if in_place:
+            with torch.no_grad():
+                for name, parameter in discriminator.named_parameters():
+                    parameter.copy_(weights[name])
+            return discriminator
+        return at(weights)
+
+    return answer
+
+
+def _unrolled_recursively(discriminator, loss, steps, rate):
+    names = [name for name, _ in discriminator.named_parameters()]
+
+    def ahead(values, left):
+        def play(x):
+            return functional_call(discriminator, dict(zip(names, values, strict=True)), (x,))
+
+        if not left:
+            return play
+        slopes = torch.autograd.grad(loss(play), values, create_graph=True)
+        return ahead([v - rate * s for v, s in zip(values, slopes, strict=True)], left - 1)
+
+    return ahead(list(discriminator.parameters()), steps)
+
+
+def _unrolled_picture(answer):
+    real, fake = torch.tensor([[-1.0], [1.0]]), torch.full((2, 1), 1.0)
+    grid = torch.linspace(-2, 2, 81)[:, None]
+
+    class Bumps(nn.Module):
+        """Two bumps, one a mode; their heights are what is learnt."""
+
+        def __init__(self):
+            super().__init__()
+            self.height = nn.Parameter(torch.zeros(2))
+
+        def forward(self, x):
+            centres = torch.tensor([-1.0, 1.0])
+            return torch.exp(-4 * (x - centres) ** 2) @ self.height
+
+    def loss(d):
+        return F.softplus(-d(real)).mean() + F.softplus(d(fake)).mean()
+
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for steps, colour, style in ((0, GREY, ":"), (1, BLUE, "--"), (5, ORANGE, "-")):
+        ax.plot(
+            grid, answer(Bumps(), loss, steps, 2.0)(grid).detach(), style, color=colour, label=steps
+        )
+    ax.set(xlabel="x", ylabel="logit", title="All fakes at 1: where D would go")
+    ax.legend(title="steps ahead", fontsize=8)
+    return fig, (
+        "Real points at -1 and 1, all fakes at 1. The discriminator's logit now, flat at 0, and one "
+        "and five steps ahead: it rises at -1 and falls at 1, so a generator that looks ahead "
+        "learns to leave 1 before it is punished."
+    )
+
+
+UNROLLED = Exercise(
+    id="cures.unrolled",
+    title="Unrolling",
+    points=3,
+    minutes=20,
+    difficulty=3,
+    task="Return the discriminator as it would be after `steps` steps of gradient descent on `loss`, "
+    "without changing it, and so that gradients pass through the steps.",
+    hints=(
+        "Keep the weights in a dict of your own: dict(discriminator.named_parameters()). "
+        "functional_call(discriminator, weights, (x,)) runs it with other weights than its own.",
+        "Each step: the gradients of loss(D with these weights) with respect to these weights, by "
+        "torch.autograd.grad(..., create_graph=True); the new weights are weight - rate * gradient.",
+        "Return a function: lambda x: functional_call(discriminator, weights, (x,)).",
+    ),
+    reference=cures.unrolled,
+    cases=_unrolled_cases,
+    probe=_unrolled_probe,
+    picture=_unrolled_picture,
+    mistakes=(
+        Mistake(
+            "The steps go uphill: descend, weight - rate * gradient.",
+            _unrolled_with(sign=1.0),
+        ),
+        Mistake(
+            "No gradient passes through the steps, so the generator cannot see where its opponent "
+            "would go: create_graph=True.",
+            _unrolled_with(create_graph=False),
+        ),
+        Mistake("That is one step too many.", _unrolled_with(extra=1)),
+        Mistake(
+            "Every step takes its gradient at the first weights. Take it at those that the last "
+            "step has reached.",
+            _unrolled_with(refresh=False),
+        ),
+        Mistake(
+            "You changed the discriminator itself. The steps are only looked ahead; work on a copy "
+            "of its weights.",
+            _unrolled_with(in_place=True),
+        ),
+        Mistake(
+            "This is the discriminator as it is now, whatever `steps` says.",
+            lambda discriminator, loss, steps, rate: discriminator,
+        ),
+    ),
+    alternatives=(_unrolled_recursively, _unrolled_with()),
+)
+
+# --- importance weights -----------------------------------------------------------------------
+
+
+def _weights_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, n, rare, share):
+        target = np.arange(n) < rare
+        return Case(name, {"target": rng.permutation(target), "share": share})
+
+    return [
+        case("a tenth becomes a half", 20, 2, 0.5),
+        case("one row in fifty becomes nine tenths", 50, 1, 0.9),
+        case("the target alone", 12, 3, 1.0),
+        case("as it is: all weights 1", 8, 2, 0.25),
+    ]
+
+
+def _weights_by_ratio(target, share):
+    before = target.float().mean()
+    return torch.where(target, share / before, (1 - share) / (1 - before))
+
+
+def _weights_by_parts(target, share):
+    weights = torch.empty(len(target))
+    weights[target] = share / target.sum()
+    weights[~target] = (1 - share) / (~target).sum()
+    return weights / weights.mean()
+
+
+def _weights_picture(answer):
+    target = torch.arange(100) < 5
+    shares = torch.linspace(0.05, 1, 20)
+    rare = [float(answer(target, float(s))[0]) for s in shares]
+    other = [float(answer(target, float(s))[-1]) for s in shares]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(shares, rare, "o-", markersize=3, color=BLUE, label="a row of the target")
+    ax.plot(shares, other, "s--", markersize=3, color=ORANGE, label="any other row")
+    ax.set(
+        xlabel="wished share of the target", ylabel="weight", title="5 rows of 100 are the target"
+    )
+    ax.legend(fontsize=8)
+    return fig, (
+        "The weights of a target of 5 rows in 100 against its wished share: a target row's rises in "
+        "a line from 1 to 20, any other row's falls from 1 to 0."
+    )
+
+
+IMPORTANCE_WEIGHTS = Exercise(
+    id="cures.importance_weights",
+    title="Importance weights",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return one weight a row, 1 on average, under which the rows of `target` together make up "
+    "`share` of all.",
+    hints=(
+        "A weight is the density wished for over the density there is: p'(x) / p(x).",
+        "The target's share is now target.sum() / n. It shall become `share`, and the others' "
+        "1 - share.",
+        "torch.where(target, share * n / count, (1 - share) * n / (n - count)).",
+    ),
+    reference=steering.importance_weights,
+    cases=_weights_cases,
+    picture=_weights_picture,
+    mistakes=(
+        Mistake(
+            "The other rows keep the weight 1, so the target does not reach its share.",
+            lambda target, share: torch.where(target, share * len(target) / target.sum(), 1.0),
+        ),
+        Mistake(
+            "These weights sum to 1. Their mean should be 1, so that a weighted loss keeps its scale.",
+            lambda target, share: steering.importance_weights(target, share) / len(target),
+        ),
+        Mistake(
+            "Each row of the target gets the weight `share`, however few they are. Divide by the "
+            "share that they have now.",
+            lambda target, share: torch.where(target, share, 1 - share),
+        ),
+        Mistake(
+            "Target and rest are swapped.",
+            lambda target, share: steering.importance_weights(~target, share),
+        ),
+        Mistake(
+            "The ratio is upside down: the density wished for goes over the one there is.",
+            lambda target, share: (
+                1 / torch.where(target, share * len(target) / target.sum(), (1 - share + 1e-9))
+            ),
+        ),
+    ),
+    alternatives=(_weights_by_ratio, _weights_by_parts),
+)
+
+# --- discriminator rejection sampling ---------------------------------------------------------
+
+
+def _acceptance_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, spread, rows, bound):
+        return Case(name, {"logits": _float(rng.normal(0, spread, rows)), "log_bound": bound})
+
+    return [
+        case("a bound above every logit", 1, 6, 5.0),
+        case("a bound that some exceed", 2, 9, 0.5),
+        case("logits so large that exp() overflows", 200, 7, 150.0),
+    ]
+
+
+def _acceptance_picture(answer):
+    logits = torch.linspace(-5, 3, 161)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for bound, colour, style in ((0.0, BLUE, "-"), (2.0, ORANGE, "--")):
+        ax.plot(logits, answer(logits, bound), style, color=colour, label=f"log M = {bound:g}")
+    ax.set(
+        xlabel="logit = log p / q",
+        ylabel="probability to keep",
+        title="Keep what q makes too rarely",
+    )
+    ax.legend(fontsize=8)
+    return fig, (
+        "The probability to keep a sample against its logit, for two bounds: it grows exponentially "
+        "and stays at 1 from the bound on. The higher bound keeps less."
+    )
+
+
+ACCEPTANCE = Exercise(
+    id="cures.acceptance",
+    title="Rejection with a discriminator",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the probability with which each sample is kept, so that what is kept follows p "
+    "instead of q.",
+    hints=(
+        "Rejection sampling keeps x with probability p(x) / (M q(x)). The best discriminator's logit "
+        "is log p(x) - log q(x).",
+        "So p / (M q) = exp(logit - log M). Where M was chosen too small that exceeds 1: cap it.",
+        "Cap the exponent at 0, not the exponential at 1: then nothing overflows.",
+    ),
+    reference=steering.acceptance,
+    cases=_acceptance_cases,
+    picture=_acceptance_picture,
+    mistakes=(
+        Mistake(
+            "This is D(x), the probability that the sample is real. It keeps far too much of what q "
+            "makes too often; the ratio p / q is exp(logit).",
+            lambda logits, log_bound: torch.sigmoid(logits),
+        ),
+        Mistake(
+            "This is D(x) with a shifted threshold. Keep with p / (M q) = exp(logit - log M).",
+            lambda logits, log_bound: torch.sigmoid(logits - log_bound),
+        ),
+        Mistake(
+            "A probability above 1: cap it where the logit exceeds the bound.",
+            lambda logits, log_bound: (logits - log_bound).clamp(max=80).exp(),
+        ),
+        Mistake(
+            "The bound is missing: M makes p / (M q) a probability.",
+            lambda logits, log_bound: logits.clamp(max=0).exp(),
+        ),
+        Mistake(
+            "You keep all above the bound and nothing below: what is kept then follows neither p nor "
+            "q. Keep with a probability.",
+            lambda logits, log_bound: (logits >= log_bound).float(),
+        ),
+        Mistake(
+            "You divided by log M. Divide by M, that is, subtract log M in the exponent.",
+            lambda logits, log_bound: (logits.exp() / log_bound).clamp(max=1),
+        ),
+    ),
+    alternatives=(
+        lambda logits, log_bound: torch.exp(torch.minimum(logits - log_bound, torch.zeros(()))),
+        lambda logits, log_bound: torch.where(
+            logits > log_bound, 1.0, torch.exp(logits - log_bound)
+        ),
+    ),
+)
+
+# --- SMOTE ------------------------------------------------------------------------------------
+
+
+def _smote_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, rows, columns, made):
+        return Case(
+            name,
+            {
+                "x": _float(rng.normal(0, 1, (rows, columns))),
+                "base": rng.integers(rows, size=made),
+                "rank": rng.integers(1, rows, size=made),
+                "t": _float(rng.uniform(0.05, 0.95, (made, 1))),
+            },
+        )
+
+    return [
+        case("three points, one new", 3, 2, 1),
+        case("twelve images, ten new", 12, 64, 10),
+        case("more new points than old ones", 5, 3, 20),
+    ]
+
+
+def _smote_loop(x, base, rank, t):
+    made = []
+    for i, r, way in zip(base, rank, t, strict=True):
+        distances = (x - x[i]).norm(dim=1)
+        other = x[torch.argsort(distances)[r]]
+        made.append((1 - way) * x[i] + way * other)
+    return torch.stack(made)
+
+
+def _smote_by_topk(x, base, rank, t):
+    distances = torch.cdist(x[base], x)
+    order = distances.topk(len(x), dim=1, largest=False).indices
+    other = x[order.gather(1, rank[:, None]).squeeze(1)]
+    return torch.lerp(x[base], other, t)
+
+
+def _smote_picture(answer):
+    torch.manual_seed(0)
+    angle = torch.linspace(0, 3.6, 9)
+    x = torch.stack([angle.cos(), angle.sin()], dim=1)
+    base, rank = torch.randint(9, (150,)), torch.randint(1, 3, (150,))
+    made = answer(x, base, rank, torch.rand(150, 1))
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(*made.T, ".", color=ORANGE, markersize=3, label="SMOTE, two neighbours")
+    ax.plot(*x.T, "o", color=BLUE, label="given")
+    ax.set(title="Only on lines between given points", aspect="equal")
+    ax.legend(fontsize=8, loc="lower center")
+    return fig, (
+        "Nine points on an arc, and new ones, all on straight lines between neighbouring points: "
+        "the new ones fill the gaps and never leave the outline."
+    )
+
+
+SMOTE = Exercise(
+    id="cures.smote",
+    title="SMOTE",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return new rows, each a share t of the way from row `base` of x to its `rank`-th nearest "
+    "neighbour.",
+    hints=(
+        "torch.cdist(x, x) gives all distances; argsort(dim=1) orders each row's neighbours, the "
+        "nearest first. The very nearest, rank 0, is the row itself.",
+        "x[neighbours[base, rank]] are the neighbours chosen; the new row is x[base] + t times the "
+        "way there.",
+    ),
+    reference=steering.smote,
+    cases=_smote_cases,
+    picture=_smote_picture,
+    mistakes=(
+        Mistake(
+            "Rank 1 is the nearest other row. You counted the row itself as rank 1.",
+            lambda x, base, rank, t: steering.smote(x, base, rank - 1, t),
+        ),
+        Mistake(
+            "t counts from the wrong end: t = 0 is the row itself.",
+            lambda x, base, rank, t: steering.smote(x, base, rank, 1 - t),
+        ),
+        Mistake(
+            "The neighbours are ordered from the farthest on.",
+            lambda x, base, rank, t: torch.lerp(
+                x[base],
+                x[torch.cdist(x, x).argsort(dim=1, descending=True)[base, rank - 1]],
+                t,
+            ),
+        ),
+        Mistake(
+            "You went towards row number `rank` of x. It is the rank-th nearest neighbour that is "
+            "meant.",
+            lambda x, base, rank, t: torch.lerp(x[base], x[rank], t),
+        ),
+        Mistake(
+            "The step is added to the neighbour. Start from the row `base`.",
+            lambda x, base, rank, t: (
+                steering.smote(x, base, rank, torch.ones_like(t))
+                + steering.smote(x, base, rank, t)
+                - x[base]
+            ),
+        ),
+    ),
+    alternatives=(_smote_loop, _smote_by_topk),
+)
+
+EXERCISES = (
+    PACK,
+    DEVIATION,
+    WASSERSTEIN_PENALTY,
+    UNROLLED,
+    IMPORTANCE_WEIGHTS,
+    ACCEPTANCE,
+    SMOTE,
+)
