@@ -293,7 +293,7 @@ def test_what_a_job_sees(sandbox, folder):
     seen, _ = sandbox.ask({**look, "home": str(folder / "home")}).last
     assert seen == {
         "root": False,
-        "processes seen": 0,
+        "processes seen": [],
         "can fork": False,
         "can open a socket": False,
         "can write": [],

@@ -18,7 +18,7 @@ from functools import cache
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 CLONE_THREAD = 0x10000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 NOBODY = 65534
 SCRATCH = "/scratch"  # the only place to write; not /tmp, where Python or this package may lie
@@ -91,12 +91,28 @@ def end_with_parent() -> None:
 
 
 def own_files() -> None:
-    """An empty SCRATCH and /dev/shm of one's own, and nothing to see in /proc."""
+    """An empty SCRATCH and /dev/shm of one's own, and in /proc what `written_in_proc` found."""
     own = MS_NOSUID | MS_NODEV
     for place in (SCRATCH.encode(), b"/dev/shm"):
         _call("mount", b"tmpfs", place, b"tmpfs", own, b"size=64m,nr_inodes=2048,mode=1777")
-    _call("mount", b"tmpfs", b"/proc", b"tmpfs", own | MS_RDONLY | MS_NOEXEC, b"size=4k")
+    files = written_in_proc()
+    _call("mount", b"tmpfs", b"/proc", b"tmpfs", own | MS_NOEXEC, b"size=2m,mode=0755")
+    os.mkdir("/proc/self")
+    for name, content in files.items():
+        with open(f"/proc/{name}", "wb") as file:
+            file.write(content)
+    _call("mount", None, b"/proc", None, MS_REMOUNT | MS_RDONLY | own | MS_NOEXEC, None)
     os.chdir(SCRATCH)
+
+
+@cache
+def written_in_proc() -> dict[str, bytes]:
+    """What libraries such as threadpoolctl read in /proc, from before the forks."""
+    found = {}
+    for name in ("cpuinfo", "meminfo", "self/maps"):
+        with open(f"/proc/{name}", "rb") as file:
+            found[name] = file.read()
+    return found
 
 
 def set_limits(limits: Limits) -> None:

@@ -38,8 +38,9 @@ def main(confined: str, preload: str) -> None:
     if confined == "namespaces" and os.getuid() == 0:
         confine.drop_root()
     _warm_up(preload)
-    if confined in ("namespaces", "container"):
-        confine.system_call_filter()  # built before the forks
+    if confined in ("namespaces", "container"):  # made before the forks
+        confine.system_call_filter()
+        confine.written_in_proc()
     if confined == "cold":
         _say({"ready": True})
         if _read_line():
@@ -193,7 +194,7 @@ def _look(channel: _Channel, request: dict) -> None:
     channel.write(
         {
             "root": os.getuid() == 0,
-            "processes seen": len(os.listdir("/proc")) if os.path.isdir("/proc") else 0,
+            "processes seen": [name for name in os.listdir("/proc") if name.isdigit()],
             "can fork": can(lambda: os.fork() or os._exit(0)),
             "can open a socket": can(lambda: socket.socket(socket.AF_INET).close()),
             "can write": [p for p in request["paths"] if os.access(p, os.W_OK)],
