@@ -52,7 +52,7 @@ def unrolled(
     `loss` takes a discriminator to the scalar that it minimises. Gradients pass through the steps, so
     that a generator learns where its opponent would go.
 
-    Source: Metz et al. 2017, arXiv 1611.02163, eq. 7 to 10.
+    Source: Metz et al. 2017, arXiv 1611.02163, eq. 7 to 10; in their experiments the steps are Adam's.
     """
     weights: Mapping[str, Tensor] = dict(discriminator.named_parameters())
 
