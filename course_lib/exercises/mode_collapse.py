@@ -533,8 +533,8 @@ def _response_picture(answer):
     heights = discriminator(torch.cartesian_prod(side, side).flip(1)).reshape(80, 80)
     for ax, steps in zip(axes, (0, 10, 150), strict=True):
         x = answer(discriminator, start, steps, 0.1)
-        ax.imshow(heights, origin="lower", extent=(-3, 3, -3, 3), cmap="Greys", vmax=7)
-        ax.plot(*x.T, "o", color=ORANGE, markersize=3, alpha=0.7, linestyle="none")
+        ax.imshow(heights.numpy(), origin="lower", extent=(-3, 3, -3, 3), cmap="Greys", vmax=7)
+        ax.plot(*x.numpy().T, "o", color=ORANGE, markersize=3, alpha=0.7, linestyle="none")
         ax.set(title=f"after {steps} steps", xticks=[], yticks=[], xlim=(-3, 3), ylim=(-3, 3))
         ax.grid(False)
     return fig, (
