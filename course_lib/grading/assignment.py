@@ -145,16 +145,18 @@ def with_solution(stub: str, exercise: Exercise) -> str:
     (function,) = (node for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
     lines = stub.splitlines()
     first = function.body[-1].lineno - 1
-    solution = ["    ### BEGIN SOLUTION", *_body(exercise), "    ### END SOLUTION"]
+    solution = ["    ### BEGIN SOLUTION", *_body(exercise, function), "    ### END SOLUTION"]
     return "\n".join([*lines[:first], *solution, *lines[first:]])
 
 
-def _body(exercise: Exercise) -> list[str]:
-    """The lines of the reference below its docstring."""
+def _body(exercise: Exercise, stub: ast.FunctionDef) -> list[str]:
+    """The lines of the reference below its docstring; all of it where more than that is needed,
+    since it has decorators, or arguments that the stub lacks."""
     lines = inspect.getsource(exercise.reference).rstrip().splitlines()
     (function,) = ast.parse("\n".join(lines)).body
-    if function.decorator_list:  # they belong to the solution: keep the whole function, inside
-        names = ", ".join(argument.arg for argument in function.args.args)
+    own = [argument.arg for argument in stub.args.args]
+    if function.decorator_list or own != [argument.arg for argument in function.args.args]:
+        names = ", ".join(own)
         whole = [f"    {line}" if line else "" for line in lines]
         return [*whole, "", f"    return {function.name}({names})"]
     has_docstring = ast.get_docstring(function) is not None
