@@ -163,42 +163,6 @@ def test_attack(file, sandbox, folder):
     assert sandbox._process is warm or attack["points"] < result["of"]
 
 
-# The kinds of attack that depend on who the sandbox's user is: one of each.
-AS_ORDINARY_USER = [
-    "gc_search",
-    "frame_inspection",
-    "other_cases",
-    "next_submission",
-    "nonblocking_pipes",
-    "fork_bomb",
-    "clone_by_number",
-    "thread_bomb",
-    "threads_outlive",
-    "trace_parent",
-    "kill_everyone",
-    "stop_everyone",
-    "segmentation_fault",
-    "sleep_with_signals_blocked",
-    "memory_hog",
-    "full_disk",
-    "full_kernel",
-    "shared_memory",
-    "leave_files",
-    "reference_imported",
-    "reference_from_files",
-    "environment",
-    "other_submissions",
-    "overwrite",
-    "processes_seen",
-    "inherited_files",
-    "network_families",
-    "network_by_libraries",
-    "raised_limits",
-    "new_namespaces",
-    "rare_system_calls",
-]
-
-
 def python_for_others():
     """A Python that every user may run, and where its libraries are; or None."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -225,7 +189,7 @@ def test_attacks_as_an_ordinary_user(tmp_path_factory):
     home = Path(f"/tmp/attacks-as-nobody-{os.getpid()}")
     home.mkdir(mode=0o700)
     os.chown(home, 65534, 65534)
-    names = [f"{Path(__file__).name}::test_attack[{name}]" for name in AS_ORDINARY_USER]
+    names = [f"{Path(__file__).name}::test_attack[{file.stem}]" for file in ATTACKS]
     names.append(f"{Path(__file__).name}::test_what_a_job_sees")
     arguments = ["-o", "addopts=", "-p", "no:cacheprovider", "--noconftest", "-q", *names]
     arguments += ["--basetemp", str(home / "tests"), "--rootdir", str(home), "-c", os.devnull]
