@@ -214,6 +214,7 @@ def test_the_command_grades_a_folder_and_says_what_is_open(tmp_path, capsys):
         (["in", "--lesson", "00_strat"], "Did you mean"),
         (["in", "--lesson", LESSON, "--checks", "none"], "no folder"),
         (["in", "--lesson", LESSON, "--late", "tomorrow"], "--late"),
+        (["/usr/share", "--lesson", LESSON], "answers can see"),
         (["in", "--lesson", LESSON, "--sandbox", "magic"], "no sandbox"),
         (["in", "--lesson", LESSON, "--sandbox", "docker:none"], "docker"),
     ],

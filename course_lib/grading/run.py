@@ -16,7 +16,7 @@ from course_lib.grading.many import grade_all, secret_of
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose, grade, needs_person
 from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import PACKAGE
+from course_lib.grading.sandbox import in_sight
 from course_lib.grading.submission import Submission, find
 from course_lib.grading.worker import warm
 
@@ -102,8 +102,11 @@ def run(settings: Settings) -> list[dict]:
 def _out_of_reach(settings: Settings) -> None:
     """What the sandbox shows to an answer must not hold grades or other submissions."""
     for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
-        if path.resolve().is_relative_to(PACKAGE):
-            raise GradingError(f"{what}: {path} lies in the library's own folder; take another.")
+        if in_sight(path):
+            raise GradingError(
+                f"{what}: {path} lies beside Python's or the system's libraries, which answers can "
+                "see. Move it to another place, such as your home."
+            )
 
 
 def _feedback(

@@ -375,16 +375,26 @@ def _import_paths() -> list[Path]:
     return found
 
 
-def _mounts(hidden: Sequence[Path]) -> list[str]:
-    """The system's libraries, Python and this package, read-only, and nothing else."""
+def _places() -> list[Path]:
+    """The system's libraries, Python and its packages."""
     places = [Path(p) for p in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")]
     places += [Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
-    python = [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))]
-    python += _import_paths()[1:]
+    places += [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))]
+    return places + _import_paths()[1:]
+
+
+def in_sight(path: Path) -> bool:
+    """Whether an answer in the sandbox could see this path."""
+    return any(path.resolve().is_relative_to(place.resolve()) for place in [*_places(), PACKAGE])
+
+
+def _mounts(hidden: Sequence[Path]) -> list[str]:
+    """The system's libraries, Python and this package, read-only, and nothing else."""
+    places = _places()
     arguments: list[str] = []
     made: set[Path] = set()
-    for place in dict.fromkeys([*places, *python, PACKAGE]):
-        if any(place != other and place.is_relative_to(other) for other in (*places, *python)):
+    for place in dict.fromkeys([*places, PACKAGE]):
+        if any(place != other and place.is_relative_to(other) for other in places):
             continue
         if place.is_symlink() and place.parent == Path("/"):
             arguments += ["--symlink", os.readlink(place), str(place)]
