@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.models.tabular.encoding import Block
@@ -18,5 +20,21 @@ def mixed_loss(
             value, a point mass; see `Block.present`) it adds nothing.
         blocks: which encoded column is what.
         log_sd: (d,), log standard deviations, of which the numbers' are used. None: all are 1 and
-            the constant is left out, so that a number adds half its squared error.
+            the constants are left out, so that a number adds half its squared error.
     """
+    total = output.new_zeros(len(output))
+    for block in blocks:
+        said, true = output[:, block.slice], target[:, block.slice]
+        if block.kind == "category":
+            # -sum_k y_k log softmax(logits)_k
+            total = total - (true * F.log_softmax(said, dim=1)).sum(dim=1)
+            continue
+        # -log N(x; mean, sd^2) = ((x - mean) / sd)^2 / 2 + log sd, without the constant
+        loss = 0.5 * (true - said) ** 2
+        if log_sd is not None:
+            s = log_sd[block.slice]
+            loss = loss * torch.exp(-2 * s) + s
+        if block.present is not None:
+            loss = loss * target[:, block.present].sum(dim=1, keepdim=True)
+        total = total + loss.squeeze(1)
+    return total
