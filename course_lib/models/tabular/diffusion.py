@@ -18,7 +18,7 @@ from torch import Tensor
 from course_lib.models.diffusion import (
     Denoiser,
     cosine_schedule,
-    ddpm_step,
+    ddim_step,
     from_velocity,
     q_sample,
     velocity,
@@ -32,7 +32,7 @@ TIMES = 1000  # steps of the noising process
 
 
 class TabularDiffusion(TableModel):
-    """A residual MLP that denoises encoded rows, and an ancestral sampler.
+    """A residual MLP that denoises encoded rows, and a deterministic sampler of the second order.
 
     Args:
         encoder: how rows become numbers; a `TableEncoder` that need not be fitted.
@@ -49,9 +49,9 @@ class TabularDiffusion(TableModel):
         width: int = 128,
         depth: int = 2,
         batch_size: int = 256,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 5e-3,
         ema_decay: float = 0.99,
-        sampling_steps: int = 50,
+        sampling_steps: int = 20,
     ):
         self.encoder = encoder or TableEncoder()
         self.width, self.depth = width, depth
@@ -129,8 +129,17 @@ class TabularDiffusion(TableModel):
         chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
         x = torch.randn(n, self.encoder.width, generator=chance)
         times = torch.linspace(TIMES, 0, self.sampling_steps + 1).round().long().tolist()
+        log_snr = 0.5 * torch.log(self.alpha_bar / (1 - self.alpha_bar))
+        before = None
         for t, s in pairwise(times):
-            x_0 = self.denoise(x, t)
-            fresh = torch.randn(x.shape, generator=chance)
-            x = ddpm_step(x, x_0, self.alpha_bar[t], self.alpha_bar[s], fresh)
+            x_0 = ahead = self.denoise(x, t)
+            if before is not None and s:
+                # DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): x_0 as it will be
+                # half a step ahead. DDIM without it needs five times the steps for as good rows.
+                last, u = before
+                r = (log_snr[t] - log_snr[u]) / (log_snr[s] - log_snr[t])
+                ahead = x_0 + (x_0 - last) / (2 * r)
+            before = x_0, t
+            noise = (x - self.alpha_bar[t].sqrt() * ahead) / (1 - self.alpha_bar[t]).sqrt()
+            x = ddim_step(ahead, noise, self.alpha_bar[s])
         return self.encoder.decode(x_0.numpy(), seed=int(rng.integers(2**32)))

@@ -155,7 +155,7 @@ class TableEncoder:
             if kind is None:
                 kind = "number" if values.nunique() > FEW else "category"
             # With nothing left beside the point masses the column is a category after all.
-            if kind == "number" and not len(common) or (common >= MASS).all():
+            if kind == "number" and (not len(common) or (common >= MASS).all()):
                 kind = "category"
             if kind == "number":
                 return _Number(name, values, LAWS[self.numbers])

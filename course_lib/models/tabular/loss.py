@@ -24,17 +24,21 @@ def mixed_loss(
     """
     total = output.new_zeros(len(output))
     for block in blocks:
-        said, true = output[:, block.slice], target[:, block.slice]
         if block.kind == "category":
             # -sum_k y_k log softmax(logits)_k
-            total = total - (true * F.log_softmax(said, dim=1)).sum(dim=1)
-            continue
-        # -log N(x; mean, sd^2) = ((x - mean) / sd)^2 / 2 + log sd, without the constant
-        loss = 0.5 * (true - said) ** 2
-        if log_sd is not None:
-            s = log_sd[block.slice]
-            loss = loss * torch.exp(-2 * s) + s
+            log_p = F.log_softmax(output[:, block.slice], dim=1)
+            total = total - (target[:, block.slice] * log_p).sum(dim=1)
+    numbers = [block for block in blocks if block.kind == "number"]
+    if not numbers:
+        return total
+    # All numbers at once: a table may have many. -log N(x; mean, sd^2), without the constant, is
+    # ((x - mean) / sd)^2 / 2 + log sd.
+    at = [block.slice.start for block in numbers]
+    loss = 0.5 * (target[:, at] - output[:, at]) ** 2
+    if log_sd is not None:
+        loss = loss * torch.exp(-2 * log_sd[at]) + log_sd[at]
+    total = total + loss.sum(dim=1)
+    for i, block in enumerate(numbers):
         if block.present is not None:
-            loss = loss * target[:, block.present].sum(dim=1, keepdim=True)
-        total = total + loss.squeeze(1)
+            total = total - (1 - target[:, block.present].sum(dim=1)) * loss[:, i]
     return total

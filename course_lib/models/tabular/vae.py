@@ -38,7 +38,7 @@ class TabularVAE(TableModel):
         depth: int = 2,
         beta: float = 1.0,
         batch_size: int = 256,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 5e-3,
     ):
         self.encoder = encoder or TableEncoder()
         self.latent_dim, self.width, self.depth, self.beta = latent_dim, width, depth, beta
