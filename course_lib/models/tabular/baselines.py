@@ -17,8 +17,7 @@ class IndependentColumns(TableModel):
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         rows = {
-            name: self.seen[name].take(rng.integers(len(self.seen), size=n)).array
-            for name in self.seen
+            name: _take(self.seen[name], rng.integers(len(self.seen), size=n)) for name in self.seen
         }
         return pd.DataFrame(rows)
 
@@ -57,7 +56,7 @@ class GaussianCopula(TableModel):
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         uniform = norm.cdf(rng.standard_normal((n, len(self.root))) @ self.root.T)
         rows = {
-            name: self.values[name].take(np.searchsorted(self.edges[name], u)).array
+            name: _take(self.values[name], np.searchsorted(self.edges[name], u))
             for name, u in zip(self.values, uniform.T, strict=True)
         }
         return pd.DataFrame(rows)
@@ -67,6 +66,10 @@ def _with_rows(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(frame):
         raise ValueError("A model of a table needs at least one row to learn from.")
     return frame
+
+
+def _take(values: pd.Series, rows: np.ndarray) -> pd.Series:
+    return values.iloc[rows].reset_index(drop=True)
 
 
 def _ordered(column: pd.Series) -> tuple[np.ndarray, pd.Series]:

@@ -59,7 +59,7 @@ class TabularDiffusion(TableModel):
         self.ema_decay, self.sampling_steps = ema_decay, sampling_steps
         self.alpha_bar = cosine_schedule(TIMES)
 
-    def fit(self, frame: pd.DataFrame, *, steps: int = 1500, seed: int = 0) -> "TabularDiffusion":
+    def fit(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> "TabularDiffusion":
         """Fit the encoder and train; the same seed gives the same model.
 
         Raises:
@@ -68,7 +68,7 @@ class TabularDiffusion(TableModel):
         finish(self.training(frame, steps=steps, seed=seed))
         return self
 
-    def training(self, frame: pd.DataFrame, *, steps: int = 1500, seed: int = 0) -> Iterator[Step]:
+    def training(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> Iterator[Step]:
         """As `fit`, but yields every step with its loss."""
         x = torch.from_numpy(self.encoder.fit(frame).encode(frame))
         with torch.random.fork_rng(devices=[]):

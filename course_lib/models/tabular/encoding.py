@@ -57,7 +57,8 @@ class TableEncoder:
             of that mode's standard deviations it lies from its mean (mode-specific normalisation, Xu
             et al. 2019, arXiv 1907.00503, section 4.2; there the mode is drawn by chance and the
             unit is four standard deviations; here the likeliest mode and one, so that the same
-            table always gives the same rows, of unit scale).
+            table always gives the same rows, of unit scale). Then a number without a grain of its
+            own (see `decode`) comes back to a float32's seven digits; all else comes back exactly.
         kinds: column name -> "number" or "category", where the rule above is not wanted.
         rare: levels of a category with fewer rows than this share one state, "(rare)", and are
             drawn again by their frequency, whatever the rest of the row is. 0, the default, keeps
@@ -151,12 +152,10 @@ class TableEncoder:
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             if np.isinf(values.dropna().to_numpy(float)).any():
                 raise ValueError(f"Column '{name}' holds infinite numbers.")
-            common = values.value_counts(normalize=True) if len(values.dropna()) else values
             if kind is None:
                 kind = "number" if values.nunique() > FEW else "category"
-            # With nothing left beside the point masses the column is a category after all.
-            if kind == "number" and (not len(common) or (common >= MASS).all()):
-                kind = "category"
+            if kind == "number" and values.isna().all():
+                raise ValueError(f"Column '{name}' has no values to be a number by.")
             if kind == "number":
                 return _Number(name, values, LAWS[self.numbers])
         elif kind == "number":
@@ -239,7 +238,9 @@ class _Number:
         self.low, self.high = present.min(), present.max()
         self.grain = _grain(present)
         distinct, counts = np.unique(present, return_counts=True)
-        self.masses = distinct[counts >= MASS * len(values)]
+        common = counts >= MASS * len(values)
+        # Where every value is common, as in a column that was asked to be a number, none is special.
+        self.masses = distinct[common & ~common.all()]
         self.law = law(present[~np.isin(present, self.masses)])
         modes = self.law.modes
         self.states = [NUMBER] if modes == 1 else [f"(mode {i + 1})" for i in range(modes)]

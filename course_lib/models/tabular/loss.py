@@ -37,8 +37,8 @@ def mixed_loss(
     loss = 0.5 * (target[:, at] - output[:, at]) ** 2
     if log_sd is not None:
         loss = loss * torch.exp(-2 * log_sd[at]) + log_sd[at]
-    total = total + loss.sum(dim=1)
+    applies = torch.ones_like(loss)
     for i, block in enumerate(numbers):
         if block.present is not None:
-            total = total - (1 - target[:, block.present].sum(dim=1)) * loss[:, i]
-    return total
+            applies[:, i] = target[:, block.present].sum(dim=1)
+    return total + (applies * loss).sum(dim=1)

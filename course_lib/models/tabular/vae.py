@@ -44,7 +44,7 @@ class TabularVAE(TableModel):
         self.latent_dim, self.width, self.depth, self.beta = latent_dim, width, depth, beta
         self.batch_size, self.learning_rate = batch_size, learning_rate
 
-    def fit(self, frame: pd.DataFrame, *, steps: int = 1500, seed: int = 0) -> "TabularVAE":
+    def fit(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> "TabularVAE":
         """Fit the encoder and train; the same seed gives the same model.
 
         Raises:
@@ -53,7 +53,7 @@ class TabularVAE(TableModel):
         finish(self.training(frame, steps=steps, seed=seed))
         return self
 
-    def training(self, frame: pd.DataFrame, *, steps: int = 1500, seed: int = 0) -> Iterator[Step]:
+    def training(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> Iterator[Step]:
         """As `fit`, but yields every step with its losses: "reconstruction" and "kl", in nats."""
         x = torch.from_numpy(self.encoder.fit(frame).encode(frame))
         with torch.random.fork_rng(devices=[]):
