@@ -69,8 +69,9 @@ class TabularDiffusion(TableModel):
         return self
 
     def training(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> Iterator[Step]:
-        """As `fit`, but yields every step with its loss."""
+        """As `fit`, but yields every step, between which the model may draw, with its loss."""
         x = torch.from_numpy(self.encoder.fit(frame).encode(frame))
+        self.table = frame.head(0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = Denoiser(self.width, self.depth, pixels=self.encoder.width)
@@ -78,7 +79,7 @@ class TabularDiffusion(TableModel):
         optimizer = torch.optim.Adam(
             self.network.parameters(), self.learning_rate, (0.9, 0.99), fused=True
         )
-        ema = ema_of(self.network, self.ema_decay)
+        numbers, ema = self.numbers, ema_of(self.network, self.ema_decay)
 
         def step(x_0: Tensor) -> float:
             # One time in each n-th of the range instead of n independent ones: a steadier loss.
@@ -86,7 +87,7 @@ class TabularDiffusion(TableModel):
             t = (spread / len(x_0) * TIMES).long().clamp(max=TIMES - 1) + 1
             noise = torch.randn(x_0.shape, generator=chance)
             x_t = q_sample(x_0, self.alpha_bar[t], noise)
-            target = torch.where(self.numbers, velocity(x_0, self.alpha_bar[t], noise), x_0)
+            target = torch.where(numbers, velocity(x_0, self.alpha_bar[t], noise), x_0)
             loss = mixed_loss(self.network(x_t, t / TIMES), target, self.encoder.blocks)
             return gradient_step(loss.mean(), optimizer)
 
@@ -102,7 +103,6 @@ class TabularDiffusion(TableModel):
             label="training the diffusion model",
         )
         self.network.load_state_dict(ema.module.state_dict())
-        self.table = frame.head(0)
 
     @property
     def numbers(self) -> Tensor:

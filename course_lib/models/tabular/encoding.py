@@ -212,7 +212,7 @@ class _Category:
         new = values[codes.isna() & ~absent]
         if len(new):
             raise ValueError(unknown(f"level of '{self.name}'", str(new.iloc[0]), list(self.code)))
-        return np.eye(self.width)[codes.where(~absent, self.width - 1).astype(int)]
+        return _one_hot(codes.where(~absent, self.width - 1).to_numpy(int), self.width)
 
     def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
         codes = encoded.argmax(axis=1)
@@ -274,7 +274,7 @@ class _Number:
         score = np.where(mode < self.law.modes, score, 0)[:, None]
         if self.width == 1:
             return score
-        return np.concatenate([np.eye(len(self.states))[mode], score], axis=1)
+        return np.concatenate([_one_hot(mode, len(self.states)), score], axis=1)
 
     def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
         state = encoded[:, :-1].argmax(axis=1) if self.width > 1 else np.zeros(len(encoded), int)
@@ -285,12 +285,7 @@ class _Number:
             x = np.where(state == self.law.modes + i, mass, x)
         values = pd.Series(x)
         if self.missing is not _NONE:
-            gone = state == len(self.states) - 1
-            if pd.api.types.is_object_dtype(self.dtype) or pd.api.types.is_integer_dtype(
-                self.dtype
-            ):
-                values = values.astype(object)
-            values = values.mask(gone, self.missing)
+            values = values.mask(state == len(self.states) - 1)
         return values.astype(self.dtype)
 
 
@@ -347,6 +342,12 @@ class _Modes:
 
 LAWS = {"quantile": _Scores, "modes": _Modes}
 _NONE = object()  # no value was missing
+
+
+def _one_hot(codes: np.ndarray, width: int) -> np.ndarray:
+    rows = np.zeros((len(codes), width), np.float32)
+    rows[np.arange(len(codes)), codes] = 1
+    return rows
 
 
 def _missing(values: pd.Series) -> object:

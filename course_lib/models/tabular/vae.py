@@ -54,8 +54,12 @@ class TabularVAE(TableModel):
         return self
 
     def training(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> Iterator[Step]:
-        """As `fit`, but yields every step with its losses: "reconstruction" and "kl", in nats."""
+        """As `fit`, but yields every step, between which the model may draw.
+
+        Its losses are "reconstruction" and "kl", in nats.
+        """
         x = torch.from_numpy(self.encoder.fit(frame).encode(frame))
+        self.table = frame.head(0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             hidden, d = [self.width] * self.depth, self.encoder.width
@@ -91,7 +95,6 @@ class TabularVAE(TableModel):
             schedulers=[schedule],
             label="training the VAE",
         )
-        self.table = frame.head(0)
 
     @torch.no_grad()
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
