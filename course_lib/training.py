@@ -219,7 +219,7 @@ def _save(model: nn.Module, file: Path, key: str) -> None:
 def _sources(model: nn.Module) -> str:
     """A hash of the code behind the result: data, models and training, and the model's own class."""
     package = Path(__file__).parent
-    files = [Path(__file__), *package.glob("datasets/*.py"), *package.glob("models/*.py")]
+    files = [Path(__file__), *package.glob("datasets/*.py"), *package.glob("models/**/*.py")]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files)))
     # A class written in a notebook has no file; its compiled methods stand for it.
     for method in filter(inspect.isfunction, vars(type(model)).values()):

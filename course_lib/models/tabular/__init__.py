@@ -1,0 +1,26 @@
+"""Models of tables: mixed columns made numbers and back, two baselines, a VAE and a diffusion model.
+
+encoder = TableEncoder().fit(frame)
+x = encoder.encode(frame)                     # (n, d) float32
+frame = encoder.decode(x)
+model = TabularDiffusion().fit(frame, seed=0)
+model.sample(1000, seed=1, condition={"sex": "female"}, constraint=lambda f: f["age"] > 30)
+"""
+
+from course_lib.models.tabular.baselines import GaussianCopula, IndependentColumns
+from course_lib.models.tabular.diffusion import TabularDiffusion
+from course_lib.models.tabular.encoding import Block, TableEncoder
+from course_lib.models.tabular.loss import mixed_loss
+from course_lib.models.tabular.sampling import TableModel
+from course_lib.models.tabular.vae import TabularVAE
+
+__all__ = [
+    "Block",
+    "GaussianCopula",
+    "IndependentColumns",
+    "TableEncoder",
+    "TableModel",
+    "TabularDiffusion",
+    "TabularVAE",
+    "mixed_loss",
+]

@@ -1,0 +1,388 @@
+"""A table of mixed columns as rows of numbers, and back again."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import BayesianGaussianMixture
+
+from course_lib.syllabus import unknown
+
+FEW = 20  # a column of numbers with so many distinct values at most becomes a category
+MASS = 0.05  # the share of rows from which a single value of a number is a state of its own
+MODES = 10  # of a number at most, in "modes"; those with hardly any weight are dropped
+MODE_WEIGHT = 0.005
+MODE_ROWS = 5_000  # from which the modes are fitted at most
+GRAINS = 10.0 ** np.arange(6, -10, -1)
+MISSING, RARE, NUMBER = "(missing)", "(rare)", "(number)"
+
+
+@dataclass(frozen=True)
+class Block:
+    """What some columns of the encoded table are.
+
+    Attributes:
+        name: the table's column.
+        kind: "number", one encoded column; or "category", one-hot, a column for each state.
+        slice: which encoded columns.
+        states: of a category, what each of its encoded columns stands for: a level of the table or a
+            number's point mass; or "(missing)", "(rare)", "(number)", "(mode 1)" and so on.
+        present: of a number, the encoded columns of which one is 1 where the number applies, and
+            which are all 0 where the row has a point mass or a missing value instead. None where
+            it always applies.
+    """
+
+    name: str
+    kind: str
+    slice: slice
+    states: tuple = ()
+    present: slice | None = None
+
+
+class TableEncoder:
+    """Makes rows of numbers of a table, and tables of such rows.
+
+    A column of numbers with over 20 distinct values becomes a "number", with a "category" before it
+    that says which state the row is in wherever there is more than one: the ordinary number (or its
+    mode), a point mass (a value that at least 5 % of the rows have, such as the zeros of a debt), or
+    a missing value. Everything else becomes a "category".
+
+    Args:
+        numbers: "quantile": normal scores, so that any marginal becomes a standard normal. Or
+            "modes": a mixture of normal laws is fitted, and a number becomes its mode and how many
+            of that mode's standard deviations it lies from its mean (mode-specific normalisation, Xu
+            et al. 2019, arXiv 1907.00503, section 4.2; there the mode is drawn by chance and the
+            unit is four standard deviations; here the likeliest mode and one, so that the same
+            table always gives the same rows, of unit scale). Then a number without a grain of its
+            own (see `decode`) comes back to a float32's seven digits; all else comes back exactly.
+        kinds: column name -> "number" or "category", where the rule above is not wanted.
+        rare: levels of a category with fewer rows than this share one state, "(rare)", and are
+            drawn again by their frequency, whatever the rest of the row is. 0, the default, keeps
+            each: then the round trip is exact. Pool where a model has too few rows to learn from.
+
+    Attributes:
+        blocks: the `Block`s in order; width: how many encoded columns there are.
+    """
+
+    def __init__(
+        self, numbers: str = "quantile", kinds: Mapping[str, str] | None = None, rare: int = 0
+    ):
+        if numbers not in LAWS:
+            raise ValueError(unknown("encoding of numbers", numbers, LAWS))
+        self.numbers, self.kinds, self.rare = numbers, dict(kinds or {}), rare
+        for kind in self.kinds.values():
+            if kind not in ("number", "category"):
+                raise ValueError(unknown("kind", kind, ("number", "category")))
+
+    def fit(self, frame: pd.DataFrame) -> "TableEncoder":
+        """Learn columns, dtypes, levels, ranges and laws from a table of at least one row.
+
+        Raises:
+            ValueError: for no rows or columns, repeated column names, infinite numbers, dtypes other
+                than numbers, booleans, strings and categories, or `kinds` that do not fit.
+        """
+        if not len(frame) or not len(frame.columns):
+            raise ValueError(f"A table needs rows and columns; this one is {frame.shape}.")
+        if not frame.columns.is_unique:
+            twice = frame.columns[frame.columns.duplicated()][0]
+            raise ValueError(f"Column names must differ; '{twice}' is there twice.")
+        for name in self.kinds:
+            if name not in frame:
+                raise ValueError(unknown("column", str(name), list(frame)))
+        self.columns = [self._column(str(name), frame[name]) for name in frame]
+        self.names, self.index = list(frame), frame.columns
+        blocks, start = [], 0
+        for column in self.columns:
+            for block in column.blocks(start):
+                blocks.append(block)
+                start = block.slice.stop
+        self.blocks, self.width = tuple(blocks), start
+        return self
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """The rows (n, width) float32 of a table with the columns that were fitted, in any order.
+
+        A number outside the range seen is moved to its end, and a number of a few distinct values
+        to the nearest of these.
+
+        Raises:
+            ValueError: when a column is absent, a category has a level not seen in `fit`, or a value
+                is missing in a column that had none missing.
+        """
+        self._fitted()
+        for name in self.names:
+            if name not in frame:
+                raise ValueError(f"The table lacks the column '{name}'.")
+        parts = [
+            column.encode(frame[name])
+            for name, column in zip(self.names, self.columns, strict=True)
+        ]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def decode(self, encoded: np.ndarray, seed: int = 0) -> pd.DataFrame:
+        """The table of rows (n, width): columns, order and dtypes as fitted.
+
+        Of each category the largest entry counts. Numbers stay in the range seen and on its grain
+        (whole numbers, hundreds, two decimals). `seed` draws the rare levels.
+
+        Raises:
+            ValueError: for another width, or entries that are not finite.
+        """
+        self._fitted()
+        encoded = np.asarray(encoded, np.float32)
+        if encoded.ndim != 2 or encoded.shape[1] != self.width:
+            raise ValueError(f"Rows of shape (n, {self.width}) are wanted; got {encoded.shape}.")
+        if not np.isfinite(encoded).all():
+            raise ValueError("The encoded rows hold entries that are not finite.")
+        rng = np.random.default_rng(seed)
+        columns, start = [], 0
+        for column in self.columns:
+            columns.append(column.decode(encoded[:, start : start + column.width], rng))
+            start += column.width
+        table = pd.concat(columns, axis=1)
+        table.columns = self.index
+        return table
+
+    def _column(self, name: str, values: pd.Series) -> "_Category | _Number":
+        kind = self.kinds.get(values.name)
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            if np.isinf(values.dropna().to_numpy(float)).any():
+                raise ValueError(f"Column '{name}' holds infinite numbers.")
+            if kind is None:
+                kind = "number" if values.nunique() > FEW else "category"
+            if kind == "number" and values.isna().all():
+                raise ValueError(f"Column '{name}' has no values to be a number by.")
+            if kind == "number":
+                return _Number(name, values, LAWS[self.numbers])
+        elif kind == "number":
+            raise ValueError(f"Column '{name}' holds no numbers; its dtype is {values.dtype}.")
+        elif not (
+            pd.api.types.is_bool_dtype(values)
+            or pd.api.types.is_object_dtype(values)
+            or pd.api.types.is_string_dtype(values)
+            or isinstance(values.dtype, pd.CategoricalDtype)
+        ):
+            raise ValueError(
+                f"Column '{name}' has the dtype {values.dtype}; numbers, booleans, strings and "
+                "categories can be encoded. Dates become numbers by `.astype('int64')`."
+            )
+        return _Category(name, values, self.rare)
+
+    def _fitted(self) -> None:
+        if not hasattr(self, "columns"):
+            raise ValueError("The encoder has seen no table yet: call `fit` first.")
+
+
+class _Category:
+    """One-hot states: the levels kept, one for all rare ones, one for a missing value."""
+
+    def __init__(self, name: str, values: pd.Series, rare: int):
+        self.name, self.dtype = name, values.dtype
+        self.is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(
+            values
+        )
+        counts = values.value_counts(dropna=True)
+        counts = counts[counts > 0]  # a categorical dtype may have levels without rows
+        counts = counts.sort_index() if self.is_number else counts
+        pooled = counts < rare
+        self.kept, self.rare = list(counts.index[~pooled]), list(counts.index[pooled])
+        self.shares = (counts[pooled] / counts[pooled].sum()).to_numpy(float)
+        self.states = [*self.kept, *([RARE] if self.rare else [])]
+        self.missing = _missing(values)
+        if self.missing is not _NONE:
+            self.states.append(MISSING)
+        self.width = len(self.states)
+        self.code = {level: i for i, level in enumerate(self.kept)}
+        self.code |= dict.fromkeys(self.rare, len(self.kept))
+
+    def blocks(self, start: int) -> list[Block]:
+        return [Block(self.name, "category", slice(start, start + self.width), tuple(self.states))]
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        if self.is_number:
+            values = _nearest(values, sorted(self.code))
+        absent = values.isna()
+        if absent.any() and self.missing is _NONE:
+            raise ValueError(_unseen_missing(self.name))
+        codes = values.astype(object).map(self.code)
+        new = values[codes.isna() & ~absent]
+        if len(new):
+            raise ValueError(unknown(f"level of '{self.name}'", str(new.iloc[0]), list(self.code)))
+        return _one_hot(codes.where(~absent, self.width - 1).to_numpy(int), self.width)
+
+    def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
+        codes = encoded.argmax(axis=1)
+        levels = np.empty(self.width, object)
+        for i, level in enumerate(self.kept):
+            levels[i] = level
+        if self.missing is not _NONE:
+            levels[-1] = self.missing
+        values = levels[codes]
+        if self.rare:
+            pooled = codes == len(self.kept)
+            drawn = rng.choice(len(self.rare), pooled.sum(), p=self.shares)
+            values[pooled] = np.array([*self.rare, None], object)[drawn]
+        return pd.Series(values, dtype=self.dtype)
+
+
+class _Number:
+    """A state where there is more than one, and the number on a scale of its own."""
+
+    def __init__(self, name: str, values: pd.Series, law: type):
+        self.name, self.dtype = name, values.dtype
+        present = values.dropna().to_numpy(float)
+        self.low, self.high = present.min(), present.max()
+        self.grain = _grain(present)
+        distinct, counts = np.unique(present, return_counts=True)
+        common = counts >= MASS * len(values)
+        # Where every value is common, as in a column that was asked to be a number, none is special.
+        self.masses = distinct[common & ~common.all()]
+        self.law = law(present[~np.isin(present, self.masses)])
+        modes = self.law.modes
+        self.states = [NUMBER] if modes == 1 else [f"(mode {i + 1})" for i in range(modes)]
+        self.states += list(self.masses.astype(int) if (self.grain or 0) >= 1 else self.masses)
+        self.missing = _missing(values)
+        if self.missing is not _NONE:
+            self.states.append(MISSING)
+        self.width = 1 + (len(self.states) if len(self.states) > 1 else 0)
+
+    def blocks(self, start: int) -> list[Block]:
+        if self.width == 1:
+            return [Block(self.name, "number", slice(start, start + 1))]
+        stop = start + self.width - 1
+        present = slice(start, start + self.law.modes)
+        if self.law.modes == len(self.states):
+            present = None
+        return [
+            Block(self.name, "category", slice(start, stop), tuple(self.states)),
+            Block(self.name, "number", slice(stop, stop + 1), present=present),
+        ]
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        x = values.to_numpy(float, na_value=np.nan)
+        absent = np.isnan(x)
+        if absent.any() and self.missing is _NONE:
+            raise ValueError(_unseen_missing(self.name))
+        mode, score = self.law.encode(np.where(absent, self.low, x).clip(self.low, self.high))
+        for i, mass in enumerate(self.masses):
+            mode = np.where(x == mass, self.law.modes + i, mode)
+        mode = np.where(absent, len(self.states) - 1, mode)
+        score = np.where(mode < self.law.modes, score, 0)[:, None]
+        if self.width == 1:
+            return score
+        return np.concatenate([_one_hot(mode, len(self.states)), score], axis=1)
+
+    def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
+        state = encoded[:, :-1].argmax(axis=1) if self.width > 1 else np.zeros(len(encoded), int)
+        x = self.law.decode(np.minimum(state, self.law.modes - 1), encoded[:, -1])
+        # Dividing by a whole number of grains a unit gives the very float that was written down.
+        x = _on_grain(x, self.grain).clip(self.low, self.high)
+        for i, mass in enumerate(self.masses):
+            x = np.where(state == self.law.modes + i, mass, x)
+        values = pd.Series(x)
+        if self.missing is not _NONE:
+            values = values.mask(state == len(self.states) - 1)
+        return values.astype(self.dtype)
+
+
+class _Scores:
+    """Normal scores: the number's quantile among those seen, as that of a standard normal law."""
+
+    modes = 1
+
+    def __init__(self, x: np.ndarray):
+        self.values, counts = np.unique(x, return_counts=True)
+        # score(v) = Phi^-1( P(X < v) + P(X = v) / 2 )
+        below = np.cumsum(counts) - counts / 2
+        self.scores = norm.ppf(below / counts.sum()).astype(np.float32)
+
+    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(len(x), int), np.interp(x, self.values, self.scores).astype(np.float32)
+
+    def decode(self, mode: np.ndarray, score: np.ndarray) -> np.ndarray:
+        return np.interp(score, self.scores, self.values)
+
+
+class _Modes:
+    """Mode-specific normalisation: the likeliest mode, and standard deviations from its mean."""
+
+    def __init__(self, x: np.ndarray):
+        rows = np.random.default_rng(0).permutation(len(x))[:MODE_ROWS]
+        distinct = len(np.unique(x[rows]))
+        mixture = BayesianGaussianMixture(
+            n_components=min(MODES, distinct),
+            weight_concentration_prior_type="dirichlet_process",
+            weight_concentration_prior=0.001,
+            random_state=0,
+        )
+        # In units of the whole column, as the mixture's priors do not know its scale.
+        self.mean, self.sd = x.mean(), x.std() or 1.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit((x[rows, None] - self.mean) / self.sd)
+        keep = mixture.weights_ > MODE_WEIGHT
+        self.weights = mixture.weights_[keep] / mixture.weights_[keep].sum()
+        self.means = mixture.means_[keep, 0] * self.sd + self.mean
+        self.sds = np.sqrt(mixture.covariances_[keep, 0, 0]) * self.sd
+        self.modes = len(self.means)
+
+    def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # the mode k that maximises log pi_k + log N(x; mu_k, sigma_k^2), and (x - mu_k) / sigma_k
+        log_joint = np.log(self.weights) + norm.logpdf(x[:, None], self.means, self.sds)
+        mode = log_joint.argmax(axis=1)
+        return mode, (x - self.means[mode]) / self.sds[mode]
+
+    def decode(self, mode: np.ndarray, score: np.ndarray) -> np.ndarray:
+        return self.means[mode] + self.sds[mode] * score.astype(float)
+
+
+LAWS = {"quantile": _Scores, "modes": _Modes}
+_NONE = object()  # no value was missing
+
+
+def _one_hot(codes: np.ndarray, width: int) -> np.ndarray:
+    rows = np.zeros((len(codes), width), np.float32)
+    rows[np.arange(len(codes)), codes] = 1
+    return rows
+
+
+def _missing(values: pd.Series) -> object:
+    """How the column writes a missing value (NaN, None, pd.NA); _NONE if none is missing."""
+    gone = values[values.isna()]
+    return gone.iloc[0] if len(gone) else _NONE
+
+
+def _unseen_missing(name: str) -> str:
+    return f"Column '{name}' has missing values, and had none when the encoder was fitted."
+
+
+def _nearest(values: pd.Series, levels: list) -> pd.Series:
+    """Each number moved to the nearest of the sorted levels; a missing one stays missing."""
+    if not levels:
+        return values
+    known = np.array(levels, float)
+    x = values.to_numpy(float, na_value=np.nan)
+    at = np.searchsorted((known[1:] + known[:-1]) / 2, np.nan_to_num(x))
+    found = np.array([*levels, None], object)[at]
+    return pd.Series(found, index=values.index, dtype=object).mask(values.isna(), np.nan)
+
+
+def _grain(x: np.ndarray) -> float | None:
+    """The largest power of ten, from a million to a billionth, of which all numbers are multiples."""
+    for grain in GRAINS:
+        if np.array_equal(_on_grain(x, grain), x):
+            return float(grain)
+    return None
+
+
+def _on_grain(x: np.ndarray, grain: float | None) -> np.ndarray:
+    """x rounded to multiples of the grain, each the float nearest to its decimal writing."""
+    if grain is None:
+        return x
+    if grain >= 1:
+        return np.round(x / grain) * grain
+    return np.round(x * round(1 / grain)) / round(1 / grain)

@@ -1,0 +1,432 @@
+"""Models of tables: the encoder's round trip, the baselines, and what the learnt models must hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import kstest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from course_lib import datasets
+from course_lib.models.tabular import (
+    GaussianCopula,
+    IndependentColumns,
+    TableEncoder,
+    TabularDiffusion,
+    TabularVAE,
+    mixed_loss,
+)
+
+LOANS = datasets.load("loans")
+BOTH = pytest.mark.parametrize("numbers", ["quantile", "modes"])
+
+
+def awkward(seed, n=300):
+    """A table with everything that a table may hold."""
+    rng = np.random.default_rng(seed)
+    few = rng.choice(["a", "b", "c"], n, p=[0.6, 0.39, 0.01])
+    gone = rng.random(n) < 0.2
+
+    def holed(values, dtype):
+        return pd.Series(values.astype(object)).mask(gone, None).astype(dtype)
+
+    table = {
+        "float": rng.normal(size=n),
+        "cents": np.round(rng.lognormal(3, 1, n), 2),
+        "tiny": rng.integers(1, 10**6, n) / 1e9,
+        "int": rng.integers(-50, 50, n),
+        "hundreds": 100 * rng.integers(1, 300, n),
+        "big": rng.integers(0, 2**52, n),
+        "small int": rng.integers(0, 100, n).astype(np.int8),
+        "half": rng.normal(size=n).astype(np.float32),
+        "zeros": np.where(rng.random(n) < 0.5, 0, rng.integers(1, 1000, n)),
+        "holes": np.where(gone, np.nan, rng.normal(size=n)),
+        "holes and zeros": np.where(gone, np.nan, np.maximum(rng.normal(size=n), 0)),
+        "Int64": holed(rng.integers(0, 100, n), "Int64"),
+        "Float64": holed(rng.normal(size=n), "Float64"),
+        "few Int64": holed(rng.integers(0, 3, n), "Int64"),
+        "few numbers": rng.choice([12, 24, 36], n),
+        "bool": rng.random(n) < 0.5,
+        "boolean": holed(rng.random(n) < 0.5, "boolean"),
+        "constant": np.full(n, 7),
+        "constant word": ["same"] * n,
+        "never": np.full(n, np.nan),
+        "word": few,
+        "object": pd.Series(few, dtype=object),
+        "object None": pd.Series(few, dtype=object).mask(gone, None),
+        "object NaN": pd.Series(few, dtype=object).mask(gone, np.nan),
+        "mixed": pd.Series([1 if x else "one" for x in gone], dtype=object),
+        "category": pd.Categorical(few, ["c", "b", "a", "unused"], ordered=True),
+        "category holes": pd.Categorical(np.where(gone, None, few)),
+        "identity": [f"row {i}" for i in range(n)],
+    }
+    return pd.DataFrame(table)
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(2))
+def test_an_awkward_table_comes_back_as_it_was(numbers, seed):
+    table = awkward(seed)
+    if numbers == "modes":
+        # A mode's scale costs a float32's seven digits; what has a grain of its own comes back.
+        table = table.drop(columns=["float", "half", "holes", "holes and zeros", "Float64", "big"])
+    encoder = TableEncoder(numbers).fit(table)
+    encoded = encoder.encode(table)
+    assert encoded.dtype == np.float32 and encoded.shape == (len(table), encoder.width)
+    pd.testing.assert_frame_equal(encoder.decode(encoded), table, check_exact=True)
+    # The order of the columns, and of the rows, does not matter.
+    turned = table.iloc[::-1, ::-1].reset_index(drop=True)
+    np.testing.assert_array_equal(encoder.encode(turned), encoded[::-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("loans", "quantile"),
+        ("breast_cancer", "quantile"),
+        ("diabetes", "quantile"),
+        ("loans", "modes"),
+        ("diabetes", "modes"),
+    ],
+)
+def test_the_course_s_tables_come_back_as_they_were(name, numbers):
+    table = datasets.load(name).train
+    encoder = TableEncoder(numbers).fit(table)
+    pd.testing.assert_frame_equal(encoder.decode(encoder.encode(table)), table, check_exact=True)
+
+
+def test_modes_lose_no_more_than_a_float32_does():
+    table = awkward(0)[["float", "holes", "Float64"]]
+    encoder = TableEncoder("modes").fit(table)
+    back = encoder.decode(encoder.encode(table))
+    pd.testing.assert_frame_equal(back, table, check_exact=False, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_table_of_hardly_any_rows_comes_back(rows):
+    table = LOANS.train.head(rows)
+    encoder = TableEncoder().fit(table)
+    pd.testing.assert_frame_equal(encoder.decode(encoder.encode(table)), table)
+
+
+@BOTH
+def test_the_blocks_cover_each_encoded_column_once(numbers):
+    table = awkward(0)
+    encoder = TableEncoder(numbers).fit(table)
+    assert [block.slice.start for block in encoder.blocks] == [
+        0,
+        *(block.slice.stop for block in encoder.blocks[:-1]),
+    ]
+    assert encoder.blocks[-1].slice.stop == encoder.width
+    assert list(dict.fromkeys(block.name for block in encoder.blocks)) == list(table)
+    encoded = encoder.encode(table)
+    for block in encoder.blocks:
+        part = encoded[:, block.slice]
+        if block.kind == "category":
+            assert part.shape[1] == len(block.states)
+            assert set(np.unique(part)) <= {0, 1} and (part.sum(axis=1) == 1).all()
+        elif block.present is not None:
+            absent = encoded[:, block.present].sum(axis=1) == 0
+            assert absent.any() and (part[absent] == 0).all()
+
+
+def test_normal_scores_are_normal_whatever_the_marginal_is():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.exponential(size=5000) ** 3})
+    scores = TableEncoder().fit(table).encode(table)[:, 0]
+    assert kstest(scores, "norm").statistic < 1e-3  # ranks: no sampling error
+
+
+def test_states_of_a_number_with_zeros_and_missing_values():
+    state, number = TableEncoder().fit(awkward(0)[["holes and zeros"]]).blocks
+    assert state.states == ("(number)", 0.0, "(missing)")
+    assert number.present == slice(0, 1)
+
+
+def test_modes_are_found():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(-5, 0.5, 2000), rng.normal(5, 1, 1000)])
+    encoder = TableEncoder("modes").fit(pd.DataFrame({"x": x}))
+    encoded = encoder.encode(pd.DataFrame({"x": x}))
+    sides = encoded[:, :-1].argmax(axis=1)
+    assert not set(sides[x < 0]) & set(sides[x > 0])
+    assert np.abs(encoded[:, -1]).max() < 6 and 0.5 < encoded[:, -1].std() < 1.1
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_decoded_stays_in_range_and_on_the_grain(numbers, seed):
+    table = awkward(seed).drop(columns="identity")
+    encoder = TableEncoder(numbers).fit(table)
+    rng = np.random.default_rng(seed)
+    made = encoder.decode(10 * rng.standard_normal((500, encoder.width)))
+    pd.testing.assert_series_equal(made.dtypes, table.dtypes)
+    for name in table.select_dtypes("number"):
+        if table[name].notna().any():
+            assert made[name].min() >= table[name].min(), name
+            assert made[name].max() <= table[name].max(), name
+    assert (made["hundreds"] % 100 == 0).all()
+    np.testing.assert_array_equal(made["cents"], made["cents"].round(2))
+    assert made["object None"].dropna().isin(["a", "b", "c"]).all()
+    # Where nothing was missing, nothing is.
+    assert not made.loc[:, table.notna().all()].isna().any(axis=None)
+
+
+def test_numbers_outside_what_was_seen_move_to_its_ends():
+    encoder = TableEncoder().fit(pd.DataFrame({"x": np.arange(100), "few": np.arange(100) % 3}))
+    far = pd.DataFrame({"x": [-7, 500, 41], "few": [-1, 9, 1]})
+    back = encoder.decode(encoder.encode(far))
+    assert back["x"].tolist() == [0, 99, 41]
+    assert back["few"].tolist() == [0, 2, 1]
+
+
+def test_rare_levels_are_pooled_and_drawn_again_by_their_frequency():
+    words = ["often"] * 900 + ["seldom"] * 6 + ["once"] * 2 + [None] * 92
+    table = pd.DataFrame({"word": pd.Series(words, dtype=object)})
+    encoder = TableEncoder(rare=10).fit(table)
+    (block,) = encoder.blocks
+    assert block.states == ("often", "(rare)", "(missing)")
+    encoded = encoder.encode(table)
+    assert encoded.sum(axis=0).tolist() == [900, 8, 92]
+    drawn = encoder.decode(np.repeat(encoded[[900]], 4000, axis=0), seed=1)["word"]
+    assert drawn.isin(["seldom", "once"]).all()
+    # 6 / 8, within four standard errors of 4000 draws
+    assert (drawn == "seldom").mean() == pytest.approx(0.75, abs=4 * (0.75 * 0.25 / 4000) ** 0.5)
+    pd.testing.assert_series_equal(
+        encoder.decode(encoded, seed=1)["word"], encoder.decode(encoded, seed=1)["word"]
+    )
+
+
+def test_kinds_may_be_chosen():
+    table = pd.DataFrame({"term": [12, 24, 36] * 50, "age": np.arange(150)})
+    encoder = TableEncoder(kinds={"term": "number", "age": "category"}).fit(table)
+    assert [(b.name, b.kind) for b in encoder.blocks] == [("term", "number"), ("age", "category")]
+    pd.testing.assert_frame_equal(encoder.decode(encoder.encode(table)), table)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pd.DataFrame({"x": []}), "needs rows"),
+        (pd.DataFrame(index=[0]), "needs rows"),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x' is there twice"),
+        (pd.DataFrame({"x": [1.0, np.inf]}), "'x' holds infinite"),
+        (pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}), "'day' has the dtype datetime"),
+    ],
+)
+def test_tables_that_cannot_be_encoded_are_refused(table, said):
+    with pytest.raises(ValueError, match=said):
+        TableEncoder().fit(table)
+
+
+def test_what_was_not_seen_is_refused():
+    table = pd.DataFrame({"x": np.arange(50.0), "word": ["a", "b"] * 25})
+    encoder = TableEncoder().fit(table)
+    with pytest.raises(ValueError, match=r"level of 'word'.*zebra"):
+        encoder.encode(table.assign(word="zebra"))
+    with pytest.raises(ValueError, match="'x' has missing values"):
+        encoder.encode(table.assign(x=np.nan))
+    with pytest.raises(ValueError, match="'word' has missing values"):
+        encoder.encode(table.assign(word=None))
+    with pytest.raises(ValueError, match="lacks the column 'word'"):
+        encoder.encode(table[["x"]])
+    with pytest.raises(ValueError, match=r"\(n, 3\)"):
+        encoder.decode(np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="not finite"):
+        encoder.decode(np.full((2, 3), np.nan))
+    with pytest.raises(ValueError, match="call `fit` first"):
+        TableEncoder().encode(table)
+    with pytest.raises(ValueError, match=r"encoding of numbers.*ranks"):
+        TableEncoder("ranks")
+    with pytest.raises(ValueError, match=r"kind.*date"):
+        TableEncoder(kinds={"x": "date"})
+    with pytest.raises(ValueError, match="'word' holds no numbers"):
+        TableEncoder(kinds={"word": "number"}).fit(table)
+    with pytest.raises(ValueError, match=r"column.*height"):
+        TableEncoder(kinds={"height": "number"}).fit(table)
+
+
+# --- the loss ------------------------------------------------------------------------------------
+
+
+def test_mixed_loss_is_the_sum_of_its_parts():
+    table = awkward(0)[["zeros", "float", "word"]]
+    encoder = TableEncoder().fit(table)
+    target = torch.from_numpy(encoder.encode(table))
+    output = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    log_sd = torch.linspace(-1, 1, encoder.width)
+    zeros, amount, number, word = (block.slice for block in encoder.blocks)
+    wanted = torch.zeros(len(target))
+    for part in (zeros, word):
+        wanted += torch.nn.functional.cross_entropy(
+            output[:, part], target[:, part].argmax(dim=1), reduction="none"
+        )
+    for part, applies in ((amount, target[:, zeros.start]), (number, 1.0)):
+        law = torch.distributions.Normal(output[:, part], log_sd[part].exp())
+        nats = -law.log_prob(target[:, part]).squeeze(1) - 0.5 * np.log(2 * np.pi)
+        wanted += nats * applies
+    torch.testing.assert_close(mixed_loss(output, target, encoder.blocks, log_sd), wanted)
+    plain = mixed_loss(output, target, encoder.blocks)
+    torch.testing.assert_close(
+        plain, mixed_loss(output, target, encoder.blocks, torch.zeros(encoder.width))
+    )
+
+
+def test_what_a_number_says_where_it_does_not_apply_costs_nothing():
+    table = awkward(0)[["holes and zeros"]]
+    encoder = TableEncoder().fit(table)
+    target = torch.from_numpy(encoder.encode(table))
+    one, other = torch.zeros_like(target), torch.zeros_like(target)
+    other[:, -1] = 5.0
+    changed = mixed_loss(one, target, encoder.blocks) != mixed_loss(other, target, encoder.blocks)
+    assert torch.equal(changed, target[:, 0] == 1)
+
+
+# --- baselines -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [IndependentColumns, GaussianCopula])
+def test_baselines_keep_the_marginals(model):
+    fitted = model().fit(LOANS.train)
+    n = 4000
+    for seed in range(5):
+        made = fitted.sample(n, seed)
+        pd.testing.assert_series_equal(made.dtypes, LOANS.train.dtypes)
+        for name in ("sex", "region", "default", "term", "late_payments"):
+            shares = LOANS.train[name].value_counts(normalize=True, dropna=False)
+            found = made[name].value_counts(normalize=True, dropna=False)
+            # The expected total variation of k levels is below sqrt(k / n) / 2, and by McDiarmid's
+            # inequality it is exceeded by e with a probability of at most exp(-2 n e^2), here 1e-4.
+            gap = 0.5 * shares.sub(found, fill_value=0).abs().sum()
+            most = (len(shares) / n) ** 0.5 / 2 + (np.log(1e4) / (2 * n)) ** 0.5
+            assert gap < most, (name, seed)
+        assert made["history"].isna().mean() == pytest.approx(
+            LOANS.train["history"].isna().mean(), abs=0.025
+        )
+        for name in ("age", "income"):
+            assert kstest(made[name], LOANS.train[name]).statistic < 0.04
+
+
+def test_only_the_copula_keeps_what_ties_columns_together():
+    real = LOANS.train[["income", "amount"]].corr("spearman").iloc[0, 1]
+    for seed in range(5):
+        apart = IndependentColumns().fit(LOANS.train).sample(4000, seed)
+        tied = GaussianCopula().fit(LOANS.train).sample(4000, seed)
+        assert abs(apart["income"].corr(apart["amount"], "spearman")) < 0.07
+        assert tied["income"].corr(tied["amount"], "spearman") == pytest.approx(real, abs=0.07)
+
+
+@pytest.mark.parametrize("model", [IndependentColumns, GaussianCopula])
+def test_baselines_take_awkward_tables(model):
+    table = awkward(0)
+    made = model().fit(table).sample(300, 0)
+    pd.testing.assert_series_equal(made.dtypes, table.dtypes)
+    assert made["never"].isna().all() and (made["constant"] == 7).all()
+
+
+# --- learnt models -------------------------------------------------------------------------------
+
+MODELS = {
+    "vae": lambda: TabularVAE(width=64),
+    "diffusion": lambda: TabularDiffusion(width=64),
+}
+EACH_MODEL = pytest.mark.parametrize("name", MODELS)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    torch.set_num_threads(1)
+    return {name: make().fit(LOANS.train, steps=300) for name, make in MODELS.items()}
+
+
+@EACH_MODEL
+def test_one_seed_one_model_and_one_table(name):
+    table, runs = awkward(0).drop(columns="identity"), []
+    for _ in range(2):
+        state = torch.get_rng_state()
+        made = MODELS[name]().fit(table, steps=3, seed=1).sample(50, seed=2)
+        assert torch.equal(torch.get_rng_state(), state)  # nobody else's luck is touched
+        runs.append(made)
+        torch.rand(3)
+    pd.testing.assert_frame_equal(*runs)
+    pd.testing.assert_series_equal(runs[0].dtypes, table.dtypes)
+    for other in (
+        MODELS[name]().fit(table, steps=3, seed=1).sample(50, seed=3),
+        MODELS[name]().fit(table, steps=3, seed=2).sample(50, seed=2),
+    ):
+        assert not other.equals(runs[0])
+
+
+@EACH_MODEL
+def test_training_tells_its_losses_and_they_fall(name):
+    steps = list(MODELS[name]().training(LOANS.train, steps=150))
+    assert len(steps) == 150
+    losses = [sum(step.losses.values()) for step in steps]
+    assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
+
+
+@EACH_MODEL
+def test_conditions_and_constraints_hold(name, fitted):
+    made = fitted[name].sample(
+        300,
+        seed=1,
+        condition={"sex": "female", "default": None},
+        constraint=lambda f: (f["debt"] <= f["income"]) & (f["age"] > 30),
+    )
+    assert len(made) == 300 and made.index.tolist() == list(range(300))
+    assert (made["sex"] == "female").all() and made["default"].isna().all()
+    assert (made["debt"] <= made["income"]).all() and (made["age"] > 30).all()
+    pd.testing.assert_series_equal(made.dtypes, LOANS.train.dtypes)
+
+
+def test_rejection_draws_from_the_conditional_law():
+    model = IndependentColumns().fit(LOANS.train)
+    real = LOANS.train["income"]
+    for seed in range(5):
+        made = model.sample(2000, seed, constraint=lambda f: f["income"] > 30_000)["income"]
+        assert kstest(made, real[real > 30_000]).statistic < 0.05
+
+
+def test_conditions_that_cannot_be_met_are_refused(fitted):
+    model = fitted["vae"]
+    with pytest.raises(
+        RuntimeError, match=r"Of 2,000 rows drawn 0 were accepted, and 5 are wanted"
+    ):
+        model.sample(5, constraint=lambda f: f["age"] > 200, tries=10)
+    with pytest.raises(ValueError, match=r"column.*height"):
+        model.sample(5, condition={"height": 3})
+    with pytest.raises(ValueError, match="one boolean a row"):
+        model.sample(5, constraint=lambda f: f["age"])
+    with pytest.raises(ValueError, match="one boolean a row"):
+        model.sample(5, constraint=lambda f: True)
+    with pytest.raises(ValueError, match="n = 0"):
+        model.sample(0)
+    with pytest.raises(ValueError, match="call `fit` first"):
+        TabularVAE().sample(5)
+
+
+@EACH_MODEL
+def test_a_classifier_learns_from_synthetic_rows(name, fitted):
+    """After few steps; the bars over five seeds stand in benchmarks/results/tabular.json."""
+    columns = ["age", "income", "debt", "late_payments", "amount", "term"]
+
+    def auc(table):
+        model = HistGradientBoostingClassifier(max_iter=40, random_state=0)
+        model.fit(table[columns], table["approved"])
+        said = model.predict_proba(LOANS.held_out[columns])[:, 1]
+        return roc_auc_score(LOANS.held_out["approved"], said)
+
+    assert auc(fitted[name].sample(6000, seed=1)) > auc(LOANS.train) - 0.06
+
+
+@EACH_MODEL
+def test_a_missing_default_goes_with_a_refusal(name, fitted):
+    """Always so in the real table; half the rows where columns are drawn apart."""
+
+    def agreement(table):
+        return (table["default"].isna() == ~table["approved"]).mean()
+
+    assert agreement(LOANS.train) == 1
+    apart = agreement(IndependentColumns().fit(LOANS.train).sample(2000, seed=1))
+    assert apart < 0.6 < 0.8 < agreement(fitted[name].sample(2000, seed=1))
