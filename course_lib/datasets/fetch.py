@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pooch
@@ -140,19 +141,21 @@ def _stream(url: str, output: str, _: object, *, wanted: RemoteFile, part: Path)
             raise _refusal(answer)
         going_on = answer.status_code == 206
         got = got if going_on else 0
-        with open(part, "ab" if going_on else "wb") as file, _bar(wanted, got) as bar:
-            try:
-                for piece in answer.raw.stream(PIECE, decode_content=False):
-                    if not got and piece.lstrip()[:9].lower().startswith(PAGE):
-                        raise PlaceError("a web page came in place of the file", SIGN_IN)
+        try:
+            pieces = answer.raw.stream(PIECE, decode_content=False)
+            head = next(pieces, b"")
+            if not got and head.lstrip()[:9].lower().startswith(PAGE):
+                raise PlaceError("a web page came in place of the file", SIGN_IN)
+            with open(part, "ab" if going_on else "wb") as file, _bar(wanted, got) as bar:
+                for piece in chain([head], pieces):
                     file.write(piece)
                     got += len(piece)
                     bar.update(len(piece))
                     if got > 2 * wanted.size:  # endless; the hash will tell
                         break
-            except HTTPError as error:
-                silent = isinstance(error, ReadTimeoutError)
-                raise _broken_off(got, wanted, silent=silent) from error
+        except HTTPError as error:
+            silent = isinstance(error, ReadTimeoutError)
+            raise _broken_off(got, wanted, silent=silent) from error
     if got < wanted.size and not _right(part, wanted):
         raise _broken_off(got, wanted)
     os.replace(part, output)
