@@ -409,6 +409,14 @@ def test_a_mirror_folder_is_read_where_it_lies(server, cache, tmp_path, monkeypa
     assert server.seen == [] and not cache.exists()
 
 
+def test_a_cache_carried_elsewhere_is_a_mirror(server, cache, tmp_path, monkeypatch):
+    offer(monkeypatch, f"{server.url}/good/")
+    path = get()
+    monkeypatch.setenv(fetch.CACHE, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv(fetch.MIRROR, str(cache.parent))
+    assert get() == path and len(server.seen) == 1
+
+
 def test_a_mirror_on_the_web_stands_in_for_every_place(server, cache, monkeypatch):
     offer(monkeypatch, f"{server.url}/404/")
     monkeypatch.setenv(fetch.MIRROR, f"{server.url}/good")
@@ -447,12 +455,21 @@ def test_the_official_parts_and_the_small_split(tmp_path, monkeypatch):
     assert asked == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
     assert (len(small.train.x), len(small.held_out.x)) == (8000, 2000)
     assert np.bincount(small.held_out.y).tolist() == [200] * 10
+    assert str(datasets.load("fashion_mnist", "60k")).startswith("fashion_mnist: 50 to train")
     whole = datasets.load("mnist")
     assert whole.train.x.shape == (50, 28, 28)
     np.testing.assert_array_equal(whole.held_out.x, arrays["t10k"][0])
     np.testing.assert_array_equal(whole.train.y, arrays["train"][1])
     assert (whole.train.x.dtype, whole.train.y.dtype) == (np.float32, np.int64)
-    assert str(datasets.load("fashion_mnist", "60k")).startswith("fashion_mnist: 50 to train")
+
+    def no_training_images(_, file):
+        if file.startswith("train"):
+            raise datasets.DataError("Not at hand.")
+        return tmp_path / file
+
+    monkeypatch.setattr(images, "fetch", no_training_images)
+    with pytest.raises(datasets.DataError, match=r"load\('mnist', split='10k'\) works"):
+        datasets.load("mnist")
 
 
 def test_the_x_rays_are_read_and_a_pickle_never(tmp_path, monkeypatch):

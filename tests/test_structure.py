@@ -342,6 +342,12 @@ def test_a_card_agrees_with_the_registry(name):
     unit = {"k": 1e3, "M": 1e6}[stated[2]]
     total = sum(file.size for file in entry.files.values())
     assert float(stated[1]) == pytest.approx(total / unit, rel=0.02)
+    small = sum(file.size for file in entry.files.values() if file.name.startswith("t10k")) / 1e6
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    size = f"{stated[1]} {stated[2]}B" + (f', or {small:.1f} MB as `split="10k"`' if small else "")
+    assert re.search(rf"(?m)^\| `{name}` \| [^|]+ \| {re.escape(size)} \| \[card\]", page)
+    if small:
+        assert rows['size of split "10k"'].endswith(f"; {small:.1f} MB")
     assert all(place.endswith("/") for place in entry.places)
     assert entry.embedded in EMBEDDED
     for file in entry.files.values():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_lib.datasets.fetch import fetch
+from course_lib.datasets.fetch import DataError, fetch
 from course_lib.datasets.parts import Dataset, Split, halves
 from course_lib.syllabus import unknown
 
@@ -28,7 +28,12 @@ def idx_family(name: str, split: str | None = None) -> Dataset:
     test = _idx_part(name, "t10k")
     if split == "10k":
         return Dataset(name, *halves(*test, held_out=2000))
-    return Dataset(name, _idx_part(name, "train"), test)
+    try:
+        return Dataset(name, _idx_part(name, "train"), test)
+    except DataError as error:
+        raise DataError(
+            f"{error} The test images are at hand, so datasets.load({name!r}, split='10k') works."
+        ) from error
 
 
 def _idx_part(name: str, part: str) -> Split:
