@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from course_lib import datasets
 from course_lib.datasets import fetch, images
@@ -128,7 +129,8 @@ def refusal():
 def checked(message):
     """What every refusal has: the data set, one sentence, and the way on."""
     assert message.startswith("The data set 'toy' is not at hand: ")
-    assert message.endswith("; or go on with datasets.load('digits'), which needs no network.")
+    way_on = "; to go on without it, use datasets.load('digits'), which needs no network."
+    assert "; to get it, " in message and message.endswith(way_on)
     assert "\n" not in message and not re.search(r"[.?!] [A-Z]", message)
     return message
 
@@ -165,7 +167,7 @@ FAULTS = {
     "403": ("HTTP 403 Forbidden", "try another network"),
     "404": ("HTTP 404 Not Found", "newer version of the course"),
     "500": ("HTTP 500 Internal Server Error", "try again later"),
-    "silent": ("no answer in time", "check the connection, or try again later"),
+    "silent": ("no answer in time", "to get it, check the connection, or try again later"),
     "stalls": ("nothing more came after ", "goes on where it stopped"),
     "truncated": ("the download broke off after ", "goes on where it stopped"),
     "cut": ("the download broke off after 100,000 of 300,000", "goes on where it stopped"),
@@ -228,6 +230,12 @@ def test_a_name_that_no_dns_knows(cache, monkeypatch):
     message = refusal()
     assert "asked of http://nowhere.invalid/ (the server's name cannot be found)" in message
     assert "check the network connection" in message
+
+
+def test_a_connection_that_is_not_safe(server, cache, monkeypatch):
+    offer(monkeypatch, f"https://127.0.0.1:{server.server_port}/good/")
+    assert "(no safe connection (https) could be made); to get it, sign in" in refusal()
+    assert kept(cache) == []
 
 
 def test_every_place_is_named_with_its_reason(server, monkeypatch):
@@ -358,6 +366,17 @@ def test_two_processes_at_once_fetch_it_once(server, cache):
     assert [process.communicate()[0].strip() for process in both] == [DIGEST, DIGEST]
     assert server.seen == [("drips", None)]
     assert kept(cache) == ["toy.bin"]
+
+
+def test_another_process_that_never_ends(server, cache, monkeypatch):
+    offer(monkeypatch, f"{server.url}/good/")
+    monkeypatch.setattr(fetch, "PATIENCE", 0.2)
+    cache.mkdir(parents=True)
+    with FileLock(cache / ".lock"):
+        message = refusal()
+    assert f"another process has been fetching it into {cache} for" in message
+    assert "to get it, wait for it or end it, and try again" in message
+    assert server.seen == []
 
 
 # --- the cache -------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def fetch(name: str, file: str) -> Path:
     except Timeout as error:
         raise _error(
             remote,
-            f"another process has been fetching it into {folder} for {PATIENCE // 60} minutes",
+            f"another process has been fetching it into {folder} for {PATIENCE / 60:.0f} minutes",
             "wait for it or end it, and try again",
         ) from error
     except OSError as error:
@@ -105,7 +105,7 @@ def _download(remote: Remote, wanted: RemoteFile, folder: Path, places: tuple[st
     raise _error(
         remote,
         f"{wanted.name} ({_size(wanted.size)}) was asked of {tried}",
-        f"{', or '.join(remedies)}; or set {MIRROR} to a folder that holds "
+        f"{', or '.join(remedies)}, or set {MIRROR} to a folder that holds "
         f"{remote.name}/{wanted.name}",
     )
 
@@ -168,6 +168,8 @@ def _asked(url: str, start: int) -> requests.Response:
         return requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.Timeout as error:
         raise PlaceError("no answer in time", "check the connection, or " + LATER) from error
+    except requests.exceptions.SSLError as error:
+        raise PlaceError("no safe connection (https) could be made", SIGN_IN) from error
     except requests.RequestException as error:
         cause: BaseException | None = error
         while cause and not isinstance(cause, socket.gaierror):
@@ -179,7 +181,7 @@ def _asked(url: str, start: int) -> requests.Response:
 def _refusal(answer: requests.Response) -> PlaceError:
     code = answer.status_code
     if code in (401, 403, 407):
-        remedy = "try another network, for this one or the server does not let you"
+        remedy = "try another network, for this one or the server refuses"
     elif code in (404, 410):
         remedy = "look for a newer version of the course, for the file has moved"
     else:
@@ -190,7 +192,7 @@ def _refusal(answer: requests.Response) -> PlaceError:
 def _broken_off(got: int, wanted: RemoteFile, *, silent: bool = False) -> PlaceError:
     how = "nothing more came" if silent else "the download broke off"
     return PlaceError(
-        f"{how} after {got:,} of {wanted.size:,} bytes", "try again: it goes on where it stopped"
+        f"{how} after {got:,} of {wanted.size:,} bytes", "try again (it goes on where it stopped)"
     )
 
 
@@ -212,8 +214,8 @@ def _unkept(remote: Remote, wanted: RemoteFile, folder: Path, error: OSError) ->
 
 def _error(remote: Remote, what: str, remedy: str) -> DataError:
     return DataError(
-        f"The data set {remote.name!r} is not at hand: {what}; {remedy}; or go on with "
-        f"datasets.load({remote.embedded!r}), which needs no network."
+        f"The data set {remote.name!r} is not at hand: {what}; to get it, {remedy}; to go on "
+        f"without it, use datasets.load({remote.embedded!r}), which needs no network."
     )
 
 
