@@ -38,7 +38,9 @@ def test_mnist_s_test_images():
     ],
 )
 def test_the_sizes_of_the_registry(name, file):
-    assert fetch(name, file).stat().st_size == registry()[name].files[file].size
+    size = registry()[name].files[file].size
+    known = 0.01 if size % 100_000 == 0 else 0
+    assert fetch(name, file).stat().st_size == pytest.approx(size, rel=known)
 
 
 @at_hand("adult")
