@@ -32,6 +32,10 @@ class Trouble(Exception):
     """Something the learner can mend; its text is one plain sentence or two."""
 
 
+class NoCpuBuild(Trouble):
+    """PyTorch without CUDA cannot be had for this Python."""
+
+
 # --- what can go wrong, in words ---------------------------------------------------------------
 
 FULL_DISK = (
@@ -211,9 +215,14 @@ class Environment:
     def __init__(self, name, install, *inputs):
         self.folder = ROOT / name
         self.install = install
+        self.take(sys.executable, sys.version_info[:2])
         self.inputs = ("pyproject.toml", CONSTRAINTS) + inputs
         self.log = ROOT / (name + ".log")
         self.stamp = self.folder / "course-stamp"
+
+    def take(self, command, version):
+        """Make the environment with this Python, the one that runs unless told otherwise."""
+        self.command, self.version = command, tuple(version)
 
     @property
     def python(self):
@@ -221,7 +230,7 @@ class Environment:
 
     def fingerprint(self):
         """A hash of all that defines the environment."""
-        parts = [str(self.folder), "%d.%d" % sys.version_info[:2], self.install.__name__]
+        parts = [str(self.folder), "%d.%d" % self.version, self.install.__name__]
         digest = hashlib.sha256("\n".join(parts).encode("utf-8"))
         for name in self.inputs:
             digest.update(b"\n" + (ROOT / name).read_bytes())
@@ -238,7 +247,7 @@ class Environment:
             made = (self.folder / "pyvenv.cfg").read_text(encoding="utf-8")
         except OSError:
             return "there is none yet"
-        if not re.search(r"(?m)^version\w* *= *%d\.%d\b" % sys.version_info[:2], made):
+        if not re.search(r"(?m)^version\w* *= *%d\.%d\b" % self.version, made):
             return "it was made with another Python"
         if str(self.folder) not in made:
             return "the course has moved, and environments cannot"
@@ -286,14 +295,13 @@ class Environment:
         if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
             raise Trouble(fill(NO_VENV))
         with step(
-            "Making %s with Python %d.%d.%d (%s)"
-            % ((self.folder.name,) + tuple(sys.version_info[:3]) + (why,))
+            "Making %s with Python %d.%d (%s)" % ((self.folder.name,) + self.version + (why,))
         ):
             # Clear first, so that the space of a damaged environment counts as free.
             if self.folder.exists():
                 shutil.rmtree(str(self.folder))
             check_space(SPACE_GB)
-            logged([sys.executable, "-m", "venv", self.folder], self.log)
+            logged([self.command, "-m", "venv", self.folder], self.log)
 
     def drop_halves(self):
         """Forget packages whose installation was cut off, so that pip installs them again."""
@@ -367,7 +375,11 @@ def update_pip(env):
 
 
 def avoid_cuda(env, constraints):
-    """On Linux without an NVIDIA GPU, install PyTorch's CPU build if pip would take another."""
+    """On Linux without an NVIDIA GPU, install PyTorch's CPU build if pip would take another.
+
+    Where that cannot be reached the standard build follows, for the Python that runs this; for
+    another one NoCpuBuild is raised, since then there is a smaller way.
+    """
     torch = pinned("torch")
     if not torch or not sys.platform.startswith("linux") or has_nvidia():
         return
@@ -381,6 +393,8 @@ def avoid_cuda(env, constraints):
             uv = [env.python, "-m", "uv", "pip", "install", "--python", env.python]
             logged(uv + ["--torch-backend", "cpu", "-c", constraints, torch], env.log)
         except Trouble:
+            if env.version != sys.version_info[:2]:
+                raise NoCpuBuild("there is no PyTorch without CUDA for it within reach") from None
             print("  PyTorch's CPU build cannot be reached: the standard one follows, several GB")
             check_space(SPACE_GB_CUDA)
 
@@ -404,6 +418,33 @@ def install_colab(env):
         check_colab(env.would_install("."))
     with step("Installing the course and what runs its notebooks"):
         env.pip("install", "-c", COLAB, "-e", ".[notebooks]")
+
+
+def newest_python():
+    """The newest of the tested Pythons that starts here and its version; Colab's is 3.13."""
+    for minor in range(NEWEST[1], sys.version_info[1], -1):
+        command = shutil.which("python3.%d" % minor)
+        code = "import sys, venv, ensurepip; print(sys.version_info[1])"
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            said = command and subprocess.check_output(
+                [command, "-c", code], stderr=subprocess.DEVNULL, timeout=60
+            )
+            if said and said.decode().strip() == str(minor):
+                return command, (NEWEST[0], minor)
+    return sys.executable, sys.version_info[:2]
+
+
+def prepare_colab(env):
+    """Bring .venv-colab up to date, with the newest Python for which that can be done."""
+    command, version = newest_python()
+    if version != sys.version_info[:2] and not env.is_ready():
+        env.take(command, version)
+        try:
+            return env.prepare()
+        except NoCpuBuild as why:
+            print("Python %d.%d is here, but %s: going on with this one" % (version + (why,)))
+            env.take(sys.executable, sys.version_info[:2])
+    return env.prepare()
 
 
 def check_colab(report):
@@ -432,10 +473,15 @@ def lab(args, extra):
 
 def test(args, extra):
     env = COLAB_ENV if args.colab else COURSE_ENV
-    env.prepare()
-    which = ["notebooks"] if args.colab else []
+    if args.colab:
+        prepare_colab(env)
+    else:
+        env.prepare()
+    which = ["notebooks", "tests/test_colab.py"] if args.colab else []
     print("Running the tests in %s" % env.folder.name, flush=True)
     start = time.perf_counter()
+    # As if on Colab: its module is there, though nothing answers behind it.
+    colab = {"PYTHONPATH": str(ROOT / "tests" / "standins")} if args.colab else {}
     code = run(
         [env.python, "-m", "pytest", *which, *extra],
         ROOT,
@@ -443,6 +489,7 @@ def test(args, extra):
         OMP_NUM_THREADS="1",  # several lessons run side by side
         IPYTHONDIR=str(env.folder / "ipython"),  # neither read nor write the learner's own
         PYDEVD_DISABLE_FILE_VALIDATION="1",  # else older kernels chat about their debugger
+        **colab,
     )
     print("The tests took %.0f s" % (time.perf_counter() - start), flush=True)
     return code

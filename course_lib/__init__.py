@@ -1,8 +1,8 @@
 """Helper library of the course "Synthetic data: build it, break it, audit it".
 
 The rooms, from the ground floor up; a room imports only from those above it in this list:
-`files`, `syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`, `audit`, `explore`,
-`exercises`, `grading`, `cli`.
+`files`, `colab`, `syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`,
+`audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ try:
 except PackageNotFoundError:  # the folder is used without being installed
     __version__ = "0+uninstalled"
 
-__all__ = ["check", "progress", "submit_check"]
+__all__ = ["check", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):

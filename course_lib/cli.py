@@ -29,6 +29,36 @@ def sync_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if outdated")
 
 
+def repo(args: argparse.Namespace) -> int:
+    """say on which GitHub repository the course is: badges, links and Colab's cells follow"""
+    from course_lib.syllabus import course
+    from course_lib.sync import ROOT, set_repository
+
+    if not (ROOT / "pyproject.toml").exists():
+        print("course-lib repo: this needs a checkout of the course.", file=sys.stderr)
+        return 2
+    if args.repository is None and not args.clear:
+        now = course()
+        print(f"{now.repository} (branch {now.branch})" if now.repository else "None is set.")
+        return 0
+    try:
+        return set_repository("" if args.clear else args.repository, args.branch)
+    except ValueError as error:
+        print(f"course-lib repo: {error}", file=sys.stderr)
+        return 2
+
+
+def repo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Without a name it shows the present one. For a fork, once: course-lib repo OWNER/NAME, "
+        "then commit what it wrote."
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("repository", nargs="?", metavar="OWNER/NAME", help="such as ada/course")
+    group.add_argument("--clear", action="store_true", help="no repository: learners upload a zip")
+    parser.add_argument("--branch", default="main", help="the branch that learners get (main)")
+
+
 def audit(args: argparse.Namespace) -> int:
     """compare a synthetic table with the real one: fidelity, utility, bias, privacy"""
     from pathlib import Path
@@ -229,6 +259,7 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "audit": (audit, audit_arguments),
     "grade": (grade, grade_arguments),
     "progress": (progress, None),
+    "repo": (repo, repo_arguments),
     "sync": (sync, sync_arguments),
 }
 

@@ -1,8 +1,9 @@
 """Write what the syllabus knows into the notebooks and the README, and strip the notebooks.
 
 Written are a notebook's cell with the id `header`, the card in each cell with an id `card-...` (its
-heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays), and the
-README's table between its two markers. What a run left behind in a notebook is removed.
+heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays), its
+first code cell, `colab`, and its last, `save`, and the README's table between its two markers. What
+a run left behind in a notebook is removed.
 """
 
 import json
@@ -10,12 +11,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from course_lib.colab import first_cell
 from course_lib.exercises import get
 from course_lib.exercises.exercise import Exercise
-from course_lib.syllabus import Lesson, course
+from course_lib.files import write_whole
+from course_lib.syllabus import SYLLABUS, Lesson, course
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+SAVE_CELL = """\
+# Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
+from course_lib import save_work
+
+save_work()"""
 MARKERS = ("<!-- lessons: written by `python course.py sync` -->", "<!-- end of lessons -->")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -35,11 +43,39 @@ def main(check: bool = False) -> int:
             continue
         stale.append(file)
         if not check:
-            file.write_text(content, encoding="utf-8", newline="\n")
+            write_whole(file, content)
         print(f"{file.relative_to(ROOT)}: {'not up to date' if check else 'written'}")
     if not stale:
         print("Everything is up to date.")
     return 1 if check and stale else 0
+
+
+def set_repository(repository: str, branch: str = "main") -> int:
+    """Make `repository` the place that badges, links and first cells name; "" is none.
+
+    Args:
+        repository: "OWNER/NAME" on GitHub, or its address.
+        branch: the branch that learners get.
+
+    Returns:
+        The exit status of `main`.
+
+    Raises:
+        ValueError: the name or the branch can be none of GitHub's.
+    """
+    name = re.sub(r"^(https?://)?(www\.)?github\.com/|(\.git)?/?$", "", repository.strip())
+    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[\w.-]{1,100}", name, re.ASCII):
+        raise ValueError(f"{repository!r} is no repository: write it as OWNER/NAME.")
+    if not re.fullmatch(r"[A-Za-z0-9_][\w./-]*", branch, re.ASCII) or ".." in branch:
+        raise ValueError(f"{branch!r} is no name of a branch.")
+    text = SYLLABUS.read_text(encoding="utf-8")
+    for key, value in (("repository", name), ("branch", branch)):
+        text, found = re.subn(rf'(?m)^{key} = ".*"$', f'{key} = "{value}"', text, count=1)
+        if not found:
+            raise ValueError(f"{SYLLABUS.name} has no line that begins with `{key} = `.")
+    write_whole(SYLLABUS, text)
+    course.cache_clear()
+    return main()
 
 
 def generated() -> Iterator[tuple[Path, str]]:
@@ -63,6 +99,8 @@ def notebook(lesson: Lesson, source: str) -> str:
             f"{lesson.id}.ipynb has no Markdown cell with the id {', '.join(sorted(missing))}: "
             "add an empty one, and it will be written."
         )
+    _place(book, "colab", first_cell(course().repository, course().branch), first=True)
+    _place(book, "save", SAVE_CELL, first=False)
     for cell in book["cells"]:
         if cell["id"] == "header":
             cell["source"] = header(lesson)
@@ -98,6 +136,17 @@ def header(lesson: Lesson) -> str:
             ],
         )
     )
+
+
+def _place(book: dict, name: str, source: str, *, first: bool) -> None:
+    """Write the code cell with this id; where there is none, before the first or after the last."""
+    cells = book["cells"]
+    cell = next((cell for cell in cells if cell["id"] == name), None)
+    if cell is None:
+        cell = {"cell_type": "code", "id": name, "metadata": {}, "outputs": []}
+        at = next((n for n, c in enumerate(cells) if c["cell_type"] == "code"), len(cells))
+        cells.insert(at if first else len(cells), cell)
+    cell["source"] = source
 
 
 def badge(lesson: Lesson) -> str:
@@ -137,14 +186,18 @@ def card_id(exercise: Exercise) -> str:
 def lesson_table() -> str:
     """The README's table of lessons."""
     rows = [
-        f"| [{x.number:02d} {x.title}](notebooks/{x.id}.ipynb) | {x.question} | {x.study_minutes} min "
-        f"| {_minutes(x, 'cpu')} | {len(x.exercises)} |"
+        f"| [{x.number:02d} {x.title}](notebooks/{x.id}.ipynb){_colab_link(x)} | {x.question} "
+        f"| {x.study_minutes} min | {_minutes(x, 'cpu')} | {len(x.exercises)} |"
         for x in course().lessons.values()
     ]
     head = (
         "| lesson | the question | to study | to run, 2 cores | exercises |\n|---|---|---|---|---|"
     )
     return "\n".join([head, *rows])
+
+
+def _colab_link(lesson: Lesson) -> str:
+    return f" {badge(lesson)}" if course().repository else ""
 
 
 def _minutes(lesson: Lesson, machine: str) -> str:

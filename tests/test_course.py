@@ -196,7 +196,62 @@ def test_test_passes_arguments_on_in_order(course, runs):
 def test_colab_runs_the_notebooks_in_its_own_environment(course, runs):
     assert course.dispatch(["test", "--colab", "-k", "vae"]) == 7
     python = course.program(course.ROOT / ".venv-colab", "python")
-    assert runs[0].command == [python, "-m", "pytest", "notebooks", "-k", "vae"]
+    asked = ["notebooks", "tests/test_colab.py", "-k", "vae"]
+    assert runs[0].command == [python, "-m", "pytest", *asked]
+    assert runs[0].environment["PYTHONPATH"] == str(course.ROOT / "tests" / "standins")
+
+
+@pytest.fixture
+def pythons(course, monkeypatch):
+    """Pretend that these Pythons are installed, each answering with a version; and make nothing."""
+    made = []
+
+    def pretend(**found):
+        own = (sys.executable, sys.version_info[:2])
+        monkeypatch.setattr(course.shutil, "which", lambda name: name if name in found else None)
+
+        def ask(command, **kwargs):
+            if found[command[0]] is None:  # such as a shim without a Python behind it
+                raise subprocess.CalledProcessError(127, command)
+            return b"%d\n" % found[command[0]]
+
+        monkeypatch.setattr(course.subprocess, "check_output", ask)
+        return own
+
+    def prepare(env):
+        made.append(env.version)
+        if env.version in lacking:
+            raise course.NoCpuBuild("no build")
+
+    lacking = set()
+    monkeypatch.setattr(course.Environment, "prepare", prepare)
+    return SimpleNamespace(pretend=pretend, made=made, lacking=lacking)
+
+
+@pytest.mark.skipif(sys.version_info[:2] > (3, 12), reason="there is no newer Python to take")
+def test_colab_takes_the_newest_python_that_starts(course, pythons):
+    own = pythons.pretend(**{"python3.13": 13})
+    assert course.newest_python() == ("python3.13", (3, 13))
+    pythons.pretend(**{"python3.13": None})
+    assert course.newest_python() == own
+    pythons.pretend(**{"python3.13": 11})  # a wrong name
+    assert course.newest_python() == own
+    pythons.pretend()
+    assert course.newest_python() == own
+
+
+@pytest.mark.skipif(sys.version_info[:2] > (3, 12), reason="there is no newer Python to take")
+def test_colab_goes_on_with_this_python_where_the_newest_has_no_pytorch(course, pythons, capsys):
+    pythons.pretend(**{"python3.13": 13})
+    pythons.lacking.add((3, 13))
+    course.prepare_colab(course.COLAB_ENV)
+    assert pythons.made == [(3, 13), sys.version_info[:2]]
+    assert "Python 3.13 is here, but no build" in capsys.readouterr().out
+
+
+def test_another_python_gets_no_cuda_build(course, torch_on):
+    with pytest.raises(course.NoCpuBuild, match="without CUDA"):
+        torch_on(CUDA, reachable=False, version=(3, 99))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +276,9 @@ CUDA_13 = [{"metadata": {"requires_dist": ["cuda-toolkit[cublas]==13.0.3"]}}]
 def torch_on(course, monkeypatch):
     """Run avoid_cuda as if on some machine; returns the commands that it used."""
 
-    def decide(report, platform="linux", nvidia=False, reachable=True):
+    def decide(
+        report, platform="linux", nvidia=False, reachable=True, version=sys.version_info[:2]
+    ):
         used = []
 
         def logged(command, log):
@@ -237,6 +294,7 @@ def torch_on(course, monkeypatch):
             would_install=would_install,
             pip=lambda *arguments: used.append("pip " + " ".join(arguments)),
             python="PYTHON",
+            version=version,
             log=Path("log"),
         )
         monkeypatch.setattr(course, "logged", logged)
@@ -309,9 +367,9 @@ def test_fingerprint_follows_its_files(course, file):
     assert course.COURSE_ENV.fingerprint() != before
 
 
-def test_fingerprint_follows_python(course, monkeypatch):
+def test_fingerprint_follows_python(course):
     before = course.COURSE_ENV.fingerprint()
-    monkeypatch.setattr(course.sys, "version_info", (3, 99, 0))
+    course.COURSE_ENV.take("python3.99", (3, 99))
     assert course.COURSE_ENV.fingerprint() != before
 
 

@@ -13,6 +13,7 @@ _HOME = {
     "earned": "scoring",
     "get": "registry",
     "progress": "record",
+    "save_work": "saving",
     "submit_check": "submit",
 }
 __all__ = list(_HOME)

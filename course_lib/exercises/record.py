@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from course_lib import colab
 from course_lib.exercises.registry import all_exercises
 from course_lib.files import write_whole
 from course_lib.session import state_folder
 
+FILE = "progress.json"
+
 
 def progress() -> pd.DataFrame:
-    """A table of all exercises: points, and whether you have solved them."""
-    solved = _read()
+    """A table of all exercises: points, and whether you have solved them.
+
+    On Colab it counts what `save_work` put on Drive, where that is mounted, and a progress.json
+    that you have uploaded.
+    """
+    solved = solved_so_far()
     return (
         pd.DataFrame(
             [
@@ -33,18 +40,30 @@ def progress() -> pd.DataFrame:
 
 def record_solved(exercise_id: str) -> None:
     """Remember that the exercise is solved. Raises OSError where nothing can be written."""
-    solved = _read()
+    solved = _read(_file())
     if exercise_id in solved:
         return
-    file = _file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"version": 1, "solved": sorted({*solved, exercise_id})}
-    write_whole(file, json.dumps(content, indent=1))
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    write_whole(_file(), as_json({*solved, exercise_id}))
 
 
-def _read() -> set[str]:
-    """The solved exercises. A file that cannot be read is put aside, never overwritten."""
-    file = _file()
+def solved_so_far() -> set[str]:
+    """The ids of the solved exercises, from wherever a record of them is."""
+    files = [_file()]
+    if colab.here():
+        files.append(Path(FILE))
+    if folder := colab.drive():
+        files.append(folder / FILE)
+    return set().union(*map(_read, files))
+
+
+def as_json(solved: set[str]) -> str:
+    """The record as it stands in its file."""
+    return json.dumps({"version": 1, "solved": sorted(solved)}, indent=1)
+
+
+def _read(file: Path) -> set[str]:
+    """The solved exercises in a record. One that cannot be read is put aside, never overwritten."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {str(name) for name in content["solved"]}
@@ -58,4 +77,4 @@ def _read() -> set[str]:
 
 
 def _file() -> Path:
-    return state_folder() / "progress.json"
+    return state_folder() / FILE

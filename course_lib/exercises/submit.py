@@ -1,11 +1,13 @@
 """What a grader would find in your notebook, told before you hand it in."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from course_lib import colab
 from course_lib.exercises.answers import (
     Answer,
     CodeCell,
@@ -29,8 +31,9 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
     would find and what not. Nothing is handed in.
 
     Args:
-        notebook: the file to look at; without it the notebook in which this is called, as it was
-            last saved, or, where its file cannot be reached (Colab), the cells that you have run.
+        notebook: the file to look at; without it the notebook in which this is called: as it was
+            last saved, on Colab as it stands on the page, or, where neither can be reached, the
+            cells that you have run.
 
     Returns:
         A row an exercise: where its answer was found, how many visible cases it passes, and a
@@ -75,6 +78,8 @@ def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
             raise ValueError(f"{file} cannot be read ({error.strerror}).") from None
         except NotebookError as error:
             raise ValueError(f"{file}: {error}") from None
+    if colab.here() and (book := colab.notebook()):
+        return code_cells(json.dumps(book).encode()), "The notebook on your page"
     from IPython import get_ipython
 
     shell = get_ipython()
@@ -95,16 +100,20 @@ def _own_file() -> Path | None:
 
 
 def _lesson_of(cells: Sequence[CodeCell]) -> list[Exercise]:
-    """The exercises of the lesson that the cells speak of most; none if they speak of none."""
+    """The exercises of the lesson that the cells are of; none if they are of none."""
+    name = lesson_of(cells)
+    return [get(exercise) for exercise in course().lessons[name].exercises] if name else []
+
+
+def lesson_of(cells: Sequence[CodeCell]) -> str | None:
+    """The lesson that the cells speak of most, such as "01_vae"; None if they speak of none."""
     text = "\n".join(cell.source for cell in cells)
 
     def mentions(name: str) -> int:
         return sum(text.count(part) for part in (name, *course().lessons[name].exercises))
 
     best = max(course().lessons, key=mentions)
-    if not mentions(best):
-        return []
-    return [get(exercise) for exercise in course().lessons[best].exercises]
+    return best if mentions(best) else None
 
 
 def _try(
