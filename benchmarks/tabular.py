@@ -1,6 +1,6 @@
 """Lesson 05's models of tables against baselines and against ctgan's CTGAN and TVAE, over five seeds.
 
-Run in the course's environment, about five minutes, and twenty-five for the peers' training:
+Run in the course's environment, about five minutes, and sixteen for the peers' training:
 
     python benchmarks/tabular.py
 

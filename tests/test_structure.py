@@ -16,10 +16,13 @@ from pkgutil import iter_modules
 
 import nbformat
 import pytest
+from data_sets import EACH_DATASET
 from IPython.core.inputtransformer2 import TransformerManager
 
 import course_lib.exercises
 from course_lib import datasets, sync
+from course_lib.datasets.loading import EMBEDDED
+from course_lib.datasets.registry import registry
 from course_lib.exercises import get
 from course_lib.explore.quiz import FOLDER as QUIZZES
 from course_lib.syllabus import course
@@ -308,14 +311,15 @@ def test_a_quiz_has_one_right_answer_a_question_and_feedback_for_each(lesson):
         assert all(option["feedback"].strip() for option in options), question["text"]
 
 
-@pytest.mark.parametrize("name", datasets.names())
-def test_a_data_card_agrees_with_the_data(name):
-    data = datasets.load(name)
+@EACH_DATASET
+def test_a_data_card_agrees_with_the_data(name, split):
+    data = datasets.load(name, split)
     text = datasets.card(name).data
     rows = dict(re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", text))
     table = isinstance(data, datasets.TableDataset)
     train, held_out = (part if table else part.x for part in (data.train, data.held_out))
-    numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", rows["size"])]
+    size = "size" if split is None else f'size of split "{split}"'
+    numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", rows[size])]
     assert numbers[:3] == [len(train) + len(held_out), len(train), len(held_out)]
     assert {"source", "licence", "sensitive attributes"} <= set(rows)
     if table:
@@ -326,6 +330,29 @@ def test_a_data_card_agrees_with_the_data(name):
         assert tuple(re.findall(r"`(\w+)`", rows["sensitive attributes"])) == data.sensitive
     else:
         assert rows["shape"] == str(train.shape[1:])
+
+
+@pytest.mark.parametrize("name", registry())
+def test_a_card_agrees_with_the_registry(name):
+    """Also for data that are not at hand here."""
+    text = datasets.card(name).data
+    rows = dict(re.findall(r"(?m)^\| ([^|]+) \| (.+) \|$", text))
+    entry = registry()[name]
+    assert rows["licence"] == entry.licence
+    stated = re.search(r"Fetched, ([\d.]+) (k|M)B$", rows["source"])
+    unit = {"k": 1e3, "M": 1e6}[stated[2]]
+    total = sum(file.size for file in entry.files.values())
+    assert float(stated[1]) == pytest.approx(total / unit, rel=0.02)
+    small = sum(file.size for file in entry.files.values() if file.name.startswith("t10k")) / 1e6
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    size = f"{stated[1]} {stated[2]}B" + (f', or {small:.1f} MB as `split="10k"`' if small else "")
+    assert re.search(rf"(?m)^\| `{name}` \| [^|]+ \| {re.escape(size)} \| \[card\]", page)
+    if small:
+        assert rows['size of split "10k"'].endswith(f"; {small:.1f} MB")
+    assert all(place.endswith("/") for place in entry.places)
+    assert entry.embedded in EMBEDDED
+    for file in entry.files.values():
+        assert re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", file.hash)
 
 
 @EACH_LESSON

@@ -42,16 +42,16 @@ def frechet_of_moments(
     mean_real: np.ndarray, cov_real: np.ndarray, mean: np.ndarray, cov_generated: np.ndarray
 ) -> float:
     """The distance of `frechet_distance` from means (d,) and covariances (d, d)."""
+
+    def root(covariance: np.ndarray) -> np.ndarray:
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+
     difference = mean_real - mean
     # tr((C_r C_g)^(1/2)) is the sum of the singular values of C_r^(1/2) C_g^(1/2), which stays exact
     # where the covariances have no full rank.
-    cross = np.linalg.norm(_root(cov_real) @ _root(cov_generated), "nuc")
+    cross = np.linalg.norm(root(cov_real) @ root(cov_generated), "nuc")
     return float(difference @ difference + np.trace(cov_real) + np.trace(cov_generated) - 2 * cross)
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
 
 
 def frechet_bias(covariance: np.ndarray, n: int, m: int) -> float:

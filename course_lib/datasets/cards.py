@@ -1,14 +1,9 @@
 """Data cards: source, licence, size, columns and known faults, one Markdown file a data set."""
 
-from pathlib import Path
-
 from IPython.display import Markdown
 
+from course_lib.datasets.registry import FOLDERS
 from course_lib.syllabus import unknown
-
-PACKAGE = Path(__file__).parents[1]
-# Beside the package in a checkout, inside it in a wheel.
-FOLDERS = (PACKAGE / "data", PACKAGE.parent / "data")
 
 
 def card(name: str) -> Markdown:

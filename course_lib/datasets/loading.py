@@ -1,14 +1,12 @@
-"""The data sets that come embedded, so that every lesson runs offline."""
+"""Loading by name: the embedded data sets, with which every lesson runs offline, and the fetched."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
-import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_moons
-from sklearn.model_selection import train_test_split
 
+from course_lib.datasets.images import idx_family, pneumonia_mnist
 from course_lib.datasets.loans import applicants
 from course_lib.datasets.mixtures import (
     GRID_CENTRES,
@@ -17,63 +15,34 @@ from course_lib.datasets.mixtures import (
     RING_SD,
     mixture,
 )
+from course_lib.datasets.parts import Dataset, Split, TableDataset, halves, parted
+from course_lib.datasets.tables import adult, ai4i2020, german_credit
 from course_lib.syllabus import unknown
 
 
-class Split(NamedTuple):
-    """One part of a data set: `x` (n, ...) float32 and, where there are classes, `y` (n,) int64."""
+def load(name: str, split: str | None = None) -> Dataset | TableDataset:
+    """Load the data set `name`: embedded, or fetched once from its publisher, a mirror or the cache.
 
-    x: np.ndarray
-    y: np.ndarray
+    Args:
+        name: one of `names()`.
+        split: "60k" or "10k" for "mnist" and "fashion_mnist" (see `images.idx_family`); the others
+            have one split and take none.
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set in two parts: `train` to learn from, `held_out` to judge with."""
-
-    name: str
-    train: Split
-    held_out: Split
-
-    def __str__(self) -> str:
-        return (
-            f"{self.name}: {len(self.train.x):,} to train, {len(self.held_out.x):,} held out, "
-            f"each of shape {self.train.x.shape[1:]}"
-        )
-
-
-@dataclass(frozen=True)
-class TableDataset:
-    """A table in two parts of the same columns, with the roles that some columns play.
-
-    Attributes:
-        train, held_out: DataFrames, one row an observation, the label among the columns.
-        label: the column to predict.
-        sensitive: the columns that name groups of people.
+    Raises:
+        ValueError: for an unknown name or split, with the known ones.
+        DataError: when a file cannot be had; it says why and what to do.
     """
-
-    name: str
-    train: pd.DataFrame
-    held_out: pd.DataFrame
-    label: str
-    sensitive: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return (
-            f"{self.name}: {len(self.train):,} rows to train, {len(self.held_out):,} held out, "
-            f"{self.train.shape[1]} columns, label {self.label}"
-        )
-
-
-def load(name: str) -> Dataset | TableDataset:
-    """Load the data set `name`. Raises ValueError that lists the known ones."""
     if name not in LOADERS:
         raise ValueError(unknown("data set", name, LOADERS))
+    if name in SPLIT:
+        return LOADERS[name](split)
+    if split is not None:
+        raise ValueError(f"{name} has one split only: write datasets.load({name!r}).")
     return LOADERS[name]()
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that `load` knows."""
+    """The data sets that `load` knows: the embedded ones, then those that it fetches."""
     return tuple(LOADERS)
 
 
@@ -81,8 +50,7 @@ def _digits() -> Dataset:
     """1,797 real handwritten digits, x (n, 8, 8) with grey levels 0 to 16, y the digit."""
     images = load_digits()
     x, y = images.images.astype(np.float32), images.target.astype(np.int64)
-    parts = train_test_split(x, y, test_size=600, random_state=0, stratify=y)
-    return Dataset("digits", Split(parts[0], parts[2]), Split(parts[1], parts[3]))
+    return Dataset("digits", *halves(x, y, held_out=600))
 
 
 def _moons() -> Dataset:
@@ -119,7 +87,7 @@ def _breast_cancer() -> TableDataset:
     data = load_breast_cancer(as_frame=True)
     cells = data.data.rename(columns=lambda name: name.replace(" ", "_"))
     table = cells.assign(malignant=data.target == 0)  # scikit-learn's 1 is benign
-    return _parted("breast_cancer", table, "malignant", held_out=169, stratify=table["malignant"])
+    return parted("breast_cancer", table, "malignant", held_out=169, stratify=table["malignant"])
 
 
 DIABETES_COLUMNS = {
@@ -140,15 +108,10 @@ def _diabetes() -> TableDataset:
     whole = ["age", "total_cholesterol", "glucose", "progression"]
     # A code and not a number: "1" or "2".
     table = table.astype(dict.fromkeys(whole, int)).assign(sex=table["sex"].map({1: "1", 2: "2"}))
-    return _parted("diabetes", table, "progression", ("sex",), held_out=142)
+    return parted("diabetes", table, "progression", ("sex",), held_out=142)
 
 
-def _parted(name, table, label, sensitive=(), *, held_out, stratify=None) -> TableDataset:
-    parts = train_test_split(table, test_size=held_out, random_state=0, stratify=stratify)
-    return TableDataset(name, *(part.reset_index(drop=True) for part in parts), label, sensitive)
-
-
-LOADERS: dict[str, Callable[[], Dataset | TableDataset]] = {
+EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "digits": _digits,
     "moons": _moons,
     "ring": _ring,
@@ -157,3 +120,6 @@ LOADERS: dict[str, Callable[[], Dataset | TableDataset]] = {
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,
 }
+SPLIT = {name: partial(idx_family, name) for name in ("mnist", "fashion_mnist")}
+TABLES = {"adult": adult, "german_credit": german_credit, "ai4i2020": ai4i2020}
+LOADERS = EMBEDDED | SPLIT | {"pneumonia_mnist": pneumonia_mnist} | TABLES

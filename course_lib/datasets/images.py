@@ -1,0 +1,75 @@
+"""Fetched images: the IDX files of MNIST and Fashion-MNIST, the npz file of PneumoniaMNIST."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+from course_lib.datasets.fetch import DataError, fetch
+from course_lib.datasets.parts import Dataset, Split, halves
+from course_lib.syllabus import unknown
+
+SPLITS = ("60k", "10k")
+
+
+def idx_family(name: str, split: str | None = None) -> Dataset:
+    """MNIST or Fashion-MNIST, x (n, 28, 28) with grey levels 0 to 255, y the class.
+
+    Args:
+        split: "60k" (the default), the official 60,000 to train and 10,000 to test; or "10k", the
+            10,000 official test images alone, 8,000 of them to train and 2,000 held out.
+
+    Raises:
+        ValueError: for another split.
+        DataError: when a file cannot be had.
+    """
+    if (split or "60k") not in SPLITS:
+        raise ValueError(unknown(f"split of {name}", split, SPLITS))
+    test = _idx_part(name, "t10k")
+    if split == "10k":
+        return Dataset(name, *halves(*test, held_out=2000))
+    try:
+        return Dataset(name, _idx_part(name, "train"), test)
+    except DataError as error:
+        raise DataError(
+            f"{error} The test images are at hand, so datasets.load({name!r}, split='10k') works."
+        ) from error
+
+
+def _idx_part(name: str, part: str) -> Split:
+    images = read_idx(fetch(name, f"{part}-images-idx3-ubyte.gz"))
+    labels = read_idx(fetch(name, f"{part}-labels-idx1-ubyte.gz"))
+    return Split(images.astype(np.float32), labels.astype(np.int64))
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array of a gzipped IDX file of unsigned bytes.
+
+    The header: two zero bytes, 8 for unsigned bytes, the number of axes, then the length of each
+    as a big-endian 32-bit number. Source: LeCun, Cortes and Burges, the MNIST database.
+
+    Raises:
+        ValueError: for a file of another type or length.
+    """
+    data = gzip.decompress(path.read_bytes())
+    if data[:3] != b"\0\0\x08":
+        raise ValueError(f"{path} is no IDX file of unsigned bytes.")
+    shape = np.frombuffer(data, ">u4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+def pneumonia_mnist() -> Dataset:
+    """5,856 chest X-rays of children, x (n, 28, 28) with grey levels 0 to 255, y 1 for pneumonia.
+
+    The validation part of the file belongs to `train` here, as in the collection it was cut from.
+    """
+    parts = {}
+    # A pickle would run code of whoever made the file: never.
+    with np.load(fetch("pneumonia_mnist", "pneumoniamnist.npz"), allow_pickle=False) as arrays:
+        for part in ("train", "val", "test"):
+            parts[part] = arrays[f"{part}_images"], arrays[f"{part}_labels"].ravel()
+    x, y = (np.concatenate(pair) for pair in zip(parts["train"], parts["val"], strict=True))
+    train, held_out = (
+        Split(x.astype(np.float32), y.astype(np.int64)) for x, y in ((x, y), parts["test"])
+    )
+    return Dataset("pneumonia_mnist", train, held_out)

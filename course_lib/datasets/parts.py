@@ -1,0 +1,87 @@
+"""What `load` returns: a data set in two parts, of arrays or of tables."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+
+class Split(NamedTuple):
+    """One part of a data set: `x` (n, ...) float32 and, where there are classes, `y` (n,) int64."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in two parts: `train` to learn from, `held_out` to judge with.
+
+    `notes` say what the original files have against them, one sentence each.
+    """
+
+    name: str
+    train: Split
+    held_out: Split
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return _told(
+            f"{self.name}: {len(self.train.x):,} to train, {len(self.held_out.x):,} held out, "
+            f"each of shape {self.train.x.shape[1:]}",
+            self.notes,
+        )
+
+
+@dataclass(frozen=True)
+class TableDataset:
+    """A table in two parts of the same columns, with the roles that some columns play.
+
+    Attributes:
+        train, held_out: DataFrames, one row an observation, the label among the columns.
+        label: the column to predict.
+        sensitive: the columns that name groups of people.
+        notes: what the original files have against them and what was done about it.
+    """
+
+    name: str
+    train: pd.DataFrame
+    held_out: pd.DataFrame
+    label: str
+    sensitive: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return _told(
+            f"{self.name}: {len(self.train):,} rows to train, {len(self.held_out):,} held out, "
+            f"{self.train.shape[1]} columns, label {self.label}",
+            self.notes,
+        )
+
+
+def _told(line: str, notes: tuple[str, ...]) -> str:
+    return "\n".join([line, *(f"- {note}" for note in notes)])
+
+
+def halves(x: np.ndarray, y: np.ndarray, held_out: int) -> tuple[Split, Split]:
+    """Training and held-out part of one collection of images, stratified by class, seed 0."""
+    parts = train_test_split(x, y, test_size=held_out, random_state=0, stratify=y)
+    return Split(parts[0], parts[2]), Split(parts[1], parts[3])
+
+
+def parted(
+    name: str,
+    table: pd.DataFrame,
+    label: str,
+    sensitive: tuple[str, ...] = (),
+    *,
+    held_out: int,
+    stratify: pd.Series | None = None,
+    notes: tuple[str, ...] = (),
+) -> TableDataset:
+    """A table whose last `held_out` rows in a random order (seed 0) are held out."""
+    parts = train_test_split(table, test_size=held_out, random_state=0, stratify=stratify)
+    train, rest = (part.reset_index(drop=True) for part in parts)
+    return TableDataset(name, train, rest, label, sensitive, notes)

@@ -1,0 +1,32 @@
+"""Every data set and split as a test's parameters; what would need a network is skipped by name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from course_lib.datasets import names
+from course_lib.datasets.registry import registry
+
+T10K = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+
+
+def at_hand(name, split=None):
+    """The mark that skips a test unless the mirror, a folder, has the files it needs."""
+    files = T10K if split == "10k" else list(registry()[name].files)
+    mirror = Path(os.environ.get("COURSE_DATA_MIRROR") or "no-mirror")
+    missing = [f"{name}/{file}" for file in files if not (mirror / name / file).is_file()]
+    return pytest.mark.skipif(
+        bool(missing), reason=f"not in COURSE_DATA_MIRROR: {', '.join(missing)}"
+    )
+
+
+def _each():
+    for name in names():
+        marks = at_hand(name) if name in registry() else ()
+        yield pytest.param(name, None, id=name, marks=marks)
+        if name in ("mnist", "fashion_mnist"):
+            yield pytest.param(name, "10k", id=f"{name}-10k", marks=at_hand(name, "10k"))
+
+
+EACH_DATASET = pytest.mark.parametrize(("name", "split"), list(_each()))
