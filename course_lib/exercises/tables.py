@@ -1,0 +1,927 @@
+"""The exercises of lesson 05: encoding a table, the loss, a copula, conditions and constraints."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import norm, rankdata
+
+from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.models.tabular.textbook import (
+    conditional_normal,
+    draw_levels,
+    gaussian_copula,
+    mixed_loss,
+    normal_scores,
+    one_hot,
+    sample_where,
+)
+from course_lib.plots import BLUE, GREY, ORANGE
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def _scores_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    return [
+        Case("no two values are equal", {"x": rng.exponential(3, 9)}),
+        Case("whole numbers with ties", {"x": rng.integers(0, 5, 20).astype(float)}),
+        Case("half of the values are zero", {"x": np.r_[np.zeros(12), rng.exponential(2, 12)]}),
+    ]
+
+
+def _scores_probe(answer, x):
+    values, scores = answer(x.numpy())
+    return {"values": np.asarray(values), "scores": np.asarray(scores)}
+
+
+def _scores_with(rank):
+    """Right but for the rank: `rank(counts, n)` in 0 to 1 for each distinct value."""
+
+    def scores(x):
+        values, counts = np.unique(x, return_counts=True)
+        return values, norm.ppf(rank(counts, len(x)))
+
+    return scores
+
+
+def _scores_as_z(x):
+    values = np.unique(x)
+    return values, (values - x.mean()) / x.std()
+
+
+def _scores_uniform(x):
+    values, counts = np.unique(x, return_counts=True)
+    return values, (np.cumsum(counts) - counts / 2) / len(x)
+
+
+def _scores_without_ties(x):
+    values = np.unique(x)
+    return values, norm.ppf((np.arange(len(values)) + 0.5) / len(values))
+
+
+def _scores_by_ranks(x):
+    order = np.sort(x)
+    middle = (rankdata(order) - 0.5) / len(order)
+    first = np.r_[True, order[1:] > order[:-1]]
+    return order[first], norm.ppf(middle[first])
+
+
+def _scores_by_counting(x):
+    values = sorted(set(x.tolist()))
+    share = [((x < v).sum() + (x <= v).sum()) / (2 * len(x)) for v in values]
+    return np.array(values), math.sqrt(2) * torch.erfinv(2 * torch.tensor(share) - 1).numpy()
+
+
+def _scores_picture(answer):
+    rng = np.random.default_rng(0)
+    x = np.r_[np.zeros(300), rng.lognormal(1, 0.8, 900)]
+    values, scores = answer(x)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.8))
+    left.hist(x, 40, color=GREY)
+    left.set(xlabel="value", ylabel="rows", title="As it is")
+    right.hist(np.interp(x, values, scores), 40, color=BLUE)
+    right.set(xlabel="normal score", title="Normal scores")
+    return fig, (
+        "Left: a quarter of the values is 0, the rest has a long tail to the right. Right: their normal "
+        "scores are bell-shaped above one tall bar, which holds all the zeros."
+    )
+
+
+NORMAL_SCORES = Exercise(
+    id="tables.normal_scores",
+    title="Numbers as normal scores",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the distinct values of a column in order, and for each the normal score of its place: "
+    "the quantile of N(0, 1) at the share of rows below it plus half of those at it.",
+    hints=(
+        "np.unique(x, return_counts=True) gives the sorted values and how often each occurs.",
+        "np.cumsum(counts) counts the rows up to and with each value. Take away half of its own.",
+        "scipy.stats.norm.ppf turns a share between 0 and 1 into a normal score.",
+    ),
+    reference=normal_scores,
+    cases=_scores_cases,
+    probe=_scores_probe,
+    picture=_scores_picture,
+    rtol=1e-3,
+    mistakes=(
+        Mistake(
+            "The last value gets an infinite score: the share up to and with it is 1. Count only half "
+            "of the rows at the value itself.",
+            _scores_with(lambda counts, n: np.cumsum(counts) / n),
+        ),
+        Mistake(
+            "The first value gets a score of minus infinity: no row is below it. Add half of the rows "
+            "at the value itself.",
+            _scores_with(lambda counts, n: (np.cumsum(counts) - counts) / n),
+        ),
+        Mistake(
+            "Equal values were counted once. A value that many rows share takes as much of the normal "
+            "law as there are rows: use the counts.",
+            _scores_without_ties,
+        ),
+        Mistake(
+            "These are the shares, spread evenly over 0 to 1. One step is missing: norm.ppf.",
+            _scores_uniform,
+        ),
+        Mistake(
+            "This shifts and stretches the column, which keeps its shape. Normal scores depend on the "
+            "order of the values alone.",
+            _scores_as_z,
+        ),
+        Mistake(
+            "n + 1 avoids the infinite score at one end but is not even: ties must take the middle of "
+            "the rows that share them.",
+            _scores_with(lambda counts, n: np.cumsum(counts) / (n + 1)),
+        ),
+    ),
+    alternatives=(_scores_by_ranks, _scores_by_counting),
+)
+
+# --- categories -----------------------------------------------------------------------------------
+
+
+def _one_hot_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, codes, levels):
+        return Case(name, {"codes": codes, "levels": levels})
+
+    some = rng.integers(0, 4, 12)
+    some[[1, 5]] = -1
+    return [
+        case("three levels, none missing", rng.permutation(np.arange(9) % 3), 3),
+        case("four levels, some missing", some, 4),
+        case("a level that no row has", np.array([0, -1, 2, 0]), 5),
+    ]
+
+
+def _one_hot_probe(answer, codes, levels):
+    return np.asarray(answer(codes.numpy(), levels), dtype=float)
+
+
+def _one_hot_dropped(codes, levels):
+    rows = one_hot(codes, levels)
+    return rows[:, :-1]
+
+
+def _one_hot_zero(codes, levels):
+    rows = one_hot(codes, levels)
+    rows[:, -1] = 0
+    return rows
+
+
+def _one_hot_seen(codes, levels):
+    seen = np.unique(codes)
+    rows = np.zeros((len(codes), len(seen)))
+    rows[np.arange(len(codes)), np.searchsorted(seen, codes)] = 1
+    return rows
+
+
+def _one_hot_first(codes, levels):
+    return np.roll(one_hot(codes, levels), 1, axis=1)
+
+
+def _one_hot_as_last_level(codes, levels):
+    rows = np.zeros((len(codes), levels + 1))
+    rows[np.arange(len(codes)), np.where(codes < 0, levels - 1, codes)] = 1
+    return rows
+
+
+def _one_hot_by_index(codes, levels):
+    rows = np.zeros((len(codes), levels + 1))
+    rows[np.arange(len(codes)), codes] = 1  # -1 is the last column
+    return rows
+
+
+def _one_hot_by_comparing(codes, levels):
+    states = np.concatenate([np.arange(levels), [-1]])
+    return (codes[:, None] == states).astype(int)
+
+
+def _one_hot_picture(answer):
+    codes = np.array([0, 2, -1, 1, 0, -1, 2, 2])
+    fig, ax = plt.subplots(figsize=(3.2, 3))
+    ax.imshow(answer(codes, 3), cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    ax.set_xticks(range(4), ["basic", "secondary", "higher", "missing"], rotation=30)
+    ax.set_yticks(range(8), [f"row {i}" for i in range(8)])
+    ax.grid(False)
+    return fig, (
+        "Eight rows of four columns, basic, secondary, higher and missing. Each row has one dark "
+        "field, in the column of its level; the third and the sixth are missing."
+    )
+
+
+ONE_HOT = Exercise(
+    id="tables.one_hot",
+    title="Categories, and what is missing",
+    points=1,
+    minutes=6,
+    difficulty=1,
+    task="Return a column of levels (0, 1, ...; -1 where the value is missing) as one-hot rows, with one "
+    "more column, the last, for a missing value.",
+    hints=(
+        "The result has levels + 1 columns, whichever levels the rows happen to have.",
+        "np.eye(levels + 1) holds each of the wanted rows once. Which of them is that of a missing "
+        "value?",
+    ),
+    reference=one_hot,
+    cases=_one_hot_cases,
+    probe=_one_hot_probe,
+    picture=_one_hot_picture,
+    mistakes=(
+        Mistake(
+            "There is no column for a missing value. That it is missing tells something too (here, "
+            "mostly that somebody is young), and a model should learn it.",
+            _one_hot_dropped,
+        ),
+        Mistake(
+            "A missing value got a row of zeros, which no softmax can give back. It is a state of its "
+            "own: a 1 in the last column.",
+            _one_hot_zero,
+        ),
+        Mistake(
+            "Missing values were counted as the last level: an index of -1 is the last column, and that "
+            "must be the one for missing values.",
+            _one_hot_as_last_level,
+        ),
+        Mistake(
+            "There must be a column for every level, also for one that these rows do not have: the next "
+            "rows may have it.",
+            _one_hot_seen,
+        ),
+        Mistake(
+            "The column for missing values comes last, after all levels.",
+            _one_hot_first,
+        ),
+    ),
+    alternatives=(_one_hot_by_index, _one_hot_by_comparing),
+)
+
+# --- the loss -------------------------------------------------------------------------------------
+
+
+def _loss_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, numbers, levels, rows=5):
+        target = [rng.normal(size=(rows, numbers))]
+        target += [np.eye(width)[rng.integers(0, width, rows)] for width in levels]
+        target = np.concatenate(target, axis=1).astype(np.float32)
+        output = rng.normal(size=target.shape).astype(np.float32)
+        inputs = {"output": output, "target": target, "numbers": numbers}
+        return Case(name, {**inputs, "levels": np.array(levels, int)})
+
+    return [
+        case("two numbers", 2, []),
+        case("a category of four levels", 0, [4]),
+        case("three numbers, two categories", 3, [2, 5]),
+    ]
+
+
+def _loss_probe(answer, output, target, numbers, levels):
+    return answer(output, target, numbers, levels.tolist())
+
+
+def _loss_squared(output, target, numbers, levels):
+    return 0.5 * (output - target).square().sum(dim=1)
+
+
+def _loss_one_softmax(output, target, numbers, levels):
+    log_p = F.log_softmax(output[:, numbers:], dim=1)
+    loss = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
+    return loss - (target[:, numbers:] * log_p).sum(dim=1)
+
+
+def _loss_without_softmax(output, target, numbers, levels):
+    loss = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
+    return loss - (target[:, numbers:] * output[:, numbers:]).sum(dim=1)
+
+
+def _loss_without_half(output, target, numbers, levels):
+    half = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
+    return mixed_loss(output, target, numbers, levels) + half
+
+
+def _loss_of_numbers(output, target, numbers, levels):
+    return 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
+
+
+def _loss_by_split(output, target, numbers, levels):
+    parts = [numbers, *levels]
+    total = 0
+    for i, (said, true) in enumerate(
+        zip(output.split(parts, dim=1), target.split(parts, dim=1), strict=True)
+    ):
+        if i == 0:
+            total = total + ((said - true) ** 2 / 2).sum(1)
+        else:
+            total = total + F.cross_entropy(said, true.argmax(1), reduction="none")
+    return total
+
+
+def _loss_by_likelihood(output, target, numbers, levels):
+    law = torch.distributions.Normal(output[:, :numbers], 1.0)
+    log_p = (law.log_prob(target[:, :numbers]) + 0.5 * math.log(2 * math.pi)).sum(1)
+    start = numbers
+    for width in levels:
+        chances = output[:, start : start + width].softmax(1)
+        log_p = log_p + (chances * target[:, start : start + width]).sum(1).log()
+        start += width
+    return -log_p
+
+
+def _loss_picture(answer):
+    x = torch.linspace(-3, 3, 61)
+    rows = torch.zeros(61, 3)
+    rows[:, 0] = x
+    number = answer(rows[:, :1], torch.zeros(61, 1), 1, [])
+    logits = torch.stack([x, torch.zeros(61)], dim=1)
+    category = answer(logits, torch.tensor([[1.0, 0.0]]).expand(61, 2), 0, [2])
+    fig, ax = plt.subplots(figsize=(4.2, 3))
+    ax.plot(x, number, color=BLUE, label="a number, off by x")
+    ax.plot(
+        x, category, color=ORANGE, linestyle="--", label="a category, logit x of the right level"
+    )
+    ax.set(xlabel="x", ylabel="loss in nats", ylim=(0, 5))
+    ax.legend(fontsize=8)
+    return fig, (
+        "A number's loss is a parabola with its minimum 0 where the output is right. A category's "
+        "falls from 3 nats to nearly 0 as the logit of the right level rises."
+    )
+
+
+MIXED_LOSS = Exercise(
+    id="tables.mixed_loss",
+    title="The loss of a mixed row",
+    points=2,
+    minutes=12,
+    difficulty=2,
+    task="Return each row's loss in nats: half the squared error for every number, and the cross-entropy "
+    "for every category, each with a softmax of its own.",
+    hints=(
+        "The numbers come first: output[:, :numbers]. Then walk through the categories, and remember "
+        "where the next one starts.",
+        "A category's loss is minus the log-probability of its true level: "
+        "-(one_hot * F.log_softmax(logits, dim=1)).sum(dim=1).",
+        "Sum over the columns, dim=1: one loss a row. No mean.",
+    ),
+    reference=mixed_loss,
+    cases=_loss_cases,
+    probe=_loss_probe,
+    picture=_loss_picture,
+    mistakes=(
+        Mistake(
+            "The categories got a squared error. That measures distances between levels that have none; "
+            "take the cross-entropy of their logits.",
+            _loss_squared,
+        ),
+        Mistake(
+            "All categories went through one softmax, as if a row had a single one of all their levels. "
+            "Each category needs its own.",
+            _loss_one_softmax,
+        ),
+        Mistake(
+            "These are logits, not log-probabilities: F.log_softmax first, else the loss has no lower end.",
+            _loss_without_softmax,
+        ),
+        Mistake(
+            "The numbers lack the factor 1/2 of -log N(x; mean, 1), and so weigh twice as much as they "
+            "should beside the categories.",
+            _loss_without_half,
+        ),
+        Mistake("The categories add nothing yet.", _loss_of_numbers),
+    ),
+    alternatives=(_loss_by_split, _loss_by_likelihood),
+)
+
+# --- drawing a category -----------------------------------------------------------------------------
+
+
+def _draw_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, logits):
+        u = (rng.permutation(len(logits)) + 0.5) / len(logits)
+        return Case(name, {"logits": logits.astype(np.float32), "u": u.astype(np.float32)})
+
+    return [
+        case("two levels, nine to one", np.tile([math.log(9.0), 0.0], (20, 1))),
+        case("five levels, a law for each row", rng.normal(size=(40, 5))),
+        case("a rare level comes first", np.tile([-3.0, 1.0, 1.0], (40, 1))),
+    ]
+
+
+def _draw_probe(answer, logits, u):
+    """The level of every row, and what becomes of shares when each row is drawn many times."""
+    grid = (torch.arange(1000) + 0.5) / 1000
+    shares = [(answer(row.expand(1000, -1), grid) == 0).double().mean() for row in logits[:3]]
+    drawn = torch.stack([(answer(logits, u) == k).double() for k in range(logits.shape[1])])
+    return {
+        "share of level 0": torch.stack(shares),
+        "rows of each level": drawn.sum(dim=1),
+        "levels": torch.as_tensor(answer(logits, u)).double(),
+    }
+
+
+def _draw_of(cumulative, compare=torch.ge):
+    def draw(logits, u):
+        return compare(u[:, None], cumulative(logits)[:, :-1]).sum(dim=1)
+
+    return draw
+
+
+def _draw_off_by_one(logits, u):
+    return (u[:, None] >= logits.softmax(dim=1).cumsum(dim=1)).sum(dim=1) + 1
+
+
+def _draw_by_search(logits, u):
+    cumulative = logits.softmax(dim=1).cumsum(dim=1)
+    found = torch.searchsorted(cumulative, u[:, None], right=True)[:, 0]
+    return found.clamp(max=logits.shape[1] - 1)
+
+
+def _draw_by_loop(logits, u):
+    levels = []
+    for law, chance in zip(logits.double().softmax(dim=1).tolist(), u.tolist(), strict=True):
+        level, total = 0, law[0]
+        while chance >= total and level < len(law) - 1:
+            level += 1
+            total += law[level]
+        levels.append(level)
+    return torch.tensor(levels)
+
+
+def _draw_picture(answer):
+    law = torch.tensor([0.6, 0.3, 0.07, 0.03])
+    u = torch.rand(4000, generator=torch.Generator().manual_seed(0))
+    drawn = torch.bincount(answer(law.log().expand(4000, 4), u).long(), minlength=4) / 4000
+    fig, ax = plt.subplots(figsize=(4.2, 2.8))
+    at = np.arange(4)
+    ax.bar(at - 0.2, law, 0.4, color=GREY, label="the model's law")
+    ax.bar(at + 0.2, drawn, 0.4, color=BLUE, label="4,000 rows drawn")
+    ax.set(xlabel="level", ylabel="share")
+    ax.set_xticks(at)
+    ax.legend(fontsize=8)
+    return fig, (
+        "Bars of four levels with shares .6, .3, .07 and .03, and beside each one of nearly the same "
+        "height for 4,000 drawn rows."
+    )
+
+
+DRAW_LEVELS = Exercise(
+    id="tables.draw_levels",
+    title="Draw, do not pick",
+    points=1,
+    minutes=8,
+    difficulty=2,
+    task="Return a level for each row, drawn from the softmax of its logits: the first level whose "
+    "cumulative probability exceeds the row's uniform number u.",
+    hints=(
+        "Probabilities first: logits.softmax(dim=1). Their cumulative sums cut 0 to 1 into pieces, one a "
+        "level; u falls into one of them.",
+        "The level's number is how many of the cumulative sums are at or below u.",
+    ),
+    reference=draw_levels,
+    cases=_draw_cases,
+    probe=_draw_probe,
+    picture=_draw_picture,
+    mistakes=(
+        Mistake(
+            "This picks the likeliest level every time, and a level that is nowhere the likeliest "
+            "is never drawn: so rare groups vanish. Draw by chance.",
+            lambda logits, u: logits.argmax(dim=1),
+        ),
+        Mistake(
+            "The logits were summed up as they are. Make probabilities of them first: softmax.",
+            _draw_of(lambda logits: logits.cumsum(dim=1)),
+        ),
+        Mistake(
+            "The probabilities were not summed up: u must be held against the cumulative sums.",
+            _draw_of(lambda logits: logits.softmax(dim=1)),
+        ),
+        Mistake(
+            "One too high: levels count from 0, so a u below the first cumulative sum is level 0.",
+            _draw_off_by_one,
+        ),
+        Mistake(
+            "Every level is equally likely here, whatever the logits say.",
+            lambda logits, u: (u * logits.shape[1]).long(),
+        ),
+    ),
+    alternatives=(_draw_by_search, _draw_by_loop),
+)
+
+# --- the copula -------------------------------------------------------------------------------------
+
+
+def _copula_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, root, shape, rows=25):
+        data = rng.normal(size=(40, len(root))) @ root
+        noise = rng.normal(size=(rows, len(root)))
+        return Case(name, {"data": shape(data), "noise": noise})
+
+    pair = np.array([[1.0, 0.9], [0.0, 0.5]])
+    three = np.array([[1.0, -0.7, 0.3], [0.0, 0.8, 0.6], [0.0, 0.0, 0.9]])
+    return [
+        case("two correlated columns", pair, lambda x: x),
+        case("three columns with long tails", three, lambda x: np.exp(2 * x)),
+        case(
+            "columns of very different scales", three, lambda x: x**3 * [1, 100, 0.01] + [0, 50, 3]
+        ),
+    ]
+
+
+def _copula_probe(answer, data, noise):
+    return np.asarray(answer(data.numpy(), noise.numpy()))
+
+
+def _ranks(data):
+    return norm.ppf((rankdata(data, axis=0) - 0.5) / len(data))
+
+
+def _back(data, uniform):
+    columns = zip(data.T, uniform.T, strict=True)
+    return np.stack([np.quantile(x, u, method="inverted_cdf") for x, u in columns], axis=1)
+
+
+def _copula_with(correlation=lambda data: np.corrcoef(_ranks(data), rowvar=False), turn=True):
+    def copula(data, noise):
+        root = np.linalg.cholesky(correlation(data))
+        return _back(data, norm.cdf(noise @ (root.T if turn else root)))
+
+    return copula
+
+
+def _copula_normal(data, noise):
+    root = np.linalg.cholesky(np.corrcoef(_ranks(data), rowvar=False))
+    return noise @ root.T * data.std(axis=0) + data.mean(axis=0)
+
+
+def _copula_scores(data, noise):
+    root = np.linalg.cholesky(np.corrcoef(_ranks(data), rowvar=False))
+    return noise @ root.T
+
+
+def _copula_by_sorting(data, noise):
+    order = data.argsort(axis=0).argsort(axis=0)
+    scores = norm.ppf((order + 0.5) / len(data))
+    correlation = scores.T @ scores / (scores**2).sum(axis=0)  # every column has the same scores
+    made = np.linalg.cholesky(correlation) @ noise.T
+    place = np.ceil(norm.cdf(made.T) * len(data)).astype(int).clip(1, len(data)) - 1
+    return np.take_along_axis(np.sort(data, axis=0), place, axis=0)
+
+
+def _copula_by_columns(data, noise):
+    n, d = data.shape
+    scores = np.empty_like(data)
+    for j in range(d):
+        below = (data[:, j][None] < data[:, j][:, None]).sum(axis=1)
+        scores[:, j] = norm.ppf((below + 0.5) / n)
+    normal = noise @ np.linalg.cholesky(np.cov(scores.T) / scores[:, 0].var(ddof=1)).T
+    return _back(data, norm.cdf(normal))
+
+
+def _copula_picture(answer):
+    rng = np.random.default_rng(3)
+    normal = rng.normal(size=(600, 2)) @ np.array([[1.0, 0.8], [0.0, 0.6]])
+    data = np.stack([np.exp(normal[:, 0]), normal[:, 1] ** 3], axis=1)
+    made = answer(data, rng.normal(size=(600, 2)))
+    fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharex=True, sharey=True)
+    for ax, rows, name, colour in zip(
+        axes, (data, made), ("real", "copula"), (GREY, BLUE), strict=True
+    ):
+        ax.plot(*rows.T, ".", markersize=3, linestyle="none", color=colour)
+        ax.set(title=name, xscale="log", xlabel="column 1")
+    axes[0].set_ylabel("column 2")
+    return fig, (
+        "Two clouds of 600 points, real and drawn, that look alike: the second column rises with the "
+        "first, steeply at both ends."
+    )
+
+
+GAUSSIAN_COPULA = Exercise(
+    id="tables.gaussian_copula",
+    title="A Gaussian copula",
+    points=3,
+    minutes=15,
+    difficulty=3,
+    task="Return new rows whose columns have the distributions of the data's columns, and whose normal "
+    "scores have the correlations of the data's normal scores.",
+    hints=(
+        "Forwards: the normal scores of each column, norm.ppf((rankdata(data, axis=0) - 0.5) / n), and "
+        "their correlation matrix.",
+        "noise @ L.T has the correlation matrix L @ L.T; np.linalg.cholesky finds L.",
+        "Backwards: norm.cdf makes shares of the correlated numbers, and np.quantile(column, shares, "
+        'method="inverted_cdf") looks up the values there.',
+    ),
+    reference=gaussian_copula,
+    cases=_copula_cases,
+    probe=_copula_probe,
+    picture=_copula_picture,
+    mistakes=(
+        Mistake(
+            "The columns are independent here: correlate the noise before you use it.",
+            _copula_with(correlation=lambda data: np.eye(data.shape[1])),
+        ),
+        Mistake(
+            "These are the correlations of the raw values, which a long tail distorts. Take those of the "
+            "normal scores.",
+            _copula_with(correlation=lambda data: np.corrcoef(data, rowvar=False)),
+        ),
+        Mistake(
+            "The root stands the wrong way round: for rows of noise it is noise @ L.T.",
+            _copula_with(turn=False),
+        ),
+        Mistake(
+            "Each column came out normal. Turn the correlated numbers into shares by norm.cdf, and these "
+            "into values by the column's quantiles.",
+            _copula_normal,
+        ),
+        Mistake(
+            "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
+            _copula_scores,
+        ),
+    ),
+    alternatives=(_copula_by_sorting, _copula_by_columns),
+)
+
+# --- conditional rows --------------------------------------------------------------------------------
+
+
+def _conditional_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, d, k):
+        rows = rng.normal(size=(3 * d, d)) @ rng.normal(size=(d, d))
+        inputs = {"correlation": np.corrcoef(rows, rowvar=False), "known": rng.normal(size=k)}
+        return Case(name, inputs)
+
+    return [
+        case("one of two is known", 2, 1),
+        case("two of five are known", 5, 2),
+        case("all but one are known", 4, 3),
+    ]
+
+
+def _conditional_probe(answer, correlation, known):
+    mean, covariance = answer(correlation.numpy(), known.numpy())
+    return {"mean": np.asarray(mean), "covariance": np.asarray(covariance)}
+
+
+def _parts(correlation, known):
+    k = len(known)
+    return correlation[:k, :k], correlation[:k, k:], correlation[k:, k:]
+
+
+def _conditional_without_inverse(correlation, known):
+    _, across, rest = _parts(correlation, known)
+    return across.T @ known, rest - across.T @ across
+
+
+def _conditional_unreduced(correlation, known):
+    return conditional_normal(correlation, known)[0], _parts(correlation, known)[2]
+
+
+def _conditional_ignored(correlation, known):
+    rest = _parts(correlation, known)[2]
+    return np.zeros(len(rest)), conditional_normal(correlation, known)[1]
+
+
+def _conditional_added(correlation, known):
+    mean, covariance = conditional_normal(correlation, known)
+    return mean, 2 * _parts(correlation, known)[2] - covariance
+
+
+def _conditional_by_precision(correlation, known):
+    k, precision = len(known), np.linalg.inv(correlation)
+    covariance = np.linalg.inv(precision[k:, k:])
+    return -covariance @ precision[k:, :k] @ known, covariance
+
+
+def _conditional_by_inverse(correlation, known):
+    inner, across, rest = _parts(correlation, known)
+    weights = across.T @ np.linalg.inv(inner)
+    return weights @ known, rest - weights @ inner @ weights.T
+
+
+def _conditional_picture(answer):
+    rng = np.random.default_rng(0)
+    correlation = np.array([[1.0, 0.8], [0.8, 1.0]])
+    cloud = rng.multivariate_normal([0, 0], correlation, 1500)
+    fig, ax = plt.subplots(figsize=(3.8, 3.2))
+    ax.plot(*cloud.T, ".", markersize=2, linestyle="none", color=GREY)
+    for known, colour in ((-1.5, ORANGE), (1.0, BLUE)):
+        mean, covariance = (
+            np.asarray(part).ravel()[0] for part in answer(correlation, np.array([known]))
+        )
+        spread = 2 * math.sqrt(covariance)
+        ax.errorbar(known, mean, spread, color=colour, marker="o", capsize=4, linewidth=2)
+    ax.set(xlabel="known", ylabel="the rest", title="Mean and two sd, given what is known")
+    return fig, (
+        "A tilted cloud of points, and at two places on its horizontal axis the mean of the points "
+        "there with a bar of two standard deviations: the bar covers the cloud's height at that place."
+    )
+
+
+CONDITIONAL_NORMAL = Exercise(
+    id="tables.conditional_normal",
+    title="Conditional rows, without throwing any away",
+    points=2,
+    minutes=12,
+    difficulty=3,
+    task="Return mean and covariance of the remaining coordinates of N(0, C) when the first k are known.",
+    hints=(
+        "Cut C into blocks: C_kk of the known, C_rr of the rest, C_kr between them.",
+        "With W = C_rk C_kk^-1 the mean is W times the known values, and the covariance C_rr - W C_kr.",
+        "np.linalg.solve(C_kk, C_kr) gives C_kk^-1 C_kr, which is W transposed.",
+    ),
+    reference=conditional_normal,
+    cases=_conditional_cases,
+    probe=_conditional_probe,
+    picture=_conditional_picture,
+    mistakes=(
+        Mistake(
+            "C_kk^-1 is missing. Known values that repeat each other must share their influence.",
+            _conditional_without_inverse,
+        ),
+        Mistake(
+            "The mean is right, but knowing something also makes the rest less uncertain: subtract W C_kr "
+            "from C_rr.",
+            _conditional_unreduced,
+        ),
+        Mistake("The known values do not move the mean yet.", _conditional_ignored),
+        Mistake(
+            "The covariance has grown. Knowledge shrinks it: C_rr minus W C_kr.",
+            _conditional_added,
+        ),
+    ),
+    alternatives=(_conditional_by_precision, _conditional_by_inverse),
+)
+
+# --- constraints ------------------------------------------------------------------------------------
+
+
+def _where_cases(seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+
+    def case(name, least, n):
+        return Case(name, {"stream": rng.normal(size=4000), "least": least, "n": n})
+
+    return [
+        case("half of the rows are good", 0.0, 20),
+        case("one row in six is good", 1.0, 30),
+        case("every row is good", -99.0, 12),
+        case("no row is good", 99.0, 5),
+    ]
+
+
+def _where_probe(answer, stream, least, n):
+    """The rows that come back, drawn from a stream in its order; none if RuntimeError is raised."""
+    stream, place = stream.numpy(), [0]
+
+    def draw(m):
+        start = place[0]
+        place[0] += m
+        return np.take(stream, np.arange(start, start + m), mode="wrap")
+
+    try:
+        rows = np.asarray(answer(draw, lambda rows: rows >= least, n))
+    except NotImplementedError:  # the stub; it is a RuntimeError too
+        raise
+    except RuntimeError:
+        return {"gave up with a RuntimeError": 1, "rows": np.zeros(0)}
+    return {"gave up with a RuntimeError": 0, "rows": rows}
+
+
+def _where_clipped(draw, meets, n, rounds=100):
+    rows = sample_where(draw, meets, n, rounds)
+    drawn = draw(n)
+    return np.where(meets(drawn), drawn, rows.min())
+
+
+def _where_once(draw, meets, n, rounds=100):
+    rows = draw(n)
+    good = rows[meets(rows)]
+    if not len(good):
+        raise RuntimeError("no good row")
+    return good
+
+
+def _where_short(draw, meets, n, rounds=100):
+    kept = []
+    for _ in range(rounds):
+        rows = draw(n)
+        kept.extend(rows[meets(rows)])
+        if len(kept) >= n:
+            break
+    return np.array(kept[:n])
+
+
+def _where_long(draw, meets, n, rounds=100):
+    kept = []
+    for _ in range(rounds):
+        rows = draw(n)
+        kept.extend(rows[meets(rows)])
+        if len(kept) >= n:
+            return np.array(kept)
+    raise RuntimeError("too few")
+
+
+def _where_bad(draw, meets, n, rounds=100):
+    kept = []
+    for _ in range(rounds):
+        rows = draw(n)
+        kept.extend(rows[~meets(rows)])
+        if len(kept) >= n:
+            return np.array(kept[:n])
+    raise RuntimeError("too few")
+
+
+def _where_one_by_one(draw, meets, n, rounds=100):
+    kept = []
+    for _ in range(rounds * n):
+        row = draw(1)
+        if meets(row)[0]:
+            kept.append(row[0])
+        if len(kept) == n:
+            return kept
+    raise RuntimeError("the rounds are used up")
+
+
+def _where_recursive(draw, meets, n, rounds=100):
+    if rounds == 0:
+        raise RuntimeError("the rounds are used up")
+    rows = draw(2 * n)
+    good = rows[meets(rows)][:n]
+    if len(good) == n:
+        return good
+    return np.concatenate([good, _where_recursive(draw, meets, n - len(good), rounds - 1)])
+
+
+def _where_picture(answer):
+    rng = np.random.default_rng(0)
+    rows = answer(lambda m: rng.normal(size=m), lambda rows: rows >= 0.5, 3000)
+    fig, ax = plt.subplots(figsize=(4.2, 2.8))
+    ax.hist(rng.normal(size=10_000), 60, density=True, color=GREY, alpha=0.6, label="all rows")
+    ax.hist(rows, 40, density=True, color=BLUE, alpha=0.8, label="rows of at least 0.5")
+    ax.set(xlabel="value", ylabel="density")
+    ax.legend(fontsize=8)
+    return fig, (
+        "A bell-shaped histogram of all rows, and over it that of the rows of at least 0.5: the bell's "
+        "right part, cut off sharply at 0.5 and scaled up, with no pile at the edge."
+    )
+
+
+SAMPLE_WHERE = Exercise(
+    id="tables.sample_where",
+    title="Rows that meet a constraint",
+    points=2,
+    minutes=10,
+    difficulty=1,
+    task="Return the first n rows of the model that meet the constraint; raise RuntimeError when that "
+    "takes more than so many rounds.",
+    hints=(
+        "Keep a list. In each round draw some rows, and add those for which meets(rows) is true.",
+        "As soon as there are n, return the first n of them. After the last round there were too few: "
+        "raise RuntimeError, and say how many there were.",
+    ),
+    reference=sample_where,
+    cases=_where_cases,
+    probe=_where_probe,
+    picture=_where_picture,
+    mistakes=(
+        Mistake(
+            "Rows that break the constraint were moved to its edge, where they pile up: a new, false "
+            "peak. Throw them away and draw others.",
+            _where_clipped,
+        ),
+        Mistake(
+            "One round is not enough: what was thrown away must be drawn again until there are n rows.",
+            _where_once,
+        ),
+        Mistake(
+            "Too few rows came back in silence. Somebody will take them for n: raise RuntimeError.",
+            _where_short,
+        ),
+        Mistake("More than n rows came back: cut the list to the first n.", _where_long),
+        Mistake("These are the rows that break the constraint.", _where_bad),
+    ),
+    alternatives=(_where_one_by_one, _where_recursive),
+)
+
+EXERCISES = (
+    NORMAL_SCORES,
+    ONE_HOT,
+    MIXED_LOSS,
+    DRAW_LEVELS,
+    GAUSSIAN_COPULA,
+    CONDITIONAL_NORMAL,
+    SAMPLE_WHERE,
+)
