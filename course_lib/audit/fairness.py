@@ -14,7 +14,7 @@ def share_z(k: int, m: int, k_real: int, n: int) -> float:
         k_real, n: the same among n real rows.
 
     Source: the two-sample test of proportions with the pooled share, e.g. Agresti, "Categorical
-    Data Analysis", 3rd ed., 2013, section 3.1.
+    Data Analysis", 3rd ed., 2013, chapter 3.
     """
     pooled = (k + k_real) / (m + n)
     sd = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
@@ -38,7 +38,7 @@ def amplification(real: np.ndarray, synthetic: np.ndarray) -> float:
         real, synthetic: the two groups' rates, (2,) each. The gap is the first minus the second,
             and it grows in the direction that it has among the real rows.
 
-    Source: after Zhao et al. 2017, arXiv 1707.09457, section 4.
+    Source: after Zhao et al. 2017, arXiv 1707.09457.
     """
     gap_real, gap = real[0] - real[1], synthetic[0] - synthetic[1]
     return float(np.sign(gap_real) * (gap - gap_real))
@@ -83,8 +83,8 @@ def reweighting(label: np.ndarray, group: np.ndarray) -> np.ndarray:
 def implied_false_positives(prevalence: float, precision: float, recall: float) -> float:
     """The false-positive rate that follows from prevalence, precision and recall.
 
-    Source: Chouldechova 2017, arXiv 1610.07524, equation (2.6), where precision is called PPV
-    and recall is 1 - FNR.
+    Source: Chouldechova 2017, arXiv 1610.07524, where precision is called PPV and recall is
+    1 - FNR.
     """
     odds = prevalence / (1 - prevalence)
     return odds * (1 - precision) / precision * recall
