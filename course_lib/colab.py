@@ -18,7 +18,7 @@ import time
 if "google.colab" in sys.modules and not importlib.util.find_spec("course_lib"):
     {source}
     started = time.perf_counter()
-    command = [sys.executable, "-m", "pip", "install", f"course-lib @ {{source}}"]
+    command = [sys.executable, "-m", "pip", "install", f"course-lib[lessons] @ {{source}}"]
     pip = subprocess.run(command, capture_output=True, text=True)
     if pip.returncode:
         raise RuntimeError(f"The course could not be installed from {{source}}:\\n{{pip.stderr[-800:]}}")

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from course_lib.audit import audit, corruptions
+from course_lib.audit import audit, corruptions, fairness
 from course_lib.audit.checks import bias, geometry, pairs
 from course_lib.audit.checks.columns import kolmogorov_smirnov, wasserstein
 from course_lib.audit.counting import cramers_v, joint
@@ -270,6 +270,11 @@ def test_fairlearn_agrees(rng, levels):
     ):
         expected = theirs(truth, chosen, sensitive_features=group)
         assert ours(truth, chosen, group) == pytest.approx(expected, **EXACT)
+    # the lesson's own, which its learners write
+    parity = demographic_parity_difference(truth, chosen, sensitive_features=group)
+    odds = equalized_odds_difference(truth, chosen, sensitive_features=group)
+    assert fairness.demographic_parity(chosen, group) == pytest.approx(parity, **EXACT)
+    assert fairness.equalized_odds(truth, chosen, group) == pytest.approx(odds, **EXACT)
 
 
 def test_a_group_without_positives_has_no_rate_where_fairlearn_counts_a_zero(rng):

@@ -103,8 +103,13 @@ def bare(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     packages = next(folder.glob("[lL]ib/**/site-packages"))
     here = next(Path(p) for p in sys.path if p.endswith("site-packages"))
-    # Named in a .pth file, the other folder's own .pth files (the editable course) are not read.
-    (packages / "others.pth").write_text(str(here))
+    others = folder / "others"
+    others.mkdir()
+    for entry in here.iterdir():
+        if "course_lib" not in entry.name:
+            (others / entry.name).symlink_to(entry)
+    # Outside of the environment's own packages, where pip would replace none of them.
+    (packages / "others.pth").write_text(str(others))
     for old in packages.glob("setuptools*"):  # the venv's own would hide the other folder's
         shutil.rmtree(old)
     return next(folder.glob("[bS][ic][nr]*/python*"))

@@ -340,7 +340,8 @@ def test_unreachable_cpu_build_needs_room_for_the_standard_one(course, torch_on,
 
 def test_colab_refuses_anything_besides_the_course(course):
     own = {"metadata": {"name": "course-lib", "version": "0.1.0"}}
-    course.check_colab([own])
+    lacking = {"metadata": {"name": "fairlearn", "version": "0.15.0"}}
+    course.check_colab([own, lacking])
     with pytest.raises(course.Trouble, match=r"numpy 2\.4\.6 besides"):
         course.check_colab([own, {"metadata": {"name": "numpy", "version": "2.4.6"}}])
 

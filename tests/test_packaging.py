@@ -81,7 +81,7 @@ def test_extras_accept_the_pins(text):
         assert need.specifier.contains(CONSTRAINTS[canonicalize_name(need.name)])
 
 
-@pytest.mark.parametrize("text", EXTRAS["notebooks"])
+@pytest.mark.parametrize("text", [*EXTRAS["lessons"], *EXTRAS["notebooks"][1:]])
 def test_what_runs_the_notebooks_is_pinned_for_colab_too(text):
     need = Requirement(text)
     assert need.specifier.contains(COLAB[canonicalize_name(need.name)])

@@ -1,0 +1,90 @@
+"""Measures of bias between groups, and weights against it, as lesson 10 builds them.
+
+Groups are codes 0 to k - 1; labels and decisions are 0 or 1 (or bool). Each has the shape (n,).
+"""
+
+import numpy as np
+
+
+def share_z(k: int, m: int, k_real: int, n: int) -> float:
+    """How many standard errors a share has moved, if both tables were draws of one law.
+
+    Args:
+        k, m: the group's rows among m synthetic rows.
+        k_real, n: the same among n real rows.
+
+    Source: the two-sample test of proportions with the pooled share, e.g. Agresti, "Categorical
+    Data Analysis", 3rd ed., 2013, chapter 3.
+    """
+    pooled = (k + k_real) / (m + n)
+    sd = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
+    return float((k / m - k_real / n) / sd)
+
+
+def label_rates(label: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """P(label = 1 | group) for each of the codes, (groups,); NaN for a group without rows."""
+    rates = np.full(groups, np.nan)
+    for code in range(groups):
+        rows = label[group == code]
+        if len(rows):
+            rates[code] = rows.mean()
+    return rates
+
+
+def amplification(real: np.ndarray, synthetic: np.ndarray) -> float:
+    """By how much a gap between two groups' rates grew: above 0 amplified, below 0 narrowed.
+
+    Args:
+        real, synthetic: the two groups' rates, (2,) each. The gap is the first minus the second,
+            and it grows in the direction that it has among the real rows.
+
+    Source: after Zhao et al. 2017, arXiv 1707.09457.
+    """
+    gap_real, gap = real[0] - real[1], synthetic[0] - synthetic[1]
+    return float(np.sign(gap_real) * (gap - gap_real))
+
+
+def demographic_parity(chosen: np.ndarray, group: np.ndarray) -> float:
+    """The largest difference between groups of the share that is chosen."""
+    rates = [chosen[group == code].mean() for code in np.unique(group)]
+    return float(max(rates) - min(rates))
+
+
+def equalized_odds(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
+    """The larger difference between groups: of true-positive or of false-positive rates.
+
+    Each group needs rows of either truth.
+
+    Source: Hardt et al. 2016, arXiv 1610.02413.
+    """
+    gaps = []
+    for side in (0, 1):
+        rates = [chosen[(group == code) & (truth == side)].mean() for code in np.unique(group)]
+        gaps.append(max(rates) - min(rates))
+    return float(max(gaps))
+
+
+def reweighting(label: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """A weight for each row, (n,), under which label and group are independent.
+
+    Source: Kamiran and Calders 2012, DOI 10.1007/s10115-011-0463-8, "reweighing": the weight is
+    P(group) P(label) / P(group, label).
+    """
+    weights = np.empty(len(label))
+    for code in np.unique(group):
+        for value in np.unique(label):
+            cell = (group == code) & (label == value)
+            if cell.any():
+                expected = (group == code).mean() * (label == value).mean()
+                weights[cell] = expected / cell.mean()
+    return weights
+
+
+def implied_false_positives(prevalence: float, precision: float, recall: float) -> float:
+    """The false-positive rate that follows from prevalence, precision and recall.
+
+    Source: Chouldechova 2017, arXiv 1610.07524, where precision is called PPV and recall is
+    1 - FNR.
+    """
+    odds = prevalence / (1 - prevalence)
+    return odds * (1 - precision) / precision * recall
