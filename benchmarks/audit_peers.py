@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from peers import environment
 from threadpoolctl import threadpool_limits
 
 from course_lib.audit import features
@@ -39,33 +40,15 @@ from course_lib.audit.finding import MARGINS
 from course_lib.audit.table import Tables, prepare
 from course_lib.datasets import loans
 
-ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
 VERSIONS = {"sdmetrics": "0.32.0"}
+SDMETRICS = f"sdmetrics=={VERSIONS['sdmetrics']}"
 TURNS = 5
 PAIR_ROWS, RECORD_ROWS, GROUP_ROWS = 50_000, 3_000, 50_000
 BOOTSTRAPS = 1000  # of MetricFrame for an interval; a tenth of them is timed too
 POINTS = (10_000, 64)
 GOALS = {"pairs": 20, "closest": 100, "groups": 1000, "prdc": 3, "prdc_memory": 4}
 GROUP_COLUMNS = ["sex", "ethnicity"]
-
-
-def environment(peer: str) -> Path:
-    """The Python of a peer's own environment, which is made if it is not there."""
-    folder = ROOT / "build" / "peers" / peer
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    installed, wanted = folder / "installed.txt", f"{peer}=={VERSIONS[peer]}"
-    if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"installing {wanted}", flush=True)
-    pip = [python, "-m", "pip", "install", wanted]
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], pip):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason was given"]
-            raise SystemExit(f"{wanted} cannot be installed, so nothing was compared: {said[-1]}")
-    installed.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def seconds(work: Callable) -> float:
@@ -88,7 +71,9 @@ def ask(asked: str, folder: str) -> dict:
     """The answer of audit_peers_run.py about the files in a folder."""
     script = Path(__file__).with_name("audit_peers_run.py")
     one_thread = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    subprocess.run([environment("sdmetrics"), script, asked, folder], env=one_thread, check=True)
+    subprocess.run(
+        [environment("sdmetrics", SDMETRICS), script, asked, folder], env=one_thread, check=True
+    )
     return json.loads(Path(folder, f"{asked}.json").read_text(encoding="utf-8"))
 
 
@@ -250,7 +235,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--neighbours"]:
         one_neighbours(sys.argv[2])
         raise SystemExit
-    environment("sdmetrics")
+    environment("sdmetrics", SDMETRICS)
     report = {
         "date": date.today().isoformat(),
         "versions": {

@@ -14,7 +14,6 @@ constant rate and without an average of the weights, which ours has.
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,34 +21,23 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from common import ASKED, Judged, split_of_lesson, timed, write
+from peers import ROOT
+from peers import environment as made
 from peers_train import SETTINGS
 
 from course_lib.models.diffusion import conditional_diffusion
 from course_lib.models.layers import from_grey_levels, to_grey_levels
 from course_lib.syllabus import lesson
 
-ROOT = Path(__file__).parents[1]
 PRESET = lesson("03_diffusion").settings("cpu").digits
 VERSIONS = {"denoising-diffusion-pytorch": "2.3.4", "smalldiffusion": "0.5.0"}
 OURS = "course_lib"
 
 
 def environment(peer: str) -> Path:
-    """The Python of a peer's own environment, which is made if it is not there."""
-    folder = ROOT / "build" / "peers" / peer
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    installed, wanted = folder / "installed.txt", f"{peer}=={VERSIONS[peer]}"
-    if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"installing {wanted}", flush=True)
-    pip = [python, "-m", "pip", "install", "-c", ROOT / "constraints.txt", "torch", wanted]
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], pip):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason was given"]
-            raise SystemExit(f"{wanted} cannot be installed, so nothing was compared: {said[-1]}")
-    installed.write_text(wanted, encoding="utf-8")
-    return python
+    """The Python of a peer's own environment, with PyTorch as the course has it."""
+    wanted = ("torch", f"{peer}=={VERSIONS[peer]}")
+    return made(peer, *wanted, constraints=ROOT / "constraints.txt")
 
 
 def train_ours(judged: Judged, seed: int) -> tuple[torch.Tensor, dict[str, float]]:

@@ -18,7 +18,6 @@ the model learnt rows by heart).
 import json
 import os
 import subprocess
-import sys
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from common import SEEDS, rounded, timed, write
+from peers import PEERS, environment
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
@@ -44,7 +44,6 @@ from course_lib.models.tabular import (
     TabularVAE,
 )
 
-PEERS = Path(__file__).parents[1] / "build" / "peers"
 WANTED = ("ctgan==0.12.1", "torch==2.13.0")
 EPOCHS = 300  # ctgan's default
 STEPS = 1000  # our models' default
@@ -60,24 +59,6 @@ BARS = {
     "accuracy_gained": (">=", 0),
     "auc_gained": (">=", 0),
 }
-
-
-def environment() -> Path:
-    """The Python of ctgan's own environment, which is made if it is not there."""
-    folder = PEERS / "ctgan"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    installed, wanted = folder / "installed.txt", " ".join(WANTED)
-    if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"installing {wanted}", flush=True)
-    pip = [python, "-m", "pip", "install", *WANTED]
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], pip):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines() or ["no reason was given"]
-            raise SystemExit(f"{wanted} cannot be installed, so nothing was compared: {said[-1]}")
-    installed.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def prepared(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -117,7 +98,7 @@ def restored(made: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 def peer(which: str, data: datasets.TableDataset, seed: int) -> tuple[pd.DataFrame, dict]:
     """What CTGAN or TVAE drew, as many rows as it learnt from, and its CPU seconds."""
-    python, folder = environment(), PEERS / "tables"
+    python, folder = environment("ctgan", *WANTED), PEERS / "tables"
     folder.mkdir(exist_ok=True)
     table, discrete = prepared(data.train)
     told, file = folder / f"{data.name}.json", folder / f"{data.name}.csv"
@@ -244,7 +225,7 @@ def size_run(seed: int) -> dict[str, dict]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    environment()
+    environment("ctgan", *WANTED)
     TabularDiffusion().fit(datasets.load("diabetes").train, steps=5)  # the first fit warms up torch
     results: dict[str, list[dict]] = {}
     for seed in SEEDS:
