@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from course_lib import devices
 from course_lib.syllabus import Lesson, lesson, unknown
 
 PRESETS = ("cpu", "gpu")
@@ -17,7 +18,8 @@ THEME = Path(__file__).with_name("theme.mplstyle")
 
 @dataclass(frozen=True)
 class Session:
-    """What a lesson runs on. `settings` holds the preset's data, sizes and steps."""
+    """What a lesson runs on. `settings` holds the preset's data, sizes and steps; `device` is where
+    its larger trainings run, while all that is small stays on the CPU."""
 
     lesson: Lesson
     device: torch.device
@@ -52,21 +54,18 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     preset = preset or os.environ.get("COURSE_PRESET") or ("gpu" if has_gpu else "cpu")
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    device = torch.device("cuda" if has_gpu and preset == "gpu" else "cpu")
-    if device.type == "cpu":
-        # The lessons' networks are small, and threads wait for each other: beside other busy
-        # programs, a training loop with two threads was measured ten times slower than with one.
-        torch.set_num_threads(1)
+    settings = chosen.settings(preset)
+    pays = getattr(chosen.settings("gpu"), "accelerate", False)
+    device, told = devices.choose(preset, pays)
+    # The networks on the CPU are small, and threads wait for each other: beside other busy
+    # programs, a training loop with two threads was measured ten times slower than with one.
+    torch.set_num_threads(1)
     seed_everything(seed)
     import matplotlib.pyplot as plt  # here, since whoever only seeds need not wait for it
 
     plt.style.use(THEME)
-    session = Session(chosen, device, preset, seed, chosen.settings(preset))
-    print(session)
-    if missing := getattr(session.settings, "missing", ""):
-        print(f"Not in this preset yet: {missing}")
-    if preset == "gpu" and not has_gpu:
-        print("The gpu preset was asked for, but PyTorch sees no GPU: this will be slow.")
+    session = Session(chosen, device, preset, seed, settings)
+    print("\n".join(filter(None, [str(session), told])))
     return session
 
 

@@ -29,8 +29,11 @@ class Lesson:
     presets: Mapping[str, Mapping] = field(repr=False)
 
     def settings(self, preset: str) -> SimpleNamespace:
-        """The preset's values as attributes, tables nested: `settings.vae.latent_dim`."""
-        return _namespace(self.presets.get(preset, self.presets["cpu"]))
+        """The preset's values as attributes, tables nested: `settings.vae.latent_dim`.
+
+        Every preset but "cpu" holds only what it changes of that one.
+        """
+        return _namespace(_over(self.presets["cpu"], self.presets.get(preset, {})))
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ def unknown(kind: str, name: object, known) -> str:
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return f"There is no {kind} called {name!r}.{guess} Known: {', '.join(map(repr, known))}."
+
+
+def _over(base: Mapping, changes: Mapping) -> dict:
+    """`base` with `changes` laid over it, table by table."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        merged[key] = _over(base[key], value) if both else value
+    return merged
 
 
 def _namespace(table: Mapping) -> SimpleNamespace:

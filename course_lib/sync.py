@@ -1,14 +1,14 @@
-"""Write what the syllabus knows into the notebooks and the README, and strip the notebooks.
+"""Write what the syllabus knows into the notebooks, the README and docs/gpu.md; strip the notebooks.
 
 Written are a notebook's cell with the id `header`, the card in each cell with an id `card-...` (its
 heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays), its
-first code cell, `colab`, and its last, `save`, and the README's table between its two markers. What
-a run left behind in a notebook is removed.
+first code cell, `colab`, and its last, `save`, and two tables between their markers: the README's of
+the lessons, and the one of the gpu presets. What a run left behind in a notebook is removed.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from course_lib.colab import first_cell
@@ -19,12 +19,13 @@ from course_lib.syllabus import SYLLABUS, Lesson, course
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+GPU = ROOT / "docs" / "gpu.md"
 SAVE_CELL = """\
 # Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
 from course_lib import save_work
 
 save_work()"""
-MARKERS = ("<!-- lessons: written by `python course.py sync` -->", "<!-- end of lessons -->")
+MARKS = "<!-- {name}: written by `python course.py sync` -->", "<!-- end of {name} -->"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -83,10 +84,16 @@ def generated() -> Iterator[tuple[Path, str]]:
     for lesson in course().lessons.values():
         file = ROOT / "notebooks" / f"{lesson.id}.ipynb"
         yield file, notebook(lesson, file.read_text(encoding="utf-8"))
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKERS[0])
-    _, _, after = rest.partition(MARKERS[1])
-    yield README, f"{before}{MARKERS[0]}\n{lesson_table()}\n{MARKERS[1]}{after}"
+    yield README, _between(README, "lessons", lesson_table())
+    if GPU.exists():  # only a checkout has it
+        yield GPU, _between(GPU, "gpu", gpu_table())
+
+
+def _between(file: Path, name: str, table: str) -> str:
+    """The file's text with `table` between the marks that bear its name."""
+    begin, end = (mark.format(name=name) for mark in MARKS)
+    before, _, rest = file.read_text(encoding="utf-8").partition(begin)
+    return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
 def notebook(lesson: Lesson, source: str) -> str:
@@ -194,6 +201,30 @@ def lesson_table() -> str:
         "| lesson | the question | to study | to run, 2 cores | exercises |\n|---|---|---|---|---|"
     )
     return "\n".join([head, *rows])
+
+
+def gpu_table() -> str:
+    """What the gpu preset of each lesson changes of the cpu preset, and what computes on the GPU."""
+    rows = ["| lesson | on the GPU | what changes |", "|---|---|---|"]
+    for x in course().lessons.values():
+        changes = dict(x.presets.get("gpu", {}))
+        where = 'the section "Larger"' if changes.pop("accelerate", False) else "nothing"
+        said = "; ".join(_changes(x.presets["cpu"], changes)) or "nothing"
+        rows.append(f"| {x.number:02d} {x.title} | {where} | {said} |")
+    return "\n".join(rows)
+
+
+def _changes(before: Mapping, after: Mapping, path: str = "") -> Iterator[str]:
+    """Each value that `after` changes, by its path: "`vae.steps` 1,500 to 4,000"."""
+    for key, value in after.items():
+        if isinstance(value, Mapping):
+            yield from _changes(before.get(key, {}), value, f"{path}{key}.")
+        elif before.get(key) != value:
+            yield f"`{path}{key}` {_plain(before.get(key))} to {_plain(value)}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _colab_link(lesson: Lesson) -> str:

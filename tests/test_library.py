@@ -19,7 +19,7 @@ from data_sets import EACH_DATASET
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from torch import nn
 
-from course_lib import datasets, explore, plots, session, training
+from course_lib import datasets, devices, explore, plots, session, training
 from course_lib.audit.fidelity import frechet_distance, manifold_measures
 from course_lib.datasets.augmentation import random_shift
 from course_lib.explore.quiz import questions
@@ -77,16 +77,59 @@ def test_an_unknown_preset_is_refused_with_the_known_ones(by, monkeypatch):
 
 def test_the_preset_comes_from_argument_environment_hardware_in_this_order(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert session.start("00_start").preset == "cpu"
+    assert session.start("01_vae").preset == "cpu"
     monkeypatch.setenv("COURSE_PRESET", "gpu")
-    assert session.start("00_start").preset == "gpu"
-    assert "this will be slow" in capsys.readouterr().out
-    assert session.start("00_start", preset="cpu").preset == "cpu"
+    assert session.start("01_vae").preset == "gpu"
+    assert devices.NO_GPU in capsys.readouterr().out
+    assert session.start("01_vae", preset="cpu").preset == "cpu"
     monkeypatch.delenv("COURSE_PRESET")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with_gpu = session.start("00_start")
+    with_gpu = session.start("01_vae")
     assert (with_gpu.preset, with_gpu.device.type) == ("gpu", "cuda")
-    assert session.start("00_start", preset="cpu").device.type == "cpu"
+    assert session.start("01_vae", preset="cpu").device.type == "cpu"
+
+
+def test_what_a_gpu_does_not_help_stays_on_the_cpu_and_this_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    small = session.start("05_tables")
+    assert (small.preset, small.device.type) == ("gpu", "cpu")
+    assert "too small to gain from the GPU" in capsys.readouterr().out
+
+
+def test_a_preset_holds_what_it_changes_of_the_cpu_s():
+    cpu, gpu = (course().lessons["05_tables"].settings(preset) for preset in ("cpu", "gpu"))
+    changed = course().lessons["05_tables"].presets["gpu"]
+    assert gpu.vae.width == cpu.vae.width and gpu.vae.steps == changed["vae"]["steps"]
+    assert gpu.vae.steps > cpu.vae.steps
+    for lesson in course().lessons.values():
+        assert list(repeated(lesson.presets["cpu"], lesson.presets.get("gpu", {}))) == []
+
+
+def repeated(base, changes):
+    """What `changes` says again of `base`."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            yield from repeated(base[key], value)
+        elif base.get(key) == value:
+            yield key
+
+
+@pytest.mark.parametrize("has_all", [True, False])
+def test_apple_s_gpu_is_used_only_where_it_has_every_operation(has_all, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert session.start("01_vae").device.type == "cpu"  # by itself it is no reason for a download
+    assert "preset='gpu'" in capsys.readouterr().out
+    if has_all:
+        monkeypatch.setattr(devices, "fault_of", lambda device: "")
+    started = session.start("01_vae", preset="gpu")
+    assert started.device.type == ("mps" if has_all else "cpu")
+    assert ("Apple's GPU cannot do all" in capsys.readouterr().out) is not has_all
+
+
+def test_a_device_is_tried_before_it_is_used():
+    assert devices.fault_of(torch.device("cpu")) == ""
+    assert devices.fault_of(torch.device("meta")) != ""  # tensors without numbers
 
 
 def test_start_seeds_every_global_generator():
@@ -846,11 +889,14 @@ def test_a_shift_fills_with_paper_and_drops_what_leaves():
     assert set(totals.tolist()) == {64.0, 56.0, 49.0}
 
 
-def test_a_preset_says_what_it_lacks(capsys):
-    session.start("03_diffusion", preset="gpu")
-    assert "Not in this preset yet: MNIST" in capsys.readouterr().out
-    session.start("03_diffusion", preset="cpu")
-    assert "Not in this preset" not in capsys.readouterr().out
+def test_other_images_get_the_grey_levels_of_the_digits():
+    x = np.array([[[0.0, 255.0], [128.0, 15.0]]], np.float32)
+    held_out = datasets.Split(np.zeros_like(x), np.zeros(1))
+    images = datasets.Dataset("some", datasets.Split(x, np.zeros(1)), held_out).with_levels(16)
+    np.testing.assert_array_equal(images.train.x, [[[0, 16], [8, 1]]])
+    assert images.train.x.dtype == np.float32 and images.held_out.x.max() == 0
+    digits = datasets.load("digits")
+    np.testing.assert_array_equal(digits.with_levels(16).held_out.x, digits.held_out.x)
 
 
 def test_watching_a_training_does_not_change_it(monkeypatch, capsys):

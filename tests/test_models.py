@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.models import diffusion, gan
+from course_lib.models import classifier, diffusion, gan, unet
 from course_lib.training import finish
 
 ALPHA_BAR = diffusion.cosine_schedule(100)
@@ -131,8 +131,7 @@ def test_a_perfect_denoiser_has_no_loss_and_samples_its_image():
     class Knows(nn.Module):
         """Knows that all images are one, and so can tell v exactly."""
 
-        classes = 0
-        enter = SimpleNamespace(in_features=64)
+        classes, pixels = 0, 64
 
         def forward(self, x_t, time, y=None):
             a = model.alpha_bar[(time * model.steps).round().long()].unsqueeze(1)
@@ -144,6 +143,42 @@ def test_a_perfect_denoiser_has_no_loss_and_samples_its_image():
     for eta in (0.0, 0.5, 1.0):
         *_, drawn = model.path(3, steps=10, eta=eta)
         torch.testing.assert_close(drawn, image.expand(3, 64), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("side", [8, 12, 28])
+def test_the_networks_take_images_of_other_sizes(side):
+    x, y, time = torch.rand(3, side**2), torch.arange(3), torch.rand(3)
+    generator = gan.Generator(4, 8, classes=10, side=side)
+    discriminator = gan.Discriminator(8, classes=10, side=side)
+    images = generator(torch.randn(3, 4), y)
+    assert images.shape == x.shape and discriminator(images, y).shape == (3,)
+    judge = classifier.DigitClassifier(8, side=side)
+    assert judge(x).shape == (3, 10) and judge.features(x).shape == (3, 64)
+    network = unet.UNet(8, classes=10, pixels=side**2)
+    assert network(x, time, y).shape == network(x, time).shape == x.shape
+    model = diffusion.Diffusion(network, steps=10)
+    assert model.sample(3, y, steps=2, guidance=1.0).shape == x.shape
+
+
+@pytest.mark.parametrize("pixels", [100, 10, 784 * 3])
+def test_a_u_net_refuses_images_that_it_cannot_halve_twice(pixels):
+    with pytest.raises(ValueError, match="square images of side 4, 8, 12"):
+        unet.UNet(8, pixels=pixels)
+
+
+def test_a_u_net_starts_at_0_and_learns_to_use_time_class_and_pixels():
+    network = unet.UNet(8, classes=2, pixels=64)
+    x, time, y = torch.randn(4, 64), torch.rand(4), torch.tensor([0, 0, 1, 1])
+    assert torch.equal(network(x, time, y), torch.zeros(4, 64))
+    adam = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(20):
+        wish = x.flip(1) + time[:, None] + y[:, None]
+        loss = (network(x, time, y) - wish).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    for changed in ((x + 1, time, y), (x, 1 - time, y), (x, time, 1 - y)):
+        assert not torch.allclose(network(*changed), network(x, time, y), atol=1e-3)
 
 
 def small_model():

@@ -1,6 +1,6 @@
 """What `load` returns: a data set in two parts, of arrays or of tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,18 @@ class Dataset:
     train: Split
     held_out: Split
     notes: tuple[str, ...] = ()
+
+    def with_levels(self, levels: int) -> "Dataset":
+        """The same images with whole grey levels from 0 to `levels`, as models of grey levels want.
+
+        The brightest pixel of the training images is taken for the highest level.
+        """
+        highest = self.train.x.max()
+        parts = (
+            Split(np.round(part.x * (levels / highest)).astype(np.float32), part.y)
+            for part in (self.train, self.held_out)
+        )
+        return replace(self, **dict(zip(("train", "held_out"), parts, strict=True)))
 
     def __str__(self) -> str:
         return _told(

@@ -1,9 +1,10 @@
-"""The judge: a small convolutional classifier of 8x8 digits, trained on real ones.
+"""The judge: a small convolutional classifier of digits, trained on real ones.
 
 It says which digit a generated image shows, and its features are the space in which generated and
 real digits are compared. A judge errs too: quote `accuracy` on held-out digits beside its verdicts.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -25,10 +26,11 @@ SETTINGS = {"steps": 900, "batch_size": 64, "learning_rate": 2e-3, "shift": 0.5}
 
 
 class DigitClassifier(nn.Module):
-    """Three convolutions, 64 features, a class. Images are (n, 64) or (n, 8, 8), 0 to 16."""
+    """Three convolutions, 64 features, a class. Images are (n, side^2) or (n, side, side), 0 to 16."""
 
-    def __init__(self, channels: int = 32, features: int = 64, dropout: float = 0.3):
+    def __init__(self, channels: int = 32, features: int = 64, dropout: float = 0.3, side: int = 8):
         super().__init__()
+        self.side = side
         self.body = nn.Sequential(
             nn.Conv2d(1, channels, 3, padding=1),
             nn.SiLU(),
@@ -39,19 +41,22 @@ class DigitClassifier(nn.Module):
             nn.SiLU(),
             nn.MaxPool2d(2),
             nn.Flatten(),
-            nn.Linear(8 * channels, features),
+            nn.Linear(2 * channels * (side // 4) ** 2, features),
             nn.Tanh(),  # bounded features: no single image can dominate a distance
         )
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, 10))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the ten digits, (n, 10)."""
-        return self.head(self.body(images.reshape(-1, 1, 8, 8) / 8 - 1))
+        return self.head(self._body(images))
+
+    def _body(self, images: Tensor) -> Tensor:
+        return self.body(images.reshape(-1, 1, self.side, self.side) / 8 - 1)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """The features (n, 64) in which images are compared."""
-        return self.body(images.reshape(-1, 1, 8, 8) / 8 - 1)
+        return self._body(images)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -85,13 +90,13 @@ def digit_judge(seed: int = 0) -> DigitClassifier:
 
 
 def train_judge(x: Tensor, y: Tensor, seed: int = 0) -> DigitClassifier:
-    """A judge trained on images x (n, 64) of the digits y (n,), from its checkpoint if there is one.
+    """A judge trained on images x (n, side^2) of the classes y (n,), from its checkpoint if it has one.
 
     The global random generator is left as it was.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        judge = DigitClassifier()
+        judge = DigitClassifier(side=math.isqrt(x.shape[1])).to(x.device)
         key = {**SETTINGS, "seed": seed, "data": fingerprint(x, y)}
         load_or_train("digit_judge", judge, lambda: finish(_fit(judge, x, y, seed)), key)
     return judge.eval()

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.layers import from_grey_levels, to_grey_levels
+from course_lib.models.layers import from_grey_levels, time_embedding, to_grey_levels
+from course_lib.models.unet import UNet
 from course_lib.training import (
     Step,
     ema_of,
@@ -165,7 +166,7 @@ class Denoiser(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.classes = classes
+        self.classes, self.pixels = classes, pixels
         self.time = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.label = nn.Embedding(classes + 1, width)
         self.enter = nn.Linear(pixels, width)
@@ -196,17 +197,14 @@ class Denoiser(nn.Module):
         return self.leave(hidden)
 
 
-def time_embedding(time: Tensor, dim: int = 64) -> Tensor:
-    """Sines and cosines of times (n,) from 0 to 1 at `dim / 2` frequencies from 1 to 1000."""
-    frequency = torch.exp(torch.linspace(0, math.log(1000), dim // 2, device=time.device))
-    angle = time.unsqueeze(1) * frequency
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
-
-
 class Diffusion(nn.Module):
-    """A denoiser with its schedule: the loss to train it by, and one sampler for DDPM and DDIM."""
+    """A denoiser with its schedule: the loss to train it by, and one sampler for DDPM and DDIM.
 
-    def __init__(self, network: Denoiser, steps: int = 1000):
+    The network, a `Denoiser` or a `unet.UNet`, maps x_t, time and class to v and has the attributes
+    `classes` and `pixels`.
+    """
+
+    def __init__(self, network: nn.Module, steps: int = 1000):
         super().__init__()
         self.network, self.steps = network, steps
         self.register_buffer("alpha_bar", cosine_schedule(steps))
@@ -252,7 +250,7 @@ class Diffusion(nn.Module):
     @torch.no_grad()
     def path(self, count, y=None, *, steps=20, eta=0.0, guidance=0.0, x_T=None) -> Iterator[Tensor]:
         """x_t at every step of the sampler, from noise to image, (count, pixels) in [-1, 1]."""
-        device, pixels = self.alpha_bar.device, self.network.enter.in_features
+        device, pixels = self.alpha_bar.device, self.network.pixels
         x = torch.randn(count, pixels, device=device) if x_T is None else x_T
         times = torch.linspace(self.steps, 0, steps + 1).round().long().tolist()
         yield x
@@ -311,12 +309,15 @@ def conditional_diffusion(
 ) -> Diffusion:
     """A diffusion model of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the network's width, depth and dropout beside it.
+    `settings` is as for `fit`, with the network's width, depth and dropout beside it, or with the
+    `channels` of a U-Net, which larger images want.
     """
     torch.manual_seed(seed)
-    network = Denoiser(
-        settings.width, settings.depth, classes=int(y.max()) + 1, dropout=settings.dropout
-    )
+    size = {"classes": int(y.max()) + 1, "pixels": x.shape[1]}
+    if hasattr(settings, "channels"):
+        network = UNet(settings.channels, **size)
+    else:
+        network = Denoiser(settings.width, settings.depth, dropout=settings.dropout, **size)
     model = Diffusion(network).to(x.device)
     key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
     load_or_train(

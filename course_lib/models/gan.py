@@ -8,6 +8,7 @@ baseline", arXiv 2501.05441: a relativistic loss with gradient penalties on real
 Images are rows of pixels in [-1, 1]; `to_grey_levels` and `from_grey_levels` translate.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
@@ -109,29 +110,37 @@ def slerp(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
 
 
 class Generator(nn.Module):
-    """G: latents z (n, latent_dim), and classes y (n,) if there are any, to images (n, 64).
+    """G: latents z (n, latent_dim), and classes y (n,) if there are any, to images (n, side^2).
 
-    Linear layers lay out `channels` maps of 4 x 4 and two convolutions refine them. The four channels
-    of the last one are interleaved to an image of 8 x 8: a sub-pixel convolution (Shi et al. 2016,
-    arXiv 1609.05158). So every convolution works on 16 positions instead of 64, for a quarter of the
-    work, and its 3 x 3 window spans 6 x 6 pixels, nearly the whole digit.
+    Linear layers lay out `channels` maps of half the side, 4 x 4 for an image of 8 x 8, and two
+    convolutions refine them. The four channels of the last one are interleaved to the image: a
+    sub-pixel convolution (Shi et al. 2016, arXiv 1609.05158). So every convolution works on 16
+    positions instead of 64, for a quarter of the work, and its 3 x 3 window spans 6 x 6 pixels,
+    nearly a whole digit of 8 x 8.
 
     Args:
         latent_dim: dimensions of z ~ N(0, I).
         channels: maps of the first convolution; the linear layer before has 8 times as many units.
         classes: 0, or the number of classes that can be asked for.
-        colours: planes of an image, each of 64 pixels: with 3 the images are (n, 192).
+        colours: planes of an image, each of side^2 pixels: with 3 the images are (n, 3 side^2).
+        side: height and width of an image, an even number.
     """
 
     def __init__(
-        self, latent_dim: int = 16, channels: int = 32, classes: int = 0, colours: int = 1
+        self,
+        latent_dim: int = 16,
+        channels: int = 32,
+        classes: int = 0,
+        colours: int = 1,
+        side: int = 8,
     ):
         super().__init__()
         self.latent_dim, self.classes = latent_dim, classes
+        half = side // 2
         self.body = nn.Sequential(
-            mlp(latent_dim + classes, 8 * channels, 16 * channels, activation=_leaky),
+            mlp(latent_dim + classes, 8 * channels, half**2 * channels, activation=_leaky),
             _leaky(),
-            nn.Unflatten(1, (channels, 4, 4)),
+            nn.Unflatten(1, (channels, half, half)),
             nn.Conv2d(channels, channels, 3, padding=1),
             _leaky(),
             nn.Conv2d(channels, 4 * colours, 3, padding=1),
@@ -145,26 +154,27 @@ class Generator(nn.Module):
 
     @torch.no_grad()
     def sample(self, count: int, y: Tensor | None = None, z: Tensor | None = None) -> Tensor:
-        """Whole grey levels (count, 64), 0 to 16, of new images of the classes y."""
+        """Whole grey levels (count, pixels), 0 to 16, of new images of the classes y."""
         device = next(self.parameters()).device
         z = torch.randn(count, self.latent_dim, device=device) if z is None else z
         return to_grey_levels(self(z, y))
 
 
 class Discriminator(nn.Module):
-    """D: images (n, 64), and their classes y (n,) if there are any, to logits (n,).
+    """D: images (n, side^2), and their classes y (n,) if there are any, to logits (n,).
 
-    The generator's way back: blocks of 2 x 2 pixels become the four channels of a 4 x 4 map, two
-    convolutions read features off it, the second down to 2 x 2, and a small head judges them beside
-    the class. There is no batch norm: each logit must depend on its own image alone, or R1 and R2
-    would not be the slopes of single images.
+    The generator's way back: blocks of 2 x 2 pixels become the four channels of a map of half the
+    side, two convolutions read features off it, the second halving it again, and a small head judges
+    them beside the class. There is no batch norm: each logit must depend on its own image alone, or
+    R1 and R2 would not be the slopes of single images.
     """
 
-    def __init__(self, channels: int = 32, classes: int = 0, colours: int = 1):
+    def __init__(self, channels: int = 32, classes: int = 0, colours: int = 1, side: int = 8):
         super().__init__()
         self.classes = classes
+        quarter = (side + 2) // 4
         self.features = nn.Sequential(
-            nn.Unflatten(1, (colours, 8, 8)),
+            nn.Unflatten(1, (colours, side, side)),
             nn.PixelUnshuffle(2),  # (n, 1, 8, 8) to (n, 4, 4, 4)
             nn.Conv2d(4 * colours, channels, 3, padding=1),
             _leaky(),
@@ -172,7 +182,8 @@ class Discriminator(nn.Module):
             _leaky(),
             nn.Flatten(),
         )
-        self.head = mlp(8 * channels + classes, 4 * channels, 1, activation=_leaky)
+        inputs = 2 * channels * quarter**2 + classes
+        self.head = mlp(inputs, 4 * channels, 1, activation=_leaky)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(beside(self.features(x), y, self.classes)).squeeze(dim=1)
@@ -263,9 +274,9 @@ def conditional_gan(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: in
     `settings` is as for `fit`, with the networks' latent_dim and channels beside it.
     """
     torch.manual_seed(seed)
-    classes = int(y.max()) + 1
-    generator = Generator(settings.latent_dim, settings.channels, classes).to(x.device)
-    discriminator = Discriminator(settings.channels, classes).to(x.device)
+    size = {"classes": int(y.max()) + 1, "side": math.isqrt(x.shape[1])}
+    generator = Generator(settings.latent_dim, settings.channels, **size).to(x.device)
+    discriminator = Discriminator(settings.channels, **size).to(x.device)
     key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
     load_or_train(
         "conditional_gan",

@@ -1,5 +1,6 @@
 """Building blocks, and the scale of images, that several models share."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -41,6 +42,13 @@ def beside(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
             else "This model is not conditional: it takes no class y."
         )
     return values if y is None else torch.cat([values, F.one_hot(y, classes).to(values)], dim=-1)
+
+
+def time_embedding(time: Tensor, dim: int = 64) -> Tensor:
+    """Sines and cosines of times (n,) from 0 to 1 at `dim / 2` frequencies from 1 to 1000."""
+    frequency = torch.exp(torch.linspace(0, math.log(1000), dim // 2, device=time.device))
+    angle = time.unsqueeze(1) * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def from_grey_levels(x: Tensor, levels: int = 16) -> Tensor:

@@ -223,6 +223,7 @@ def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: in
         settings.depth,
         settings.dropout,
         classes=int(y.max()) + 1,
+        pixels=x.shape[1],
     ).to(x.device)
     key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
     load_or_train(

@@ -1,0 +1,84 @@
+"""The models of lessons 01 to 03's sections "Larger" on MNIST's 10,000 test images, over three seeds.
+
+Run in the course's environment, with MNIST in the cache, a mirror or the network's reach:
+
+    python benchmarks/larger.py
+
+It trains on the CPU, in one thread, with the settings of the presets and writes results/larger.json. As
+in the lessons 600 samples, 60 a class, are held against as many held-out images.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import torch
+from common import ASKED, Data, Judged, rounded, timed, write
+
+from course_lib import datasets
+from course_lib.models.classifier import balanced
+from course_lib.models.diffusion import conditional_diffusion
+from course_lib.models.gan import conditional_gan
+from course_lib.models.vae import conditional_vae, draw
+from course_lib.syllabus import lesson
+
+SEEDS = range(3)
+# Beside each lesson's model, how 600 images are drawn from it.
+MODELS: dict[str, tuple[Callable, dict[str, Callable]]] = {
+    "01_vae": (conditional_vae, {"": lambda model: draw(model.sample(600, ASKED))}),
+    "02_gan": (conditional_gan, {"": lambda model: model.sample(600, ASKED)}),
+    "03_diffusion": (
+        conditional_diffusion,
+        {
+            "": lambda model: model.sample(600, ASKED),
+            "guidance_1_": lambda model: model.sample(600, ASKED, guidance=1.0),
+        },
+    ),
+}
+
+
+def data() -> Data:
+    """MNIST's test images in two parts, with the lessons' grey levels; the held-out ones balanced."""
+    mnist = datasets.load("mnist", "10k").with_levels(16)
+    x, y = (torch.from_numpy(part) for part in mnist.train)
+    x_held, y_held = (torch.from_numpy(part) for part in mnist.held_out)
+    return x.flatten(1), y, balanced(x_held.flatten(1), y_held, 60), ASKED
+
+
+def one_run(mnist: Data, name: str, settings: SimpleNamespace, seed: int) -> dict[str, float]:
+    """Train the model of lesson `name` with one seed, and judge what it draws."""
+    judged = Judged(mnist, seed)
+    train, samplers = MODELS[name]
+    model, seconds = timed(lambda: train(*mnist[:2], settings, seed=seed))
+    row = {"judge_accuracy": judged.accuracy, "judge_cpu_seconds": judged.seconds}
+    for prefix, sampler in samplers.items():
+        torch.manual_seed(seed)
+        images, drawing = timed(lambda sampler=sampler: sampler(model))
+        figures = {**judged.figures(images), "sampling_cpu_seconds": drawing}
+        row |= {prefix + key: value for key, value in figures.items()}
+    return {**row, "cpu_seconds": seconds}
+
+
+def all_runs() -> dict[str, list[dict]]:
+    """Every model over the seeds, nothing taken from earlier checkpoints but the judge of a seed."""
+    torch.set_num_threads(1)
+    mnist, results = data(), {}
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["COURSE_STATE"] = state
+        for name in MODELS:
+            for preset in ("cpu", "gpu"):
+                plan, rows = lesson(name).settings(preset).mnist, []
+                for seed in SEEDS:
+                    rows.append({"seed": seed, **one_run(mnist, name, plan, seed)})
+                    print(name, preset, rounded(rows[-1]), flush=True)
+                results[f"{name}, {preset} preset"] = rows
+    return results
+
+
+if __name__ == "__main__":
+    settings = {
+        name: {preset: lesson(name).settings(preset).mnist for preset in ("cpu", "gpu")}
+        for name in MODELS
+    }
+    write("larger", SimpleNamespace(**settings), {}, all_runs())
