@@ -74,7 +74,8 @@ def balanced(images: Tensor, labels: Tensor, per_class: int, seed: int = 0) -> T
     chosen = []
     for label in labels.unique():
         rows = (labels == label).nonzero()[:, 0]
-        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:per_class]])
+        order = torch.randperm(len(rows), generator=generator, device="cpu")
+        chosen.append(rows[order[:per_class].to(rows.device)])
     return images[torch.cat(chosen)]
 
 
@@ -91,7 +92,7 @@ def train_judge(x: Tensor, y: Tensor, seed: int = 0) -> DigitClassifier:
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        judge = DigitClassifier()
+        judge = DigitClassifier().to(x.device)
         key = {**SETTINGS, "seed": seed, "data": fingerprint(x, y)}
         load_or_train("digit_judge", judge, lambda: finish(_fit(judge, x, y, seed)), key)
     return judge.eval()
