@@ -51,7 +51,7 @@ def batches(data: Sequence[Tensor], batch_size: int, seed: int) -> Iterator[tupl
         raise ValueError(f"The data's parts need one length above 0; theirs are {lengths}.")
     generator = torch.Generator().manual_seed(seed)
     while True:
-        order = torch.randperm(rows, generator=generator).to(data[0].device)
+        order = torch.randperm(rows, generator=generator, device="cpu").to(data[0].device)
         for chosen in order.split(batch_size):
             yield tuple(part[chosen] for part in data)
 

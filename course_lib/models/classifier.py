@@ -79,7 +79,8 @@ def balanced(images: Tensor, labels: Tensor, per_class: int, seed: int = 0) -> T
     chosen = []
     for label in labels.unique():
         rows = (labels == label).nonzero()[:, 0]
-        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:per_class]])
+        order = torch.randperm(len(rows), generator=generator, device="cpu")
+        chosen.append(rows[order[:per_class].to(rows.device)])
     return images[torch.cat(chosen)]
 
 

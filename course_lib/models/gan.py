@@ -103,7 +103,7 @@ def slerp(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
     # sin((1-t) w) / sin w  a  +  sin(t w) / sin w  b,   w the angle between a and b
     cosine = torch.dot(z_start, z_end) / (z_start.norm() * z_end.norm())
     angle = torch.arccos(cosine.clamp(-1, 1))
-    t = torch.linspace(0, 1, steps).unsqueeze(1)
+    t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
     if angle < 1e-4:  # the same direction: the arc is a line
         return (1 - t) * z_start + t * z_end
     return (torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / torch.sin(angle)

@@ -83,7 +83,7 @@ def sample(decoder: nn.Module, count: int, latent_dim: int) -> Tensor:
 def interpolate(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
     """`steps` points on the line from z_start to z_end, both included: (latent_dim,) twice ->
     (steps, latent_dim)."""
-    t = torch.linspace(0, 1, steps).unsqueeze(1)
+    t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
     return (1 - t) * z_start + t * z_end
 
 
