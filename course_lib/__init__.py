@@ -1,8 +1,8 @@
 """Helper library of the course "Synthetic data: build it, break it, audit it".
 
 The rooms, from the ground floor up; a room imports only from those above it in this list:
-`files`, `colab`, `syllabus`, `session`, `datasets`, `training`, `models`, `plots`, `collapse`,
-`audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
+`files`, `colab`, `syllabus`, `devices`, `session`, `datasets`, `training`, `models`, `plots`,
+`collapse`, `audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
 """
 
 from importlib import import_module

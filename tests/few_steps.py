@@ -28,6 +28,6 @@ def shortened(settings, most=FEW):
 
 
 def stand_in():
-    from standins.accelerator import install
+    from standins.accelerator import install  # sets up PyTorch for good, so only here
 
     return install()

@@ -50,6 +50,7 @@ ROOMS = [
     "files",
     "colab",
     "syllabus",
+    "devices",
     "session",
     "datasets",
     "training",
