@@ -179,6 +179,43 @@ def test_each_exercise_has_a_stub_and_the_next_cell_checks_it(lesson):
     assert tuple(found) == lesson.exercises
 
 
+def card_faults(text):
+    """What is wrong with the order of a cell that holds an exercise's card."""
+    headings = re.findall(r"(?m)^#{1,6} +(.*?) *$", text)
+    faults = ["a heading that says no more than Exercise"] if "Exercise" in headings else []
+    if not headings or not headings[-1].startswith("Exercise: "):
+        faults.append("the card is not the cell's last section")
+    return faults
+
+
+@EACH_LESSON
+def test_a_card_comes_after_the_text_that_leads_to_it(lesson):
+    found = {
+        cell.id: card_faults(cell.source)
+        for cell in cells(ROOT / "notebooks" / f"{lesson.id}.ipynb", "markdown")
+        if cell.id.startswith("card-")
+    }
+    assert len(found) == len(lesson.exercises)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
+    exercise = get("vae.kl")
+    text = "What was found.\n\n## New\n\nTheory."
+    first = sync.with_card(text, exercise)
+    assert first.startswith(text) and card_faults(first) == []
+    assert sync.with_card(f"{first}\n\nMore.", exercise) == f"{first}\n\nMore."
+    assert sync.with_card("", exercise) == sync.card(exercise)
+
+
+def test_a_card_in_the_wrong_place_is_found():
+    card = sync.card(get("vae.kl"))
+    assert card_faults(card) == card_faults(f"## New\n\n{card}\n\nMore.") == []
+    assert len(card_faults(f"{card}\n\n## New")) == 1
+    assert len(card_faults(f"{card}\n\n## New\n\n### Exercise")) == 2
+    assert len(card_faults(f"### Exercise\n\n{card}")) == 1
+
+
 def test_ruff_finds_nothing():
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
