@@ -1,9 +1,10 @@
 """Write what the syllabus knows into the notebooks, the README and docs/gpu.md; strip the notebooks.
 
 Written are a notebook's cell with the id `header`, the card in each cell with an id `card-...` (its
-heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays), its
-first code cell, `colab`, and its last, `save`, and two tables between their markers: the README's of
-the lessons, and the one of the gpu presets. What a run left behind in a notebook is removed.
+heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays, and a new
+card goes below it), its first code cell, `colab`, and its last, `save`, and two tables between their
+markers: the README's of the lessons, and the one of the gpu presets. What a run left behind in a
+notebook is removed.
 """
 
 import json
@@ -179,11 +180,11 @@ def card(exercise: Exercise) -> str:
 
 
 def with_card(text: str, exercise: Exercise) -> str:
-    """`text` with its card replaced, or with the card before it where it has none yet."""
+    """`text` with its card replaced, or with the card after it where it has none yet."""
     old = re.compile(r"### Exercise:.*?\n\n.*?\n\n.*?(?=\n\n|\Z)", re.DOTALL)
     if old.search(text):
         return old.sub(lambda _: card(exercise), text, count=1)
-    return f"{card(exercise)}\n\n{text}".strip()
+    return f"{text}\n\n{card(exercise)}".strip()
 
 
 def card_id(exercise: Exercise) -> str:

@@ -15,9 +15,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import nbformat
+import pandas as pd
 import pytest
 from data_sets import EACH_DATASET
 from IPython.core.inputtransformer2 import TransformerManager
+from matplotlib.axes import Axes
+from pandas.io.formats.style import Styler
+from torch import nn
 
 import course_lib.exercises
 from course_lib import datasets, sync
@@ -178,6 +182,111 @@ def test_each_exercise_has_a_stub_and_the_next_cell_checks_it(lesson):
         assert "raise NotImplementedError(" in ast.unparse(function)
         assert f'{name} = check("{found[-1]}", {name})' in check.source
     assert tuple(found) == lesson.exercises
+
+
+# What a statement of its own can only show, and does not show before the end of its cell.
+SHOWN_ONLY = {
+    name
+    for kind in (pd.DataFrame, pd.Series, Styler)
+    for name in dir(kind)
+    if not name.startswith("to_") or name == "to_frame"
+} - {name for kind in (Axes, nn.Module, Path, dict, list, set) for name in dir(kind)}
+SHOWN_ONLY -= {"info", "isetitem", "join", "map", "pipe", "sample", "use"}  # others' do something
+
+
+def unseen(source):
+    """Expressions whose value nobody sees: they stand before the end of a cell, or in a block."""
+    tree = ast.parse(source)
+    last = tree.body[-1] if tree.body else None
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Expr) or node is last:
+            continue
+        value = node.value
+        if isinstance(value, ast.Call):
+            called = value.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in SHOWN_ONLY or name[:1].isupper():  # a new table; a new object
+                yield ast.unparse(node)
+        elif not isinstance(value, ast.Constant | ast.Yield | ast.YieldFrom | ast.Await):
+            yield ast.unparse(node)
+
+
+@EACH_BOOK
+def test_what_a_cell_works_out_to_show_is_seen(file):
+    python = TransformerManager().transform_cell
+    found = {cell.id: list(unseen(python(cell.source))) for cell in cells(file, "code")}
+    assert {name: code for name, code in found.items() if code} == {}, "show it last"
+
+
+def test_an_expression_that_shows_nothing_is_found():
+    for code in (
+        "table.round(2)",
+        "table",
+        "report.counts",
+        "(x.shape, x.min())",
+        "pd.DataFrame(looks).T.round(3)",
+        "pd.DataFrame(looks)",
+        "HTML('<b>x</b>')",
+        "table.sort_values('q').head()",
+        "table.style.format('{:.1%}')",
+        "table[['a', 'b']]",
+    ):
+        assert list(unseen(code)) == []
+        assert len(list(unseen(f"{code}\nassert True"))) == 1, code
+        assert len(list(unseen(f"for _ in range(2):\n    {code}"))) == 1, code
+    for code in (
+        "'A docstring.'",
+        "print(x)",
+        "found.append(x)",
+        "found |= {1}",
+        "ax.plot(x)",
+        "ax.set(title='x')",
+        "report.plot()",
+        "judge.eval()",
+        "torch.manual_seed(0)",
+        "plots.show(fig, alt='x')",
+        "table.to_csv('x.csv')",
+        "finish(train(x))",
+        "plt.style.use('ggplot')",
+    ):
+        assert list(unseen(f"{code}\nassert True")) == [], code
+
+
+def card_faults(text):
+    """What is wrong with the order of a cell that holds an exercise's card."""
+    headings = re.findall(r"(?m)^#{1,6} +(.*?) *$", text)
+    faults = ["a heading that says no more than Exercise"] if "Exercise" in headings else []
+    if not headings or not headings[-1].startswith("Exercise: "):
+        faults.append("the card is not the cell's last section")
+    return faults
+
+
+@EACH_LESSON
+def test_a_card_comes_after_the_text_that_leads_to_it(lesson):
+    found = {
+        cell.id: card_faults(cell.source)
+        for cell in cells(ROOT / "notebooks" / f"{lesson.id}.ipynb", "markdown")
+        if cell.id.startswith("card-")
+    }
+    assert len(found) == len(lesson.exercises)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
+    exercise = get("vae.kl")
+    text = "What was found.\n\n## New\n\nTheory."
+    first = sync.with_card(text, exercise)
+    assert first.startswith(text) and card_faults(first) == []
+    assert sync.with_card(f"{first}\n\nMore.", exercise) == f"{first}\n\nMore."
+    assert sync.with_card("", exercise) == sync.card(exercise)
+
+
+def test_a_card_in_the_wrong_place_is_found():
+    card = sync.card(get("vae.kl"))
+    assert card_faults(card) == card_faults(f"## New\n\n{card}\n\nMore.") == []
+    assert len(card_faults(f"{card}\n\n## New")) == 1
+    assert len(card_faults(f"{card}\n\n## New\n\n### Exercise")) == 2
+    assert len(card_faults(f"### Exercise\n\n{card}")) == 1
 
 
 def test_ruff_finds_nothing():
