@@ -35,10 +35,10 @@ def run(name: str) -> dict:
     """One lesson from top to bottom, with nothing trained before: minutes, MiB, and how it ended."""
     command = [sys.executable, "-m", "pytest", f"notebooks/{name}.ipynb", "-q", "--numprocesses=0"]
     with tempfile.TemporaryDirectory() as state, tempfile.TemporaryFile("w+") as said:
-        env = {**os.environ, "COURSE_PRESET": "gpu", "COURSE_STATE": state}
+        own = {"COURSE_PRESET": "gpu", "COURSE_STATE": state, "COURSE_INTERACTIVE": "0"}
+        env = {**os.environ, **own, "OMP_NUM_THREADS": "1"}
         before = peak = memory()
         start = time.perf_counter()
-        env |= {"COURSE_INTERACTIVE": "0", "OMP_NUM_THREADS": "1"}
         lesson = subprocess.Popen(command, cwd=ROOT, env=env, stdout=said, stderr=said, text=True)
         while lesson.poll() is None:
             peak = max(peak, memory())

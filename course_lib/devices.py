@@ -2,25 +2,30 @@
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 CPU = torch.device("cpu")
 NO_GPU = "The gpu preset was asked for, but PyTorch sees no GPU: this will be slow."
-TOO_SMALL = "The networks of this lesson are too small to gain from the GPU: they use the CPU."
-APPLE = "Apple's GPU is here: session.start(..., preset='gpu') uses it for the section Larger."
+TOO_SMALL = "Nothing in this lesson is large enough to gain from the GPU: it runs on the CPU."
 
 
-def choose(preset: str, pays: bool) -> tuple[torch.device, str]:
+def choose(preset: str, asked: bool, pays: bool) -> tuple[torch.device, str]:
     """The device of a lesson, and a sentence about the choice where it may surprise.
+
+    Apple's GPU needs no preset: the gpu preset fetches data, and a Mac should go on offline.
 
     Args:
         preset: "cpu" or "gpu".
+        asked: whether somebody asked for this preset; "cpu" is then meant.
         pays: whether something in the lesson is large enough to gain from a GPU.
     """
     if preset == "gpu":
         if pays:
             return accelerator()
         return CPU, TOO_SMALL if torch.cuda.is_available() else NO_GPU
-    return CPU, APPLE if pays and torch.backends.mps.is_available() else ""
+    if pays and not asked and torch.backends.mps.is_available():
+        return accelerator()
+    return CPU, ""
 
 
 def accelerator() -> tuple[torch.device, str]:
@@ -57,15 +62,20 @@ def fault_of(device: torch.device) -> str:
             nn.Linear(16, 10),
         ).to(device)
         adam = torch.optim.Adam(net.parameters(), fused=True)
+        table = nn.Embedding(10, 10).to(device)
         x = torch.rand(8, 1, 8, 8, device=device, requires_grad=True)
-        y = torch.arange(8, device=device)
-        scores = net(x)
+        y = torch.randint(10, (8,), device=device)
+        y = y[torch.randperm(8).to(device)].masked_fill(torch.rand(8, device=device) < 0.5, 0)
+        scores = net(x) + table(y) * nn.functional.one_hot(y, 10)
         (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
         loss = slope.square().mean() - torch.lgamma(scores.detach().square() + 1).mean()
         loss = loss + nn.functional.cross_entropy(scores, y) + nn.functional.softplus(scores).mean()
         loss.backward()
         adam.step()
-        finite = all(parameter.isfinite().all() for parameter in net.parameters())
+        ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+        ema.update_parameters(net)
+        ema.update_parameters(net)
+        finite = all(parameter.isfinite().all() for parameter in ema.parameters())
         return "" if finite else "a step gives numbers that are not finite"
     except (RuntimeError, NotImplementedError, TypeError) as error:
         return str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__

@@ -51,12 +51,13 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     """
     chosen = lesson(name)
     has_gpu = torch.cuda.is_available()
-    preset = preset or os.environ.get("COURSE_PRESET") or ("gpu" if has_gpu else "cpu")
+    asked = preset or os.environ.get("COURSE_PRESET")
+    preset = asked or ("gpu" if has_gpu else "cpu")
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     settings = chosen.settings(preset)
     pays = getattr(chosen.settings("gpu"), "accelerate", False)
-    device, told = devices.choose(preset, pays)
+    device, told = devices.choose(preset, bool(asked), pays)
     # The networks on the CPU are small, and threads wait for each other: beside other busy
     # programs, a training loop with two threads was measured ten times slower than with one.
     torch.set_num_threads(1)

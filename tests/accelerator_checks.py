@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from standins.accelerator import install
 from torch import nn
 
+from course_lib import devices
 from course_lib.models import classifier, diffusion, gan, vae
 from course_lib.training import ema_of, gradient_step
 
@@ -331,3 +332,13 @@ def test_the_courses_models_train_and_draw(model, default, tmp_path, monkeypatch
     for run in ("trained", "from the checkpoint"):
         assert drawn["standin", run].device.type == "standin"
         torch.testing.assert_close(drawn["standin", run].cpu(), drawn["cpu", run])
+
+
+def test_the_trial_of_a_device_passes_here_and_names_what_is_missing(monkeypatch):
+    assert devices.fault_of(DEVICE) == ""
+
+    def missing(*args):
+        raise NotImplementedError("'aten::lgamma' is not there for this device")
+
+    monkeypatch.setattr(torch, "lgamma", missing)
+    assert devices.fault_of(DEVICE) == "'aten::lgamma' is not there for this device"

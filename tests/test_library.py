@@ -93,7 +93,7 @@ def test_what_a_gpu_does_not_help_stays_on_the_cpu_and_this_is_said(monkeypatch,
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     small = session.start("05_tables")
     assert (small.preset, small.device.type) == ("gpu", "cpu")
-    assert "too small to gain from the GPU" in capsys.readouterr().out
+    assert devices.TOO_SMALL in capsys.readouterr().out
 
 
 def test_a_preset_holds_what_it_changes_of_the_cpu_s():
@@ -118,13 +118,15 @@ def repeated(base, changes):
 def test_apple_s_gpu_is_used_only_where_it_has_every_operation(has_all, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert session.start("01_vae").device.type == "cpu"  # by itself it is no reason for a download
-    assert "preset='gpu'" in capsys.readouterr().out
     if has_all:
         monkeypatch.setattr(devices, "fault_of", lambda device: "")
-    started = session.start("01_vae", preset="gpu")
-    assert started.device.type == ("mps" if has_all else "cpu")
-    assert ("Apple's GPU cannot do all" in capsys.readouterr().out) is not has_all
+    for preset in (None, "gpu"):
+        started = session.start("01_vae", preset=preset)
+        assert started.device.type == ("mps" if has_all else "cpu")
+        assert ("Apple's GPU cannot do all" in capsys.readouterr().out) is not has_all
+        assert started.preset == (preset or "cpu")  # by itself it is no reason for a download
+    assert session.start("01_vae", preset="cpu").device.type == "cpu"
+    assert session.start("05_tables").device.type == "cpu"
 
 
 def test_a_device_is_tried_before_it_is_used():

@@ -33,11 +33,11 @@ class Dataset:
         The brightest pixel of the training images is taken for the highest level.
         """
         highest = self.train.x.max()
-        parts = (
-            Split(np.round(part.x * (levels / highest)).astype(np.float32), part.y)
-            for part in (self.train, self.held_out)
-        )
-        return replace(self, **dict(zip(("train", "held_out"), parts, strict=True)))
+
+        def rounded(part: Split) -> Split:
+            return Split(np.round(part.x * (levels / highest)).astype(np.float32), part.y)
+
+        return replace(self, train=rounded(self.train), held_out=rounded(self.held_out))
 
     def __str__(self) -> str:
         return _told(
