@@ -19,7 +19,7 @@ import torch
 from common import SEEDS, Data, Judged, other_split, timed, write
 
 from course_lib.audit.fidelity import manifold_measures
-from course_lib.collapse import recursive
+from course_lib.model_collapse import recursive
 from course_lib.models import vae
 from course_lib.syllabus import lesson
 from course_lib.training import finish

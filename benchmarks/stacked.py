@@ -5,7 +5,7 @@ Run in the course's environment, about twelve minutes on one core:
     python benchmarks/stacked.py
 
 The networks, data and number of steps are the same for all; only the game (classical, or relativistic
-with R1 and R2) and Adam's beta_1 differ. It writes course_lib/collapse/stacked.json, which
+with R1 and R2) and Adam's beta_1 differ. It writes course_lib/mode_collapse/recorded/stacked.json, which
 lesson 06 shows, and nothing is taken from earlier checkpoints.
 """
 
@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import torch
 from common import provenance, rounded, split_of_lesson
 
-from course_lib.collapse import images, stacked
+from course_lib.mode_collapse import image_gans, stacked
 from course_lib.models.classifier import train_judge
 from course_lib.training import finish
 
@@ -34,7 +34,7 @@ def one_run(judge, digits: torch.Tensor, settings: dict, seed: int) -> dict[str,
     torch.manual_seed(seed)
     pair = stacked.networks(settings)
     start = time.process_time()
-    finish(images.fit(*pair, [digits], settings, seed=seed))
+    finish(image_gans.fit(*pair, [digits], settings, seed=seed))
     seconds = time.process_time() - start
     found = stacked.count_modes(judge, pair[0].sample(stacked.SAMPLES))
     row = rounded({"seed": seed, **found, "cpu_seconds": seconds})

@@ -6,7 +6,7 @@ Run in the course's environment, about twenty minutes on one core:
     python benchmarks/steering.py games
     python benchmarks/steering.py ring
 
-Each writes its part of course_lib/collapse/steering.json, which lesson 07 shows.
+Each writes its part of course_lib/mode_collapse/recorded/steering.json, which lesson 07 shows.
 
 Steering: in each of ten runs another digit is made rare, twelve images of about 120. Each way gives
 108 images that are taken for the rare digit, whatever they show. Measured on held-out real digits.
@@ -30,8 +30,8 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from course_lib.audit.fidelity import manifold_measures
-from course_lib.collapse import RING, GANs, fit, images, mode_counts, recipe, steering
 from course_lib.datasets import load, random_shift
+from course_lib.mode_collapse import RING, GANs, fit, image_gans, mode_counts, recipe, steering
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier, digit_judge, train_judge
 from course_lib.training import finish
@@ -167,7 +167,7 @@ def trained(x: Tensor, settings: dict, seed: int, y: Tensor | None = None):
         gan.Generator(settings.latent_dim, settings.channels, classes),
         gan.Discriminator(settings.channels, classes),
     )
-    finish(images.fit(*pair, [x] if y is None else [x, y], settings, seed=seed))
+    finish(image_gans.fit(*pair, [x] if y is None else [x, y], settings, seed=seed))
     return pair
 
 
@@ -177,7 +177,7 @@ def steered(base, states, x, settings, milestones, seed) -> Iterator[tuple[int, 
         net.load_state_dict(state)
     torch.manual_seed(seed)
     seconds, start = 0.0, time.process_time()
-    for step in images.fit(*base, [x], SimpleNamespace(**settings), seed=seed):
+    for step in image_gans.fit(*base, [x], SimpleNamespace(**settings), seed=seed):
         if step.number in milestones:
             seconds += time.process_time() - start
             yield step.number, base[0].sample(MANY), seconds

@@ -2,7 +2,7 @@
 
 The rooms, from the ground floor up; a room imports only from those above it in this list:
 `files`, `colab`, `syllabus`, `devices`, `session`, `datasets`, `training`, `models`, `plots`,
-`collapse`, `audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
+`mode_collapse`, `model_collapse`, `audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
 """
 
 from importlib import import_module

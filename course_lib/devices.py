@@ -9,7 +9,7 @@ NO_GPU = "The gpu preset was asked for, but PyTorch sees no GPU: this will be sl
 TOO_SMALL = "Nothing in this lesson is large enough to gain from the GPU: it runs on the CPU."
 
 
-def choose(preset: str, asked: bool, pays: bool) -> tuple[torch.device, str]:
+def choose(preset: str, asked: bool, gains_from_gpu: bool) -> tuple[torch.device, str]:
     """The device of a lesson, and a sentence about the choice where it may surprise.
 
     Apple's GPU needs no preset: the gpu preset fetches data, and a Mac should go on offline.
@@ -17,19 +17,19 @@ def choose(preset: str, asked: bool, pays: bool) -> tuple[torch.device, str]:
     Args:
         preset: "cpu" or "gpu".
         asked: whether somebody asked for this preset; "cpu" is then meant.
-        pays: whether something in the lesson is large enough to gain from a GPU.
+        gains_from_gpu: whether something in the lesson is large enough to gain from a GPU.
     """
     if preset == "gpu":
-        if pays:
+        if gains_from_gpu:
             return accelerator()
         return CPU, TOO_SMALL if torch.cuda.is_available() else NO_GPU
-    if pays and not asked and torch.backends.mps.is_available():
+    if gains_from_gpu and not asked and torch.backends.mps.is_available():
         return accelerator()
     return CPU, ""
 
 
 def accelerator() -> tuple[torch.device, str]:
-    """The best device here for what pays on a GPU, and a sentence where it is the CPU."""
+    """The best device here for what gains from a GPU, and a sentence where it is the CPU."""
     if torch.cuda.is_available():
         # TF32 on GPUs that have it (Ampere and later); a T4 goes on in full float32.
         torch.set_float32_matmul_precision("high")

@@ -22,7 +22,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from course_lib.audit import audit, corruptions, fairness
 from course_lib.audit.checks import bias, geometry, pairs
 from course_lib.audit.checks.columns import kolmogorov_smirnov, wasserstein
-from course_lib.audit.counting import cramers_v, joint
+from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.fidelity import (
     frechet_bias,
     frechet_distance,
@@ -33,7 +33,7 @@ from course_lib.audit.fidelity import (
 from course_lib.audit.finding import MARGINS
 from course_lib.audit.statistics import area, counts, rank_sum, shares, total_variation
 from course_lib.audit.table import Values, prepare
-from course_lib.collapse import Modes, mode_coverage
+from course_lib.mode_collapse import Modes, mode_coverage
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from course_lib.audit.checks.columns import kolmogorov_smirnov, reach, wasserstein
-from course_lib.audit.counting import cramers_v
+from course_lib.audit.contingency import cramers_v
 from course_lib.audit.statistics import (
     Comparison,
     area,

@@ -9,16 +9,9 @@ import pytest
 import torch
 
 from course_lib.audit import audit
-from course_lib.collapse import (
-    Modes,
-    mode_coverage,
-    recursive,
-    refit,
-    tail_loss,
-    theory,
-    training_rows,
-)
-from course_lib.collapse.monte_carlo import (
+from course_lib.mode_collapse import Modes, mode_coverage
+from course_lib.model_collapse import recursive, refit, tail_loss, theory, training_rows
+from course_lib.model_collapse.monte_carlo import (
     interval_of_mean,
     interval_of_median,
     interval_of_variance,

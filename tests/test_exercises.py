@@ -11,7 +11,7 @@ import torch
 from course_lib import exercises
 from course_lib.exercises import assess, get
 from course_lib.exercises.checking import check, try_out
-from course_lib.exercises.run import run
+from course_lib.exercises.trial import run
 
 ALL = exercises.all_exercises()
 EACH = pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)

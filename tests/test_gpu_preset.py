@@ -1,6 +1,6 @@
 """The gpu preset where there is no GPU: the code of every lesson that has one, at a few steps.
 
-What pays on a GPU runs on the stand-in device of `standins/accelerator.py`, which refuses what a GPU
+What gains from a GPU runs on the stand-in device of `standins/accelerator.py`, which refuses what a GPU
 would refuse. The lessons' claims are about whole trainings, so they are left out here.
 """
 

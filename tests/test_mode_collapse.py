@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.collapse import (
+from course_lib.datasets import load
+from course_lib.datasets.mixtures import mixture
+from course_lib.mode_collapse import (
     BENCHMARKS,
     GRID,
     RING,
@@ -20,14 +22,12 @@ from course_lib.collapse import (
     mode_counts,
     recipe,
     recipes,
-    recorded,
+    records,
     reverse_kl,
     support_size,
 )
-from course_lib.collapse.control import control, diffusion_sample
-from course_lib.collapse.watching import SAMPLES, reach, surface, watch
-from course_lib.datasets import load
-from course_lib.datasets.mixtures import mixture
+from course_lib.mode_collapse.diffusion_control import control, diffusion_sample
+from course_lib.mode_collapse.snapshots import SAMPLES, reach, surface, watch
 from course_lib.models.layers import mlp
 from course_lib.training import finish
 
@@ -338,9 +338,9 @@ def test_the_diffusion_control_follows_its_seed():
 def test_the_record_was_made_with_the_recipes_as_they_are(benchmark):
     settings = {name: vars(made) for name, made in recipes(benchmark).items()}
     settings["diffusion"] = vars(control(benchmark))
-    assert recorded.record(benchmark)["settings"] == settings
-    rows = recorded.runs(benchmark)
-    assert set(rows["cure"]) == set(settings) == set(recorded.table(benchmark).index)
+    assert records.record(benchmark)["settings"] == settings
+    rows = records.runs(benchmark)
+    assert set(rows["cure"]) == set(settings) == set(records.table(benchmark).index)
     assert (rows.groupby("cure")["seed"].apply(sorted).map(tuple) == tuple(range(5))).all()
 
 
@@ -350,7 +350,7 @@ def test_the_cheapest_row_of_the_record_is_made_again():
     gans = GANs(recipe("ring", "vanilla"), dimensions=2, seeds=range(5))
     finish(fit(gans, ring_data()))
     found = [RING.measure(points) for points in gans.sample(SAMPLES)]
-    row = recorded.table("ring").loc["vanilla"]
+    row = records.table("ring").loc["vanilla"]
     assert all(one["modes"] <= 4 and one["high_quality"] >= 0.9 for one in found)
     assert np.mean([one["modes"] for one in found]) == pytest.approx(row["modes"], abs=1)
     assert np.mean([one["high_quality"] for one in found]) == pytest.approx(
@@ -363,7 +363,7 @@ def test_the_cheapest_row_of_the_record_is_made_again():
 
 def test_what_the_lessons_say_of_the_record_holds():
     """The bars of lessons 06 and 07, on the seeds that are reported and not those of the search."""
-    ring, grid = recorded.runs("ring"), recorded.runs("grid")
+    ring, grid = records.runs("ring"), records.runs("grid")
     vanilla = ring.query("cure == 'vanilla'")
     assert (vanilla["modes"] <= 4).all() and (vanilla["high_quality"] >= 0.9).all()
 
@@ -378,23 +378,23 @@ def test_what_the_lessons_say_of_the_record_holds():
     for (
         benchmark
     ) in BENCHMARKS:  # R1 against the best that any of PacGAN's rows has, column by column
-        rows = recorded.published(benchmark)
+        rows = records.published(benchmark)
         pacgan = rows[rows.index.str.startswith("PacGAN")]
-        ours = recorded.table(benchmark).loc["R1"]
+        ours = records.table(benchmark).loc["R1"]
         assert ours["modes"] >= pacgan["modes"].max()
         assert ours["high_quality"] >= pacgan["high_quality"].max()
         assert ours["reverse_kl"] <= pacgan["reverse_kl"].min()
 
 
 def test_the_recorded_knobs_are_those_of_the_lesson_and_small():
-    found = recorded.knobs()
-    assert recorded.KNOBS.stat().st_size < 1_000_000
+    found = records.knobs()
+    assert records.KNOBS.stat().st_size < 1_000_000
     vanilla = recipe("ring", "vanilla")
     for setting, values in found.items():
         assert getattr(vanilla, setting) in values  # the recipe itself stands in each panel
         for run in values.values():
             assert run.modes.shape == (len(run.steps), 5)
             assert run.steps[-1] == vanilla.steps
-    last = recorded.record("ring")["runs"]
+    last = records.record("ring")["runs"]
     at_end = found["latent_dim"][vanilla.latent_dim].modes[-1]
     assert sorted(at_end) == sorted(row["modes"] for row in last if row["cure"] == "vanilla")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib import datasets
-from course_lib.collapse import images, stacked
+from course_lib.mode_collapse import image_gans, stacked
 from course_lib.models import gan
 from course_lib.models.classifier import digit_judge
 from course_lib.training import finish
@@ -76,7 +76,7 @@ def test_planes_are_not_mixed_up():
     assert torch.equal(unfolded[0, 1].flatten(), torch.arange(64.0, 128.0))
 
 
-@pytest.mark.parametrize("game", images.GAMES)
+@pytest.mark.parametrize("game", image_gans.GAMES)
 def test_training_runs_and_follows_its_seed(game):
     x = torch.from_numpy(datasets.load("digits").train.x).flatten(1)
     settings = SimpleNamespace(
@@ -94,7 +94,7 @@ def test_training_runs_and_follows_its_seed(game):
         torch.manual_seed(0)
         pair = stacked.networks(settings)
         before = [p.clone() for p in pair[0].parameters()]
-        last = finish(images.fit(*pair, [stacked.stack(x, 64)], settings))
+        last = finish(image_gans.fit(*pair, [stacked.stack(x, 64)], settings))
         assert last.last and set(last.losses) == {"discriminator", "generator"}
         assert any(not torch.equal(a, b) for a, b in zip(before, pair[0].parameters(), strict=True))
         return pair[0].sample(4, z=torch.ones(4, 8))
@@ -139,6 +139,6 @@ def test_a_row_of_the_record_is_made_again():
     torch.manual_seed(0)
     pair = stacked.networks(settings)
     x = torch.from_numpy(datasets.load("digits").train.x).flatten(1)
-    finish(images.fit(*pair, [stacked.stack(x)], settings))
+    finish(image_gans.fit(*pair, [stacked.stack(x)], settings))
     found = stacked.count_modes(digit_judge(), pair[0].sample(2600))
     assert found["modes"] <= 50 and entry["runs"][0]["modes"] <= 50

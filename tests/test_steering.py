@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_lib import datasets
-from course_lib.collapse import RING, GANs, fit, mode_counts, recipe, steering
+from course_lib.mode_collapse import RING, GANs, fit, mode_counts, recipe, steering
 from course_lib.training import finish
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from course_lib.exercises import get
 from course_lib.exercises.judge import assess
-from course_lib.exercises.run import run
+from course_lib.exercises.trial import run
 from course_lib.grading import wire
 from course_lib.grading.grade import _outcome
 

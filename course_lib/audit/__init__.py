@@ -4,6 +4,6 @@ from course_lib.audit.finding import MARGINS, Finding
 from course_lib.audit.report import AuditReport, Gate
 from course_lib.audit.run import audit
 from course_lib.audit.schema import AuditError, Schema
-from course_lib.collapse import Modes
+from course_lib.mode_collapse import Modes
 
 __all__ = ["MARGINS", "AuditError", "AuditReport", "Finding", "Gate", "Modes", "Schema", "audit"]

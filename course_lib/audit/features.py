@@ -51,6 +51,6 @@ def _category(column: Values) -> tuple[np.ndarray, np.ndarray]:
     return indicators[cell[column.real]], indicators[cell[column.synthetic]]
 
 
-def some(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
+def sample_rows(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
     """Row numbers in order: all of `count`, or `most` of them drawn without replacement."""
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import accuracy_score, r2_score
 
-from course_lib.audit.counting import cramers_v, joint
-from course_lib.audit.features import some
+from course_lib.audit.contingency import cramers_v, joint
+from course_lib.audit.features import sample_rows
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import area
 from course_lib.audit.table import Tables
@@ -84,7 +84,7 @@ class Trials:
         self.train = _known(real[:split], y_real[:split], size, rng)
         self.made = _known(synthetic, y_synthetic, size, rng)
         held = np.flatnonzero(np.isfinite(y_real[split:])) + split
-        self.held = held[some(len(held), TRIED, rng)]
+        self.held = held[sample_rows(len(held), TRIED, rng)]
         self.x, self.y = real[self.held], y_real[self.held]
         if size == FITTED or len(held) > TRIED:
             tables.notes.append(

@@ -27,7 +27,7 @@ from course_lib.audit.learners import Trials
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema, listed
 from course_lib.audit.table import LEAST_ROWS, Tables, prepare
-from course_lib.collapse import Modes
+from course_lib.mode_collapse import Modes
 from course_lib.session import interactive
 from course_lib.syllabus import unknown
 

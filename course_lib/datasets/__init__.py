@@ -8,6 +8,6 @@ from course_lib.datasets.augmentation import random_shift
 from course_lib.datasets.cards import card
 from course_lib.datasets.fetch import DataError
 from course_lib.datasets.loading import load, names
-from course_lib.datasets.parts import Dataset, Split, TableDataset
+from course_lib.datasets.splits import Dataset, Split, TableDataset
 
 __all__ = ["DataError", "Dataset", "Split", "TableDataset", "card", "load", "names", "random_shift"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.datasets.fetch import DataError, fetch
-from course_lib.datasets.parts import Dataset, Split, halves
+from course_lib.datasets.splits import Dataset, Split, halves
 from course_lib.syllabus import unknown
 
 SPLITS = ("60k", "10k")

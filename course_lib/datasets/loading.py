@@ -15,7 +15,7 @@ from course_lib.datasets.mixtures import (
     RING_SD,
     mixture,
 )
-from course_lib.datasets.parts import Dataset, Split, TableDataset, halves, parted
+from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
 from course_lib.syllabus import unknown
 

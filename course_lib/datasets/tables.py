@@ -3,7 +3,7 @@
 import pandas as pd
 
 from course_lib.datasets.fetch import fetch
-from course_lib.datasets.parts import TableDataset, parted
+from course_lib.datasets.splits import TableDataset, parted
 
 ADULT_COLUMNS = (
     *("age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation"),

@@ -10,7 +10,7 @@ _HOME = {
     "all_exercises": "registry",
     "assess": "judge",
     "check": "checking",
-    "earned": "scoring",
+    "earned": "partial_credit",
     "get": "registry",
     "progress": "record",
     "save_work": "saving",

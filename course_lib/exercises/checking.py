@@ -11,7 +11,7 @@ from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import Verdict, assess
 from course_lib.exercises.record import record_solved
 from course_lib.exercises.registry import get
-from course_lib.exercises.run import run
+from course_lib.exercises.trial import run
 from course_lib.plots import image_html
 
 VISIBLE_SEED = 0

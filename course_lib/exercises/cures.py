@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from course_lib.collapse import cures, steering
 from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.mode_collapse import cures, steering
 from course_lib.plots import BLUE, GREY, ORANGE
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib.exercises.exercise import Case, Exercise
-from course_lib.exercises.run import Outcome, run
+from course_lib.exercises.trial import Outcome, run
 
 
 @dataclass(frozen=True)

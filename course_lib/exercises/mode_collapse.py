@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from course_lib.collapse import GRID, RING, game, modes
 from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.mode_collapse import GRID, RING, game, modes
 from course_lib.plots import BLUE, GREY, ORANGE
 
 

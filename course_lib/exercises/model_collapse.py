@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special, stats
 
-from course_lib.collapse import refit, tail_loss, theory, training_rows
 from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.model_collapse import refit, tail_loss, theory, training_rows
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 # --- the recursion ----------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from course_lib.exercises.answers import (
 from course_lib.exercises.checking import try_out
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.registry import get
-from course_lib.exercises.run import load
 from course_lib.exercises.sources import standalone
+from course_lib.exercises.trial import load
 from course_lib.syllabus import course
 
 COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]

@@ -14,8 +14,8 @@ import numpy as np
 from course_lib.exercises.answers import Answer, NotebookError, Wanted, fingerprint_of
 from course_lib.exercises.exercise import Case, Exercise, call
 from course_lib.exercises.judge import assess
-from course_lib.exercises.run import Outcome
 from course_lib.exercises.sources import standalone
+from course_lib.exercises.trial import Outcome
 from course_lib.grading import wire
 from course_lib.grading.confine import Limits
 from course_lib.grading.marking import Marking

@@ -77,7 +77,7 @@ def _warm_up(preload: str) -> None:
     import course_lib.exercises.answers
     import course_lib.grading.wire  # noqa: F401
     from course_lib.exercises.exercise import Case, call
-    from course_lib.exercises.run import run
+    from course_lib.exercises.trial import run
 
     # What PyTorch puts off until the first step would cost every job 10 ms. No gradients: a fork
     # of a process that has used them cannot compute any.
@@ -223,7 +223,7 @@ def _find(channel: _Channel, request: dict) -> None:
 def _answer(channel: _Channel, request: dict) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, call
-    from course_lib.exercises.run import load, run
+    from course_lib.exercises.trial import load, run
     from course_lib.grading import wire
 
     answer, error = load(

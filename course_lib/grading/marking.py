@@ -15,7 +15,7 @@ from pathlib import Path
 
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.registry import get
-from course_lib.exercises.run import run
+from course_lib.exercises.trial import run
 from course_lib.grading.result import GradingError
 from course_lib.syllabus import course, unknown
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.layers import beside, from_grey_levels, mlp, to_grey_levels
+from course_lib.models.layers import append_class, from_grey_levels, mlp, to_grey_levels
 from course_lib.training import (
     Step,
     ema_of,
@@ -150,7 +150,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.body(beside(z, y, self.classes))
+        return self.body(append_class(z, y, self.classes))
 
     @torch.no_grad()
     def sample(self, count: int, y: Tensor | None = None, z: Tensor | None = None) -> Tensor:
@@ -186,7 +186,7 @@ class Discriminator(nn.Module):
         self.head = mlp(inputs, 4 * channels, 1, activation=_leaky)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(beside(self.features(x), y, self.classes)).squeeze(dim=1)
+        return self.head(append_class(self.features(x), y, self.classes)).squeeze(dim=1)
 
 
 def _leaky() -> nn.Module:

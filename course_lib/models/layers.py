@@ -27,7 +27,7 @@ def mlp(
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
-def beside(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
+def append_class(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """`values` (n, d) with the class y (n,) beside them as one-hot columns: (n, d + classes).
 
     With classes = 0 there is no y and the values come back as they are.

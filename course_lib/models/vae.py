@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.datasets.augmentation import random_shift
-from course_lib.models.layers import beside, mlp
+from course_lib.models.layers import append_class, mlp
 from course_lib.training import (
     Step,
     fingerprint,
@@ -135,11 +135,11 @@ class VAE(nn.Module):
     def encode(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """mu and log_var of q(z|x), each (n, latent_dim), for grey levels x (n, pixels)."""
         scaled = 2 * x / self.levels - 1
-        return self.encoder(beside(scaled, y, self.classes)).chunk(2, dim=-1)
+        return self.encoder(append_class(scaled, y, self.classes)).chunk(2, dim=-1)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The logits (n, pixels) of p(x|z) for latents z (n, latent_dim)."""
-        return self.decoder(beside(z, y, self.classes))
+        return self.decoder(append_class(z, y, self.classes))
 
     def elbo(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from course_lib.audit.counting import cramers_v, joint, tabulate
+from course_lib.audit.contingency import cramers_v, joint, tabulate
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.learners import Trials
 from course_lib.audit.statistics import from_z, permuted, shares, welch

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 
 from course_lib.audit import fidelity
-from course_lib.audit.features import some
+from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import (
     POWER,
@@ -60,7 +60,7 @@ def _classifier(real, synthetic, rng, margins, columns) -> Draft:
     """A classifier that learns on half of the rows to tell synthetic from real, tested on the rest."""
     size = min(len(real), len(synthetic), CLASSIFIED)
     rows = np.concatenate(
-        [real[some(len(real), size, rng)], synthetic[some(len(synthetic), size, rng)]]
+        [real[sample_rows(len(real), size, rng)], synthetic[sample_rows(len(synthetic), size, rng)]]
     )
     made = np.repeat([0, 1], size)
     half = np.zeros(2 * size, bool)
@@ -93,14 +93,14 @@ def _classifier(real, synthetic, rng, margins, columns) -> Draft:
 def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
     size = min(len(real), len(synthetic), GRAM)
     points = np.concatenate(
-        [synthetic[some(len(synthetic), size, rng)], real[some(len(real), size, rng)]]
+        [synthetic[sample_rows(len(synthetic), size, rng)], real[sample_rows(len(real), size, rng)]]
     ).astype(float)
     gram = fidelity.gram_matrix(points)
     made = np.arange(2 * size) < size
     estimate = float(fidelity.mmd2_of_gram(gram, made)[0])
     null = fidelity.mmd2_of_gram(gram, rng.permuted(np.tile(made, (500, 1)), axis=1))
     reference = fidelity.mmd2(
-        train[some(len(train), size, rng)], holdout[some(len(holdout), size, rng)]
+        train[sample_rows(len(train), size, rng)], holdout[sample_rows(len(holdout), size, rng)]
     )
     # Its own spread, from the mean kernel values of each point (the first term of its variance).
     witness = gram[:, made].mean(axis=1) - gram[:, ~made].mean(axis=1)
@@ -133,8 +133,8 @@ def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
 
 
 def _frechet(real, synthetic, train, holdout, rng, margins) -> Draft:
-    real = real[some(len(real), MOMENTS, rng)].astype(float)
-    synthetic = synthetic[some(len(synthetic), MOMENTS, rng)].astype(float)
+    real = real[sample_rows(len(real), MOMENTS, rng)].astype(float)
+    synthetic = synthetic[sample_rows(len(synthetic), MOMENTS, rng)].astype(float)
     estimate = fidelity.frechet_distance(real, synthetic)
     covariance = fidelity.moments(real)[1]
     draws = 50 if real.shape[1] <= 128 else 10
@@ -182,9 +182,9 @@ def _manifold(train, holdout, synthetic, rng, margins) -> Iterator[Draft]:
     k = 5
     if size <= k:
         return
-    held = holdout[some(len(holdout), size, rng)]
-    ours = fidelity.manifold_measures(held, synthetic[some(len(synthetic), size, rng)], k)
-    theirs = fidelity.manifold_measures(held, train[some(len(train), size, rng)], k)
+    held = holdout[sample_rows(len(holdout), size, rng)]
+    ours = fidelity.manifold_measures(held, synthetic[sample_rows(len(synthetic), size, rng)], k)
+    theirs = fidelity.manifold_measures(held, train[sample_rows(len(train), size, rng)], k)
     for name, value in ours.items():
         # A share of rows and its reference each vary like a binomial; density, whose balls overlap,
         # by at most 2.7 / sqrt(rows) in simulations of N(0, I) in 2 to 64 dimensions.

@@ -7,7 +7,7 @@ from scipy import stats
 
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import Comparison, counts, interval_only, total_variation
-from course_lib.collapse import Modes, mode_coverage
+from course_lib.mode_collapse import Modes, mode_coverage
 
 
 def check(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from course_lib.audit.counting import cramers_v, tabulate
+from course_lib.audit.contingency import cramers_v, tabulate
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import counts, total_variation
 from course_lib.audit.table import Tables

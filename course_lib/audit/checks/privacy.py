@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 
-from course_lib.audit.features import some
+from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, measured, stated
 from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
 from course_lib.audit.table import Tables
@@ -45,7 +45,7 @@ def check(
         )
 
     def sample(rows: np.ndarray, most: int) -> np.ndarray:
-        return rows[some(len(rows), most, rng)]
+        return rows[sample_rows(len(rows), most, rng)]
 
     made = sample(synthetic, MADE)
     queries = sample(made, QUERIES)

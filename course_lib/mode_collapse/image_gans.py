@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from course_lib.collapse.cures import wasserstein_penalty
+from course_lib.mode_collapse.cures import wasserstein_penalty
 from course_lib.models import gan
 from course_lib.models.layers import from_grey_levels
 from course_lib.syllabus import unknown

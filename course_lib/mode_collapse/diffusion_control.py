@@ -11,7 +11,7 @@ from torch import Tensor
 from course_lib.models.diffusion import Denoiser, Diffusion, fit
 from course_lib.training import finish
 
-SETTINGS = Path(__file__).with_name("control.toml")
+SETTINGS = Path(__file__).with_name("diffusion_control.toml")
 
 
 def control(benchmark: str) -> SimpleNamespace:

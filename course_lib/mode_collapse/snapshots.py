@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.collapse.gan import GANs, fit
-from course_lib.collapse.modes import Modes
+from course_lib.mode_collapse.modes import Modes
+from course_lib.mode_collapse.point_gans import GANs, fit
 
 SAMPLES = 2500  # as many as VEEGAN and PacGAN judge
 SHOWN, SIDE = 400, 25

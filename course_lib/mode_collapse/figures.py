@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from course_lib.collapse.modes import Modes
-from course_lib.collapse.watching import Run, reach
+from course_lib.mode_collapse.modes import Modes
+from course_lib.mode_collapse.snapshots import Run, reach
 from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 
 # White where the discriminator says fake, light blue where it says real: points stand out on both.

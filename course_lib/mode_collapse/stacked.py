@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from course_lib.collapse.modes import mode_coverage
+from course_lib.mode_collapse.modes import mode_coverage
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier
 
@@ -27,7 +27,7 @@ SAMPLES = 26_000  # as VEEGAN draws
 PLACES = torch.tensor([100, 10, 1])
 # Modes and KL of VEEGAN's table 2, on MNIST: single figures, without a spread.
 VEEGAN = [("DCGAN", 99, 3.4), ("ALI", 16, 5.4), ("Unrolled GAN", 48.7, 4.32), ("VEEGAN", 150, 2.95)]
-RECORDED = Path(__file__).with_name("stacked.json")
+RECORDED = Path(__file__).with_name("recorded") / "stacked.json"
 
 
 def stack(x: Tensor, count: int = SAMPLES, seed: int = 0) -> Tensor:

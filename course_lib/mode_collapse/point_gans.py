@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib.collapse.cures import pack, unrolled, wasserstein_penalty, with_deviation
-from course_lib.collapse.ensemble import Linears, Randomness, mlps
+from course_lib.mode_collapse.cures import pack, unrolled, wasserstein_penalty, with_deviation
+from course_lib.mode_collapse.ensemble import Linears, Randomness, mlps
 from course_lib.models.gan import (
     discriminator_loss,
     generator_loss,

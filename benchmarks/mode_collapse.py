@@ -2,13 +2,13 @@
 
 Run in the course's environment, part by part:
 
-    python benchmarks/collapse.py ring
-    python benchmarks/collapse.py grid
-    python benchmarks/collapse.py ring R1 diffusion
-    python benchmarks/collapse.py knobs
+    python benchmarks/mode_collapse.py ring
+    python benchmarks/mode_collapse.py grid
+    python benchmarks/mode_collapse.py ring R1 diffusion
+    python benchmarks/mode_collapse.py knobs
 
-The first two train every recipe of course_lib/collapse/recipes.toml, five seeds side by side, and the
-diffusion control, and write their part of course_lib/collapse/recorded.json, which lessons 06 and 07
+The first two train every recipe of course_lib/mode_collapse/recipes.toml, five seeds side by side, and the
+diffusion control, and write their part of recorded/points.json beside it, which lessons 06 and 07
 read. The third makes two of its rows again. The last changes one setting of the vanilla ring recipe at a
 time and writes knobs.npz beside it. The settings were chosen on other seeds, 11 to 13.
 """
@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from common import SEEDS, provenance, rounded, timed
 
-from course_lib.collapse import BENCHMARKS, RING, GANs, Recipe, fit, recipe, recipes
-from course_lib.collapse.control import control, diffusion_sample
-from course_lib.collapse.recorded import FIGURES, KNOBS
-from course_lib.collapse.watching import SAMPLES, Run, watch
 from course_lib.datasets import load
+from course_lib.mode_collapse import BENCHMARKS, RING, GANs, Recipe, fit, recipe, recipes
+from course_lib.mode_collapse.diffusion_control import control, diffusion_sample
+from course_lib.mode_collapse.records import FIGURES, KNOBS
+from course_lib.mode_collapse.snapshots import SAMPLES, Run, watch
 from course_lib.training import finish
 
 CHANGES = {
@@ -60,7 +60,7 @@ def one_cure(benchmark: str, settings: Recipe | SimpleNamespace) -> tuple[list[d
 
 
 def cures(benchmark: str, names: list[str]) -> None:
-    """Measure the named cures on a benchmark, or all, and write them into its part of recorded.json."""
+    """Measure the named cures on a benchmark, or all, and write them into its part of points.json."""
     everything = {**recipes(benchmark), "diffusion": control(benchmark)}
     figures = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     part = figures.setdefault(benchmark, {"settings": {}, "cpu_seconds": {}, "runs": []})

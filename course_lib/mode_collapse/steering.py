@@ -15,7 +15,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-RECORDED = Path(__file__).with_name("steering.json")
+RECORDED = Path(__file__).with_name("recorded") / "steering.json"
 
 
 @dataclass(frozen=True)

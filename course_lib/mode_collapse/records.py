@@ -1,4 +1,4 @@
-"""What `benchmarks/collapse.py` measured, and what papers report, for the lessons to show at once."""
+"""What `benchmarks/mode_collapse.py` measured, and what papers report, for the lessons to show at once."""
 
 import json
 from functools import cache
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_lib.collapse.watching import Run
+from course_lib.mode_collapse.snapshots import Run
 
-FIGURES = Path(__file__).with_name("recorded.json")
-PUBLISHED = Path(__file__).with_name("published.csv")
-KNOBS = Path(__file__).with_name("knobs.npz")
+FIGURES = Path(__file__).with_name("recorded") / "points.json"
+PUBLISHED = Path(__file__).with_name("recorded") / "published.csv"
+KNOBS = Path(__file__).with_name("recorded") / "knobs.npz"
 
 
 def record(benchmark: str) -> dict:

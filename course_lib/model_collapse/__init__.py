@@ -1,0 +1,16 @@
+"""Model collapse: models that learn from models, generation after generation, and lose the tails.
+
+The recursion, what theory says of it, and tails measured. Its namesake, a generator that covers a few
+modes of its data, is `mode_collapse`.
+"""
+
+from course_lib.model_collapse.generations import (
+    REGIMES,
+    Generations,
+    recursive,
+    refit,
+    training_rows,
+)
+from course_lib.model_collapse.tails import tail_loss
+
+__all__ = ["REGIMES", "Generations", "recursive", "refit", "tail_loss", "training_rows"]
