@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from course_lib import cli
-from course_lib.audit import AuditError, AuditReport, Modes, audit, corruptions
+from course_lib.audit import AuditError, AuditReport, Modes, audit, audit_arrays, corruptions
 from course_lib.audit.files import read_table
 from course_lib.audit.schema import infer
 from course_lib.datasets.loans import applicants
@@ -190,10 +190,10 @@ RING = Modes(
 
 def test_arrays_of_one_law_pass_and_a_lost_mode_is_found():
     train, holdout, made = points(1000, 0), points(1000, 1), points(1000, 2)
-    same = audit(train, holdout, made, modes=RING, progress=False)
+    same = audit_arrays(train, holdout, made, modes=RING, progress=False)
     assert not significant(same)
     lost = made[RING.counts(made)[0].sum() and np.hypot(*(made - RING.centres[0]).T) > 0.2]
-    report = audit(train, holdout, lost, modes=RING, progress=False)
+    report = audit_arrays(train, holdout, lost, modes=RING, progress=False)
     assert report["mode_coverage[all modes]"].verdict == "fail"
     assert "7 of 8 modes" in report["mode_coverage[all modes]"].method
 
@@ -203,7 +203,7 @@ def test_images_are_flattened_and_their_classes_compared():
     images = [rng.random((300, 4, 4)) for _ in range(3)]
     classes = [rng.integers(3, size=300) for _ in range(3)]
     classes[2] = np.where(classes[2] == 0, 1, classes[2])
-    report = audit(*images, classes=tuple(classes), progress=False)
+    report = audit_arrays(*images, classes=tuple(classes), progress=False)
     assert report["group_share[class = 0]"].verdict == "fail"
     assert report.about["features"] == 16
 
@@ -212,7 +212,7 @@ def test_a_model_that_learnt_by_heart_is_told_by_its_likelihoods():
     rng = np.random.default_rng(0)
     train, holdout, made = (rng.normal(size=(400, 3)) for _ in range(3))
     logs = rng.normal(size=400) + 1, rng.normal(size=400), rng.normal(size=400)
-    report = audit(train, holdout, made, log_likelihood=logs, progress=False)
+    report = audit_arrays(train, holdout, made, log_likelihood=logs, progress=False)
     assert report["likelihood_gap[training rows]"].verdict == "fail"
     assert report["likelihood[synthetic rows]"].q > 0.05
 
@@ -224,14 +224,24 @@ def test_a_model_that_learnt_by_heart_is_told_by_its_likelihoods():
         ([np.zeros((50, 2)), np.zeros((5, 2)), np.zeros((50, 2))], {}, "holdout array has shape"),
         ([np.full((50, 2), np.nan)] * 3, {}, "NaN or infinity"),
         ([np.full((50, 2), "a")] * 3, {}, "not numbers"),
-        ([np.zeros((50, 2))] * 3, {"label": "y"}, "Arrays have no columns"),
+        ([pd.DataFrame({"x": range(50)})] * 3, {}, "Tables are audited by `audit`"),
         ([np.zeros((50, 2))] * 3, {"classes": (np.zeros(4),) * 3}, "one class to each row"),
         ([np.zeros((50, 2))] * 3, {"log_likelihood": (np.zeros(4),) * 3}, "one number to each row"),
     ],
 )
 def test_arrays_that_cannot_be_audited(parts, options, says):
     with pytest.raises(AuditError, match=says):
-        audit(*parts, progress=False, **options)
+        audit_arrays(*parts, progress=False, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"label": "y"}, {"modes": RING}, {"classes": (0, 0, 0)}])
+def test_arrays_given_to_the_audit_of_tables_are_sent_to_the_other(options):
+    with pytest.raises(AuditError, match="audit_arrays"):
+        audit(*[np.zeros((50, 2))] * 3, progress=False, **options)
+    with pytest.raises(AuditError, match="audit_arrays"):
+        audit(pd.DataFrame({"x": range(50)}), None, np.zeros((50, 2)), progress=False)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'labels'"):
+        audit(*[np.zeros((50, 2))] * 3, labels="y")
 
 
 # --- bad tables ----------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ def test_a_measure_without_a_test_says_that_its_interval_decides():
     ],
 )
 def test_numbers_are_written_with_their_unit(value, metric, distance, written):
-    assert explain.written(value, metric, distance=distance) == written
+    assert explain.with_unit(value, metric, distance=distance) == written
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_the_gravest_come_from_every_family_and_metric():
 
 
 def test_an_interval_that_holds_the_expected_value_reaches_to_zero():
-    low, high = figure.reach(finding(estimate=0.0, null=0.01, low=-0.09, high=0.06))
+    low, high = figure.in_margins(finding(estimate=0.0, null=0.01, low=-0.09, high=0.06))
     assert low == 0 and high == pytest.approx(2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from course_lib.audit.checks.columns import kolmogorov_smirnov, reach, wasserstein
+from course_lib.audit.checks.columns import kolmogorov_smirnov, tail_reach, wasserstein
 from course_lib.audit.contingency import cramers_v
 from course_lib.audit.statistics import (
     Comparison,
@@ -108,7 +108,7 @@ def test_p_values_are_uniform_under_one_law(name, rows, rng):
 @pytest.mark.parametrize("rows", [SMALL, LARGE], ids=["small", "large"])
 def test_the_reach_of_a_tail_is_tested_conservatively(rows, rng):
     m, n = rows
-    found = drawn(lambda g: reach(g.normal(size=m), g.normal(size=n)), rng)
+    found = drawn(lambda g: tail_reach(g.normal(size=m), g.normal(size=n)), rng)
     for level in (0.01, 0.05):
         assert level / 10 < p_below(found, level) < level + noise(level)
 
@@ -301,11 +301,11 @@ def test_a_detectable_distance_or_reach_is_found_at_least_as_often(level, rng):
     shift = 2 * stats.norm.ppf((1 + effect) / 2)
     make = lambda g: kolmogorov_smirnov(g.normal(shift, size=m), g.normal(size=n))  # noqa: E731
     assert power(make, level, rng, 300) > 0.75
-    share = reach(rng.normal(size=m), rng.normal(size=n)).detectable(level)
+    share = tail_reach(rng.normal(size=m), rng.normal(size=n)).detectable(level)
 
     def far(g):
         beyond = g.random(m) < share
-        return reach(np.where(beyond, 99, g.normal(size=m)), g.normal(size=n))
+        return tail_reach(np.where(beyond, 99, g.normal(size=m)), g.normal(size=n))
 
     assert power(far, level, rng, 300) > 0.75
 

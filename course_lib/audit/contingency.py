@@ -17,7 +17,8 @@ def joint(one: Values, two: Values) -> tuple[np.ndarray, np.ndarray]:
 def tabulate(one: np.ndarray, two: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Counts (rows, columns) of two columns of codes (n,)."""
     cell = one.astype(np.uint16) * np.uint16(columns) + two
-    return np.bincount(cell, minlength=rows * columns).reshape(rows, columns)
+    counts: np.ndarray = np.bincount(cell, minlength=rows * columns)
+    return counts.reshape(rows, columns)
 
 
 def cramers_v(counts: np.ndarray) -> np.ndarray:
@@ -33,4 +34,5 @@ def cramers_v(counts: np.ndarray) -> np.ndarray:
         (counts - expected) ** 2, expected, out=np.zeros_like(counts), where=expected > 0
     ).sum(axis=(-2, -1))
     smaller = np.minimum((rows > 0).sum(axis=(-2, -1)), (columns > 0).sum(axis=(-2, -1))) - 1
-    return np.sqrt(chi2 / np.maximum(total[..., 0, 0] * smaller, 1))
+    v: np.ndarray = np.sqrt(chi2 / np.maximum(total[..., 0, 0] * smaller, 1))
+    return v

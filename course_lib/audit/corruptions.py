@@ -6,14 +6,14 @@ with a `Damage`. Rows keep their number, order and index, and columns their type
 otherwise. One seed, one result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import (
     is_bool_dtype,
-    is_integer,
     is_integer_dtype,
     is_list_like,
     is_numeric_dtype,
@@ -40,7 +40,7 @@ class Damage:
     columns: tuple[str, ...]
     strength: float
     sentence: str
-    where: dict = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)
 
 
 Damaged = tuple[pd.DataFrame, Damage]
@@ -49,7 +49,7 @@ Damaged = tuple[pd.DataFrame, Damage]
 def scale_labels(
     table: pd.DataFrame,
     label: str,
-    group: Mapping,
+    group: Mapping[str, Any],
     factor: float = 0.5,
     *,
     positive: object = True,
@@ -103,7 +103,7 @@ def scale_labels(
 
 
 def erase_group(
-    table: pd.DataFrame, group: Mapping, keep: float = 0.0, *, seed: int = 0
+    table: pd.DataFrame, group: Mapping[str, Any], keep: float = 0.0, *, seed: int = 0
 ) -> Damaged:
     """Erase a group or an intersection, but for a share `keep` of its rows.
 
@@ -149,7 +149,8 @@ def cut_tails(table: pd.DataFrame, column: str, share: float = 0.01) -> Damaged:
     if not 0 < share < 0.5:
         raise ValueError(f"The share of each tail must lie between 0 and 0.5; got {share}.")
     known = values.dropna()
-    low, high = known.quantile(share, "higher"), known.quantile(1 - share, "lower")
+    ends: list[Any] = [known.quantile(share, "higher"), known.quantile(1 - share, "lower")]
+    low, high = ends
     damaged = table.copy()
     damaged[column] = values.clip(low, high).array
     return damaged, Damage(
@@ -299,7 +300,7 @@ def copy_training(
 
 
 def drop_modes(
-    table: pd.DataFrame, column: str, modes: int | Sequence = 1, *, seed: int = 0
+    table: pd.DataFrame, column: str, modes: int | Sequence[Any] = 1, *, seed: int = 0
 ) -> Damaged:
     """Drop modes of one column, as a collapsed generator does: their rows become rows of others.
 
@@ -317,7 +318,7 @@ def drop_modes(
     rng = np.random.default_rng(seed)
     values = _column(table, column)
     ranged = is_numeric_dtype(values) and values.nunique() > BINS
-    if is_integer(modes):
+    if isinstance(modes, int | np.integer):
         there = _ranges(values) if ranged else list(values.dropna().unique())
         if not 0 < modes < len(there):
             raise ValueError(
@@ -434,7 +435,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     return values
 
 
-def _members(table: pd.DataFrame, group: Mapping) -> np.ndarray:
+def _members(table: pd.DataFrame, group: Mapping[str, Any]) -> np.ndarray:
     """Which rows match all columns of a group; there must be some."""
     if not isinstance(group, Mapping) or not group:
         raise ValueError(f"A group is written like {{'sex': 'female'}}; got {group!r}.")
@@ -481,14 +482,15 @@ def _ranges(values: pd.Series) -> list[tuple[float, float]]:
     return [(float(low), float(high)) for low, high in zip(edges, ends, strict=True)]
 
 
-def _words(group: Mapping) -> str:
+def _words(group: Mapping[str, Any]) -> str:
     return " and ".join(
         f"{name} is {' or '.join(map(str, levels)) if is_list_like(levels) else levels}"
         for name, levels in group.items()
     )
 
 
-def _some(values: Sequence) -> str:
+def _some(values: Iterable[object]) -> str:
     """Up to eight values in words."""
-    shown = ", ".join(str(value) for value in list(values)[:8])
+    values = list(values)
+    shown = ", ".join(str(value) for value in values[:8])
     return shown + ", ..." * (len(values) > 8) if shown else "none"

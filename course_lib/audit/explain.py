@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from course_lib.audit.finding import VERDICTS, Finding
 
@@ -56,7 +57,7 @@ def paper(metric: str) -> str:
     return about_metric(metric)["paper"]
 
 
-def written(value: float | None, metric: str, *, distance: bool = False) -> str:
+def with_unit(value: float | None, metric: str, *, distance: bool = False) -> str:
     """A number of a metric with its unit: 14.3%, +2.1 points, 0.31 sd, 0.532, 1.2 nats.
 
     Args:
@@ -80,7 +81,7 @@ def interval(finding: Finding) -> str:
     """The finding's 95% interval, or nothing."""
     if finding.low is None or finding.high is None:
         return ""
-    return f"{written(finding.low, finding.metric)} to {written(finding.high, finding.metric)}"
+    return f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
 
 
 def chance(p: float) -> str:
@@ -102,7 +103,7 @@ def times(finding: Finding) -> str:
     return f"{finding.effect:,.0f}" if finding.effect >= 10 else f"{finding.effect:.2g}"
 
 
-def explanation(finding: Finding, about: Mapping[str, object]) -> str:
+def explanation(finding: Finding, about: Mapping[str, Any]) -> str:
     """What a finding measures, what it says here, how it comes to its verdict, and its source."""
     words = about_metric(finding.metric)
     general = {
@@ -120,7 +121,7 @@ def heading(name: str) -> str:
     return name if name.endswith("?") else f"{name}."
 
 
-def specifics(finding: Finding, about: Mapping[str, object]) -> dict[str, str]:
+def specifics(finding: Finding, about: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers of one finding say, in sentences by heading."""
     parts = {"What was found": _found(finding)}
     if finding.margin is not None:
@@ -138,7 +139,7 @@ def _found(finding: Finding) -> str:
         return "Nothing could be measured: too few rows."
 
     def number(value: float | None) -> str:
-        return written(value, finding.metric)
+        return with_unit(value, finding.metric)
 
     told = f"The estimate is {number(finding.estimate)}"
     told += f" (95% interval {interval(finding)})" if interval(finding) else ""
@@ -173,10 +174,10 @@ def _share(q: float) -> str:
 
 
 def _power(finding: Finding) -> str:
-    if finding.detectable is None:
+    if finding.detectable is None or finding.margin is None:
         return "What effect could have been found is not known here."
     least, margin = (
-        written(value, finding.metric, distance=True)
+        with_unit(value, finding.metric, distance=True)
         for value in (finding.detectable, finding.margin)
     )
     seen = finding.detectable <= finding.margin

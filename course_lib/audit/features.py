@@ -43,7 +43,7 @@ def _number(column: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _category(column: Values) -> tuple[np.ndarray, np.ndarray]:
-    top = np.argsort(-np.bincount(column.real[column.real >= 0], minlength=column.known))[:TOP]
+    top = column.by_count[:TOP]
     cell = np.full(len(column.levels) + 1, len(top))
     cell[top] = np.arange(len(top))
     cell[-1] = len(top) + 1

@@ -45,7 +45,8 @@ def frechet_of_moments(
 
     def root(covariance: np.ndarray) -> np.ndarray:
         values, vectors = np.linalg.eigh(covariance)
-        return vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+        result: np.ndarray = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+        return result
 
     difference = mean_real - mean
     # tr((C_r C_g)^(1/2)) is the sum of the singular values of C_r^(1/2) C_g^(1/2), which stays exact
@@ -92,8 +93,10 @@ def mmd2(real: np.ndarray, generated: np.ndarray, bandwidth: float | None = None
 def gram_matrix(features: np.ndarray, bandwidth: float | None = None) -> np.ndarray:
     """Kernel values (n, n) of all pairs of features (n, d); the kernels of `mmd2`."""
     if bandwidth is None:
-        return polynomial_kernel(features, degree=3, coef0=1)
-    return rbf_kernel(features, gamma=1 / (2 * bandwidth**2))
+        gram: np.ndarray = polynomial_kernel(features, degree=3, coef0=1)
+    else:
+        gram = rbf_kernel(features, gamma=1 / (2 * bandwidth**2))
+    return gram
 
 
 def mmd2_of_gram(gram: np.ndarray, first: np.ndarray) -> np.ndarray:
@@ -107,11 +110,12 @@ def mmd2_of_gram(gram: np.ndarray, first: np.ndarray) -> np.ndarray:
     across = rows.sum(axis=1) - within
     within_rest = gram.sum() - within - 2 * across
     own = first @ diagonal
-    return (
+    squared: np.ndarray = (
         (within - own) / (m * (m - 1))
         + (within_rest - (diagonal.sum() - own)) / (n * (n - 1))
         - 2 * across / (m * n)
     )
+    return squared
 
 
 def manifold_measures(real: np.ndarray, generated: np.ndarray, k: int = 5) -> dict[str, float]:
@@ -174,4 +178,5 @@ def _blocks(one: np.ndarray, two: np.ndarray) -> Iterator[tuple[slice, np.ndarra
 def _radius(points: np.ndarray, k: int) -> np.ndarray:
     """The distance of each point to its k-th nearest neighbour, itself not counted."""
     neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
-    return neighbours.kneighbors()[0][:, -1]
+    distances: np.ndarray = neighbours.kneighbors()[0]
+    return distances[:, -1]

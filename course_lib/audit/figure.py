@@ -1,23 +1,18 @@
 """One picture of a report: where the harm is, and how much of it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from course_lib.audit.explain import KINDS, SYMBOLS, about_metric, times
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 from course_lib.session import THEME
-
-if TYPE_CHECKING:
-    from course_lib.audit.report import AuditReport
 
 ROWS = 18  # of the matrix
 GRAVEST = 12  # findings of the forest plot
@@ -34,7 +29,7 @@ MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "pass": "s"}
 INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "pass": BLUE}
 
 
-def draw(report: AuditReport) -> tuple[Figure, str]:
+def draw(report: Findings) -> tuple[Figure, str]:
     """The picture and its description in words.
 
     Left, a matrix: columns and groups of the data against kinds of check, each cell with its gravest
@@ -120,7 +115,7 @@ def _matrix(ax: Axes, rows: dict[str, dict[str, str]], more: int, least: int) ->
             if kind not in cells:
                 continue
             fill, ink = LOOKS[cells[kind]]
-            ax.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=fill, lw=0))
+            ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=fill, lw=0))
             ax.text(x, y, SYMBOLS[cells[kind]], color=ink, ha="center", va="center", size=9)
     ax.set_xlim(-0.5, max(len(kinds), 1) - 0.5)
     if more:
@@ -163,9 +158,12 @@ def gravest(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(chosen, key=lambda f: (VERDICTS.index(f.verdict), -f.effect))
 
 
-def reach(finding: Finding) -> tuple[float, float]:
+def in_margins(finding: Finding) -> tuple[float, float]:
     """The finding's interval as distances from the expected value, in margins; 0 if it holds it."""
-    null, sign = finding.null or 0.0, 1 if finding.estimate >= (finding.null or 0.0) else -1
+    if finding.estimate is None or not finding.margin:
+        return 0.0, 0.0
+    null = finding.null or 0.0
+    sign = 1 if finding.estimate >= null else -1
     ends = [
         sign * ((finding.estimate if end is None else end) - null) / finding.margin
         for end in (finding.low, finding.high)
@@ -176,12 +174,12 @@ def reach(finding: Finding) -> tuple[float, float]:
 def _forest(ax: Axes, findings: Sequence[Finding]) -> None:
     for y, finding in enumerate(findings):
         ink = INKS[finding.verdict]
-        ax.plot(reach(finding), [y, y], color=ink, lw=1.6, ls="-", solid_capstyle="butt")
+        ax.plot(in_margins(finding), [y, y], color=ink, lw=1.6, ls="-", solid_capstyle="butt")
         ax.plot(finding.effect, y, MARKERS[finding.verdict], color=ink, ms=7, mec="white", mew=0.8)
-        if finding.detectable is not None:
+        if finding.detectable is not None and finding.margin:
             ax.plot(finding.detectable / finding.margin, y, "|", color="#444444", ms=9, mew=1.2)
     ax.axvline(1, color="#222222", lw=1.0, ls="--", zorder=0)
-    far = max((max(f.effect, reach(f)[1]) for f in findings), default=1.0)
+    far = max((max(f.effect, in_margins(f)[1]) for f in findings), default=1.0)
     if far > 6:
         # Even up to where it matters, by tens beyond.
         ax.set_xscale("symlog", linthresh=1)
@@ -229,7 +227,7 @@ def shortened(name: str, most: int) -> str:
 # --- in words -----------------------------------------------------------------------------------
 
 
-def _told(report: AuditReport, rows: dict[str, dict[str, str]], worst: Sequence[Finding]) -> str:
+def _told(report: Findings, rows: dict[str, dict[str, str]], worst: Sequence[Finding]) -> str:
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items())
     told = f"An audit of {len(report.findings)} findings: {counts}."
     for verdict, verb in (("fail", "fail"), ("warn", "warn")):

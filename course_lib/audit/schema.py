@@ -1,7 +1,7 @@
 """What each column of a table is, inferred from the real data or given."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,11 +80,11 @@ def given(kinds: "Schema | Mapping[str, str]", table: pd.DataFrame) -> Schema:
     )
 
 
-def listed(names: Sequence[str] | Mapping, most: int = 8) -> str:
+def listed(names: Iterable[object], most: int = 8) -> str:
     """Names in quotation marks, the first few of a long list."""
-    names = [f"'{name}'" for name in names]
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    quoted = [f"'{name}'" for name in names]
+    more = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _column(name: str, values: pd.Series) -> Column:

@@ -6,12 +6,14 @@ Most work on counts, which are all that a test needs of a table, however long it
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import special, stats
 
-Z = stats.norm.ppf(0.975)
-POWER = stats.norm.ppf(0.8)
+Z = float(stats.norm.ppf(0.975))
+POWER = float(stats.norm.ppf(0.8))
+Alternative = Literal["two-sided", "less", "greater"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ def from_z(
     )
 
 
-def interval_only(estimate: float, sd: float, n: int, *, null: float, floor: float | None = None):
+def interval_only(
+    estimate: float, sd: float, n: int, *, null: float, floor: float | None = None
+) -> Comparison:
     """A statistic with a standard deviation and no valid test."""
     low = estimate - Z * sd
     return Comparison(
@@ -93,8 +97,9 @@ def shares(k: int, m: int, k_real: int, n: int, side: int = 0) -> Comparison:
     difference = p1 - p2
     se = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
     if min(pooled, 1 - pooled) * min(m, n) < 50:
-        asked = {0: "two-sided", 1: "greater", -1: "less"}[side]
-        p = float(stats.fisher_exact([[k, m - k], [k_real, n - k_real]], asked).pvalue)
+        asked: Alternative = "two-sided" if side == 0 else "greater" if side > 0 else "less"
+        table = np.array([[k, m - k], [k_real, n - k_real]])
+        p = float(stats.fisher_exact(table, asked).pvalue)
     elif side:
         p = float(stats.norm.sf(side * difference / se))
     else:

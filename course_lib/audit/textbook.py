@@ -5,7 +5,7 @@ The audit's own versions add blocks to spare memory, intervals and reference val
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 
 def c2st(predicted: np.ndarray, truth: np.ndarray, shuffled: np.ndarray) -> tuple[float, float]:
@@ -58,7 +58,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 5) -> tup
 
 
 def train_synthetic_test_real(
-    model,
+    model: BaseEstimator,
     synthetic: tuple[np.ndarray, np.ndarray],
     real: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
@@ -86,4 +86,5 @@ def density_ratio(probability: np.ndarray, n_real: int, n_generated: int) -> np.
 
     Source: Azadi et al. 2019, arXiv 1810.06758 (discriminator rejection sampling), section 3.
     """
-    return probability / (1 - probability) * n_generated / n_real
+    ratio: np.ndarray = probability / (1 - probability) * n_generated / n_real
+    return ratio

@@ -6,14 +6,16 @@ import numpy as np
 from scipy import stats
 
 from course_lib.audit.checks.columns import kolmogorov_smirnov
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import from_z
 
 
-def check(
-    train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, margins
-) -> Iterator[Draft]:
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     """Drafts about log-likelihoods (n,) in nats that a model gives the three sets."""
+    if evidence.log_likelihood is None:
+        return
+    (train, holdout, synthetic), margins = evidence.log_likelihood, evidence.margins
     yield measured(
         "fidelity",
         "likelihood",

@@ -1,18 +1,19 @@
 """Do the synthetic rows give the training rows away? Attacks first, distances after.
 
-Every test here rests on one fact: if the generator learnt a law and not its training rows, these are
-as strange to it as the holdout rows are, and swapping the two changes nothing.
+Every test here rests on one fact: if the generator learnt a distribution and not its training rows,
+these are as new to it as the holdout rows are, and swapping the two changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.features import sample_rows
-from course_lib.audit.finding import Draft, measured, stated
+from course_lib.audit.finding import Draft, Note, measured, stated
 from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
 from course_lib.audit.table import Tables
 
@@ -22,30 +23,24 @@ QUERIES = 20_000  # and of these, rows whose nearest real ones are sought
 FALSE_POSITIVES = 0.01
 
 
-def check_table(tables: Tables) -> Iterator[Draft]:
+def copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     """What needs the values themselves: verbatim rows, identifiers, texts."""
-    yield _copies(tables)
-    yield from _reuse(tables)
+    yield _copies(evidence)
+    yield from _reuse(evidence.tables)
 
 
-def check(
-    train: np.ndarray,
-    holdout: np.ndarray,
-    synthetic: np.ndarray,
-    rng: np.random.Generator,
-    margins,
-    notes: list[str],
-) -> Iterator[Draft]:
-    """Attacks by distance on features (n, d)."""
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
+    """Attacks by distance on the rows as points."""
+    (train, holdout, synthetic), margins = evidence.points, evidence.margins
     size = min(len(train), len(holdout), RECORDS)
     if max(len(train), len(holdout)) > RECORDS or len(synthetic) > MADE:
-        notes.append(
+        yield Note(
             f"Attacks by distance used {size:,} training rows, as many holdout rows and "
             f"{min(len(synthetic), MADE):,} synthetic ones."
         )
 
     def sample(rows: np.ndarray, most: int) -> np.ndarray:
-        return rows[sample_rows(len(rows), most, rng)]
+        return np.asarray(rows[sample_rows(len(rows), most, rng)])
 
     made = sample(synthetic, MADE)
     queries = sample(made, QUERIES)
@@ -55,9 +50,9 @@ def check(
     yield from _membership(records, size, made, rng, margins)
 
 
-def _copies(tables: Tables) -> Draft:
+def _copies(evidence: Evidence) -> Draft:
     """Rows that equal a training row: among the synthetic ones, and, by coincidence, in the holdout."""
-    sides = []
+    tables, sides = evidence.tables, []
     for part in ("real", "synthetic"):
         columns = {name: getattr(each, part) + 0.0 for name, each in tables.values.items()}
         sides.append(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy())
@@ -68,7 +63,7 @@ def _copies(tables: Tables) -> Draft:
         "exact_copies",
         "whole rows",
         shares(int(copied.sum()), len(synthetic), int(coincident.sum()), len(holdout), side=1),
-        margin=tables.margins["exact_copies"],
+        margin=evidence.margins["exact_copies"],
         method=f"{copied.sum():,} synthetic rows ({copied.mean():.1%}) equal a training row; of the "
         f"holdout rows {coincident.mean():.1%} do, by coincidence",
         caveat="rows with few possible values coincide without having been copied",
@@ -88,7 +83,9 @@ def _reuse(tables: Tables) -> Iterator[Draft]:
         )
 
 
-def _distance(train, holdout, made, margins) -> Draft:
+def _distance(
+    train: np.ndarray, holdout: np.ndarray, made: np.ndarray, margins: Mapping[str, float]
+) -> Draft:
     to, alone = (pairwise_distances_argmin_min(side, train)[1] for side in (made, holdout))
     return measured(
         "privacy",
@@ -102,7 +99,9 @@ def _distance(train, holdout, made, margins) -> Draft:
     )
 
 
-def _closer(records, size, made, margins) -> Draft:
+def _closer(
+    records: np.ndarray, size: int, made: np.ndarray, margins: Mapping[str, float]
+) -> Draft:
     (near, to), (near_holdout, to_holdout) = (
         pairwise_distances_argmin_min(made, side) for side in (records[:size], records[size:])
     )
@@ -125,7 +124,13 @@ def _closer(records, size, made, margins) -> Draft:
     )
 
 
-def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
+def _membership(
+    records: np.ndarray,
+    size: int,
+    made: np.ndarray,
+    rng: np.random.Generator,
+    margins: Mapping[str, float],
+) -> Iterator[Draft]:
     """The attack: a record is called a training row if synthetic rows are unusually near to it.
 
     The score is log(distance to the nearest other record) - log(distance to the nearest synthetic
@@ -166,7 +171,7 @@ def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
             min(rate + Z * sd, 1.0),
             FALSE_POSITIVES,
             p,
-            lambda level: from_z(0, np.sqrt(2 * FALSE_POSITIVES / size), size).detectable(level),
+            from_z(0, float(np.sqrt(2 * FALSE_POSITIVES / size)), size).detectable,
             size,
             side=1,
         ),
