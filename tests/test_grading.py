@@ -32,7 +32,7 @@ MARK = "# exercise: "
 
 
 @pytest.fixture(scope="module")
-def sandbox():
+def sandbox(walls):
     with make("bubblewrap", MARKING) as sandbox:
         try_walls(sandbox)
         yield sandbox
@@ -73,6 +73,7 @@ def sentences(result, exercise):
 # --- marks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("lesson", [n for n, x in course().lessons.items() if x.exercises])
 def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
     marking = Marking(lesson, "another secret")
@@ -480,6 +481,7 @@ def test_the_whole_notebook_can_be_asked_for():
     assert "check(" not in text
 
 
+@pytest.mark.usefixtures("walls")
 def test_an_exercise_that_asks_for_it_gets_what_loops_have_made():
     answer = """# exercise: start.fit_gaussian
 def fit_gaussian(points):

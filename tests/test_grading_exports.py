@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from jupyter_browser import FLAGS, browser_path
-from test_browser import MISSING_CHROMIUM, MISSING_PLAYWRIGHT, cannot_run
+from jupyter_browser import FLAGS
+from playwright.sync_api import sync_playwright
 
 from course_lib.grading import exports, feedback
 from course_lib.grading.policy import Late, apply_late, choose, grade
@@ -501,18 +501,11 @@ def test_every_answer_of_the_lessons_is_found():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        cannot_run(MISSING_PLAYWRIGHT)
-    path = browser_path()
-    if path is None:
-        cannot_run(MISSING_CHROMIUM)
+def browser(chromium):
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

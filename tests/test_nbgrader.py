@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[1]
 NAME = "01_vae"
 TWO = ("vae.reparameterize", "vae.kl")  # 1 point and 2
 
+pytestmark = pytest.mark.nbgrader
+
 
 def read(file):
     return nbformat.read(file, as_version=4)
@@ -730,6 +732,7 @@ def server_get(server, path):
         return answer.read().decode()
 
 
+@pytest.mark.usefixtures("walls")
 def test_the_command_grades_what_nbgrader_collected_and_fills_its_gradebook(tmp_path):
     folder, name = tmp_path / "course", "00_start"
     assert main(["assignment", name, "--out", str(folder)]) == 0
