@@ -197,8 +197,8 @@ def test_check_returns_the_learners_answer_or_the_reference(capsys):
 
 
 def test_an_unknown_exercise_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"Did you mean 'vae\.kl'"):
-        check("vae.k", stub)
+    with pytest.raises(ValueError, match=r"Did you mean 'vae\.kl_divergence'"):
+        check("vae.kl_divergance", stub)
 
 
 SAYS_MORE = {  # than the name of the function, which notebooks handed in before rely on
