@@ -8,7 +8,6 @@ FORMER = {  # former id: today's
     "cures.with_deviation": "cures.minibatch_standard_deviation",
     "cures.unrolled": "cures.unrolled_discriminator",
     "cures.acceptance": "cures.acceptance_probability",
-    "model_collapse.median_variance": "model_collapse.gaussian_median_variance",
     "model_collapse.extinction": "model_collapse.extinction_probability",
     "model_collapse.mean_spread": "model_collapse.gaussian_mean_spread",
     "fidelity.extrapolate": "fidelity.extrapolate_to_infinite_size",

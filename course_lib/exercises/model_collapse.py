@@ -195,7 +195,7 @@ def _variance_picture(answer):
 
 
 MEDIAN_VARIANCE = Exercise(
-    id="model_collapse.gaussian_median_variance",
+    id="model_collapse.median_variance",
     title="The theory's prediction",
     points=2,
     minutes=10,
