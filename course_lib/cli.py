@@ -113,7 +113,7 @@ def _number(value: str, name: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise AuditError(f"--margin {name}={value}: '{value}' is no number.") from None
+        raise AuditError(f"--margin {name}={value}: '{value}' is not a number.") from None
 
 
 def audit_arguments(parser: argparse.ArgumentParser) -> None:

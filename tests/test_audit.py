@@ -17,7 +17,7 @@ DRUSAMI_WOMEN = {"sex": "female", "ethnicity": "Drusami"}
 
 
 def draws(n=2000, seed=0):
-    """Training, holdout and synthetic rows, all of one law."""
+    """Training, holdout and synthetic rows, all of one distribution."""
     sizes = (n, n // 2, n)
     return [applicants(rows, seed=100 * seed + i) for i, rows in enumerate(sizes)]
 
@@ -39,7 +39,7 @@ def clean():
 # --- truth -------------------------------------------------------------------------------------
 
 
-def test_one_law_gives_no_findings():
+def test_one_distribution_gives_no_findings():
     # At most 7 % of audits may have one: 3 of 10 or more would happen in 3 % of cases at that rate.
     # The whole study, 200 draws, is benchmarks/audit.py.
     assert sum(bool(significant(loans_audit(*draws(seed=seed)))) for seed in range(10, 20)) < 3
@@ -188,7 +188,7 @@ RING = Modes(
 )
 
 
-def test_arrays_of_one_law_pass_and_a_lost_mode_is_found():
+def test_arrays_of_one_distribution_pass_and_a_lost_mode_is_found():
     train, holdout, made = points(1000, 0), points(1000, 1), points(1000, 2)
     same = audit_arrays(train, holdout, made, modes=RING, progress=False)
     assert not significant(same)
@@ -418,7 +418,7 @@ def test_the_command_ends_with_1_on_findings_and_writes_the_report(files, tmp_pa
         (b"", "is empty"),
         (b"a,b\n", "0 rows"),
         (b"a,a\n1,2\n", "names 'a' more than once"),
-        (b'a,b\n1,2\n1,2,3,4\n"', "no table that can be read"),
+        (b'a,b\n1,2\n1,2,3,4\n"', "cannot be read as a table"),
         (b"PK\x03\x04\x00\x00\x00", "no text file"),
         (b"\x1f\x8b\x08broken", "damaged .gz"),
         (None, "There is no file"),
@@ -438,7 +438,7 @@ def test_files_that_cannot_be_read(files, tmp_path, capsys, content, says):
     [
         (["--label", "aproved"], "no column 'aproved'"),
         (["--schema", "age"], "--schema wants names and values"),
-        (["--margin", "label_rate=much"], "'much' is no number"),
+        (["--margin", "label_rate=much"], "'much' is not a number"),
         (["--margin", "label=1"], "label_rate"),
         (["--html", "nowhere/report.html"], "no folder"),
     ],

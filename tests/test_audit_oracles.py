@@ -85,7 +85,7 @@ def test_kernel_distance_is_zero_on_average_for_one_law(rng):
 
 
 def test_rbf_kernel_distance_of_two_normal_laws(rng):
-    # E k(x, y) of a kernel of bandwidth 1 is 1/3 within a law, e^(-1/6) / 3 across.
+    # E k(x, y) of a kernel of bandwidth 1 is 1/3 within a distribution, e^(-1/6) / 3 across.
     expected = 2 / 3 * (1 - np.exp(-1 / 6))
     assert expected == pytest.approx(0.10235, abs=1e-5)
     drawn = [
@@ -193,8 +193,8 @@ def test_the_true_law_has_not_all_of_its_samples_within_three_sd(rng):
 # --- two samples ---------------------------------------------------------------------------------
 
 
-def test_a_classifier_cannot_tell_one_law_apart(rng):
-    # The area under the curve has the null law of a Mann-Whitney statistic on the test rows.
+def test_a_classifier_cannot_tell_one_distribution_apart(rng):
+    # The area under the curve has the null distribution of a Mann-Whitney statistic on the test rows.
     n, draws = 600, 30
     sd = np.sqrt((n + 1) / (12 * (n / 2) ** 2))  # of the n / 2 test rows of each kind
     found = [

@@ -147,7 +147,7 @@ def test_every_finding_is_explained_with_its_own_numbers(mixed):
     told = mixed.explain("kolmogorov_smirnov[age]")
     for words in (
         "estimate is 20.0% (95% interval 18.0% to 22.0%)",
-        "one law would give about 1.0%",
+        "one distribution would give about 1.0%",
         "real holdout gives 2.0%",
         "p = 1e-09",
         "Yes: an effect of 4 points",

@@ -62,10 +62,10 @@ def table(rng, n, v):
     return rng.multinomial(n, joint(v)).reshape(4, 4)
 
 
-# --- one law -------------------------------------------------------------------------------------
+# --- one distribution ----------------------------------------------------------------------------
 
 MANY = np.geomspace(1, 30, 80) / np.geomspace(1, 30, 80).sum()
-# Comparisons of m and n draws of one law, and whether their test is exact (or nearly) at small n.
+# Comparisons of m and n draws of one distribution, and whether their test is exact (or nearly) at small n.
 ONE_LAW = {
     "shares, common": (lambda g, m, n: shares(g.binomial(m, 0.4), m, g.binomial(n, 0.4), n), False),
     "shares, rare": (lambda g, m, n: shares(g.binomial(m, 0.03), m, g.binomial(n, 0.03), n), False),
@@ -150,7 +150,7 @@ def test_expected_values_under_one_law(rng):
 
 # --- intervals -----------------------------------------------------------------------------------
 
-# Comparisons of two laws, the true value, and the least coverage of a 95 % interval that is asked.
+# Comparisons of two distributions, the true value, and the least coverage of a 95 % interval that is asked.
 TWO_LAWS = {
     "shares": (lambda g, m, n: shares(g.binomial(m, 0.1), m, g.binomial(n, 0.3), n), -0.2, 0.93),
     "shares, rare": (
@@ -339,13 +339,13 @@ TAILS = {
 
 @pytest.mark.parametrize("name", TAILS)
 def test_the_tail_of_permutations_keeps_its_level(name, rng):
-    law, most = TAILS[name]
-    at = law.isf(np.geomspace(1e-2, 1e-7, 100))
+    tail, most = TAILS[name]
+    at = tail.isf(np.geomspace(1e-2, 1e-7, 100))
     levels = []
     for _ in range(150):
-        null = law.rvs(999, random_state=rng)
+        null = tail.rvs(999, random_state=rng)
         p = np.array([permutation_p(value, null) for value in at])
-        levels.append(law.sf(at[np.argmax(p <= LONE)]))
+        levels.append(tail.sf(at[np.argmax(p <= LONE)]))
     assert np.mean(levels) < most * LONE
 
 

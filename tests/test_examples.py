@@ -20,8 +20,8 @@ from course_lib.datasets import DataError
 from course_lib.session import seed_everything
 
 # Rooms in which every public function has an example. What the others have is run as well.
-COMPLETE = ("datasets",)
-ROOMS = (*COMPLETE, "audit", "model_collapse", "mode_collapse", "models")
+COMPLETE = ("audit", "datasets")
+ROOMS = (*COMPLETE, "model_collapse", "mode_collapse", "models")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
 

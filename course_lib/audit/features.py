@@ -15,6 +15,12 @@ def encode(tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     category becomes one indicator for each of its common levels and one for the rest, scaled so that
     two different levels are one apart. Missing is the middle, and an indicator of its own. Each
     column so weighs about as much, whatever its unit.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"sex": list("fm") * 20})
+    >>> real, synthetic = encode(prepare(table, table, table))
+    >>> real.shape, synthetic.shape
+    ((80, 2), (40, 2))
     """
     parts = [
         _number(column) if column.is_number else _category(column)
@@ -52,5 +58,9 @@ def _category(column: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample_rows(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Row numbers in order: all of `count`, or `most` of them drawn without replacement."""
+    """Row numbers in order: all of `count`, or `most` of them drawn without replacement.
+
+    >>> sample_rows(4, 10, np.random.default_rng(0)).tolist()
+    [0, 1, 2, 3]
+    """
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))

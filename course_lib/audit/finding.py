@@ -191,7 +191,12 @@ def measured(
     caveat: str = "",
     columns: Sequence[str] = (),
 ) -> Draft:
-    """A draft from a comparison; NaN means that nothing could be measured."""
+    """A draft from a comparison; NaN means that nothing could be measured.
+
+    >>> from course_lib.audit.statistics import shares
+    >>> measured("bias", "group_share", "sex = f", shares(40, 100, 50, 100), margin=0.1).finding.n
+    100
+    """
 
     def number(value: float | None) -> float | None:
         return None if value is None or not np.isfinite(value) else float(value)
@@ -222,7 +227,11 @@ def measured(
 def stated(
     metric: str, slice: str, verdict: str, method: str, columns: Sequence[str] = (), n: int = 0
 ) -> Draft:
-    """A fact about the tables' structure, which needs no test."""
+    """A fact about the tables' structure, which needs no test.
+
+    >>> stated("empty", "age", "warn", "no values").finding.id
+    'empty[age]'
+    """
     finding = Finding(
         "structure", metric, slice, verdict=verdict, method=method, n=n, columns=tuple(columns)
     )
@@ -242,6 +251,11 @@ def judge(drafts: Sequence[Draft], level: float = 0.05) -> list[Finding]:
     correction leaves to a single effect.
 
     Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate".
+
+    >>> from course_lib.audit.statistics import shares
+    >>> draft = measured("bias", "group_share", "sex = f", shares(4, 100, 50, 100), margin=0.1)
+    >>> judge([draft])[0].verdict
+    'fail'
     """
     tested = [(i, draft.finding.p) for i, draft in enumerate(drafts) if draft.finding.p is not None]
     q: dict[int, float] = {}

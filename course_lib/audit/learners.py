@@ -25,6 +25,12 @@ def giveaways(tables: Tables, target: Target) -> list[str]:
     """The columns that give the label away, such as a default that only granted loans can have.
 
     With them every model would score alike, so models do without.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> giveaways(tables, tables.target)
+    ['z']
     """
     return [
         name
@@ -34,7 +40,15 @@ def giveaways(tables: Tables, target: Target) -> list[str]:
 
 
 def design(tables: Tables, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Columns (n, features) of the real and the synthetic rows: numbers, and codes of categories."""
+    """Columns (n, features) of the real and the synthetic rows: numbers, and codes of categories.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> real, synthetic = design(tables, ["x", "z"])
+    >>> real.shape, synthetic.shape
+    ((120, 2), (60, 2))
+    """
     real: list[np.ndarray] = []
     synthetic: list[np.ndarray] = []
     for name in names:
@@ -50,7 +64,11 @@ def design(tables: Tables, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray
 
 
 def learner(kind: str, rows: int) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
-    """Gradient-boosted trees that small and large tables both can feed."""
+    """Gradient-boosted trees that small and large tables both can feed.
+
+    >>> learner("binary", rows=100).min_samples_leaf
+    5
+    """
     model = HistGradientBoostingRegressor if kind == "number" else HistGradientBoostingClassifier
     leaf = int(np.clip(rows // 20, 2, 20))
     return model(max_iter=60, min_samples_leaf=leaf, early_stopping=False, random_state=0)
@@ -146,7 +164,15 @@ class Trials:
 
 
 def prepare_trials(tables: Tables, target: Target, rng: np.random.Generator) -> Trials:
-    """Draw the rows that models of the target learn from and are tried on."""
+    """Draw the rows that models of the target learn from and are tried on.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> trials = prepare_trials(tables, tables.target, np.random.default_rng(0))
+    >>> trials.measure, trials.size
+    ('AUC', 60)
+    """
     leaks = giveaways(tables, target)
     notes = []
     if leaks:

@@ -35,7 +35,7 @@ QUESTIONS = {
     "fidelity": "Do the synthetic rows look like real ones?",
     "utility": "Do models learn from them what they should?",
     "bias": "Are all groups there, and treated as in the real data?",
-    "privacy": "Do they give the people in the training data away?",
+    "privacy": "Do they reveal people in the training data?",
 }
 
 # Every value is escaped: names of columns and levels are other people's text.
@@ -49,7 +49,13 @@ _templates = Environment(
 
 
 def page(report: Findings) -> str:
-    """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read."""
+    """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> report = Findings((found,), None, (), {})
+    >>> page(report).lower().startswith("<!doctype html>")
+    True
+    """
     figure, alt = draw(report)
     found = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
@@ -71,7 +77,13 @@ def page(report: Findings) -> str:
 
 
 def snippet(report: Findings, most: int = 8) -> str:
-    """A few lines of HTML for a notebook, in the colours of its theme."""
+    """A few lines of HTML for a notebook, in the colours of its theme.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> report = Findings((found,), None, (), {})
+    >>> "1 fail" in snippet(report)
+    True
+    """
     facts = [f for f in report.findings if f.margin is None]
     worst = [f for f in facts + gravest(report.findings) if f.verdict in ("fail", "warn")]
     return _templates.get_template("snippet.html").render(

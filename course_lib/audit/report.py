@@ -96,7 +96,7 @@ class AuditReport(Findings):
         rules: dict[str, Any] = {"fail_on": policy} if isinstance(policy, str) else dict(policy)
         known = {"fail_on", "families", "ignore", "underpowered"}
         if wrong := sorted(set(rules) - known):
-            raise AuditError(f"A policy has no '{wrong[0]}'; it knows {', '.join(sorted(known))}.")
+            raise AuditError(f"A policy has no '{wrong[0]}'; it has {', '.join(sorted(known))}.")
         fail_on = rules.get("fail_on", "fail")
         if fail_on not in ("fail", "warn"):
             raise AuditError(f"fail_on must be 'fail' or 'warn', not {fail_on!r}.")
@@ -186,7 +186,7 @@ class AuditReport(Findings):
 
     @classmethod
     def from_json(cls, text: str) -> "AuditReport":
-        """A report from what `to_json` gave. Raises AuditError if it is none."""
+        """A report from what `to_json` gave. Raises AuditError if it is not one."""
         try:
             content = json.loads(text)
             if content["format"] != FORMAT:
@@ -208,4 +208,4 @@ class AuditReport(Findings):
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, AuditError):
                 raise
-            raise AuditError(f"This is no audit report: {error!r}.") from error
+            raise AuditError(f"This is not an audit report: {error!r}.") from error

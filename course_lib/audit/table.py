@@ -55,7 +55,7 @@ class Values:
         finite = self.real[np.isfinite(self.real)]
         at = np.quantile(finite, np.linspace(0, 1, self.bins + 1)[1:-1], method="lower")
         # A value that fills a bin by itself, such as a gain of zero, gets one of its own, and what
-        # is left beside it is halved.
+        # is left is halved.
         common = np.unique(at[1:][np.diff(at) == 0])
         if len(common):
             others = finite[~np.isin(finite, common)]
@@ -251,6 +251,10 @@ def prepare(
 
     Raises:
         AuditError: for what leaves nothing to audit; everything else becomes a finding.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 20, "age": range(40)})
+    >>> prepare(table, table, table, sensitive=["sex"]).groups.keys()
+    dict_keys(['sex = f', 'sex = m'])
     """
     parts = {"real training": train, "real holdout": holdout, "synthetic": synthetic}
     for part, table in parts.items():
@@ -308,14 +312,14 @@ def _check_shape(part: str, table: pd.DataFrame) -> None:
     if twice := table.columns[table.columns.duplicated()].unique().tolist():
         raise AuditError(
             f"The {part} data have more than one column named {listed(twice)}. Rename or drop one: "
-            "it cannot be told which is meant."
+            "the audit cannot know which one you mean."
         )
     if table.shape[1] == 0 or len(table) == 0:
         raise AuditError(f"The {part} data are empty: {len(table)} rows, {table.shape[1]} columns.")
     if len(table) < LEAST_ROWS:
         raise AuditError(
-            f"The {part} data have {len(table)} row{'s' * (len(table) > 1)}; nothing can be said of "
-            f"fewer than {LEAST_ROWS}."
+            f"The {part} data have {len(table)} row{'s' * (len(table) > 1)}; an audit needs at "
+            f"least {LEAST_ROWS}."
         )
 
 
@@ -336,7 +340,7 @@ def _column_drafts(real: Sequence[str], synthetic: Sequence[str]) -> list[Draft]
 def _values(
     name: str, kind: str, real: pd.Series, synthetic: pd.Series
 ) -> tuple[list[Draft], Values | None]:
-    """Findings about one column, and its comparable values or None."""
+    """Findings about one column, and its values in comparable form, or None."""
     if kind == "empty":
         told = "no values in the real data, so nothing to compare with"
         return [stated("empty", name, "warn", told, [name])], None
@@ -369,7 +373,7 @@ def _present(values: np.ndarray) -> np.ndarray:
 
 
 def _numbers(name: str, kind: str, values: pd.Series, part: str) -> tuple[np.ndarray, list[Draft]]:
-    """Floats with NaN where missing, and findings about what was no number."""
+    """Floats with NaN where missing, and findings about what is not a number."""
     if kind == "date":
         dates = as_dates(values)
         days = (dates - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
@@ -387,7 +391,8 @@ def _numbers(name: str, kind: str, values: pd.Series, part: str) -> tuple[np.nda
                 "unreadable",
                 f"{name}, {part}",
                 "warn",
-                f"{unreadable.sum():,} values are no {kind}, as '{example}'; counted as missing",
+                f"{unreadable.sum():,} values cannot be read as a {kind}, such as '{example}'; "
+                "counted as missing",
                 [name],
                 int(unreadable.sum()),
             )
@@ -450,7 +455,7 @@ def _positive(column: Values, positive: object) -> str | None:
     asked = _level(positive)
     if asked not in levels:
         raise AuditError(
-            f"positive={positive!r} is no level of the label '{column.name}', whose levels are "
+            f"positive={positive!r} is not a level of the label '{column.name}', whose levels are "
             f"{listed(levels)}."
         )
     return asked

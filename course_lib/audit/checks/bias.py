@@ -17,6 +17,14 @@ LEAST = 5  # positive and negative rows of a group that a gap of rates needs
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about groups: sizes, label rates, gaps, proxies, and what models do to them.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table, sensitive=["sex"])), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'group_share[sex = f]'
+    """
     yield from _group_shares(evidence)
     if evidence.tables.target is not None:
         yield from _label_rates(evidence, evidence.tables.target)
@@ -119,7 +127,7 @@ def _own_change(labels: np.ndarray, group: np.ndarray, split: int) -> float | No
 
 def _direction(gap: float, gap_real: float) -> str:
     if gap * gap_real < 0:
-        return "; turned round"
+        return "; reversed"
     return "; amplified" if abs(gap) > abs(gap_real) else "; narrowed"
 
 
@@ -142,7 +150,7 @@ def _associations(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draf
                 permuted(lambda a, b: cramers_v(a) - cramers_v(b), synthetic, real, rng),
                 margin=evidence.margins["association"],
                 reference=float(cramers_v(real - train) - cramers_v(train)),
-                method=f"how far one gives the other away (Cramér's V, 0 to 1): "
+                method=f"how well one predicts the other (Cramér's V, 0 to 1): "
                 f"{cramers_v(synthetic):.2f} in synthetic, {cramers_v(real):.2f} in real rows",
                 columns=[name, attribute],
             )
@@ -202,6 +210,9 @@ def odds_gap(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
         truth, chosen: bool (n,). group: codes (n,).
 
     Source: Hardt et al. 2016, arXiv 1610.02413.
+
+    >>> odds_gap(np.array([True, True, False]), np.array([True, False, True]), np.array([0, 1, 0]))
+    1.0
     """
     rates = [
         [

@@ -25,6 +25,14 @@ GRID = 64  # bins that stand for a number's distribution when its spread is simu
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about each column by itself.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'kolmogorov_smirnov[x]'
+    """
     tables = evidence.tables
     for column in tables.values.values():
         yield from _missing(evidence, column)
@@ -122,9 +130,9 @@ def _largest_change(column: Values, count: np.ndarray, count_real: np.ndarray) -
 def _levels(known: int, count: np.ndarray, count_real: np.ndarray) -> Comparison:
     """The share of rows in levels that only one side has.
 
-    Under one law a level that occurs k times in all has all its rows on the synthetic side with
-    chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
-    Poisson law of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
+    Under one distribution a level that occurs k times in all has all its rows on the synthetic side
+    with chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
+    Poisson variable of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
     the number of successes in independent trials"). The same for the real side; the smaller of the
     two p-values counts, doubled.
     """
@@ -245,7 +253,11 @@ def _number(
 
 
 def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
-    """The largest distance of two empirical distribution functions, with its asymptotic test."""
+    """The largest distance of two empirical distribution functions, with its asymptotic test.
+
+    >>> round(kolmogorov_smirnov(np.arange(100.0), np.arange(100.0) + 20).estimate, 6)
+    0.2
+    """
     m, n = len(synthetic), len(real)
     result = stats.ks_2samp(synthetic, real, method="asymp")
     at = result.statistic_location
@@ -256,7 +268,7 @@ def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
         float(result.statistic),
         float(max(result.statistic - Z * sd, 0)),
         float(min(result.statistic + Z * sd, 1)),
-        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's law
+        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's distribution
         float(result.pvalue),
         lambda level: float((stats.kstwobign.isf(level) + POWER / 2) * width),
         min(m, n),
@@ -266,8 +278,11 @@ def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
 def tail_reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """The share of one side's values that lie above all of the other's, the larger of the two.
 
-    Under one law the k largest values of all are on one given side with chance about (that side's
+    Under one distribution the k largest values of all are on one given side with chance about (that side's
     share of the rows)^k.
+
+    >>> tail_reach(np.arange(200.0), np.arange(100.0)).estimate
+    0.5
     """
     m, n = len(synthetic), len(real)
     above, above_real = int((synthetic > real.max()).sum()), int((real > synthetic.max()).sum())
@@ -298,7 +313,12 @@ def _outermost(values: np.ndarray, side: str) -> float:
 def wasserstein(
     synthetic: np.ndarray, real: np.ndarray, scale: float, rng: np.random.Generator
 ) -> Comparison:
-    """The area between two distribution functions, over `scale`; its spread from a grid of bins."""
+    """The area between two distribution functions, over `scale`; its spread from a grid of bins.
+
+    >>> shift = wasserstein(np.arange(9.0), np.arange(9.0) + 3, 1.0, np.random.default_rng(0))
+    >>> round(float(shift.estimate), 6)
+    3.0
+    """
     m, n = len(synthetic), len(real)
     edges = np.unique(np.quantile(np.concatenate([real, synthetic]), np.linspace(0, 1, GRID + 1)))
     width = np.diff(edges)
@@ -358,6 +378,6 @@ def _rounding_told(synthetic: np.ndarray, real: np.ndarray) -> str:
     if change[most] < 0.02:
         return "rounded alike"
     if most == len(PLACES):
-        return f"{change[most]:.0%} more rows have digits that the real ones have not"
+        return f"{change[most]:.0%} more rows have digits that the real ones do not have"
     place = 10.0 ** -PLACES[most]
     return f"{change[most]:.0%} more rows are multiples of {place:g}"

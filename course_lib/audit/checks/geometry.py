@@ -31,7 +31,14 @@ BLOCKS = 20
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
-    """Drafts about the rows as points (n, d)."""
+    """Drafts about the rows as points (n, d).
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'two_sample_auc[all columns]'
+    """
     real, synthetic, margins = evidence.points.real, evidence.points.synthetic, evidence.margins
     caps = {"classifier": CLASSIFIED, "neighbours": NEIGHBOURS, "kernel": GRAM, "moments": MOMENTS}
     largest = max(len(real), len(synthetic))
@@ -135,8 +142,7 @@ def _kernel(
         comparison,
         margin=margins["mmd"],
         reference=reference,
-        method="difference of mean kernel values, a sharp eye for shapes that moments miss; "
-        f"{size:,} rows of each kind",
+        method=f"difference of mean kernel values; {size:,} rows of each kind",
     )
 
 
@@ -214,5 +220,5 @@ def _manifold(
             margin=margins[name],
             reference=theirs[name],
             method=f"k = {k}, {size:,} rows each; the expected value is the training rows' own",
-            caveat="blind to what its neighbours hide: read all four together",
+            caveat="each of the four measures misses something: read them together",
         )

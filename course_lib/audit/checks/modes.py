@@ -12,7 +12,14 @@ from course_lib.mode_collapse import mode_coverage
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
-    """Drafts about the shares of known modes among the points of the three sets."""
+    """Drafts about the shares of known modes among the points of the three sets.
+
+    >>> from course_lib.audit.evidence import Sets
+    >>> from course_lib.mode_collapse import Modes
+    >>> evidence = Evidence(arrays=Sets(*np.zeros((3, 90, 2))), modes=Modes(np.zeros((1, 2)), 0.1))
+    >>> next(check(evidence, np.random.default_rng(0))).finding.estimate
+    0.0
+    """
     if evidence.modes is None:
         return
     (train, holdout, synthetic), modes, margins = evidence.points, evidence.modes, evidence.margins

@@ -24,13 +24,27 @@ FALSE_POSITIVES = 0.01
 
 
 def copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
-    """What needs the values themselves: verbatim rows, identifiers, texts."""
+    """What needs the values themselves: verbatim rows, identifiers, texts.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = copies(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.estimate
+    0.0
+    """
     yield _copies(evidence)
     yield from _reuse(evidence.tables)
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
-    """Attacks by distance on the rows as points."""
+    """Attacks by distance on the rows as points.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'distance_to_closest[whole rows]'
+    """
     (train, holdout, synthetic), margins = evidence.points, evidence.margins
     size = min(len(train), len(holdout), RECORDS)
     if max(len(train), len(holdout)) > RECORDS or len(synthetic) > MADE:
@@ -95,7 +109,7 @@ def _distance(
         margin=margins["distance_to_closest"],
         method="how often a synthetic row is nearer to its closest training row than a holdout row is "
         f"to its own; median distances {np.median(to):.3g} and {np.median(alone):.3g}",
-        caveat="rows that are all too typical are near to everybody, without having been copied",
+        caveat="very typical rows are near to many others without having been copied",
     )
 
 
@@ -105,10 +119,10 @@ def _closer(
     (near, to), (near_holdout, to_holdout) = (
         pairwise_distances_argmin_min(made, side) for side in (records[:size], records[size:])
     )
-    # Which of two equal crowds is nearer? A row that is as near to both speaks for neither.
+    # Which of two equal crowds is nearer? A row that is equally near to both counts for neither.
     nearer = np.sign(np.round(to_holdout - to, 6))
     owner = np.where(nearer >= 0, near, near_holdout + size)
-    # Rows that share their nearest record stand or fall together: one coin for each record.
+    # Rows that share their nearest record are dependent: each record counts as one observation.
     weight = np.bincount(owner, weights=np.abs(nearer), minlength=2 * size)
     estimate = float(0.5 + nearer.mean() / 2)
     se = float(np.sqrt((weight**2).sum()) / (2 * len(made)))
@@ -134,9 +148,9 @@ def _membership(
     """The attack: a record is called a training row if synthetic rows are unusually near to it.
 
     The score is log(distance to the nearest other record) - log(distance to the nearest synthetic
-    row): near, for a place as crowded as that. It is the same for both kinds of record under the
-    null. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its
-    densities.
+    row): how near it is, relative to how crowded the place is. Under the null its distribution is the
+    same for both kinds of record. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with
+    nearest neighbours for its densities.
     """
     crowd = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(records)
     alone = crowd.kneighbors()[0][:, 0]

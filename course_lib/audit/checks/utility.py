@@ -15,6 +15,14 @@ SPREAD = 10  # summed squared residuals that a band needs, as many as 40 even ch
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
+    """Drafts about models that learn from synthetic and from real rows.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table, label="sex")), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'utility[predicting sex]'
+    """
     trials, tables = evidence.models, evidence.tables
     if trials is None:
         return
