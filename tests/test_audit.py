@@ -262,7 +262,7 @@ def small(**columns):
         (small(), small(), {"label": "z"}, "no column 'z' in the real data"),
         (small(), small().drop(columns="b"), {"label": "b"}, "no column 'b' in the synthetic"),
         (small(), small(), {"sensitive": "z"}, "no column 'z'"),
-        (small(), small(), {"label": "b", "positive": "q"}, "no level of the label 'b'"),
+        (small(), small(), {"label": "b", "positive": "q"}, "not a level of the label 'b'"),
         (small(), small(), {"label": "a", "positive": 1}, "is a number"),
         (small(), small(), {"schema": {"z": "number"}}, "schema names 'z'"),
         (small(), small(), {"schema": {"a": "integer"}}, "the kinds are"),
@@ -419,7 +419,7 @@ def test_the_command_ends_with_1_on_findings_and_writes_the_report(files, tmp_pa
         (b"a,b\n", "0 rows"),
         (b"a,a\n1,2\n", "names 'a' more than once"),
         (b'a,b\n1,2\n1,2,3,4\n"', "cannot be read as a table"),
-        (b"PK\x03\x04\x00\x00\x00", "no text file"),
+        (b"PK\x03\x04\x00\x00\x00", "not a text file"),
         (b"\x1f\x8b\x08broken", "damaged .gz"),
         (None, "There is no file"),
     ],
@@ -451,7 +451,7 @@ def test_bad_calls_end_with_2(files, capsys, options, says):
 
 def test_a_damaged_parquet_file_and_a_folder_are_named(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(AuditError, match="no Parquet file"):
+    with pytest.raises(AuditError, match="cannot be read as Parquet"):
         read_table(tmp_path / "t.parquet")
     with pytest.raises(AuditError, match="is a folder"):
         read_table(tmp_path)
