@@ -7,6 +7,8 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 pytest_plugins = ["notebook_rules", "programs"]
 
 
@@ -20,3 +22,13 @@ def pytest_configure(config):
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several lessons run side by side
     os.environ.setdefault("COURSE_PRESET", "cpu")  # also where there is a GPU
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers(config):
+    """Two workers, or none where starting them takes longer than the tests."""
+    files = {argument.partition("::")[0] for argument in config.args}
+    if config.option.keyword or (len(files) == 1 and os.path.isfile(*files)):
+        config.option.dist = "no"
+        return 0
+    return 2
