@@ -17,9 +17,8 @@ from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
-from course_lib.syllabus import SYLLABUS, Lesson, course
+from course_lib.syllabus import ROOT, SYLLABUS, Lesson, course
 
-ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
 SAVE_CELL = """\

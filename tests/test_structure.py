@@ -50,26 +50,14 @@ def test_every_lesson_has_its_notebook_and_every_notebook_its_lesson():
 
 # --- imports -----------------------------------------------------------------------------------
 
-# From the ground floor up.
+# From the ground floor up, as the docstring of course_lib lists them.
 ROOMS = [
-    "files",
-    "colab",
-    "syllabus",
-    "devices",
-    "session",
-    "datasets",
-    "training",
-    "models",
-    "plots",
-    "mode_collapse",
-    "model_collapse",
-    "audit",
-    "explore",
-    "exercises",
-    "sync",
-    "grading",
-    "cli",
+    name
+    for names in re.findall(r"(?m)^    (\S.*?)  ", course_lib.__doc__)
+    for name in names.split(", ")
 ]
+DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
+PLANNED = {"privacy", "pipeline", "twin", "new"}
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
@@ -107,6 +95,20 @@ def test_imports_point_downwards():
         if found:
             wrong[str(inside)] = found
     assert wrong == {}
+
+
+def test_the_rooms_are_those_that_course_lib_lists():
+    assert sorted(ROOMS) == sorted(module.name for module in iter_modules(course_lib.__path__))
+
+
+@pytest.mark.skipif(not DESIGN.exists(), reason="the plan is not next to this checkout")
+def test_the_rooms_are_those_of_the_plan():
+    section = DESIGN.read_text(encoding="utf-8").split("## Rooms (course_lib)")[1]
+    lines = section.split("```")[1].strip().splitlines()
+    planned = [
+        re.sub(r"\.py$|/$", "", name) for line in lines for name in line.split("  ")[0].split(", ")
+    ]
+    assert [name for name in planned if name in ROOMS or name not in PLANNED] == ROOMS
 
 
 @pytest.mark.parametrize(
