@@ -36,6 +36,7 @@ def test_a_lesson_in_the_browser(browser, lab, name, theme):
         lesson.run_all(minutes=10)
         lesson.unroll()
         assert lesson.complaints == []
+        the_installer_is_folded(lesson)
         no_bar_is_left(lesson)
         hints_open(lesson)
         checks_can_be_read(lesson)
@@ -47,6 +48,16 @@ def test_a_lesson_in_the_browser(browser, lab, name, theme):
     finally:
         lesson.screenshot(f"{name}-{theme.lower()}")
         page.close()
+
+
+def the_installer_is_folded(lesson):
+    """The first code cell, for Colab, shows its first line only, and a click opens it."""
+    cell = lesson.notebook.locator(".jp-CodeCell").first
+    line = cell.locator(".jp-InputPlaceholder")
+    assert line.inner_text().startswith("# @title Only for Google Colab")
+    assert not cell.locator(".jp-InputArea-editor").is_visible()
+    line.locator(".jp-Placeholder-content").click()
+    cell.locator(".jp-InputArea-editor").wait_for(state="visible")
 
 
 def no_bar_is_left(lesson):
