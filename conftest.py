@@ -6,8 +6,17 @@ Only pytest and nbval may be imported here: the lessons also run where the rest 
 import os
 import shutil
 import tempfile
+from collections import Counter
 
-pytest_plugins = ["notebook_rules"]
+import few_steps
+
+from course_lib.syllabus import course
+
+pytest_plugins = ["notebook_rules", "executed_copies"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--few-steps", action="store_true", help="cut the notebooks' trainings short")
 
 
 def pytest_configure(config):
@@ -20,3 +29,27 @@ def pytest_configure(config):
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several lessons run side by side
     os.environ.setdefault("COURSE_PRESET", "cpu")  # also where there is a GPU
+    if config.option.few_steps:
+        os.environ.update(few_steps.environment(os.path.join(state, "ipython")))
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that at the end no worker waits long for another."""
+    tests = Counter(map(scope, items))
+    items.sort(
+        key=lambda item: (minutes(item, tests[scope(item)]), tests[scope(item)]), reverse=True
+    )
+
+
+def scope(item):
+    """What stays on one worker (loadscope): a class, a module or a notebook."""
+    return item.nodeid.rpartition("::")[0]
+
+
+def minutes(item, tests):
+    """About how long the tests of this one's scope run lessons: one in full, or each at a few steps."""
+    notebook = item.path.suffix == ".ipynb"
+    name = item.path.stem if notebook else getattr(item.cls, "full_lesson", None)
+    if lesson := course().lessons.get(name):
+        return lesson.run_minutes.get("cpu", 0)
+    return 0.2 * tests if "short_lesson" in getattr(item, "fixturenames", ()) else 0

@@ -1,5 +1,6 @@
 """A learner's JupyterLab, started by `course.py lab`, and a browser in front of it."""
 
+import importlib.util
 import json
 import os
 import re
@@ -13,6 +14,9 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTEFACTS = ROOT / "build" / "browser"
@@ -37,6 +41,13 @@ FOLDERS = (
     "COURSE_STATE",
 )
 MINUTE = 60_000  # playwright counts in milliseconds
+MISSING_CHROMIUM = (
+    "Chromium is not installed, so the lessons cannot be opened in a browser; on Debian or Ubuntu "
+    "'apt install chromium' adds it."
+)
+MISSING_PLAYWRIGHT = (
+    "playwright is not installed, so no browser can be driven; 'python course.py test' installs it."
+)
 
 
 class Lab:
@@ -56,7 +67,7 @@ class Lab:
 
     def setting(self, plugin: str, **values) -> None:
         """Write a user setting; pages opened from now on follow it."""
-        path = self.folder / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / plugin
+        path = self.folder / "JUPYTERLAB_SETTINGS_DIR" / plugin
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(path.name + ".jupyterlab-settings").write_text(json.dumps(values))
 
@@ -80,7 +91,8 @@ def running_lab(folder: Path):
     env = {name: value for name, value in os.environ.items() if name != "COURSE_INTERACTIVE"}
     for name in FOLDERS:
         env[name] = str(folder / name)
-    lab.setting("apputils-extension/notification", fetchNews="false")
+    lab.setting("@jupyterlab/apputils-extension/notification", fetchNews="false")
+    lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
     log = folder / "lab.log"
     command = [
         *(sys.executable, str(ROOT / "course.py"), "lab", "--no-browser", "--ip=127.0.0.1"),
@@ -115,11 +127,45 @@ def browser_path() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def why_no_browser() -> str:
+    """A sentence that says what is missing to open a lesson in a browser; "" if nothing is."""
+    if importlib.util.find_spec("playwright") is None:
+        return MISSING_PLAYWRIGHT
+    return "" if browser_path() else MISSING_CHROMIUM
+
+
+@contextmanager
+def browsing(name: str, folder: Path, theme: str = "Light", book: NotebookNode | None = None):
+    """Open a lesson in a JupyterLab of its own; a picture of the whole lesson is kept at the end.
+
+    Args:
+        folder: where the lab keeps its files.
+        book: what to open in place of the lesson's notebook as learners get it.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with running_lab(folder) as lab, sync_playwright() as playwright:
+        lab.setting("@jupyterlab/apputils-extension/themes", theme=f"JupyterLab {theme}")
+        if book is not None:
+            nbformat.write(book, lab.notebooks / f"{name}.ipynb")
+        chromium = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(MINUTE)
+        lesson = Lesson(page, lab, name)
+        try:
+            yield lesson
+        finally:
+            lesson.screenshot(f"{name}-{theme.lower()}")
+            chromium.close()
+
+
 class Lesson:
     """A lesson open in the browser; what it does is what a learner could do."""
 
     def __init__(self, page, lab: Lab, name: str):
         self.page, self.name = page, name
+        self.file = lab.notebooks / f"{name}.ipynb"
+        self.state = lab.folder / "COURSE_STATE"
         self.problems: list[str] = []
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
@@ -151,6 +197,23 @@ class Lesson:
             if time.monotonic() > limit:
                 raise TimeoutError(f"{self.name} still runs after {minutes:g} min: {self.prompts}")
             self.page.wait_for_timeout(500)
+
+    def saved(self) -> NotebookNode:
+        """Save the lesson, with its outputs and the state of its widgets, and read the file."""
+        before = self.file.stat().st_mtime_ns
+        self.page.get_by_role("menuitem", name="File", exact=True).click()
+        self.page.locator("li[data-command='docmanager:save']").click()
+        limit = time.monotonic() + 60
+        while self.file.stat().st_mtime_ns == before or self.dirty:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"{self.name} was not saved within a minute.")
+            self.page.wait_for_timeout(200)
+        return nbformat.read(self.file, as_version=4)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether JupyterLab marks the lesson as changed since it was saved."""
+        return self.page.locator(".lm-TabBar-tab.jp-mod-dirty").count() > 0
 
     @property
     def complaints(self) -> list[str]:

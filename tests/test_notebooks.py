@@ -1,148 +1,94 @@
-"""Every lesson as a learner works through it: with right answers, and with wrong ones."""
+"""Every lesson as a learner works through it: with right answers, and with wrong ones.
 
-import ast
-import inspect
-import os
-import shutil
-from html.parser import HTMLParser
+With right answers it runs at full length: in JupyterLab in a real browser, or in a kernel alone where no
+browser is installed. With wrong answers it has to go on and name the mistakes, which a few steps show.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
+import few_steps
 import pytest
+from browser_checks import check_all
+from figure_descriptions import undescribed
+from jupyter_browser import Lesson, browsing, why_no_browser
+from lesson_runs import answered, execute, mistake, read, said, solution, stubs
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_lib.exercises import get, progress
 from course_lib.syllabus import course
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-SECONDS_A_CELL = 300
-MARK = "# exercise: "
+
+@dataclass(frozen=True)
+class Solved:
+    """A lesson that has run with the library's answers. `page` is None without a browser."""
+
+    book: NotebookNode
+    state: Path
+    page: Lesson | None
 
 
-def read(lesson):
-    return nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
-
-
-def stubs(book):
-    """The stub cells by the id of their exercise."""
-    marked = (cell for cell in book.cells if "exercise" in cell.metadata.get("tags", []))
-    return {cell.source.splitlines()[0].removeprefix(MARK): cell for cell in marked}
-
-
-def solution(exercise_id, stub):
-    return inspect.getsource(get(exercise_id).reference)
-
-
-def mistake(exercise_id, stub):
-    """A learner's function that gives what the first of the typical mistakes gives."""
-    (name,) = (node.name for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
-    return (
-        "from course_lib.exercises import get\n\n"
-        f"def {name}(*args, **kwargs):\n"
-        f"    return get({exercise_id!r}).mistakes[0].answer(*args, **kwargs)\n"
-    )
-
-
-def execute(lesson, write, folder):
-    """The lesson run from top to bottom in `folder`, with `write`'s answers in place of the stubs.
-
-    Returns:
-        The executed notebook, and what each exercise's check said.
-    """
+def last_stub(lesson):
+    """A cell that checks the last exercise unsolved, so that there are hints to open."""
     book = read(lesson)
-    checks = {}
-    for exercise_id, cell in stubs(book).items():
-        cell.source = f"{MARK}{exercise_id}\n{write(exercise_id, cell.source)}"
-        checks[exercise_id] = book.cells[book.cells.index(cell) + 1]
-    client = NotebookClient(
-        book, timeout=SECONDS_A_CELL, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute(env={**os.environ, "COURSE_STATE": str(folder / "state")})
-    said = {
-        exercise_id: "\n".join(o.data["text/plain"] for o in cell.outputs if "data" in o)
-        for exercise_id, cell in checks.items()
-    }
-    return book, said
+    *_, stub = stubs(book).values()
+    check = book.cells[book.cells.index(stub) + 1]
+    return new_code_cell(f"{stub.source}\n\n{check.source}")
 
 
 @pytest.fixture(scope="class")
 def solved(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("solved")
-    return folder, *execute(request.cls.name, solution, folder)
+    lesson, folder = request.cls.full_lesson, tmp_path_factory.mktemp("solved")
+    book = answered(lesson, solution)
+    if why_no_browser():
+        yield Solved(execute(book, folder), folder / "state", None)
+        return
+    book.cells.append(last_stub(lesson))
+    with browsing(lesson, folder, book=book) as page:
+        page.run_all(minutes=10)
+        yield Solved(page.saved(), page.state, page)
 
 
-@pytest.fixture(scope="class")
-def wrong(request, tmp_path_factory, solved):
-    folder = tmp_path_factory.mktemp("wrong")
-    trained = solved[0] / "state" / "checkpoints"  # where they fit, they save the time
-    if trained.exists():
-        shutil.copytree(trained, folder / "state" / "checkpoints")
-    return execute(request.cls.name, mistake, folder)
+@pytest.mark.timeout(900)
+class SolvedLesson:
+    """The tests of one solved lesson. Each lesson gets a class, since `--dist loadscope` keeps a class
+    in one worker: the lessons run side by side, and each is run only once for all its tests."""
 
-
-class Lesson:
-    """The tests of one lesson. Each lesson gets a class, since `--dist loadscope` keeps a class in
-    one worker: the lessons run side by side, and each is run only once for all its tests."""
-
-    name: str
+    full_lesson: str  # conftest.py begins with those that take long
 
     def test_the_library_s_answers_solve_every_exercise(self, solved, monkeypatch):
-        folder, _, said = solved
-        for exercise_id, text in said.items():
+        checks = said(solved.book)
+        for exercise_id, text in checks.items():
             assert f"{get(exercise_id).title} - Solved:" in text
-        monkeypatch.setenv("COURSE_STATE", str(folder / "state"))
+        monkeypatch.setenv("COURSE_STATE", str(solved.state))
         done = progress()["solved"]
-        assert {name for name in done.index if done[name] == "yes"} == set(said)
+        assert {name for name in done.index if done[name] == "yes"} == set(checks)
 
     def test_every_figure_has_a_description(self, solved):
-        assert undescribed(solved[1]) == []
+        assert solved.book.metadata.widgets  # the panels' pictures are looked at, too
+        assert undescribed(solved.book) == []
 
-    def test_the_lesson_goes_on_with_wrong_answers_and_names_each_mistake(self, wrong):
-        _, said = wrong
-        for exercise_id, text in said.items():
-            assert "Not right yet" in text
-            assert get(exercise_id).mistakes[0].sentence in text
+    def test_in_the_browser(self, chromium, solved):
+        check_all(solved.page)
 
 
 for name in course().lessons:
-    globals()[f"TestLesson{name.title().replace('_', '')}"] = type(name, (Lesson,), {"name": name})
+    title = f"TestSolved{name.title().replace('_', '')}"
+    globals()[title] = type(title, (SolvedLesson,), {"full_lesson": name})
+
+
+@pytest.mark.parametrize("short_lesson", course().lessons)
+def test_with_wrong_answers_it_goes_on_and_names_each_mistake(short_lesson, tmp_path):
+    kernel = few_steps.environment(tmp_path / "ipython")
+    book = execute(answered(short_lesson, mistake), tmp_path, **kernel)
+    for exercise_id, text in said(book).items():
+        assert "Not right yet" in text
+        assert get(exercise_id).mistakes[0].sentence in text
 
 
 # --- figures and their descriptions ------------------------------------------------------------
-
-
-class Pictures(HTMLParser):
-    """Collects the descriptions of the pictures in a piece of HTML; None where there is none."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.alts = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "img":
-            self.alts.append((dict(attributes).get("alt") or "").strip() or None)
-
-
-def undescribed(book):
-    """Where an executed notebook shows a picture that a screen reader cannot speak of."""
-    found = []
-    for number, cell in enumerate(book.cells):
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            alts = Pictures(data.get("text/html", "")).alts
-            bare = any(kind.startswith("image/") for kind in data) and not alts
-            if bare or None in alts:
-                found.append(f"cell {number}: {data.get('text/plain', '')[:60]}")
-    widgets = book.metadata.get("widgets", {}).values()
-    for model in (m for part in widgets for m in part["state"].values()):
-        value = model["state"].get("value", "")
-        if model["model_name"] == "ImageModel":  # has no place for a description
-            found.append("a widget of the kind Image")
-        elif model["model_name"] == "HTMLModel" and None in Pictures(value).alts:
-            found.append(f"a widget: {value[:60]}")
-    return found
 
 
 def shown(code):
