@@ -12,11 +12,14 @@ import few_steps
 
 from course_lib.syllabus import course
 
-pytest_plugins = ["notebook_rules", "executed_copies"]
+pytest_plugins = ["notebook_rules", "executed_copies", "programs"]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--few-steps", action="store_true", help="cut the notebooks' trainings short")
+    parser.addoption(
+        "--few-steps", action="store_true", help="cut the trainings of nbval's runs short"
+    )
+    parser.addoption("--full", action="store_true", help="train the solved lessons in full, too")
 
 
 def pytest_configure(config):
@@ -46,10 +49,9 @@ def scope(item):
     return item.nodeid.rpartition("::")[0]
 
 
-def minutes(item, tests):
-    """About how long the tests of this one's scope run lessons: one in full, or each at a few steps."""
-    notebook = item.path.suffix == ".ipynb"
-    name = item.path.stem if notebook else getattr(item.cls, "full_lesson", None)
-    if lesson := course().lessons.get(name):
-        return lesson.run_minutes.get("cpu", 0)
-    return 0.2 * tests if "short_lesson" in getattr(item, "fixturenames", ()) else 0
+def minutes(item):
+    """About how long the tests of this one's scope run a lesson."""
+    if item.path.suffix == ".ipynb":
+        lesson = course().lessons.get(item.path.stem)
+        return lesson.run_minutes.get("cpu", 0) if lesson else 0
+    return 0.5 if hasattr(item.cls, "lesson") else 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from course_lib.colab import first_cell
 from course_lib.exercises import get
+from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
 from course_lib.syllabus import SYLLABUS, Lesson, course
@@ -188,7 +189,7 @@ def with_card(text: str, exercise: Exercise) -> str:
 
 
 def card_id(exercise: Exercise) -> str:
-    return "card-" + exercise.id.replace(".", "-")
+    return "card-" + original(exercise.id).replace(".", "-")
 
 
 def lesson_table() -> str:

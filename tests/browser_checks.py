@@ -2,6 +2,8 @@
 
 import re
 
+from playwright.sync_api import expect
+
 
 def no_bar_is_left(lesson):
     """A progress bar goes when its training is done."""
@@ -29,8 +31,6 @@ def checks_can_be_read(lesson):
 
 def sliders_move_the_pictures(lesson):
     """One press of an arrow key redraws a panel's picture and says the new value."""
-    from playwright.sync_api import expect
-
     panels = lesson.notebook.locator(".widget-vbox:has(> .widget-slider)")
     assert panels.count() > 0
     for panel in panels.all():

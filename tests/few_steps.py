@@ -4,13 +4,16 @@ Trainings are cut short, so what the lessons claim of whole trainings is left ou
 """
 
 import ast
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
-TESTS = Path(__file__).parent
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
-CONFIG = f"c.InteractiveShellApp.extensions = [{__name__!r}]\n"
+CONFIG = f"""
+import sys
+
+sys.path.append({str(Path(__file__).parent)!r})
+c.InteractiveShellApp.extensions = [{__name__!r}]
+"""
 
 
 def environment(folder):
@@ -22,8 +25,7 @@ def environment(folder):
     profile = Path(folder) / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text(CONFIG)
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
-    return {"IPYTHONDIR": str(folder), "PYTHONPATH": path}
+    return {"IPYTHONDIR": str(folder)}
 
 
 def load_ipython_extension(shell):

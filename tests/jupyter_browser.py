@@ -1,6 +1,5 @@
 """A learner's JupyterLab, started by `course.py lab`, and a browser in front of it."""
 
-import importlib.util
 import json
 import os
 import re
@@ -17,10 +16,10 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTEFACTS = ROOT / "build" / "browser"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox",  # a container has no user namespaces; the only page is our own
     "--disable-gpu",
@@ -41,13 +40,6 @@ FOLDERS = (
     "COURSE_STATE",
 )
 MINUTE = 60_000  # playwright counts in milliseconds
-MISSING_CHROMIUM = (
-    "Chromium is not installed, so the lessons cannot be opened in a browser; on Debian or Ubuntu "
-    "'apt install chromium' adds it."
-)
-MISSING_PLAYWRIGHT = (
-    "playwright is not installed, so no browser can be driven; 'python course.py test' installs it."
-)
 
 
 class Lab:
@@ -81,8 +73,12 @@ class Lab:
 
 
 @contextmanager
-def running_lab(folder: Path):
-    """Start `course.py lab` as a learner would, on a copy of the notebooks in `folder`."""
+def running_lab(folder: Path, **environment: str):
+    """Start `course.py lab` as a learner would, on a copy of the notebooks in `folder`.
+
+    Args:
+        environment: variables for its kernels, besides this process's own.
+    """
     lab = Lab(folder)
     shutil.copytree(
         ROOT / "notebooks", lab.notebooks, ignore=shutil.ignore_patterns(".course", ".ipynb*")
@@ -91,6 +87,7 @@ def running_lab(folder: Path):
     env = {name: value for name, value in os.environ.items() if name != "COURSE_INTERACTIVE"}
     for name in FOLDERS:
         env[name] = str(folder / name)
+    env.update(environment)
     lab.setting("@jupyterlab/apputils-extension/notification", fetchNews="false")
     lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
     log = folder / "lab.log"
@@ -122,41 +119,36 @@ def running_lab(folder: Path):
             server.wait()
 
 
-def browser_path() -> str | None:
-    """An installed Chromium or Chrome."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def why_no_browser() -> str:
-    """A sentence that says what is missing to open a lesson in a browser; "" if nothing is."""
-    if importlib.util.find_spec("playwright") is None:
-        return MISSING_PLAYWRIGHT
-    return "" if browser_path() else MISSING_CHROMIUM
-
-
 @contextmanager
-def browsing(name: str, folder: Path, theme: str = "Light", book: NotebookNode | None = None):
+def browsing(
+    chromium: str,
+    name: str,
+    folder: Path,
+    theme: str = "Light",
+    book: NotebookNode | None = None,
+    **environment: str,
+):
     """Open a lesson in a JupyterLab of its own; a picture of the whole lesson is kept at the end.
 
     Args:
+        chromium: the browser's path.
         folder: where the lab keeps its files.
         book: what to open in place of the lesson's notebook as learners get it.
+        environment: variables for the lab and its kernels, besides this process's own.
     """
-    from playwright.sync_api import sync_playwright
-
-    with running_lab(folder) as lab, sync_playwright() as playwright:
+    with running_lab(folder, **environment) as lab, sync_playwright() as playwright:
         lab.setting("@jupyterlab/apputils-extension/themes", theme=f"JupyterLab {theme}")
         if book is not None:
             nbformat.write(book, lab.notebooks / f"{name}.ipynb")
-        chromium = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(MINUTE)
         lesson = Lesson(page, lab, name)
         try:
             yield lesson
         finally:
             lesson.screenshot(f"{name}-{theme.lower()}")
-            chromium.close()
+            browser.close()
 
 
 class Lesson:

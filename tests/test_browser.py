@@ -7,6 +7,6 @@ from jupyter_browser import browsing
 
 @pytest.mark.timeout(900)
 def test_the_first_lesson_in_the_dark(chromium, tmp_path):
-    with browsing("00_start", tmp_path, theme="Dark") as lesson:
+    with browsing(chromium, "00_start", tmp_path, theme="Dark") as lesson:
         lesson.run_all(minutes=10)
         check_all(lesson)

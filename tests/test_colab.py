@@ -23,8 +23,11 @@ from course_lib.syllabus import course
 ROOT = Path(__file__).parent.parent
 STANDINS = ROOT / "tests" / "standins"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SOLVED = "import torch\n\n# exercise: vae.kl\ndef kl_divergence(mean, log_var):\n    return ...\n"
-ANSWER = """# exercise: vae.kl
+SOLVED = (
+    "import torch\n\n# exercise: vae.kl_divergence\n"
+    "def kl_divergence(mean, log_var):\n    return ...\n"
+)
+ANSWER = """# exercise: vae.kl_divergence
 def kl_divergence(mean, log_var):
     return 0.5 * (mean**2 + log_var.exp() - 1 - log_var).sum(-1)
 """
@@ -233,11 +236,11 @@ def test_a_wrong_repository_is_refused_and_nothing_changes(checkout, wrong):
 
 def test_work_is_saved_on_a_mounted_drive_and_what_was_there_is_kept(on_colab, drive, capsys):
     on_colab._message.page = page(SOLVED)
-    record.record_solved("vae.kl")
+    record.record_solved("vae.kl_divergence")
     save_work()
     kept = json.loads((drive / "01_vae.ipynb").read_text())
     assert kept["cells"][0]["source"] == SOLVED and kept["cells"][0]["outputs"] == []
-    assert json.loads((drive / "progress.json").read_text())["solved"] == ["vae.kl"]
+    assert json.loads((drive / "progress.json").read_text())["solved"] == ["vae.kl_divergence"]
     assert "Saved on your Drive" in capsys.readouterr().out
     on_colab._message.page = page(ANSWER)
     save_work()
@@ -249,20 +252,20 @@ def test_work_is_saved_on_a_mounted_drive_and_what_was_there_is_kept(on_colab, d
 
 
 def test_a_new_machine_goes_on_where_drive_says(on_colab, drive, tmp_path, capsys, monkeypatch):
-    record.record_solved("vae.kl")
+    record.record_solved("vae.kl_divergence")
     save_work()
     assert "did not hand over the notebook" in capsys.readouterr().out
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "another"))
-    assert progress().loc["vae.kl", "solved"] == "yes"
+    assert progress().loc["vae.kl_divergence", "solved"] == "yes"
     record.record_solved("vae.elbo")
     save_work()
     solved = json.loads((drive / "progress.json").read_text())["solved"]
-    assert solved == ["vae.elbo", "vae.kl"]
+    assert solved == ["vae.elbo", "vae.kl_divergence"]
 
 
 def test_without_drive_work_is_downloaded_and_goes_on_from_an_upload(on_colab, tmp_path, capsys):
     on_colab._message.page = page(ANSWER)
-    record.record_solved("vae.kl")
+    record.record_solved("vae.kl_divergence")
     save_work()
     ((name, content),) = on_colab.files.downloaded
     assert name == "01_vae.zip" and "mount your Drive" in capsys.readouterr().out
@@ -270,7 +273,7 @@ def test_without_drive_work_is_downloaded_and_goes_on_from_an_upload(on_colab, t
         assert sorted(packed.namelist()) == ["01_vae.ipynb", "progress.json"]
         packed.extract("progress.json", tmp_path)  # uploaded another day, to a new machine
     shutil.rmtree(tmp_path / "state")
-    assert progress().loc["vae.kl", "solved"] == "yes"
+    assert progress().loc["vae.kl_divergence", "solved"] == "yes"
     assert progress().loc["vae.elbo", "solved"] == "not yet"
 
 
@@ -287,8 +290,8 @@ def test_elsewhere_saving_says_where_the_work_is(elsewhere, tmp_path, monkeypatc
 def test_submit_check_reads_the_page(on_colab, capsys):
     on_colab._message.page = page("import torch", ANSWER)
     table = submit_check()
-    assert table.loc["vae.kl", "found by"] == "marker"
-    assert table.loc["vae.kl", "points"] > 0
+    assert table.loc["vae.kl_divergence", "found by"] == "marker"
+    assert table.loc["vae.kl_divergence", "points"] > 0
     assert "The notebook on your page" in capsys.readouterr().out
 
 
@@ -299,7 +302,7 @@ def test_submit_check_without_the_page_reads_what_was_run(on_colab, answer, monk
     shell = SimpleNamespace(user_ns={"In": ["", "import torch", ANSWER]})
     monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
     on_colab._message.page = answer
-    assert submit_check().loc["vae.kl", "points"] > 0
+    assert submit_check().loc["vae.kl_divergence", "points"] > 0
     assert "The cells that you have run" in capsys.readouterr().out
 
 

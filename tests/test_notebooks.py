@@ -1,24 +1,29 @@
 """Every lesson as a learner works through it: with right answers, and with wrong ones.
 
-With right answers it runs at full length: in JupyterLab in a real browser, or in a kernel alone where no
-browser is installed. With wrong answers it has to go on and name the mistakes, which a few steps show.
+Both train for a few steps only, since nbval runs every lesson in full. With `--full` the solved ones are
+trained in full, too.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import data_sets
 import few_steps
 import pytest
 from browser_checks import check_all
 from figure_descriptions import undescribed
-from jupyter_browser import Lesson, browsing, why_no_browser
+from jupyter_browser import Lesson, browsing
 from lesson_runs import answered, execute, mistake, read, said, solution, stubs
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from programs import find_chromium
 
 from course_lib.exercises import get, progress
 from course_lib.syllabus import course
+
+# Each lesson gets its classes, since `--dist loadscope` keeps a class in one worker: the lessons run side
+# by side, and each is run only once for all tests of a class.
 
 
 @dataclass(frozen=True)
@@ -40,23 +45,24 @@ def last_stub(lesson):
 
 @pytest.fixture(scope="class")
 def solved(request, tmp_path_factory):
-    lesson, folder = request.cls.full_lesson, tmp_path_factory.mktemp("solved")
-    book = answered(lesson, solution)
-    if why_no_browser():
-        yield Solved(execute(book, folder), folder / "state", None)
+    """In JupyterLab in a real browser, or in a kernel alone where no browser is installed."""
+    lesson, folder = request.cls.lesson, tmp_path_factory.mktemp("solved")
+    full = request.config.option.full
+    kernel = {} if full else few_steps.environment(folder / "ipython")
+    book, chromium = answered(lesson, solution), find_chromium()
+    if not chromium:
+        yield Solved(execute(book, folder, **kernel), folder / "state", None)
         return
     book.cells.append(last_stub(lesson))
-    with browsing(lesson, folder, book=book) as page:
+    with browsing(chromium, lesson, folder, book=book, **kernel) as page:
         page.run_all(minutes=10)
         yield Solved(page.saved(), page.state, page)
 
 
+@pytest.mark.lesson
 @pytest.mark.timeout(900)
 class SolvedLesson:
-    """The tests of one solved lesson. Each lesson gets a class, since `--dist loadscope` keeps a class
-    in one worker: the lessons run side by side, and each is run only once for all its tests."""
-
-    full_lesson: str  # conftest.py begins with those that take long
+    lesson: str
 
     def test_the_library_s_answers_solve_every_exercise(self, solved, monkeypatch):
         checks = said(solved.book)
@@ -74,18 +80,51 @@ class SolvedLesson:
         check_all(solved.page)
 
 
-for name in course().lessons:
-    title = f"TestSolved{name.title().replace('_', '')}"
-    globals()[title] = type(title, (SolvedLesson,), {"full_lesson": name})
+def why_not_gpu(lesson):
+    """Why the lesson's gpu preset cannot be run here, as a sentence; "" if it can."""
+    changes = lesson.presets.get("gpu")
+    if not changes:
+        return f"{lesson.id} does not gain from a GPU"
+    return data_sets.missing("mnist", "10k") if changes.get("larger") == "mnist" else ""
 
 
-@pytest.mark.parametrize("short_lesson", course().lessons)
-def test_with_wrong_answers_it_goes_on_and_names_each_mistake(short_lesson, tmp_path):
-    kernel = few_steps.environment(tmp_path / "ipython")
-    book = execute(answered(short_lesson, mistake), tmp_path, **kernel)
-    for exercise_id, text in said(book).items():
-        assert "Not right yet" in text
-        assert get(exercise_id).mistakes[0].sentence in text
+@pytest.fixture(scope="class")
+def wrong(request, tmp_path_factory):
+    """A lesson that has run with wrong answers; with the gpu preset, where that can be run here."""
+    lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("wrong")
+    kernel = few_steps.environment(folder / "ipython")
+    preset = "cpu" if why_not_gpu(lesson) else "gpu"
+    return execute(answered(lesson.id, mistake), folder, COURSE_PRESET=preset, **kernel)
+
+
+@pytest.mark.lesson
+class WrongLesson:
+    lesson: str
+
+    def test_each_mistake_is_named(self, wrong):
+        for exercise_id, text in said(wrong).items():
+            assert "Not right yet" in text
+            assert get(exercise_id).mistakes[0].sentence in text
+
+
+class WrongLessonOnGpu(WrongLesson):
+    """With wrong answers a lesson goes on with the library's functions, as it does without answers. So the
+    same run tests the gpu preset: what gains from a GPU runs on the stand-in device of
+    `standins/accelerator.py`, which refuses what a GPU would refuse."""
+
+    def test_the_gpu_preset_runs(self, wrong):
+        lesson = course().lessons[self.lesson]
+        if reason := why_not_gpu(lesson):
+            pytest.skip(reason)
+        text = "\n".join(o.text for c in wrong.cells for o in c.get("outputs", ()) if "text" in o)
+        device = "standin" if getattr(lesson.settings("gpu"), "accelerate", False) else "cpu"
+        assert f"device {device}" in text and "preset gpu" in text
+
+
+for name, entry in course().lessons.items():
+    for kind in (SolvedLesson, WrongLessonOnGpu if entry.presets.get("gpu") else WrongLesson):
+        title = f"Test{kind.__name__}{name.title().replace('_', '')}"
+        globals()[title] = type(title, (kind,), {"lesson": name})
 
 
 # --- figures and their descriptions ------------------------------------------------------------

@@ -274,7 +274,7 @@ def test_a_card_comes_after_the_text_that_leads_to_it(lesson):
 
 
 def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
-    exercise = get("vae.kl")
+    exercise = get("vae.kl_divergence")
     text = "What was found.\n\n## New\n\nTheory."
     first = sync.with_card(text, exercise)
     assert first.startswith(text) and card_faults(first) == []
@@ -283,7 +283,7 @@ def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
 
 
 def test_a_card_in_the_wrong_place_is_found():
-    card = sync.card(get("vae.kl"))
+    card = sync.card(get("vae.kl_divergence"))
     assert card_faults(card) == card_faults(f"## New\n\n{card}\n\nMore.") == []
     assert len(card_faults(f"{card}\n\n## New")) == 1
     assert len(card_faults(f"{card}\n\n## New\n\n### Exercise")) == 2
