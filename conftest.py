@@ -39,9 +39,7 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """What takes longest comes first, so that at the end no worker waits long for another."""
     tests = Counter(map(scope, items))
-    items.sort(
-        key=lambda item: (minutes(item, tests[scope(item)]), tests[scope(item)]), reverse=True
-    )
+    items.sort(key=lambda item: (minutes(item), tests[scope(item)]), reverse=True)
 
 
 def scope(item):

@@ -1,7 +1,7 @@
 """Each lesson as nbval has executed it, kept in build/executed/ with its outputs and widgets.
 
 A copy says what it was made from, so that whoever needs an executed lesson can see whether it is up to
-date. Nothing is kept where nbclient is missing, as under Colab's versions, nor at a few steps.
+date. None is made at a few steps, nor under Colab's versions.
 """
 
 import hashlib
@@ -100,8 +100,16 @@ class Recording:
 RECORDING = pytest.StashKey[Recording]()
 
 
+def on_colab():
+    """Whether this is `course.py test --colab`."""
+    try:
+        return importlib.util.find_spec("google.colab") is not None
+    except ModuleNotFoundError:  # there is no google either
+        return False
+
+
 def pytest_configure(config):
-    if importlib.util.find_spec("nbclient") and not few_steps(config):
+    if not few_steps(config) and not on_colab():
         config.pluginmanager.register(Recorder(), "executed-copies")
 
 
