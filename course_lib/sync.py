@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from course_lib.colab import first_cell
+from course_lib.colab import FIRST_CELL_METADATA, first_cell
 from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
@@ -245,6 +245,8 @@ def _strip(cell: dict) -> None:
     cell["source"] = [line for line in cell["source"] if line]
     tags = cell.get("metadata", {}).get("tags", [])
     cell["metadata"] = {"tags": tags} if tags else {}
+    if cell["id"] == "colab":
+        cell["metadata"] |= FIRST_CELL_METADATA
     if cell["cell_type"] != "code":
         return
     if "nbval-check-output" not in tags:

@@ -25,6 +25,7 @@ from torch import nn
 
 import course_lib.exercises
 from course_lib import datasets, sync
+from course_lib.colab import FIRST_CELL_METADATA
 from course_lib.datasets.loading import EMBEDDED
 from course_lib.datasets.registry import registry
 from course_lib.exercises import get
@@ -140,7 +141,9 @@ def test_a_notebook_is_valid_and_stripped(file):
     assert (raw["nbformat"], raw["nbformat_minor"]) >= (4, 5)
     assert set(raw["metadata"]) <= {"kernelspec", "language_info"}
     for cell in raw["cells"]:
-        assert set(cell["metadata"]) <= {"tags"}
+        shown_as = FIRST_CELL_METADATA if cell["id"] == "colab" else {}
+        rest = {key: value for key, value in cell["metadata"].items() if key != "tags"}
+        assert rest == shown_as
         if cell["cell_type"] == "code":
             kept = "nbval-check-output" in cell["metadata"].get("tags", [])
             # nbval compares outputs only where the cell has a count.
