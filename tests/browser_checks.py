@@ -5,6 +5,16 @@ import re
 from playwright.sync_api import expect
 
 
+def the_installer_is_folded(lesson):
+    """The first code cell, for Colab, shows its first line only, and a click opens it."""
+    cell = lesson.notebook.locator(".jp-CodeCell").first
+    line = cell.locator(".jp-InputPlaceholder")
+    assert line.inner_text().startswith("# @title Only for Google Colab")
+    assert not cell.locator(".jp-InputArea-editor").is_visible()
+    line.locator(".jp-Placeholder-content").click()
+    cell.locator(".jp-InputArea-editor").wait_for(state="visible")
+
+
 def no_bar_is_left(lesson):
     """A progress bar goes when its training is done."""
     assert lesson.notebook.locator(".widget-hprogress:visible").count() == 0
@@ -68,6 +78,7 @@ def every_picture_has_a_name(lesson):
 
 
 CHECKS = (
+    the_installer_is_folded,
     no_bar_is_left,
     hints_open,
     checks_can_be_read,
