@@ -20,9 +20,9 @@ from course_lib.exercises import all_exercises
 from course_lib.exercises.answers import fingerprint_of
 from course_lib.exercises.exercise import call
 from course_lib.exercises.sources import standalone, statements
-from course_lib.grading.grade import grade
+from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import (
+from course_lib.grading.sandbox.engines import (
     PACKAGE,
     bubblewrap,
     needed_modules,
@@ -117,7 +117,9 @@ def processes_below(parent=None):
 
 
 def graded(content, sandbox, **more):
-    return grade(content, {"student": "mallory"}, Marking(LESSON, "secret", **more), sandbox)
+    return grade_submission(
+        content, {"student": "mallory"}, Marking(LESSON, "secret", **more), sandbox
+    )
 
 
 def assert_serves(sandbox):
@@ -284,7 +286,8 @@ def test_the_sandbox_ends_with_all_that_it_holds():
 def test_the_sandbox_ends_with_the_grader():
     """Even where the grader is killed, and cannot end anything itself."""
     code = (
-        "from course_lib.grading.sandbox import bubblewrap; bubblewrap().start(); print(); input()"
+        "from course_lib.grading.sandbox.engines import bubblewrap;"
+        "bubblewrap().start(); print(); input()"
     )
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     grader = subprocess.Popen(

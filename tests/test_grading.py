@@ -13,10 +13,10 @@ from course_lib.exercises import all_exercises, get, submit_check
 from course_lib.exercises.answers import Wanted, code_cells, find_answers
 from course_lib.exercises.exercise import call
 from course_lib.exercises.sources import standalone, statements
-from course_lib.grading.grade import grade
+from course_lib.grading.errors import GradingError
+from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.marking import Marking, read_checks
-from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import (
+from course_lib.grading.sandbox.engines import (
     SandboxError,
     make,
     needed_modules,
@@ -58,7 +58,9 @@ def cell_of(book, exercise):
 
 def graded(book, sandbox, marking=MARKING):
     content = book if isinstance(book, bytes) else json.dumps(book).encode()
-    return grade(content, {"student": "Jane", "student_id": "7", "attempt": 1}, marking, sandbox)
+    return grade_submission(
+        content, {"student": "Jane", "student_id": "7", "attempt": 1}, marking, sandbox
+    )
 
 
 def points(result):

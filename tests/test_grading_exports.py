@@ -16,9 +16,10 @@ import pytest
 from jupyter_browser import FLAGS, browser_path
 from test_browser import MISSING_CHROMIUM, MISSING_PLAYWRIGHT, cannot_run
 
-from course_lib.grading import exports, feedback
-from course_lib.grading.policy import Late, apply_late, choose, grade
-from course_lib.grading.result import GradingError
+from course_lib.grading import feedback, summary
+from course_lib.grading.errors import GradingError
+from course_lib.grading.lms import canvas, gradescope, moodle
+from course_lib.grading.policy import Late, apply_late, choose, final_points
 
 HOSTILE = (
     "<script>document.title = 'taken'</script>",
@@ -99,9 +100,9 @@ def rows(text):
 def test_late(words, points, mark):
     late = Late.parse(words)
     assert str(late) == words
-    assert (apply_late(result(), late), grade(result(), late)) == (3.0, 3.0)
+    assert (apply_late(result(), late), final_points(result(), late)) == (3.0, 3.0)
     assert apply_late(result(late=True), late) == pytest.approx(points)
-    assert grade(result(late=True), late) == (None if mark is None else pytest.approx(mark))
+    assert final_points(result(late=True), late) == (None if mark is None else pytest.approx(mark))
 
 
 @pytest.mark.parametrize("words", ["", "ten", "101%", "-5%", "10", "nan%", "%"])
@@ -133,7 +134,7 @@ def test_the_best_or_the_last_attempt():
 def test_grades_for_people():
     late = Late.parse("10%")
     flagged = [{"exercise": "vae.kl", "kind": "died", "sentence": "It ran out of time."}]
-    table = exports.grades([result(late=True, flags=flagged), unread("Zoë")], late)
+    table = summary.grades([result(late=True, flags=flagged), unread("Zoë")], late)
     assert not table.startswith("\ufeff")
     jane, zoe = rows(table)
     assert (jane["vae.reparameterize"], jane["vae.kl"], jane["vae.elbo"]) == ("1", "2", "0")
@@ -158,7 +159,7 @@ def test_no_cell_begins_a_formula(text):
     for case in bad["exercises"][0]["cases"]:
         case["sentence"] = text
     bad["exercises"][0]["id"] = bad["exercises"][0]["title"] = text
-    for table in (exports.grades([bad]), exports.canvas([bad], text), exports.moodle([bad])):
+    for table in (summary.grades([bad]), canvas.gradebook([bad], text), moodle.worksheet([bad])):
         for delimiter in ",;":
             for row in csv.reader(io.StringIO(table, newline=""), delimiter=delimiter):
                 for cell in row:
@@ -172,7 +173,7 @@ def test_no_cell_begins_a_formula(text):
 def test_canvas():
     students = [result(), result("other", student_id="", layout="folder"), unread(student_id="7")]
     head, possible, jane, other, roe = csv.reader(
-        io.StringIO(exports.canvas(students, "Build a VAE (4711)"))
+        io.StringIO(canvas.gradebook(students, "Build a VAE (4711)"))
     )
     # `gradebook_importer.rb`: the first columns by these names, assignments after "Section".
     assert head == [
@@ -202,7 +203,7 @@ def test_canvas_by_its_own_roster(tmp_path):
         unread(student_id="7"),
         result("ZOE@example.org", student_id="", layout="folder"),
     ]
-    table = exports.canvas(students, "Build a VAE", roster=file)
+    table = canvas.gradebook(students, "Build a VAE", roster=file)
     head, posting, possible, jane, roe, zoe, test = csv.reader(io.StringIO(table))
     assert head[-1] == "Build a VAE (4711)" and head[4] == "Section" and len(head) == 6
     assert (posting[-1], possible[0]) == ("Manual Posting", "    Points Possible")
@@ -210,20 +211,20 @@ def test_canvas_by_its_own_roster(tmp_path):
     assert roe[-1] == "5.00"  # the mark that is there stays until a person has looked
     assert (zoe[1], zoe[-1], test[-1]) == ("8", "3", "")
     with pytest.raises(GradingError, match="has no row for, or cannot tell apart: stranger"):
-        exports.canvas([result("stranger", student_id="5")], "Build a VAE", roster=file)
+        canvas.gradebook([result("stranger", student_id="5")], "Build a VAE", roster=file)
     with pytest.raises(GradingError, match="no columns ID and Section"):
         file.write_text("a,b\n1,2\n")
-        exports.canvas(students, "Build a VAE", roster=file)
+        canvas.gradebook(students, "Build a VAE", roster=file)
 
 
 def test_another_lms_s_id_is_nobody_s_id_in_canvas(tmp_path):
     stranger = result("ada", student_id="7", layout="gradescope")
-    assert rows(exports.canvas([stranger], "A"))[1]["ID"] == ""
-    assert rows(exports.moodle([stranger]))[0]["Identifier"] == ""
+    assert rows(canvas.gradebook([stranger], "A"))[1]["ID"] == ""
+    assert rows(moodle.worksheet([stranger]))[0]["Identifier"] == ""
     file = tmp_path / "roster.csv"
     file.write_text(ROSTER, encoding="utf-8")
     with pytest.raises(GradingError, match="no row for, or cannot tell apart: ada"):
-        exports.canvas([stranger], "Build a VAE", roster=file)
+        canvas.gradebook([stranger], "Build a VAE", roster=file)
 
 
 # --- Moodle ------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_moodle():
     late = Late.parse("50%")
     hostile = result("Zoë", student_id="124", late=True)
     hostile["exercises"][0]["cases"][1]["sentence"] = HOSTILE[0]
-    jane, zoe, roe = rows(exports.moodle([result(), hostile, unread(student_id="125")], late))
+    jane, zoe, roe = rows(moodle.worksheet([result(), hostile, unread(student_id="125")], late))
     # `importgradeslib.php` asks for Identifier, Grade and "Last modified (grade)".
     assert (jane["Identifier"], jane["Grade"], jane["Maximum grade"]) == (
         "Participant 1234",
@@ -258,7 +259,7 @@ def test_moodle_by_its_own_worksheet(tmp_path):
         "Participant 8,Zoë,zoe@example.org,No submission,,6.00,Yes,-,-,\n",
         encoding="utf-8",
     )
-    table = exports.moodle([result(), unread(student_id="7")], worksheet=file)
+    table = moodle.worksheet([result(), unread(student_id="7")], given=file)
     jane, roe, zoe = rows(table)
     assert (jane["Grade"], jane["Last modified (submission)"]) == ("3", "Monday, 1 September")
     assert "Exercise 1: 2 of 2" in jane["Feedback comments"]
@@ -269,7 +270,7 @@ def test_moodle_by_its_own_worksheet(tmp_path):
 
 
 def test_gradescope():
-    content = exports.gradescope(result(late=True), Late.parse("10%"))
+    content = gradescope.results_json(result(late=True), Late.parse("10%"))
     assert content["score"] == pytest.approx(2.7)
     assert "3 points became 2.7" in content["output"]
     assert content["output_format"] == "text" and content["visibility"] == "visible"
@@ -288,8 +289,8 @@ def test_gradescope():
 
 
 def test_gradescope_gives_no_zero_where_a_person_must_look():
-    assert exports.gradescope(unread())["tests"] == []
-    content = exports.gradescope(result(needs_person=True))
+    assert gradescope.results_json(unread())["tests"] == []
+    content = gradescope.results_json(result(needs_person=True))
     assert "score" not in content and "A person will look" in content["output"]
     assert not any("score" in test or "max_score" in test for test in content["tests"])
 
@@ -300,16 +301,16 @@ def test_gradescope_gives_no_zero_where_a_person_must_look():
 def test_all_files_are_written(tmp_path):
     twins = [result("Jane Doe", student_id="1"), result("Jane Doe", student_id="2")]
     odd = [result(name, student_id="") for name in ("../../x", "CON", "a/b", "", "é" * 300)]
-    files = exports.write(tmp_path / "grades", [*twins, *odd], "VAE")
+    files = summary.write(tmp_path / "grades", [*twins, *odd], "VAE")
     found = [f for f in (tmp_path / "grades").rglob("*") if f.is_file()]
     assert sorted(found) == sorted(files) and len(files) == 3 + 7
     for file in files:
         assert file.resolve().is_relative_to(tmp_path / "grades")
         text = file.read_text(encoding="utf-8")
         assert json.loads(text)["tests"] if file.suffix == ".json" else text
-    names = {exports.file_name(r) for r in twins + odd}
+    names = {summary.file_name(r) for r in twins + odd}
     assert len({name.casefold() for name in names}) == 7
-    assert exports.write(tmp_path / "grades", [*twins, *odd], "VAE") == files
+    assert summary.write(tmp_path / "grades", [*twins, *odd], "VAE") == files
 
 
 # --- the student's page ------------------------------------------------------------------------

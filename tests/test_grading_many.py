@@ -15,11 +15,11 @@ import pytest
 
 from course_lib.cli import main
 from course_lib.exercises import get
-from course_lib.grading.many import grade_all, secret_of
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.submission import find
 from course_lib.grading.marking import Marking
-from course_lib.grading.result import GradingError
-from course_lib.grading.run import similar
-from course_lib.grading.submission import find
+from course_lib.grading.pool import grade_all, secret_of
+from course_lib.grading.summary import similar
 
 LESSON = "00_start"
 MARKING = Marking(LESSON, "a secret of the tests")

@@ -28,9 +28,9 @@ from nbgrader.validator import Validator
 from course_lib.cli import main
 from course_lib.exercises import all_exercises, earned, get
 from course_lib.exercises.checking import try_out
-from course_lib.grading import assignment, gradebook
-from course_lib.grading.gradebook import push, student_id
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.lms.nbgrader import assignment, gradebook
+from course_lib.grading.lms.nbgrader.gradebook import push, student_id
 from course_lib.syllabus import course, lesson
 
 ROOT = Path(__file__).parents[1]

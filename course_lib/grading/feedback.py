@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
-from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, unseen, written
+from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -60,7 +60,7 @@ def page(
         open=needs_person(result, late),
         total=apply_late(result, late),
         late=late,
-        number=written,
+        number=format_points,
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.registry import get
 from course_lib.exercises.trial import run
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 from course_lib.syllabus import course, unknown
 
 GRADING_VERSION = 1

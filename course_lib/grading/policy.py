@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 
 ATTEMPTS = ("best", "last")
 
@@ -57,12 +57,12 @@ def unseen(result: dict) -> bool:
     return bool(result["needs_person"]) and not found
 
 
-def grade(result: dict, late: Late = KEEP) -> float | None:
+def final_points(result: dict, late: Late = KEEP) -> float | None:
     """The points to report, or None while a person must look: a zero that nobody gave is none."""
     return None if needs_person(result, late) else apply_late(result, late)
 
 
-def written(points: float | None) -> str:
+def format_points(points: float | None) -> str:
     """Points for people: at most two decimals, halves rounded up, nothing for none."""
     return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
 

@@ -1,11 +1,13 @@
 """Grading many submissions: on all cores or a cluster, resumable, each result written once."""
 
+import atexit
 import contextlib
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -21,13 +23,13 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from course_lib.files import write_whole
-from course_lib.grading.exports import file_name
-from course_lib.grading.grade import unreadable
+from course_lib.grading.errors import GradingError
+from course_lib.grading.evaluation import grade_submission, unreadable
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import SandboxError
-from course_lib.grading.submission import Submission
-from course_lib.grading.worker import close, grade_one
+from course_lib.grading.sandbox.engines import make, try_walls
+from course_lib.grading.sandbox.process import Sandbox, SandboxError
+from course_lib.grading.summary import file_name
 
 MAX_TRIES = 3
 RUN_FILE = "run.json"
@@ -252,3 +254,36 @@ def _executor(
     finally:
         if client is not cluster:
             client.close()
+
+
+# --- a worker ----------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_ready: dict[tuple, tuple[Marking, Sandbox]] = {}
+
+
+def grade_one(marking: Marking, engine: str, about: Mapping[str, object], content: bytes) -> dict:
+    """The result of one submission. Raises SandboxError where no sandbox can be had."""
+    with _lock:  # one at a time: a job has the warm process, and the judge the random generators
+        marking, sandbox = warm(marking, engine)
+        return grade_submission(content, about, marking, sandbox)
+
+
+def warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:
+    """This process's sandbox, started and tried. Raises SandboxError where it cannot be had."""
+    key = (marking.version, marking.seed_hash, engine)
+    if key not in _ready:
+        close()
+        sandbox = make(engine, marking)
+        if engine != "none":
+            try_walls(sandbox)
+        _ready[key] = marking, sandbox
+    return _ready[key]
+
+
+@atexit.register
+def close() -> None:
+    """End this worker's sandbox."""
+    for _, sandbox in _ready.values():
+        sandbox.close()
+    _ready.clear()

@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_lib import sync
 from course_lib.exercises import Exercise, get
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 from course_lib.syllabus import Lesson
 from course_lib.syllabus import lesson as find_lesson
 

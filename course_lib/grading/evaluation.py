@@ -16,10 +16,10 @@ from course_lib.exercises.exercise import Case, Exercise, call
 from course_lib.exercises.judge import assess
 from course_lib.exercises.sources import standalone
 from course_lib.exercises.trial import Outcome
-from course_lib.grading import wire
-from course_lib.grading.confine import Limits
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
+from course_lib.grading.sandbox import protocol
+from course_lib.grading.sandbox.confine import Limits
+from course_lib.grading.sandbox.engines import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
 
 MAX_SOURCE = 4 * 2**20
 LOAD_SECONDS = 60
@@ -89,7 +89,9 @@ class _Marks:
 NEEDS_PERSON = {"missing", "unreadable", "tampered", "failed"}
 
 
-def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox: Sandbox) -> dict:
+def grade_submission(
+    content: bytes, about: Mapping[str, object], marking: Marking, sandbox: Sandbox
+) -> dict:
     """The result of one submission, as `docs/instructor.md` describes it.
 
     Args:
@@ -170,7 +172,7 @@ def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answe
         },
         arrays={"notebook": np.frombuffer(content or b" ", np.uint8)},
         limits=Limits(memory=2**31),
-        max_json=wire.MAX_FRAME,
+        max_json=protocol.MAX_FRAME,
     )
     if reply.ending == ENDED and reply.messages and "error" in reply.last[0]:
         raise NotebookError(_printable(reply.last[0]["error"]))
@@ -320,7 +322,7 @@ class _Sender:
     def __call__(self) -> bytes:
         arrays = {n: v for n, v in self.case.inputs.items() if isinstance(v, np.ndarray)}
         inputs = {n: None if n in arrays else v for n, v in self.case.inputs.items()}
-        return wire.pack({"name": self.case.name, "inputs": inputs}, arrays)
+        return protocol.pack({"name": self.case.name, "inputs": inputs}, arrays)
 
 
 def _failed(mark: _Marks, reply: Reply) -> Outcome:

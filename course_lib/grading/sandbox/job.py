@@ -33,7 +33,7 @@ def main(confined: str, preload: str) -> None:
     """
     import fcntl
 
-    from course_lib.grading import confine
+    from course_lib.grading.sandbox import confine
 
     if confined == "namespaces" and os.getuid() == 0:
         confine.drop_root()
@@ -75,7 +75,7 @@ def _warm_up(preload: str) -> None:
     import numpy as np
 
     import course_lib.exercises.answers
-    import course_lib.grading.wire  # noqa: F401
+    import course_lib.grading.sandbox.protocol  # noqa: F401
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import run
 
@@ -104,7 +104,7 @@ def _read_line() -> bytes:
 
 def _keep(confined: str, limits) -> None:
     """Fork the job into namespaces of its own, and end it when its time is up."""
-    from course_lib.grading import confine
+    from course_lib.grading.sandbox import confine
 
     try:
         if confined == "namespaces":
@@ -157,14 +157,16 @@ class _Channel:
         os.closerange(102, 4096)
 
     def read(self) -> tuple[dict, dict]:
-        from course_lib.grading import wire
+        from course_lib.grading.sandbox import protocol
 
-        return wire.unpack(wire.read_frame(lambda n: os.read(self.inward, n), wire.MAX_INWARD))
+        return protocol.unpack(
+            protocol.read_frame(lambda n: os.read(self.inward, n), protocol.MAX_INWARD)
+        )
 
     def write(self, header: dict, arrays: dict | None = None) -> None:
-        from course_lib.grading import wire
+        from course_lib.grading.sandbox import protocol
 
-        data = memoryview(wire.pack(header, arrays))
+        data = memoryview(protocol.pack(header, arrays))
         while data:
             data = data[os.write(self.outward, data) :]
 
@@ -224,7 +226,7 @@ def _answer(channel: _Channel, request: dict) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import load, run
-    from course_lib.grading import wire
+    from course_lib.grading.sandbox import protocol
 
     answer, error = load(
         request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
@@ -243,9 +245,9 @@ def _answer(channel: _Channel, request: dict) -> None:
         case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
         outcome = run(exercise, answer, case)
         # What is too much to send is left out, and the judge misses it.
-        kinds = dict(islice(outcome.kinds.items(), wire.MAX_ARRAYS))
+        kinds = dict(islice(outcome.kinds.items(), protocol.MAX_ARRAYS))
         arrays = {name: array for name, array in outcome.arrays.items() if name in kinds}
-        if sum(array.nbytes for array in arrays.values()) > wire.MAX_FRAME // 2:
+        if sum(array.nbytes for array in arrays.values()) > protocol.MAX_FRAME // 2:
             arrays = {}
         channel.write(
             {

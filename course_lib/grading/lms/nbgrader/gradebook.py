@@ -26,8 +26,8 @@ from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
 from course_lib.files import write_whole
-from course_lib.grading.assignment import ESSAY, answer_cell, points_cell
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.lms.nbgrader.assignment import ESSAY, answer_cell, points_cell
 from course_lib.syllabus import lesson
 
 PERSON = "A person has to look at this before it counts."
@@ -45,7 +45,7 @@ def push(
     """Put results into the gradebook of the nbgrader course in the folder `course`.
 
     Args:
-        results: one a student, as `course_lib.grading.result` describes them.
+        results: one a student, as `course_lib.grading.errors` describes them.
         assignment: its name in nbgrader; it holds the lesson's notebook, from `write_assignment`.
         feedback: from a result to the HTML page that the student gets, if there is to be one.
         notebook: from a result to the submission's bytes, for formgrader to show; may raise

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 
 LARGEST = 200 * 2**20  # bytes of a notebook, or of a zip inside a zip
 # Bytes of a zip's table of contents. Python keeps some ten times as much: a million files in a

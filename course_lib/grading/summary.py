@@ -1,0 +1,153 @@
+"""The results of a class: tables for people, files for the LMSs, likeness among answers.
+
+Where a person must look, the grade is empty: an import then sets no mark, least of all a zero.
+"""
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from course_lib.files import write_whole
+from course_lib.grading.evaluation import NEEDS_PERSON
+from course_lib.grading.intake.archive import plain
+from course_lib.grading.lms import canvas, gradescope, moodle
+from course_lib.grading.lms.table import csv_table
+from course_lib.grading.policy import KEEP, Late, final_points, format_points, needs_person, unseen
+
+
+def write(
+    folder: Path | str,
+    results: Sequence[dict],
+    assignment: str,
+    late: Late = KEEP,
+    canvas_roster: Path | str | None = None,
+    moodle_worksheet: Path | str | None = None,
+) -> list[Path]:
+    """Write `grades.csv`, `canvas.csv`, `moodle.csv` and `gradescope/*.json`; each file appears
+    whole or not at all.
+
+    Args:
+        results: one a student; see `policy.choose`.
+        assignment: the column's name in Canvas, best with its id: "Build a VAE (4711)".
+        canvas_roster: Canvas's own export of the gradebook, whose rows are filled in.
+        moodle_worksheet: Moodle's own grading worksheet, whose rows are filled in.
+    """
+    folder = Path(folder)
+    (folder / "gradescope").mkdir(parents=True, exist_ok=True)
+    files = {
+        folder / "grades.csv": grades(results, late),
+        folder / "canvas.csv": canvas.gradebook(results, assignment, late, canvas_roster),
+        folder / "moodle.csv": moodle.worksheet(results, late, moodle_worksheet),
+    }
+    for result in results:
+        name = folder / "gradescope" / f"{file_name(result)}.json"
+        files[name] = (
+            json.dumps(gradescope.results_json(result, late), indent=1, ensure_ascii=False) + "\n"
+        )
+    for path, text in files.items():
+        write_whole(path, text)
+    return list(files)
+
+
+def file_name(result: dict) -> str:
+    """A name for a student's files that every system takes and no other student has."""
+    who = f"{result['student']}\n{result.get('student_id', '')}"
+    word = re.sub(r"\W+", "_", result["student"]).strip("_")[:40]
+    return f"{word or 'student'}-{hashlib.sha256(who.encode()).hexdigest()[:8]}"
+
+
+def grades(results: Sequence[dict], late: Late = KEEP) -> str:
+    """The table for people: a row a student, a column an exercise, CSV in UTF-8.
+
+    `points` is what the cases gave, `grade` what is left of it after lateness, empty where
+    `needs_person` is yes.
+    """
+    exercises = list(dict.fromkeys(e["id"] for result in results for e in result["exercises"]))
+    rows = [
+        [
+            *("student", "student_id", *exercises, "points", "late", "grade", "of", "percent"),
+            *("attempt", "submitted", "needs_person", "flags", "source"),
+        ]
+    ]
+    for result in results:
+        points = {} if unseen(result) else {e["id"]: e["points"] for e in result["exercises"]}
+        mark = final_points(result, late)
+        rows.append(
+            [
+                result["student"],
+                result.get("student_id", ""),
+                *(format_points(points.get(name)) for name in exercises),
+                "" if unseen(result) else format_points(result["points"]),
+                "yes" if result.get("late") else "",
+                format_points(mark),
+                format_points(result["of"]),
+                format_points(100 * mark / result["of"])
+                if mark is not None and result["of"]
+                else "",
+                result.get("attempt", 1),
+                result.get("submitted") or "",
+                "yes" if needs_person(result, late) else "",
+                " | ".join(_flag(flag) for flag in result["flags"]),
+                result["source"],
+            ]
+        )
+    return csv_table(rows)
+
+
+def _flag(flag: dict) -> str:
+    where = f"{flag['exercise']}: " if flag.get("exercise") else ""
+    return f"{where}{flag['kind']}: {flag['sentence']}"
+
+
+def similar(results: Sequence[dict]) -> str:
+    """CSV of the answers whose normalised syntax trees are the same, by different students: names
+    of variables, annotations and comments make no difference. The shorter an answer, the less it
+    tells: `nodes` is the size of the tree. A hint where to look, and never a mark."""
+    groups: dict[tuple[str, str], dict] = defaultdict(dict)
+    nodes = {}
+    for result in results:
+        for exercise in result["exercises"]:
+            if exercise.get("fingerprint"):
+                key = (exercise["id"], exercise["fingerprint"])
+                groups[key].setdefault((result["student"], result["student_id"]), result)
+                nodes[key] = exercise["length"]
+    rows = [
+        [
+            exercise,
+            nodes[exercise, print_],
+            len(students),
+            " | ".join(sorted(s for s, _ in students)),
+        ]
+        for (exercise, print_), students in groups.items()
+        if len(students) > 1
+    ]
+    rows.sort(key=lambda row: (-row[1], row[0]))
+    return csv_table([["exercise", "nodes", "students", "who"], *rows])
+
+
+def table(results: Sequence[dict], late: Late = KEEP) -> str:
+    """The results as a table for the terminal, those that need a person first."""
+    rows = []
+    for result in sorted(results, key=lambda r: not needs_person(r, late)):
+        mark = final_points(result, late)
+        why = [" ".join(filter(None, (f["kind"], f["exercise"]))) for f in _open_flags(result)]
+        if mark is None and not why:
+            why = ["late"]
+        rows.append(
+            {
+                "student": plain(result["student"]),
+                "grade": "?" if mark is None else f"{mark:g}",
+                "of": f"{result['of']:g}",
+                "to look at": ", ".join(why),
+            }
+        )
+    return pd.DataFrame(rows).to_string(index=False)
+
+
+def _open_flags(result: dict) -> list[dict]:
+    return [flag for flag in result["flags"] if flag["kind"] in NEEDS_PERSON]
