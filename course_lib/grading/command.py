@@ -12,6 +12,7 @@ from course_lib.grading.intake.submission import Submission, find
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose
 from course_lib.grading.pool import grade_all, secret_of, warm
+from course_lib.grading.result import Result
 from course_lib.grading.sandbox.engines import in_sight
 
 UNSAFE = """\
@@ -42,7 +43,7 @@ class Settings:
     progress: bool = True
 
 
-def grade_class(settings: Settings) -> list[dict]:
+def grade_class(settings: Settings) -> list[Result]:
     """Grade everything and write `grades.csv`, the learning management systems' files, the
     feedback and `similar.csv`. Returns one result a student.
 
@@ -75,7 +76,7 @@ def grade_class(settings: Settings) -> list[dict]:
         )
     )
     order = {s.source: i for i, s in enumerate(submissions)}
-    results.sort(key=lambda result: order[result["source"]])
+    results.sort(key=lambda result: order[result.source])
     chosen = choose(results, settings.attempts, settings.late)
     of_source = {submission.source: submission for submission in submissions}
     summary.write(
@@ -104,24 +105,24 @@ def _out_of_reach(settings: Settings) -> None:
 
 
 def _feedback(
-    results: Sequence[dict], of_source: dict[str, Submission], settings: Settings
+    results: Sequence[Result], of_source: dict[str, Submission], settings: Settings
 ) -> None:
     folder = settings.out / "feedback"
     folder.mkdir(exist_ok=True)
     for result in results:
-        page = feedback.page(result, _figures(of_source[result["source"]], result), settings.late)
+        page = feedback.page(result, _figures(of_source[result.source], result), settings.late)
         write_whole(folder / f"{summary.file_name(result)}.html", page)
 
 
-def _figures(submission: Submission, result: dict) -> dict[str, list[bytes]]:
+def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
     try:
         notebook = json.loads(submission.read().decode("utf-8-sig"))
     except (GradingError, ValueError, RecursionError):
         return {}
-    return feedback.figures_of(notebook, result["lesson"]) if isinstance(notebook, dict) else {}
+    return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
 
 
-def _push(results: Sequence[dict], of_source: dict[str, Submission], settings: Settings) -> None:
+def _push(results: Sequence[Result], of_source: dict[str, Submission], settings: Settings) -> None:
     try:
         from course_lib.grading.lms.nbgrader.gradebook import push
     except ImportError as error:
@@ -132,6 +133,6 @@ def _push(results: Sequence[dict], of_source: dict[str, Submission], settings: S
         results,
         settings.nbgrader,
         settings.assignment or settings.lesson,
-        feedback=lambda r: feedback.page(r, _figures(of_source[r["source"]], r), settings.late),
-        notebook=lambda r: of_source[r["source"]].read(),
+        feedback=lambda r: feedback.page(r, _figures(of_source[r.source], r), settings.late),
+        notebook=lambda r: of_source[r.source].read(),
     )

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -27,6 +27,7 @@ from course_lib.grading.errors import GradingError
 from course_lib.grading.evaluation import grade_submission, unreadable
 from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
+from course_lib.grading.result import Result
 from course_lib.grading.sandbox.engines import make, try_walls
 from course_lib.grading.sandbox.process import Sandbox, SandboxError
 from course_lib.grading.summary import file_name
@@ -40,24 +41,6 @@ class _Task:
     submission: Submission
     file: Path
     tries: int = 0
-
-    @property
-    def about(self) -> dict:
-        return about(self.submission)
-
-
-def about(submission: Submission) -> dict:
-    """What is known of a submission before it is opened, as its result holds it."""
-    submitted = submission.submitted
-    return {
-        "student": submission.student,
-        "student_id": submission.student_id,
-        "source": submission.source,
-        "layout": submission.layout,
-        "attempt": submission.attempt,
-        "late": submission.late,
-        "submitted": submitted.isoformat() if submitted else None,
-    }
 
 
 def secret_of(out: Path, seed: str | None) -> str:
@@ -98,7 +81,7 @@ def grade_all(
     workers: int | None = None,
     cluster: object | None = None,
     progress: bool = True,
-) -> Iterator[dict]:
+) -> Iterator[Result]:
     """Grade all submissions and yield their results, those of earlier runs first.
 
     Each result is written to `out/results` as soon as it is there, whole or not at all; what is
@@ -121,7 +104,7 @@ def grade_all(
         waiting = []
         for submission in submissions:
             task = _prepare(submission, marking, folder)
-            if isinstance(task, dict):
+            if isinstance(task, Result):
                 bar.update()
                 yield task
             else:
@@ -131,27 +114,26 @@ def grade_all(
             yield result
 
 
-def _prepare(submission: Submission, marking: Marking, folder: Path) -> dict | _Task:
+def _prepare(submission: Submission, marking: Marking, folder: Path) -> Result | _Task:
     """A result that needs no grading, or the task; its bytes are read again when its turn comes."""
     try:
         content = submission.read()
     except GradingError as error:
-        return unreadable(about(submission), marking, str(error))
+        return unreadable(submission, marking, str(error))
     digest = hashlib.sha256(content).hexdigest()
     parts = (submission.student, submission.student_id, submission.source, digest)
     key = hashlib.sha256("\0".join((*parts, marking.version, marking.seed_hash)).encode())
-    name = file_name({"student": submission.student, "student_id": submission.student_id})
+    name = file_name(submission)
     file = folder / f"{name}-{key.hexdigest()[:16]}.json"
     done = _stored(file)
     return done if done is not None else _Task(submission, file)
 
 
-def _stored(file: Path) -> dict | None:
+def _stored(file: Path) -> Result | None:
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        return Result.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    return result if isinstance(result, dict) and result.get("version") == 1 else None
 
 
 def _run(
@@ -160,7 +142,7 @@ def _run(
     engine: str,
     workers: int | None,
     cluster: object | None,
-) -> Iterator[dict]:
+) -> Iterator[Result]:
     """Grade the tasks, a window of them at a time, so that memory stays flat."""
     todo = list(reversed(tasks))
     while todo:
@@ -173,10 +155,12 @@ def _run(
                     try:
                         content = task.submission.read()
                     except GradingError as error:  # it has gone since
-                        yield unreadable(task.about, marking, str(error))
+                        yield unreadable(task.submission, marking, str(error))
                         continue
                     try:
-                        future = executor.submit(grade_one, marking, engine, task.about, content)
+                        future = executor.submit(
+                            grade_one, marking, engine, task.submission, content
+                        )
                     except BrokenExecutor:
                         todo.append(task)
                         whole = False
@@ -190,7 +174,7 @@ def _run(
                         todo.append(task)
                         continue
                     if task.tries < MAX_TRIES:  # the next run tries again what failed here
-                        write_whole(task.file, json.dumps(result, ensure_ascii=False))
+                        write_whole(task.file, json.dumps(result.to_json(), ensure_ascii=False))
                     yield result
 
 
@@ -200,7 +184,7 @@ def _room(task: _Task, window: int) -> int:
     return 1 if task.tries == MAX_TRIES - 1 else window
 
 
-def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
+def _result(future: Future, task: _Task, marking: Marking) -> Result | None:
     """What came of it; None if it is to be tried again."""
     try:
         return future.result()
@@ -212,7 +196,7 @@ def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
             return None
         why = f"{type(error).__name__}: {error}"[:200]
         sentence = f"Grading it failed {MAX_TRIES} times ({why})."
-        return unreadable(task.about, marking, sentence, kind="failed")
+        return unreadable(task.submission, marking, sentence, kind="failed")
 
 
 class _Here(Executor):
@@ -262,11 +246,11 @@ _lock = threading.Lock()
 _ready: dict[tuple, tuple[Marking, Sandbox]] = {}
 
 
-def grade_one(marking: Marking, engine: str, about: Mapping[str, object], content: bytes) -> dict:
+def grade_one(marking: Marking, engine: str, submission: Submission, content: bytes) -> Result:
     """The result of one submission. Raises SandboxError where no sandbox can be had."""
     with _lock:  # one at a time: a job has the warm process, and the judge the random generators
         marking, sandbox = warm(marking, engine)
-        return grade_submission(content, about, marking, sandbox)
+        return grade_submission(content, submission, marking, sandbox)
 
 
 def warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:

@@ -13,16 +13,17 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib.files import write_whole
-from course_lib.grading.evaluation import NEEDS_PERSON
 from course_lib.grading.intake.archive import plain
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.lms import canvas, gradescope, moodle
 from course_lib.grading.lms.table import csv_table
 from course_lib.grading.policy import KEEP, Late, final_points, format_points, needs_person, unseen
+from course_lib.grading.result import Flag, Result
 
 
 def write(
     folder: Path | str,
-    results: Sequence[dict],
+    results: Sequence[Result],
     assignment: str,
     late: Late = KEEP,
     canvas_roster: Path | str | None = None,
@@ -54,20 +55,20 @@ def write(
     return list(files)
 
 
-def file_name(result: dict) -> str:
+def file_name(of: Result | Submission) -> str:
     """A name for a student's files that every system takes and no other student has."""
-    who = f"{result['student']}\n{result.get('student_id', '')}"
-    word = re.sub(r"\W+", "_", result["student"]).strip("_")[:40]
+    who = f"{of.student}\n{of.student_id}"
+    word = re.sub(r"\W+", "_", of.student).strip("_")[:40]
     return f"{word or 'student'}-{hashlib.sha256(who.encode()).hexdigest()[:8]}"
 
 
-def grades(results: Sequence[dict], late: Late = KEEP) -> str:
+def grades(results: Sequence[Result], late: Late = KEEP) -> str:
     """The table for people: a row a student, a column an exercise, CSV in UTF-8.
 
     `points` is what the cases gave, `grade` what is left of it after lateness, empty where
     `needs_person` is yes.
     """
-    exercises = list(dict.fromkeys(e["id"] for result in results for e in result["exercises"]))
+    exercises = list(dict.fromkeys(mark.id for result in results for mark in result.marks))
     rows = [
         [
             *("student", "student_id", *exercises, "points", "late", "grade", "of", "percent"),
@@ -75,47 +76,45 @@ def grades(results: Sequence[dict], late: Late = KEEP) -> str:
         ]
     ]
     for result in results:
-        points = {} if unseen(result) else {e["id"]: e["points"] for e in result["exercises"]}
+        points = {} if unseen(result) else {mark.id: mark.points for mark in result.marks}
         mark = final_points(result, late)
         rows.append(
             [
-                result["student"],
-                result.get("student_id", ""),
+                result.student,
+                result.student_id,
                 *(format_points(points.get(name)) for name in exercises),
-                "" if unseen(result) else format_points(result["points"]),
-                "yes" if result.get("late") else "",
+                "" if unseen(result) else format_points(result.points),
+                "yes" if result.late else "",
                 format_points(mark),
-                format_points(result["of"]),
-                format_points(100 * mark / result["of"])
-                if mark is not None and result["of"]
-                else "",
-                result.get("attempt", 1),
-                result.get("submitted") or "",
+                format_points(result.of),
+                format_points(100 * mark / result.of) if mark is not None and result.of else "",
+                result.attempt,
+                result.submitted.isoformat() if result.submitted else "",
                 "yes" if needs_person(result, late) else "",
-                " | ".join(_flag(flag) for flag in result["flags"]),
-                result["source"],
+                " | ".join(_flag(flag) for flag in result.flags),
+                result.source,
             ]
         )
     return csv_table(rows)
 
 
-def _flag(flag: dict) -> str:
-    where = f"{flag['exercise']}: " if flag.get("exercise") else ""
-    return f"{where}{flag['kind']}: {flag['sentence']}"
+def _flag(flag: Flag) -> str:
+    where = f"{flag.exercise}: " if flag.exercise else ""
+    return f"{where}{flag.kind}: {flag.sentence}"
 
 
-def similar(results: Sequence[dict]) -> str:
+def similar(results: Sequence[Result]) -> str:
     """CSV of the answers whose normalised syntax trees are the same, by different students: names
     of variables, annotations and comments make no difference. The shorter an answer, the less it
     tells: `nodes` is the size of the tree. A hint where to look, and never a mark."""
     groups: dict[tuple[str, str], dict] = defaultdict(dict)
     nodes = {}
     for result in results:
-        for exercise in result["exercises"]:
-            if exercise.get("fingerprint"):
-                key = (exercise["id"], exercise["fingerprint"])
-                groups[key].setdefault((result["student"], result["student_id"]), result)
-                nodes[key] = exercise["length"]
+        for mark in result.marks:
+            if mark.fingerprint:
+                key = (mark.id, mark.fingerprint)
+                groups[key].setdefault((result.student, result.student_id), result)
+                nodes[key] = mark.length
     rows = [
         [
             exercise,
@@ -130,24 +129,24 @@ def similar(results: Sequence[dict]) -> str:
     return csv_table([["exercise", "nodes", "students", "who"], *rows])
 
 
-def table(results: Sequence[dict], late: Late = KEEP) -> str:
+def table(results: Sequence[Result], late: Late = KEEP) -> str:
     """The results as a table for the terminal, those that need a person first."""
     rows = []
     for result in sorted(results, key=lambda r: not needs_person(r, late)):
         mark = final_points(result, late)
-        why = [" ".join(filter(None, (f["kind"], f["exercise"]))) for f in _open_flags(result)]
+        why = [
+            " ".join(filter(None, (flag.kind, flag.exercise)))
+            for flag in result.flags
+            if flag.needs_person
+        ]
         if mark is None and not why:
             why = ["late"]
         rows.append(
             {
-                "student": plain(result["student"]),
+                "student": plain(result.student),
                 "grade": "?" if mark is None else f"{mark:g}",
                 "of": f"{result['of']:g}",
                 "to look at": ", ".join(why),
             }
         )
     return pd.DataFrame(rows).to_string(index=False)
-
-
-def _open_flags(result: dict) -> list[dict]:
-    return [flag for flag in result["flags"] if flag["kind"] in NEEDS_PERSON]

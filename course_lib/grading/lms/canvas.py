@@ -7,6 +7,7 @@ from pathlib import Path
 from course_lib.grading.errors import GradingError
 from course_lib.grading.lms.table import Students, csv_table, full_points, own_id, read_table
 from course_lib.grading.policy import KEEP, Late, final_points, format_points
+from course_lib.grading.result import Result
 
 # "<name>[_LATE]_<user id>_<file id>_<file name>", as Canvas's `content_zipper.rb` writes it.
 NAMED = re.compile(
@@ -25,7 +26,7 @@ _CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 
 
 def gradebook(
-    results: Sequence[dict],
+    results: Sequence[Result],
     assignment: str,
     late: Late = KEEP,
     roster: Path | str | None = None,
@@ -43,9 +44,9 @@ def gradebook(
         ]
         for result in results:
             id = own_id(result, "canvas")
-            login = "" if id else result["student"]
+            login = "" if id else result.student
             rows.append(
-                [result["student"], id, "", login, "", format_points(final_points(result, late))]
+                [result.student, id, "", login, "", format_points(final_points(result, late))]
             )
         return csv_table(rows)
     head, *rows = read_table(roster, ["ID", "Section"])

@@ -7,6 +7,7 @@ from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import Leaf, plain
 from course_lib.grading.lms.student import Student
 from course_lib.grading.policy import KEEP, Late, final_points, format_points, unseen
+from course_lib.grading.result import Json, Result
 
 FOLDER = re.compile(r"submission_\d+")
 METADATA = "submission_metadata.yml"
@@ -52,7 +53,7 @@ def _in_utc(time: object) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def results_json(result: dict, late: Late = KEEP, visibility: str = "visible") -> dict:
+def results_json(result: Result, late: Late = KEEP, visibility: str = "visible") -> Json:
     """The content of Gradescope's `results.json`, as its autograder specification has it.
 
     Where a person must look, there is no score at all: Gradescope then asks for one.
@@ -61,22 +62,22 @@ def results_json(result: dict, late: Late = KEEP, visibility: str = "visible") -
     lines = []
     if mark is None:
         lines.append("A person will look at this submission before it gets a mark.")
-    elif mark != result["points"]:
+    elif mark != result.points:
         lines.append(
             f"Handed in late: {format_points(result['points'])} points became {format_points(mark)} "
             f"({late} off)."
         )
     tests = []
-    for number, exercise in enumerate([] if unseen(result) else result["exercises"], start=1):
-        for part, case in enumerate(exercise["cases"], start=1):
-            scores = {"score": round(case["points"], 4), "max_score": round(case["of"], 4)}
+    for number, exercise in enumerate(() if unseen(result) else result.marks, start=1):
+        for part, case in enumerate(exercise.cases, start=1):
+            scores = {"score": round(case.points, 4), "max_score": round(case.of, 4)}
             tests.append(
                 {
                     **(scores if mark is not None else {}),
-                    "name": plain(f"{exercise['title']}: {case['name']}"),
+                    "name": plain(f"{exercise.title}: {case.name}"),
                     "number": f"{number}.{part}",
-                    "status": "passed" if case["passed"] else "failed",
-                    "output": _lines(case["sentence"]),
+                    "status": "passed" if case.passed else "failed",
+                    "output": _lines(case.sentence),
                     "output_format": "text",
                     "visibility": visibility,
                 }

@@ -21,6 +21,7 @@ from course_lib.grading.policy import (
     format_points,
     needs_person,
 )
+from course_lib.grading.result import Result
 
 # "<full name>_<participant>_assignsubmission_file_", as Moodle's `mod/assign` names a folder.
 NAMED = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
@@ -45,7 +46,7 @@ _MOODLE = [
 ]
 
 
-def worksheet(results: Sequence[dict], late: Late = KEEP, given: Path | str | None = None) -> str:
+def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | None = None) -> str:
     """A grading worksheet for Moodle, as its `assignfeedback_offline` reads it (site in English).
 
     Moodle finds a student by Identifier, "Participant " and the number in the name of his folder.
@@ -61,7 +62,7 @@ def worksheet(results: Sequence[dict], late: Late = KEEP, given: Path | str | No
             rows.append(
                 [
                     f"Participant {id}" if id else "",
-                    *(result["student"], "", status, mark, format_points(result["of"])),
+                    *(result.student, "", status, mark, format_points(result.of)),
                     *("Yes", "", "-", _comment(result, late)),
                 ]
             )
@@ -82,17 +83,15 @@ def worksheet(results: Sequence[dict], late: Late = KEEP, given: Path | str | No
     return csv_table([head, *rows], given=True)
 
 
-def _comment(result: dict, late: Late) -> str:
+def _comment(result: Result, late: Late) -> str:
     """A short comment in HTML, which is what Moodle takes a comment for."""
     if needs_person(result, late):
         return ""
     lines = [
-        f"{plain(e['title'])}: {format_points(e['points'])} of {format_points(e['of'])}"
-        + "".join(
-            f"; {plain(s, 500)}" for s in dict.fromkeys(c["sentence"] for c in e["cases"]) if s
-        )
-        for e in result["exercises"]
+        f"{plain(mark.title)}: {format_points(mark.points)} of {format_points(mark.of)}"
+        + "".join(f"; {plain(s, 500)}" for s in dict.fromkeys(c.sentence for c in mark.cases) if s)
+        for mark in result.marks
     ]
-    if (after := apply_late(result, late)) != result["points"]:
+    if (after := apply_late(result, late)) != result.points:
         lines.append(f"Late: {format_points(result['points'])} became {format_points(after)}")
     return "<br>".join(html.escape(line) for line in lines)

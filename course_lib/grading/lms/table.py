@@ -13,6 +13,7 @@ from pathlib import Path
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
 from course_lib.grading.policy import format_points
+from course_lib.grading.result import Result
 
 # What a spreadsheet takes for the beginning of a formula; the wide ones in East Asian settings.
 FORMULA = ("=", "+", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "-")
@@ -21,7 +22,7 @@ FORMULA = ("=", "+", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "-")
 class Students:
     """Results by the LMS's own id, else by login or name; each is given out once."""
 
-    def __init__(self, results: Iterable[dict], layout: str):
+    def __init__(self, results: Iterable[Result], layout: str):
         self.left = dict(enumerate(results))
         self.ids: dict[str, set[int]] = {}
         self.names: dict[str, set[int]] = {}
@@ -29,10 +30,10 @@ class Students:
             if own := own_id(result, layout):
                 self.ids.setdefault(own, set()).add(number)
                 continue
-            for name in (result.get("student_id", ""), result["student"]):
+            for name in (result.student_id, result.student):
                 self.names.setdefault(name.strip().casefold(), set()).add(number)
 
-    def take(self, id: str, *names: str) -> dict | None:
+    def take(self, id: str, *names: str) -> Result | None:
         """The one result with this id, else with the first of these names that some result has."""
         found = [self.ids.get(id.strip(), set())]
         found += [self.names.get(name.strip().casefold(), set()) for name in names if name.strip()]
@@ -41,14 +42,14 @@ class Students:
 
     def check(self, file: Path | str) -> None:
         if self.left:
-            who = ", ".join(plain(result["student"], 60) for result in self.left.values())
+            who = ", ".join(plain(result.student, 60) for result in self.left.values())
             raise GradingError(f"{file} has no row for, or cannot tell apart: {who}.")
 
 
-def own_id(result: dict, layout: str) -> str:
+def own_id(result: Result, layout: str) -> str:
     """The student's id, if it is that LMS's: another's could be a stranger's there."""
-    id = result.get("student_id", "")
-    return id if result.get("layout", layout) == layout and id.isdecimal() else ""
+    id = result.student_id
+    return id if result.layout == layout and id.isdecimal() else ""
 
 
 def read_table(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
@@ -63,8 +64,8 @@ def read_table(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
     return [(row + [""] * width)[:width] for row in rows]
 
 
-def full_points(results: Iterable[dict]) -> str:
-    return format_points(max((result["of"] for result in results), default=0))
+def full_points(results: Iterable[Result]) -> str:
+    return format_points(max((result.of for result in results), default=0))
 
 
 def csv_table(rows: Iterable[Sequence[object]], given: bool = False) -> str:
