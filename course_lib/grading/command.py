@@ -90,7 +90,7 @@ def grade_class(settings: Settings) -> list[Result]:
     _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
     if settings.nbgrader:
-        _push(chosen, of_source, settings)
+        _push(chosen, of_source, settings, settings.nbgrader)
     return chosen
 
 
@@ -122,7 +122,12 @@ def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
     return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
 
 
-def _push(results: Sequence[Result], of_source: dict[str, Submission], settings: Settings) -> None:
+def _push(
+    results: Sequence[Result],
+    of_source: dict[str, Submission],
+    settings: Settings,
+    course: Path,
+) -> None:
     try:
         from course_lib.grading.lms.nbgrader.gradebook import push
     except ImportError as error:
@@ -131,7 +136,7 @@ def _push(results: Sequence[Result], of_source: dict[str, Submission], settings:
         ) from None
     push(
         results,
-        settings.nbgrader,
+        course,
         settings.assignment or settings.lesson,
         feedback=lambda r: feedback.page(r, _figures(of_source[r.source], r), settings.late),
         notebook=lambda r: of_source[r.source].read(),

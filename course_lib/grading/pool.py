@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -19,6 +19,7 @@ from concurrent.futures import (
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -147,7 +148,7 @@ def _run(
     todo = list(reversed(tasks))
     while todo:
         with _executor(cluster, workers, len(todo)) as (executor, window):
-            running: dict[Future, _Task] = {}
+            running: dict[Future[Result], _Task] = {}
             whole = True
             while running or (todo and whole):
                 while todo and whole and len(running) < _room(todo[-1], window):
@@ -184,7 +185,7 @@ def _room(task: _Task, window: int) -> int:
     return 1 if task.tries == MAX_TRIES - 1 else window
 
 
-def _result(future: Future, task: _Task, marking: Marking) -> Result | None:
+def _result(future: Future[Result], task: _Task, marking: Marking) -> Result | None:
     """What came of it; None if it is to be tried again."""
     try:
         return future.result()
@@ -199,13 +200,19 @@ def _result(future: Future, task: _Task, marking: Marking) -> Result | None:
         return unreadable(task.submission, marking, sentence, kind="failed")
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
 class _Here(Executor):
     """Grades in this very process: one worker is not worth a second one."""
 
-    def submit(self, function, /, *arguments) -> Future:
-        future: Future = Future()
+    def submit(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        future: Future[_T] = Future()
         try:
-            future.set_result(function(*arguments))
+            future.set_result(function(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -243,7 +250,7 @@ def _executor(
 # --- a worker ----------------------------------------------------------------------------------
 
 _lock = threading.Lock()
-_ready: dict[tuple, tuple[Marking, Sandbox]] = {}
+_ready: dict[tuple[str, str, str], tuple[Marking, Sandbox]] = {}
 
 
 def grade_one(marking: Marking, engine: str, submission: Submission, content: bytes) -> Result:

@@ -69,7 +69,7 @@ def grades(results: Sequence[Result], late: Late = KEEP) -> str:
     `needs_person` is yes.
     """
     exercises = list(dict.fromkeys(mark.id for result in results for mark in result.marks))
-    rows = [
+    rows: list[list[object]] = [
         [
             *("student", "student_id", *exercises, "points", "late", "grade", "of", "percent"),
             *("attempt", "submitted", "needs_person", "flags", "source"),
@@ -107,25 +107,20 @@ def similar(results: Sequence[Result]) -> str:
     """CSV of the answers whose normalised syntax trees are the same, by different students: names
     of variables, annotations and comments make no difference. The shorter an answer, the less it
     tells: `nodes` is the size of the tree. A hint where to look, and never a mark."""
-    groups: dict[tuple[str, str], dict] = defaultdict(dict)
-    nodes = {}
+    groups: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    nodes: dict[tuple[str, str], int] = {}
     for result in results:
         for mark in result.marks:
             if mark.fingerprint:
                 key = (mark.id, mark.fingerprint)
-                groups[key].setdefault((result.student, result.student_id), result)
+                groups[key].add((result.student, result.student_id))
                 nodes[key] = mark.length
+    alike = [key for key, students in groups.items() if len(students) > 1]
+    alike.sort(key=lambda key: (-nodes[key], key))
     rows = [
-        [
-            exercise,
-            nodes[exercise, print_],
-            len(students),
-            " | ".join(sorted(s for s, _ in students)),
-        ]
-        for (exercise, print_), students in groups.items()
-        if len(students) > 1
+        [key[0], nodes[key], len(groups[key]), " | ".join(sorted(s for s, _ in groups[key]))]
+        for key in alike
     ]
-    rows.sort(key=lambda row: (-row[1], row[0]))
     return csv_table([["exercise", "nodes", "students", "who"], *rows])
 
 
@@ -145,7 +140,7 @@ def table(results: Sequence[Result], late: Late = KEEP) -> str:
             {
                 "student": plain(result.student),
                 "grade": "?" if mark is None else f"{mark:g}",
-                "of": f"{result['of']:g}",
+                "of": f"{result.of:g}",
                 "to look at": ", ".join(why),
             }
         )

@@ -182,7 +182,7 @@ class _Finder:
             if (
                 self._is_one_student(below)
                 # "jane/Untitled.ipynb" is Jane's, but "01_vae/jane.ipynb" too.
-                or (list(map(len, books)) == [1] and not self._tells(*books[0], top))
+                or (list(map(len, books)) == [1] and not self._tells(books[0][0], top))
                 or (not books and not any(leaf.is_zip or len(leaf.parts) > 1 for leaf in below))
             ):
                 return leaves
@@ -280,7 +280,7 @@ class _Finder:
                     source=leaf.shown,
                     attempt=attempt,
                     submitted=student.submitted or _timestamp(leaf, leaves),
-                    problem=leaf.source.problem,
+                    problem=leaf.source.problem if leaf.source else "",
                     _bytes=leaf.source,
                 )
             )
@@ -334,7 +334,9 @@ class _Finder:
 
     def _nothing(self, leaves: Iterable[Leaf], others: bool) -> str:
         files = [leaf for leaf in leaves if leaf.source]
-        if problem := next((leaf.source.problem for leaf in files if leaf.source.problem), ""):
+        if problem := next(
+            (source.problem for leaf in files if (source := leaf.source) and source.problem), ""
+        ):
             return f"There is no notebook that can be read. {problem}"
         if not files:
             return "The folder is empty."

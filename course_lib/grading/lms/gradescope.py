@@ -21,7 +21,7 @@ def submitters(leaf: Leaf) -> dict[str, list[Student]]:
     import yaml
 
     try:
-        text = leaf.source.read().decode("utf-8", "replace")
+        text = leaf.source.read().decode("utf-8", "replace") if leaf.source else ""
     except GradingError:
         return {}
     found = {}
@@ -64,7 +64,7 @@ def results_json(result: Result, late: Late = KEEP, visibility: str = "visible")
         lines.append("A person will look at this submission before it gets a mark.")
     elif mark != result.points:
         lines.append(
-            f"Handed in late: {format_points(result['points'])} points became {format_points(mark)} "
+            f"Handed in late: {format_points(result.points)} points became {format_points(mark)} "
             f"({late} off)."
         )
     tests = []

@@ -74,9 +74,9 @@ def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | 
         number = row[place["Identifier"]].rpartition(" ")[2]
         others = (row[place[c]] for c in ("Username", "Email address", "ID number") if c in place)
         found = students.take(number, *others)
-        if found is None or (mark := final_points(found, late)) is None:
+        if found is None or (points := final_points(found, late)) is None:
             continue
-        row[place["Grade"]] = format_points(mark)
+        row[place["Grade"]] = format_points(points)
         if "Feedback comments" in place:
             row[place["Feedback comments"]] = safe_cell(_comment(found, late))
     students.check(given)
@@ -93,5 +93,5 @@ def _comment(result: Result, late: Late) -> str:
         for mark in result.marks
     ]
     if (after := apply_late(result, late)) != result.points:
-        lines.append(f"Late: {format_points(result['points'])} became {format_points(after)}")
+        lines.append(f"Late: {format_points(result.points)} became {format_points(after)}")
     return "<br>".join(html.escape(line) for line in lines)

@@ -37,8 +37,11 @@ class Students:
         """The one result with this id, else with the first of these names that some result has."""
         found = [self.ids.get(id.strip(), set())]
         found += [self.names.get(name.strip().casefold(), set()) for name in names if name.strip()]
-        (number, *others) = next(filter(None, found), {None})
-        return None if others else self.left.pop(number, None)
+        matches = next(filter(None, found), set())
+        if len(matches) != 1:
+            return None
+        (number,) = matches
+        return self.left.pop(number, None)
 
     def check(self, file: Path | str) -> None:
         if self.left:

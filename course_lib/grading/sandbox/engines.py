@@ -32,13 +32,14 @@ def solution_files(exercises: Sequence[Exercise]) -> list[Path]:
     files = set()
     for exercise in exercises:
         for function in (exercise.reference, exercise.cases):
-            files.add(Path(inspect.getmodule(function).__file__))
+            files.add(Path(inspect.getsourcefile(function) or ""))
     return sorted(file for file in files if file.is_relative_to(PACKAGE))
 
 
 def needed_modules(exercises: Sequence[Exercise]) -> str:
     """What to import before the first fork, so that no job spends its time on it."""
-    sources = {inspect.getsource(inspect.getmodule(e.cases)) for e in exercises}
+    modules = {module for e in exercises if (module := inspect.getmodule(e.cases))}
+    sources = [inspect.getsource(module) for module in modules]
     names = {
         "torch.optim": "torch._dynamo",  # which the first step of an optimiser imports
         "import pandas": "pandas",
@@ -99,7 +100,7 @@ def _import_paths() -> list[Path]:
     own = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
     found = [PACKAGE.parent]
     for name in ("torch", "numpy", "IPython"):
-        place = Path(importlib.util.find_spec(name).origin).parents[1]
+        place = Path(getattr(importlib.util.find_spec(name), "origin", "")).parents[1]
         if place not in own and place not in found:
             found.append(place)
     return found

@@ -14,9 +14,14 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from course_lib.grading.sandbox.confine import Limits
 
 ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confined"
 _CODES = {0: ENDED, 64: TIMED_OUT, 65: NOT_CONFINED}
@@ -87,7 +92,7 @@ def _warm_up(preload: str) -> None:
     gc.freeze()  # no collection writes to what forks share
 
 
-def _say(message: dict) -> None:
+def _say(message: dict[str, Any]) -> None:
     os.write(2, json.dumps(message).encode() + b"\n")
 
 
@@ -102,7 +107,7 @@ def _read_line() -> bytes:
     return line
 
 
-def _keep(confined: str, limits) -> None:
+def _keep(confined: str, limits: Limits) -> None:
     """Fork the job into namespaces of its own, and end it when its time is up."""
     from course_lib.grading.sandbox import confine
 
@@ -148,7 +153,7 @@ def _keep(confined: str, limits) -> None:
 class _Channel:
     """The job's own way to the grader, off the standard streams that a learner prints to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.inward, self.outward = os.dup2(0, 100), os.dup2(1, 101)
         quiet = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
@@ -156,14 +161,14 @@ class _Channel:
         os.closerange(3, 100)
         os.closerange(102, 4096)
 
-    def read(self) -> tuple[dict, dict]:
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         from course_lib.grading.sandbox import protocol
 
         return protocol.unpack(
             protocol.read_frame(lambda n: os.read(self.inward, n), protocol.MAX_INWARD)
         )
 
-    def write(self, header: dict, arrays: dict | None = None) -> None:
+    def write(self, header: dict[str, Any], arrays: dict[str, Any] | None = None) -> None:
         from course_lib.grading.sandbox import protocol
 
         data = memoryview(protocol.pack(header, arrays))
@@ -177,11 +182,11 @@ def _job() -> None:
     {"look": _look, "find": _find, "answer": _answer}[request["kind"]](channel, request | arrays)
 
 
-def _look(channel: _Channel, request: dict) -> None:
+def _look(channel: _Channel, request: dict[str, Any]) -> None:
     """What a job could reach, for the grader's trial before it lets a submission in."""
     import socket
 
-    def can(what) -> bool:
+    def can(what: Callable[[], object]) -> bool:
         try:
             what()
         except OSError:
@@ -205,7 +210,7 @@ def _look(channel: _Channel, request: dict) -> None:
     )
 
 
-def _find(channel: _Channel, request: dict) -> None:
+def _find(channel: _Channel, request: dict[str, Any]) -> None:
     """Where the answers to some exercises are in a notebook."""
     from dataclasses import asdict
 
@@ -222,7 +227,7 @@ def _find(channel: _Channel, request: dict) -> None:
     return channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
 
 
-def _answer(channel: _Channel, request: dict) -> None:
+def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import load, run
@@ -233,7 +238,7 @@ def _answer(channel: _Channel, request: dict) -> None:
     )
     probe = call
     if request["probe"]:
-        namespace: dict = {"__name__": "probe"}
+        namespace: dict[str, Any] = {"__name__": "probe"}
         exec(compile(request["probe"]["source"], "probe", "exec"), namespace)
         probe = namespace[request["probe"]["name"]]
     channel.write({"error": error})

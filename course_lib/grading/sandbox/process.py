@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,15 +28,21 @@ class SandboxError(GradingError):
     """There is no sandbox, or the one that was started does not hold."""
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    """Standard input, output and error of a process that was started with pipes."""
+    assert process.stdin and process.stdout and process.stderr
+    return process.stdin, process.stdout, process.stderr
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a job answered: JSON and arrays, one pair a message."""
 
-    messages: list[tuple[dict, dict[str, np.ndarray]]]
+    messages: list[tuple[dict[str, Any], dict[str, np.ndarray]]]
     ending: str
 
     @property
-    def last(self) -> tuple[dict, dict[str, np.ndarray]]:
+    def last(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return self.messages[-1]
 
 
@@ -55,20 +62,20 @@ class Sandbox:
     command: Sequence[str]
     walls: bool = True
     forks: bool = True
-    _process: subprocess.Popen | None = field(default=None, repr=False)
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _said: bytes = field(default=b"", repr=False)
 
     def __enter__(self) -> "Sandbox":
         self.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Start the warm process, if none is running. Raises SandboxError if it does not come."""
+    def start(self) -> subprocess.Popen[bytes]:
+        """The warm process, started if none is running. Raises SandboxError if it does not start."""
         if self._process and self._process.poll() is None:
-            return
+            return self._process
         self.close()
         self._said = b""
         self._process = subprocess.Popen(
@@ -79,14 +86,14 @@ class Sandbox:
             env={"PATH": os.environ.get("PATH", os.defpath)},
             start_new_session=True,
         )
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for stream in _pipes(self._process):
             os.set_blocking(stream.fileno(), False)
         ends = time.monotonic() + START_SECONDS
         noise = []
-        for line in self._lines(ends):
+        for line in self._lines(self._process, ends):
             try:
                 if json.loads(line).get("ready"):
-                    return
+                    return self._process
             except (ValueError, AttributeError):
                 noise.append(line.decode(errors="replace"))
         self.close()
@@ -103,7 +110,7 @@ class Sandbox:
             os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
+        for stream in _pipes(process):
             with contextlib.suppress(OSError):
                 stream.close()
 
@@ -114,7 +121,7 @@ class Sandbox:
 
     def ask(
         self,
-        first: dict,
+        first: dict[str, Any],
         then: Sequence[Callable[[], bytes]] = (),
         *,
         arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
@@ -132,10 +139,10 @@ class Sandbox:
     def _ask(
         self, first: bytes, then: Sequence[Callable[[], bytes]], limits: Limits, max_json: int
     ) -> Reply:
-        self.start()
+        process = self.start()
         line = json.dumps(asdict(limits)).encode() + b"\n"
-        conversation = _Conversation(self._process, limits.wall + 15)
-        replies: list[tuple[dict, dict]] = []
+        conversation = _Conversation(process, limits.wall + 15)
+        replies: list[tuple[dict[str, Any], dict[str, Any]]] = []
         ending = ""
         try:
             outgoing = line + first
@@ -161,9 +168,9 @@ class Sandbox:
             raise SandboxError(f"A job could not be confined: {conversation.refused}")
         return Reply(replies, ending)
 
-    def _lines(self, ends: float) -> Iterator[bytes]:
+    def _lines(self, process: subprocess.Popen[bytes], ends: float) -> Iterator[bytes]:
         """Lines of the warm process's standard error, until it ends or the time is up."""
-        stream = self._process.stderr
+        stream = _pipes(process)[2]
         with selectors.DefaultSelector() as selector:
             selector.register(stream, selectors.EVENT_READ)
             while (left := ends - time.monotonic()) > 0:
@@ -187,7 +194,7 @@ class _Conversation:
         unread: the job left something of what was sent to it in the pipe.
     """
 
-    def __init__(self, process: subprocess.Popen, seconds: float):
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float):
         self.process = process
         self.ends = time.monotonic() + seconds
         self.received = bytearray()
@@ -200,12 +207,12 @@ class _Conversation:
     def exchange(self, outgoing: bytes) -> tuple[bytes | None, str]:
         """Send, and read one frame. Returns (payload, "") or (None, how the job ended)."""
         data = memoryview(outgoing)
-        process = self.process
+        stdin, stdout, stderr = _pipes(self.process)
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            selector.register(process.stderr, selectors.EVENT_READ)
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(stderr, selectors.EVENT_READ)
             if data:
-                selector.register(process.stdin, selectors.EVENT_WRITE)
+                selector.register(stdin, selectors.EVENT_WRITE)
             while True:
                 payload = self._frame()
                 if payload is not None and data:
@@ -225,18 +232,18 @@ class _Conversation:
                 if left <= 0:
                     return None, TIMED_OUT
                 for key, _ in selector.select(left):
-                    if key.fileobj is process.stdin:
+                    if key.fileobj is stdin:
                         try:
                             data = data[os.write(key.fd, data[:65536]) :]
                         except BrokenPipeError:
                             data = data[:0]
                         if not data:
-                            selector.unregister(process.stdin)
-                    elif key.fileobj is process.stdout:
+                            selector.unregister(stdin)
+                    elif key.fileobj is stdout:
                         part = os.read(key.fd, 2**20)
                         self.received += part
                         if not part:
-                            selector.unregister(process.stdout)
+                            selector.unregister(stdout)
                     elif not self._listen(os.read(key.fd, 65536)):
                         self.ended = self.ended or DIED
 
@@ -272,7 +279,7 @@ class _Conversation:
     def _drain(self) -> None:
         """The job is gone: take what it left in the pipe."""
         with contextlib.suppress(BlockingIOError):
-            while part := os.read(self.process.stdout.fileno(), 2**20):
+            while part := os.read(_pipes(self.process)[1].fileno(), 2**20):
                 self.received += part
                 if len(self.received) > 2 * protocol.MAX_FRAME:
                     raise protocol.ProtocolError("a flood")
