@@ -58,9 +58,7 @@ def cell_of(book, exercise):
 
 def graded(book, sandbox, marking=MARKING):
     content = book if isinstance(book, bytes) else json.dumps(book).encode()
-    return grade_submission(
-        content, {"student": "Jane", "student_id": "7", "attempt": 1}, marking, sandbox
-    )
+    return grade_submission(content, Submission("Jane", "jane.ipynb"), marking, sandbox)
 
 
 def points(result):

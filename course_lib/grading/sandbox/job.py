@@ -107,7 +107,7 @@ def _read_line() -> bytes:
     return line
 
 
-def _keep(confined: str, limits: Limits) -> None:
+def _keep(confined: str, limits: "Limits") -> None:
     """Fork the job into namespaces of its own, and end it when its time is up."""
     from course_lib.grading.sandbox import confine
 
