@@ -15,6 +15,7 @@ from course_lib.exercises.exercise import call
 from course_lib.exercises.sources import standalone, statements
 from course_lib.grading.errors import GradingError
 from course_lib.grading.evaluation import grade_submission
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.sandbox.engines import (
     make,
