@@ -155,7 +155,7 @@ def test_attack(file, sandbox, folder):
     said = "\n".join(case.sentence for e in result.marks for case in e.cases)
     assert result.points == attack["points"], said
     assert kinds == ({attack["flag"]} if attack["flag"] else set()), result.flags
-    json.dumps(result, allow_nan=False, ensure_ascii=False).encode()  # fits into any file
+    json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False).encode()  # fits into any file
     assert said.replace("\n", "").isprintable()
     assert "LEAK" not in said and "3141592653589" not in said and SECRET not in said
     if attack["points"] == result.of:  # its harm was to fail, and did not end the warm process
@@ -246,7 +246,7 @@ def test_notebooks_that_attack_the_parser(content, points, sandbox):
     else:
         assert result.points == points
     assert result.points or result.needs_person or result.marks[0].cases
-    json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
+    json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False).encode()
     assert_serves(sandbox)
 
 
