@@ -25,6 +25,7 @@ from torch import nn
 
 import course_lib.exercises
 from course_lib import datasets, sync
+from course_lib.colab import FIRST_CELL_METADATA
 from course_lib.datasets.loading import EMBEDDED
 from course_lib.datasets.registry import registry
 from course_lib.exercises import get
@@ -49,26 +50,14 @@ def test_every_lesson_has_its_notebook_and_every_notebook_its_lesson():
 
 # --- imports -----------------------------------------------------------------------------------
 
-# From the ground floor up.
+# From the ground floor up, as the docstring of course_lib lists them.
 ROOMS = [
-    "files",
-    "colab",
-    "syllabus",
-    "devices",
-    "session",
-    "datasets",
-    "training",
-    "models",
-    "plots",
-    "mode_collapse",
-    "model_collapse",
-    "audit",
-    "explore",
-    "exercises",
-    "sync",
-    "grading",
-    "cli",
+    name
+    for names in re.findall(r"(?m)^    (\S.*?)  ", course_lib.__doc__)
+    for name in names.split(", ")
 ]
+DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
+PLANNED = {"privacy", "pipeline", "twin", "new"}
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
@@ -108,6 +97,20 @@ def test_imports_point_downwards():
     assert wrong == {}
 
 
+def test_the_rooms_are_those_that_course_lib_lists():
+    assert sorted(ROOMS) == sorted(module.name for module in iter_modules(course_lib.__path__))
+
+
+@pytest.mark.skipif(not DESIGN.exists(), reason="the plan is not next to this checkout")
+def test_the_rooms_are_those_of_the_plan():
+    section = DESIGN.read_text(encoding="utf-8").split("## Rooms (course_lib)")[1]
+    lines = section.split("```")[1].strip().splitlines()
+    planned = [
+        re.sub(r"\.py$|/$", "", name) for line in lines for name in line.split("  ")[0].split(", ")
+    ]
+    assert [name for name in planned if name in ROOMS or name not in PLANNED] == ROOMS
+
+
 @pytest.mark.parametrize(
     ("room", "source"),
     [
@@ -140,7 +143,9 @@ def test_a_notebook_is_valid_and_stripped(file):
     assert (raw["nbformat"], raw["nbformat_minor"]) >= (4, 5)
     assert set(raw["metadata"]) <= {"kernelspec", "language_info"}
     for cell in raw["cells"]:
-        assert set(cell["metadata"]) <= {"tags"}
+        shown_as = FIRST_CELL_METADATA if cell["id"] == "colab" else {}
+        rest = {key: value for key, value in cell["metadata"].items() if key != "tags"}
+        assert rest == shown_as
         if cell["cell_type"] == "code":
             kept = "nbval-check-output" in cell["metadata"].get("tags", [])
             # nbval compares outputs only where the cell has a count.
@@ -274,7 +279,7 @@ def test_a_card_comes_after_the_text_that_leads_to_it(lesson):
 
 
 def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
-    exercise = get("vae.kl")
+    exercise = get("vae.kl_divergence")
     text = "What was found.\n\n## New\n\nTheory."
     first = sync.with_card(text, exercise)
     assert first.startswith(text) and card_faults(first) == []
@@ -283,7 +288,7 @@ def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
 
 
 def test_a_card_in_the_wrong_place_is_found():
-    card = sync.card(get("vae.kl"))
+    card = sync.card(get("vae.kl_divergence"))
     assert card_faults(card) == card_faults(f"## New\n\n{card}\n\nMore.") == []
     assert len(card_faults(f"{card}\n\n## New")) == 1
     assert len(card_faults(f"{card}\n\n## New\n\n### Exercise")) == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
+from course_lib.exercises.aliases import original
 from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
 from course_lib.grading.result import Case, Flag, Mark, Result
 from course_lib.syllabus import course
@@ -109,7 +110,8 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
 def _answer(exercise: str) -> re.Pattern:
     """What marks the answer's cell: `# exercise: id`, or the definition of its function."""
     name = re.escape(get(exercise).reference.__name__)
-    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*{re.escape(exercise)}[ \t]*$"
+    ids = "|".join({re.escape(exercise), re.escape(original(exercise))})
+    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*(?:{ids})[ \t]*$"
     return re.compile(rf"{marker}|^(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
 
