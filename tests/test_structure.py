@@ -284,11 +284,11 @@ def test_a_new_card_goes_below_the_text_and_an_old_one_stays():
     first = sync.with_card(text, exercise)
     assert first.startswith(text) and card_faults(first) == []
     assert sync.with_card(f"{first}\n\nMore.", exercise) == f"{first}\n\nMore."
-    assert sync.with_card("", exercise) == sync.card(exercise)
+    assert sync.with_card("", exercise) == sync.exercise_card(exercise)
 
 
 def test_a_card_in_the_wrong_place_is_found():
-    card = sync.card(get("vae.kl_divergence"))
+    card = sync.exercise_card(get("vae.kl_divergence"))
     assert card_faults(card) == card_faults(f"## New\n\n{card}\n\nMore.") == []
     assert len(card_faults(f"{card}\n\n## New")) == 1
     assert len(card_faults(f"{card}\n\n## New\n\n### Exercise")) == 2
@@ -398,7 +398,7 @@ def test_cells_with_checked_outputs_keep_what_nbval_needs():
     dropped = {**cell, "id": "b", "outputs": [output], "metadata": {"collapsed": True}}
     lesson = replace(LESSONS["00_start"], exercises=())
     source = json.dumps({**book, "cells": [header, kept, dropped]})
-    _, colab, first, second, save = json.loads(sync.notebook(lesson, source))["cells"]
+    _, colab, first, second, save = json.loads(sync.generated_notebook(lesson, source))["cells"]
     assert (colab["id"], save["id"]) == ("colab", "save")
     assert first["outputs"] and first["execution_count"] is not None
     assert (second["outputs"], second["execution_count"], second["metadata"]) == ([], None, {})
