@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from tqdm.auto import tqdm
 
 from course_lib import __version__
 from course_lib.session import interactive, state_folder
+from course_lib.settings import Settings
+from course_lib.syllabus import unknown
+
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ def training_loop(
     steps: int,
     batch_size: int = 64,
     seed: int = 0,
-    schedulers: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
-    ema: AveragedModel | None = None,
-    model: nn.Module | None = None,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
+    lr_schedule: str = "constant",
+    ema: "MovingAverage | None" = None,
     label: str = "training",
 ) -> Iterator[Step]:
     """Call `step(*batch)` `steps` times and yield a `Step` after each.
@@ -73,17 +77,25 @@ def training_loop(
     Args:
         step: does one optimisation step and returns its loss, or a dict of named losses.
         data: the tensors that batches are cut from, see `batches`.
-        schedulers: of the learning rates, advanced after every step.
-        ema, model: after every step `ema` is moved towards `model`, see `ema_of`.
-        label: stands beside the progress bar, which only an interactive session shows.
+        optimizers: those whose learning rates follow `lr_schedule`.
+        lr_schedule: "cosine" lets the rates fall to 0 along half a cosine over all steps (Loshchilov and
+            Hutter 2017, arXiv 1608.03983, eq. 5, without restarts); "constant" leaves them alone.
+        ema: a moving average of a model, see `ema_of`; it is updated after every step.
+        label: the name of the progress bar, which only an interactive session shows.
 
     Raises:
+        ValueError: for an unknown schedule, or a cosine without optimizers.
         FloatingPointError: when a loss is not finite, with the step and what to try.
+
+    >>> loop = training_loop(lambda x: x.mean(), [torch.ones(8)], steps=2)
+    >>> [(step.number, step.losses["loss"]) for step in loop]
+    [(1, 1.0), (2, 1.0)]
     """
+    schedulers = _schedulers(optimizers, lr_schedule, steps)
     bar = tqdm(total=steps, desc=label, disable=not interactive(), leave=False)
     with bar:
-        some = islice(batches(data, batch_size, seed), steps)
-        for number, batch in enumerate(some, start=1):
+        chosen = islice(batches(data, batch_size, seed), steps)
+        for number, batch in enumerate(chosen, start=1):
             losses = step(*batch)
             losses = losses if isinstance(losses, Mapping) else {"loss": losses}
             losses = {name: float(value) for name, value in losses.items()}
@@ -94,10 +106,22 @@ def training_loop(
                 )
             for scheduler in schedulers:
                 scheduler.step()
-            if ema is not None and model is not None:
-                ema.update_parameters(model)
+            if ema is not None:
+                ema.update()
             bar.update()
             yield Step(number, steps, losses)
+
+
+def _schedulers(
+    optimizers: Sequence[torch.optim.Optimizer], lr_schedule: str, steps: int
+) -> list[torch.optim.lr_scheduler.LRScheduler]:
+    if lr_schedule not in SCHEDULES:
+        raise ValueError(unknown("schedule", lr_schedule, SCHEDULES))
+    if lr_schedule == "constant":
+        return []
+    if not optimizers:
+        raise ValueError("A cosine schedule needs the optimizers whose learning rates shall fall.")
+    return [torch.optim.lr_scheduler.CosineAnnealingLR(each, steps) for each in optimizers]
 
 
 def finish(loop: Iterator[Step]) -> Step:
@@ -121,12 +145,33 @@ def gradient_step(
     return loss.item()
 
 
-def ema_of(model: nn.Module, decay: float) -> AveragedModel:
+class MovingAverage(AveragedModel):
+    """An exponential moving average of a model's weights that knows which model it follows.
+
+    `module` is the averaged model.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        super().__init__(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self._followed = (model,)  # in a tuple, so that PyTorch does not make it a submodule
+
+    def update(self) -> None:
+        """Move the average towards the model as it is now."""
+        self.update_parameters(*self._followed)
+
+
+def ema_of(model: nn.Module, decay: float) -> MovingAverage:
     """An exponential moving average of the weights: ema <- decay * ema + (1 - decay) * model.
 
     `ema.module` is the averaged model. Batch-norm statistics are averaged as well.
+
+    >>> model = nn.Linear(1, 1)
+    >>> ema = ema_of(model, decay=0.9)
+    >>> ema.update()
+    >>> torch.equal(ema.module.weight, model.weight)  # the first update copies the model
+    True
     """
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return MovingAverage(model, decay)
 
 
 def fingerprint(*arrays: Tensor | np.ndarray) -> str:
@@ -188,6 +233,25 @@ def load_or_train(
         model.load_state_dict(trained.state_dict())
     _save(model, file, full_key)
     return model
+
+
+def fit_with_checkpoint(
+    name: str,
+    model: nn.Module,
+    loop: Iterator[Step],
+    *,
+    settings: Settings,
+    data: Sequence[Tensor],
+    seed: int,
+) -> None:
+    """`load_or_train` for a training loop that has not begun: `settings`, `data` and `seed` are its key.
+
+    Args:
+        loop: trains `model` in place, and leaves it with the weights to keep.
+    """
+    key = {**asdict(settings), "seed": seed, "data": fingerprint(*data)}
+    load_or_train(name, model, lambda: finish(loop), key)
+    model.eval()
 
 
 def _restore(model: nn.Module, file: Path, key: str) -> None:

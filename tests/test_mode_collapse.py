@@ -324,8 +324,7 @@ def test_a_surface_is_laid_out_with_x_along_rows_and_y_upwards():
 
 
 def test_the_diffusion_control_follows_its_seed():
-    settings = control("ring")
-    settings.steps, settings.sampling_steps = 3, 2
+    settings = replace(control("ring"), steps=3, sampling_steps=2)
     one, again, other = (
         diffusion_sample(ring_data(), settings, 20, seed=seed) for seed in (1, 1, 2)
     )

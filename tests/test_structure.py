@@ -54,6 +54,7 @@ ROOMS = [
     "files",
     "colab",
     "syllabus",
+    "settings",
     "devices",
     "session",
     "datasets",

@@ -22,6 +22,7 @@ from course_lib.models.gan import (
     gradient_penalty,
     relativistic_loss,
 )
+from course_lib.settings import Settings
 from course_lib.syllabus import unknown
 from course_lib.training import Step, ema_of, gradient_step, training_loop
 
@@ -38,8 +39,8 @@ LOSSES = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
     """Settings of a GAN and of its cures; the defaults are a vanilla GAN without any.
 
     Attributes:
@@ -163,11 +164,9 @@ def fit(gans: GANs, data: Tensor) -> Iterator[Step]:
         [own],
         steps=recipe.steps,
         batch_size=rows,
-        schedulers=[
-            torch.optim.lr_scheduler.CosineAnnealingLR(each, recipe.steps) for each in optimizers
-        ],
+        optimizers=optimizers,
+        lr_schedule="cosine",
         ema=gans.average,
-        model=gans.generators,
         label="training the GANs",
     )
 
@@ -226,4 +225,4 @@ def recipes(benchmark: str) -> dict[str, Recipe]:
     tables = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
     if benchmark not in tables:
         raise ValueError(unknown("benchmark", benchmark, tables))
-    return {name: Recipe(**settings) for name, settings in tables[benchmark].items()}
+    return {name: Recipe.of(settings) for name, settings in tables[benchmark].items()}

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from course_lib.mode_collapse.image_gans import ImageGANSettings
 from course_lib.mode_collapse.modes import mode_coverage
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier
@@ -52,8 +53,11 @@ def count_modes(judge: DigitClassifier, images: Tensor) -> dict[str, float]:
     return mode_coverage(read_modes(judge, images).bincount(minlength=1000).numpy())
 
 
-def networks(settings: SimpleNamespace) -> tuple[gan.Generator, gan.Discriminator]:
-    """Lesson 02's convolutional pair, for images of three planes."""
+def networks(
+    settings: ImageGANSettings | SimpleNamespace,
+) -> tuple[gan.Generator, gan.Discriminator]:
+    """Lesson 02's convolutional pair, for images of three planes (n, 192)."""
+    settings = ImageGANSettings.of(settings)
     generator = gan.Generator(settings.latent_dim, settings.channels, colours=3)
     return generator, gan.Discriminator(settings.channels, colours=3)
 

@@ -6,6 +6,7 @@ real digits are compared. A judge errs too: quote `accuracy` on held-out digits 
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +14,26 @@ from torch import Tensor, nn
 
 from course_lib.datasets import load
 from course_lib.datasets.augmentation import random_shift
-from course_lib.training import (
-    Step,
-    fingerprint,
-    finish,
-    gradient_step,
-    load_or_train,
-    training_loop,
-)
+from course_lib.settings import Settings
+from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
 
-SETTINGS = {"steps": 900, "batch_size": 64, "learning_rate": 2e-3, "shift": 0.5}
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(Settings):
+    """How the judge is trained.
+
+    Attributes:
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        shift: share of the images that are moved by a pixel in each step, see `random_shift`.
+    """
+
+    steps: int = 900
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    shift: float = 0.5
+
+
+SETTINGS = ClassifierSettings()
 
 
 class DigitClassifier(nn.Module):
@@ -98,26 +109,28 @@ def train_judge(x: Tensor, y: Tensor, seed: int = 0) -> DigitClassifier:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         judge = DigitClassifier(side=math.isqrt(x.shape[1])).to(x.device)
-        key = {**SETTINGS, "seed": seed, "data": fingerprint(x, y)}
-        load_or_train("digit_judge", judge, lambda: finish(_fit(judge, x, y, seed)), key)
-    return judge.eval()
+        loop = _fit(judge, x, y, SETTINGS, seed)
+        fit_with_checkpoint("digit_judge", judge, loop, settings=SETTINGS, data=(x, y), seed=seed)
+    return judge
 
 
-def _fit(judge: DigitClassifier, x: Tensor, y: Tensor, seed: int) -> Iterator[Step]:
-    optimizer = torch.optim.Adam(judge.parameters(), lr=SETTINGS["learning_rate"], fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SETTINGS["steps"])
+def _fit(
+    judge: DigitClassifier, x: Tensor, y: Tensor, settings: ClassifierSettings, seed: int
+) -> Iterator[Step]:
+    optimizer = torch.optim.Adam(judge.parameters(), lr=settings.learning_rate, fused=True)
 
     def step(images: Tensor, labels: Tensor) -> float:
-        loss = F.cross_entropy(judge(random_shift(images, SETTINGS["shift"])), labels)
+        loss = F.cross_entropy(judge(random_shift(images, settings.shift)), labels)
         return gradient_step(loss, optimizer)
 
     judge.train()
-    return training_loop(
+    yield from training_loop(
         step,
         (x, y),
-        steps=SETTINGS["steps"],
-        batch_size=SETTINGS["batch_size"],
+        steps=settings.steps,
+        batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[scheduler],
+        optimizers=[optimizer],
+        lr_schedule="cosine",
         label="training the judge",
     )

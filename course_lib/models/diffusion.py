@@ -12,6 +12,7 @@ follow. Images are rows of pixels in [-1, 1].
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -21,13 +22,12 @@ from torch import Tensor, nn
 
 from course_lib.models.layers import from_grey_levels, time_embedding, to_grey_levels
 from course_lib.models.unet import UNet
+from course_lib.settings import Settings
 from course_lib.training import (
     Step,
     ema_of,
-    fingerprint,
-    finish,
+    fit_with_checkpoint,
     gradient_step,
-    load_or_train,
     training_loop,
 )
 
@@ -270,15 +270,61 @@ class Diffusion(nn.Module):
         return guide(conditional, self.network(x, time), guidance)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiffusionSettings(Settings):
+    """How a diffusion model is trained, whatever its network.
+
+    Attributes:
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        ema_decay: of the moving average of the weights, which are those that the model ends with.
+        drop_class: share of the classes that are withheld in training, see `Diffusion.loss`.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float
+    ema_decay: float
+    drop_class: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPDiffusion(DiffusionSettings):
+    """A diffusion model whose network is a `Denoiser` of this width, depth and dropout."""
+
+    width: int = 256
+    depth: int = 3
+    dropout: float = 0.0
+
+    def network(self, classes: int, pixels: int) -> Denoiser:
+        """The network, not yet trained, for images of so many pixels."""
+        return Denoiser(self.width, self.depth, classes, pixels, self.dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetDiffusion(DiffusionSettings):
+    """A diffusion model whose network is a `UNet` with so many channels, for larger images."""
+
+    channels: int = 32
+
+    def network(self, classes: int, pixels: int) -> UNet:
+        """The network, not yet trained, for images of so many pixels."""
+        return UNet(self.channels, classes, pixels)
+
+
 def fit(
-    model: Diffusion, data: Sequence[Tensor], settings: SimpleNamespace, *, seed: int = 0
+    model: Diffusion,
+    data: Sequence[Tensor],
+    settings: DiffusionSettings | SimpleNamespace,
+    *,
+    seed: int = 0,
 ) -> Iterator[Step]:
     """Train `model` and yield every step; it ends with averaged weights, in evaluation mode.
 
     Args:
-        data: grey levels x (n, pixels), 0 to 16, and their classes y if the network takes any.
-        settings: steps, batch_size, learning_rate, ema_decay, and drop_class.
+        data: grey levels x (n, pixels), 0 to 16, and their classes y (n,) if the network takes any.
+        settings: `DiffusionSettings`, or a table of them.
     """
+    settings = DiffusionSettings.of(settings)
     x, *classes = data
     optimizer = torch.optim.Adam(
         model.parameters(), settings.learning_rate, (0.9, 0.99), fused=True
@@ -295,9 +341,9 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)],
+        optimizers=[optimizer],
+        lr_schedule="cosine",
         ema=ema,
-        model=model,
         label="training the diffusion model",
     )
     model.load_state_dict(ema.module.state_dict())
@@ -305,25 +351,29 @@ def fit(
 
 
 def conditional_diffusion(
-    x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0
+    x: Tensor,
+    y: Tensor,
+    settings: MLPDiffusion | UNetDiffusion | SimpleNamespace,
+    *,
+    seed: int = 0,
 ) -> Diffusion:
     """A diffusion model of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the network's width, depth and dropout beside it, or with the
-    `channels` of a U-Net, which larger images want.
+    Args:
+        x, y: grey levels (n, pixels), and their classes (n,).
+        settings: `MLPDiffusion`, or a table of them such as `lesson.settings.digits`; `UNetDiffusion`
+            for larger images.
+
+    Raises:
+        ValueError: for a setting that is not known, or one that is missing.
     """
+    if not isinstance(settings, UNetDiffusion):
+        settings = MLPDiffusion.of(settings)
     torch.manual_seed(seed)
-    size = {"classes": int(y.max()) + 1, "pixels": x.shape[1]}
-    if hasattr(settings, "channels"):
-        network = UNet(settings.channels, **size)
-    else:
-        network = Denoiser(settings.width, settings.depth, dropout=settings.dropout, **size)
+    network = settings.network(classes=int(y.max()) + 1, pixels=x.shape[1])
     model = Diffusion(network).to(x.device)
-    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
-    load_or_train(
-        "conditional_diffusion",
-        model,
-        lambda: finish(fit(model, (x, y), settings, seed=seed)),
-        key,
+    loop = fit(model, (x, y), settings, seed=seed)
+    fit_with_checkpoint(
+        "conditional_diffusion", model, loop, settings=settings, data=(x, y), seed=seed
     )
-    return model.eval()
+    return model

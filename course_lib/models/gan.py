@@ -10,6 +10,7 @@ Images are rows of pixels in [-1, 1]; `to_grey_levels` and `from_grey_levels` tr
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
@@ -17,15 +18,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.models.layers import append_class, from_grey_levels, mlp, to_grey_levels
+from course_lib.settings import Settings
 from course_lib.training import (
     Step,
     ema_of,
-    fingerprint,
-    finish,
+    fit_with_checkpoint,
     gradient_step,
-    load_or_train,
     training_loop,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GANSettings(Settings):
+    """How a stabilised GAN is made and trained.
+
+    Attributes:
+        latent_dim, channels: of the networks, see `Generator`.
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        gamma: weight of the gradient penalties, see `stabilised_step`.
+        ema_decay: of the moving average of the generator's weights, which are those that it ends with.
+    """
+
+    latent_dim: int = 16
+    channels: int = 32
+    steps: int
+    batch_size: int = 64
+    learning_rate: float
+    gamma: float = 0.3
+    ema_decay: float
 
 
 def jensen_shannon(p: Tensor, q: Tensor, dx: float) -> Tensor:
@@ -231,16 +251,17 @@ def fit(
     generator: Generator,
     discriminator: Discriminator,
     data: Sequence[Tensor],
-    settings: SimpleNamespace,
+    settings: GANSettings | SimpleNamespace,
     *,
     seed: int = 0,
 ) -> Iterator[Step]:
     """Train by `stabilised_step` and yield every step; the generator ends with averaged weights.
 
     Args:
-        data: grey levels x (n, pixels), 0 to 16, and their classes y if the networks take any.
-        settings: steps, batch_size, learning_rate, gamma, and ema_decay.
+        data: grey levels x (n, pixels), 0 to 16, and their classes y (n,) if the networks take any.
+        settings: `GANSettings`, or a table of them; the networks are those given.
     """
+    settings = GANSettings.of(settings)
     x, *classes = data
     # A first-moment average of gradients chases an opponent that has moved on: beta_1 = 0.
     optimizers = [
@@ -258,30 +279,33 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[
-            torch.optim.lr_scheduler.CosineAnnealingLR(each, settings.steps) for each in optimizers
-        ],
+        optimizers=optimizers,
+        lr_schedule="cosine",
         ema=ema,
-        model=generator,
         label="training the GAN",
     )
     generator.load_state_dict(ema.module.state_dict())
 
 
-def conditional_gan(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> Generator:
+def conditional_gan(
+    x: Tensor, y: Tensor, settings: GANSettings | SimpleNamespace, *, seed: int = 0
+) -> Generator:
     """The generator of a stabilised GAN of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the networks' latent_dim and channels beside it.
+    Args:
+        x, y: grey levels (n, pixels), and their classes (n,).
+        settings: `GANSettings`, or a table of them such as `lesson.settings.conditional`.
+
+    Raises:
+        ValueError: for a setting that is not known, or one that is missing.
     """
+    settings = GANSettings.of(settings)
     torch.manual_seed(seed)
     size = {"classes": int(y.max()) + 1, "side": math.isqrt(x.shape[1])}
     generator = Generator(settings.latent_dim, settings.channels, **size).to(x.device)
     discriminator = Discriminator(settings.channels, **size).to(x.device)
-    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
-    load_or_train(
-        "conditional_gan",
-        generator,
-        lambda: finish(fit(generator, discriminator, (x, y), settings, seed=seed)),
-        key,
+    loop = fit(generator, discriminator, (x, y), settings, seed=seed)
+    fit_with_checkpoint(
+        "conditional_gan", generator, loop, settings=settings, data=(x, y), seed=seed
     )
-    return generator.eval()
+    return generator

@@ -10,6 +10,7 @@ binomial: $p_\theta(x|z) = \prod_i \mathrm{Bin}(x_i; L, \mathrm{sigmoid}(\mathrm
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
@@ -18,14 +19,30 @@ from torch import Tensor, nn
 
 from course_lib.datasets.augmentation import random_shift
 from course_lib.models.layers import append_class, mlp
-from course_lib.training import (
-    Step,
-    fingerprint,
-    finish,
-    gradient_step,
-    load_or_train,
-    training_loop,
-)
+from course_lib.settings import Settings
+from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAESettings(Settings):
+    """How a VAE is made and trained.
+
+    Attributes:
+        latent_dim, width, depth, dropout: of the networks, see `VAE`.
+        beta: weight of the KL term, see `elbo`.
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        shift: share of the images that are moved by a pixel in each step, see `random_shift`.
+    """
+
+    latent_dim: int = 16
+    width: int = 256
+    depth: int = 2
+    dropout: float = 0.1
+    beta: float = 1.0
+    steps: int
+    batch_size: int = 64
+    learning_rate: float
+    shift: float = 0.0
 
 
 def reparameterize(mu: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
@@ -184,15 +201,24 @@ def draw(means: Tensor, levels: int = 16) -> Tensor:
 
 
 def fit(
-    model: VAE, data: Sequence[Tensor], settings: SimpleNamespace, *, seed: int = 0
+    model: VAE,
+    data: Sequence[Tensor],
+    settings: VAESettings | SimpleNamespace,
+    *,
+    seed: int = 0,
 ) -> Iterator[Step]:
     """Train `model` on x, or on x and y, and yield every step; the model ends in evaluation mode.
 
-    `settings` holds steps, batch_size, learning_rate, beta, and shift (the share of images moved by
-    a pixel, see `random_shift`). Adam with a cosine decay of the learning rate to 0.
+    Args:
+        data: grey levels x (n, pixels), and their classes y (n,) if the model takes any.
+        settings: `VAESettings`, or a table of them; the networks are those of `model`.
+
+    >>> settings = VAESettings(steps=2, learning_rate=1e-3)
+    >>> [step.number for step in fit(VAE(), [torch.ones(8, 64)], settings)]
+    [1, 2]
     """
+    settings = VAESettings.of(settings)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
 
     def step(x: Tensor, y: Tensor | None = None) -> float:
         loss = -model.elbo(random_shift(x, settings.shift), y, settings.beta).mean()
@@ -205,17 +231,26 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[scheduler],
+        optimizers=[optimizer],
+        lr_schedule="cosine",
         label="training the VAE",
     )
     model.eval()
 
 
-def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> VAE:
+def conditional_vae(
+    x: Tensor, y: Tensor, settings: VAESettings | SimpleNamespace, *, seed: int = 0
+) -> VAE:
     """A VAE of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the model's latent_dim, width, depth and dropout beside it.
+    Args:
+        x, y: grey levels (n, pixels), and their classes (n,).
+        settings: `VAESettings`, or a table of them such as `lesson.settings.cvae`.
+
+    Raises:
+        ValueError: for a setting that is not known, or one that is missing.
     """
+    settings = VAESettings.of(settings)
     torch.manual_seed(seed)
     model = VAE(
         settings.latent_dim,
@@ -225,8 +260,6 @@ def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: in
         classes=int(y.max()) + 1,
         pixels=x.shape[1],
     ).to(x.device)
-    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
-    load_or_train(
-        "conditional_vae", model, lambda: finish(fit(model, (x, y), settings, seed=seed)), key
-    )
-    return model.eval()
+    loop = fit(model, (x, y), settings, seed=seed)
+    fit_with_checkpoint("conditional_vae", model, loop, settings=settings, data=(x, y), seed=seed)
+    return model

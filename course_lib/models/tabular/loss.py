@@ -9,7 +9,7 @@ from torch import Tensor
 from course_lib.models.tabular.encoding import Block
 
 
-def mixed_loss(
+def block_loss(
     output: Tensor, target: Tensor, blocks: Sequence[Block], log_sd: Tensor | None = None
 ) -> Tensor:
     """The loss of each row in nats, (n,): numbers by a normal law, categories by cross-entropy.
