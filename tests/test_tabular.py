@@ -212,7 +212,7 @@ def test_kinds_may_be_chosen():
     [
         (pd.DataFrame({"x": []}), "needs rows"),
         (pd.DataFrame(index=[0]), "needs rows"),
-        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x' is there twice"),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x' occurs twice"),
         (pd.DataFrame({"x": [1.0, np.inf]}), "'x' holds infinite"),
         (pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}), "'day' has the dtype datetime"),
     ],

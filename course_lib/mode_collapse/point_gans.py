@@ -1,4 +1,4 @@
-"""GANs of points, several seeds side by side, with any of the cures.
+"""GANs of points, several seeds at once, with any of the cures.
 
 gans = GANs(recipe("ring", "vanilla"), dimensions=2, seeds=range(5))
 finish(fit(gans, torch.from_numpy(load("ring").train.x)))
@@ -44,17 +44,22 @@ class Recipe(Settings):
     """Settings of a GAN and of its cures; the defaults are a vanilla GAN without any.
 
     Attributes:
-        latent_dim, width, depth: of z ~ N(0, I); units and number of the hidden layers of either network.
+        latent_dim: dimensions of z ~ N(0, I).
+        width, depth: units and number of the hidden layers of both networks.
         steps, batch_size, learning_rate, beta_1: of Adam; the rate falls to 0 along a cosine.
         ema_decay: of the moving average of the generator's weights, from which samples are drawn.
-        d_steps: steps of the discriminator to one of the generator.
+        d_steps: steps of the discriminator for each step of the generator.
         loss: "classical" (non-saturating), "relativistic" or "wasserstein".
         r1, r2: weights of the gradient penalties on real points and on fakes.
         gradient_penalty: weight of WGAN-GP's penalty between them.
         pack: points that the discriminator sees at once; must divide batch_size.
         deviation: whether it is told how much a batch varies.
-        unroll, unroll_rate: how many of the discriminator's steps the generator looks ahead.
+        unroll, unroll_rate: how many of the discriminator's steps the generator looks ahead, and the
+            learning rate of those steps.
         scale: data are divided by it before training, and samples multiplied.
+
+    >>> Recipe(steps=100, pack=2).batch_size
+    120
     """
 
     latent_dim: int = 16
@@ -84,7 +89,12 @@ class Recipe(Settings):
 
 
 class Discriminators(nn.Module):
-    """One discriminator for each member: points (members, n, d) to logits (members, n / pack)."""
+    """One discriminator for each member: points (members, n, d) to logits (members, n / pack).
+
+    >>> discriminators = Discriminators(2, Recipe(pack=2), Randomness([0, 1, 2]))
+    >>> discriminators(torch.zeros(3, 10, 2)).shape
+    torch.Size([3, 5])
+    """
 
     def __init__(self, dimensions: int, recipe: Recipe, randomness: Randomness):
         super().__init__()
@@ -103,12 +113,16 @@ class Discriminators(nn.Module):
 
 
 class GANs:
-    """As many GANs as there are seeds.
+    """One GAN for each seed.
 
     Attributes:
-        generators: latents (members, n, latent_dim) to points (members, n, d), over recipe.scale.
-        discriminators: points, over recipe.scale, to logits; see `Discriminators`.
+        generators: map latents (members, n, latent_dim) to points (members, n, d) / recipe.scale.
+        discriminators: map points / recipe.scale to logits; see `Discriminators`.
         average: the moving average of the generators.
+
+    >>> gans = GANs(Recipe(width=8), dimensions=2, seeds=range(3))
+    >>> gans.sample(100).shape
+    (3, 100, 2)
     """
 
     def __init__(self, recipe: Recipe, *, dimensions: int, seeds: Sequence[int]):
@@ -133,7 +147,7 @@ class GANs:
 
     @torch.no_grad()
     def logits(self, points: Tensor) -> np.ndarray:
-        """What each discriminator says of points (n, d): (members, n). Not for packs."""
+        """Each discriminator's logits of points (n, d): (members, n). Not for packs."""
         points = points / self.recipe.scale
         return self.discriminators(points.expand(len(self.seeds), *points.shape)).numpy()
 
@@ -142,6 +156,10 @@ def fit(gans: GANs, data: Tensor) -> Iterator[Step]:
     """Train all members on `data` (n, d) and yield every step, with the members' mean losses.
 
     Each member sees the data in an order of its own.
+
+    >>> gans = GANs(Recipe(width=8, steps=2, batch_size=10), dimensions=2, seeds=range(3))
+    >>> [step.number for step in fit(gans, torch.zeros(40, 2))]
+    [1, 2]
     """
     recipe, randomness = gans.recipe, gans.randomness
     rows = recipe.batch_size * recipe.d_steps
@@ -204,7 +222,7 @@ def _generator_step(gans: GANs, optimizer: torch.optim.Optimizer, real: Tensor) 
 
 
 def _step(gans: GANs, loss: Tensor, optimizer: torch.optim.Optimizer) -> float:
-    """The mean over members times their number: each gets the gradient that it would get alone."""
+    """A step on the mean loss times the number of members: each gets the gradient it would get alone."""
     members = len(gans.seeds)
     return gradient_step(members * loss, optimizer) / members
 
@@ -212,7 +230,10 @@ def _step(gans: GANs, loss: Tensor, optimizer: torch.optim.Optimizer) -> float:
 def recipe(benchmark: str, name: str, **changes: object) -> Recipe:
     """The recipe `name` for "ring" or "grid" from recipes.toml, with `changes` made to it.
 
-    Raises ValueError for a name that is not there, listing those that are.
+    Raises ValueError for an unknown name, with the known ones.
+
+    >>> recipe("ring", "vanilla", steps=100).loss
+    'classical'
     """
     known = recipes(benchmark)
     if name not in known:
@@ -221,7 +242,11 @@ def recipe(benchmark: str, name: str, **changes: object) -> Recipe:
 
 
 def recipes(benchmark: str) -> dict[str, Recipe]:
-    """All recipes for "ring" or "grid", by name."""
+    """All recipes for "ring" or "grid", by name.
+
+    >>> list(recipes("grid"))[:2]
+    ['vanilla', 'vanilla, 2 latents']
+    """
     tables = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
     if benchmark not in tables:
         raise ValueError(unknown("benchmark", benchmark, tables))

@@ -33,7 +33,11 @@ from course_lib.training import (
 
 
 def cosine_schedule(steps: int, s: float = 0.008) -> Tensor:
-    """alpha_bar at t = 0 ... steps, (steps + 1,): Nichol and Dhariwal 2021 (2102.09672), eq. 17."""
+    """alpha_bar at t = 0 ... steps, (steps + 1,): Nichol and Dhariwal 2021 (2102.09672), eq. 17.
+
+    >>> cosine_schedule(4).round(decimals=2)
+    tensor([1.0000, 0.8500, 0.4900, 0.1400, 0.0000])
+    """
     # alpha_bar_t = f(t) / f(0),   f(t) = cos^2( (t / T + s) / (1 + s) * pi / 2 )
     t = torch.arange(steps + 1, dtype=torch.float64)
     f = torch.cos((t / steps + s) / (1 + s) * math.pi / 2) ** 2
@@ -41,7 +45,12 @@ def cosine_schedule(steps: int, s: float = 0.008) -> Tensor:
 
 
 def linear_schedule(steps: int) -> Tensor:
-    """alpha_bar of DDPM, (steps + 1,): beta rises evenly from 1e-4 to 0.02 (for steps = 1000)."""
+    """alpha_bar of DDPM, (steps + 1,): beta rises evenly from 1e-4 to 0.02 (for steps = 1000).
+
+    >>> alpha_bar = linear_schedule(1000)
+    >>> alpha_bar.shape, alpha_bar[0], alpha_bar[-1]
+    (torch.Size([1001]), tensor(1.), tensor(4.0358e-05))
+    """
     # alpha_bar_t = prod_{s <= t} (1 - beta_s);  fewer steps take larger ones
     beta = torch.linspace(1e-4, 0.02, steps, dtype=torch.float64) * 1000 / steps
     alpha_bar = torch.cumprod(1 - beta.clamp(max=0.999), dim=0)
@@ -54,6 +63,10 @@ def q_sample(x_0: Tensor, alpha_bar: Tensor, noise: Tensor) -> Tensor:
     Args:
         x_0, noise: (n, pixels).
         alpha_bar: (n,), that of each image's own time.
+
+    >>> x_0, noise = torch.ones(1, 2), torch.tensor([[-1.0, 1.0]])
+    >>> q_sample(x_0, torch.tensor([0.64]), noise)  # 0.8 x_0 + 0.6 noise
+    tensor([[0.2000, 1.4000]])
     """
     # x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) epsilon
     alpha_bar = alpha_bar.unsqueeze(1)
@@ -61,14 +74,24 @@ def q_sample(x_0: Tensor, alpha_bar: Tensor, noise: Tensor) -> Tensor:
 
 
 def velocity(x_0: Tensor, alpha_bar: Tensor, noise: Tensor) -> Tensor:
-    """v, the direction in which x_t moves on its way from image to noise; shapes as for q_sample."""
+    """v, the direction in which x_t moves on its way from image to noise; shapes as for q_sample.
+
+    >>> x_0, noise = torch.ones(1, 2), torch.tensor([[-1.0, 1.0]])
+    >>> velocity(x_0, torch.tensor([0.64]), noise)  # 0.8 noise - 0.6 x_0
+    tensor([[-1.4000,  0.2000]])
+    """
     # v = sqrt(alpha_bar) epsilon - sqrt(1 - alpha_bar) x_0
     alpha_bar = alpha_bar.unsqueeze(1)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0
 
 
 def from_velocity(x_t: Tensor, v: Tensor, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
-    """The clean image and the noise that x_t and v imply, (n, pixels) each."""
+    """The clean image and the noise that x_t and v imply, (n, pixels) each.
+
+    >>> x_t, v = torch.tensor([[0.2, 1.4]]), torch.tensor([[-1.4, 0.2]])
+    >>> from_velocity(x_t, v, torch.tensor([0.64]))
+    (tensor([[1., 1.]]), tensor([[-1.,  1.]]))
+    """
     # x_0 = sqrt(alpha_bar) x_t - sqrt(1 - alpha_bar) v
     # epsilon = sqrt(1 - alpha_bar) x_t + sqrt(alpha_bar) v
     alpha_bar = alpha_bar.unsqueeze(1)
@@ -80,13 +103,26 @@ def from_velocity(x_t: Tensor, v: Tensor, alpha_bar: Tensor) -> tuple[Tensor, Te
 def diffusion_loss(
     network: nn.Module, x_0: Tensor, t: Tensor, alpha_bar: Tensor, noise: Tensor
 ) -> Tensor:
-    """The simplified loss (DDPM, eq. 14) for a network that predicts v: a scalar.
+    """The mean squared error of v (Salimans and Ho 2022, arXiv 2202.00512, section 4): a scalar.
+
+    It has the form of DDPM's simplified loss (eq. 14), which is about epsilon, but another weight for
+    each t. In terms of the error of x_0, and with SNR = alpha_bar / (1 - alpha_bar):
+
+        || epsilon - epsilon_theta ||^2 =  SNR      || x_0 - x_0,theta ||^2
+        ||   v     -    v_theta    ||^2 = (SNR + 1) || x_0 - x_0,theta ||^2
+
+    and an error of x_0 itself has the weight 1.
 
     Args:
         network: maps x_t (n, pixels) and t (n,) to v (n, pixels).
         x_0, noise: (n, pixels).
         t: (n,) whole numbers, each image's own time.
         alpha_bar: (T + 1,), the schedule.
+
+    >>> x_0, noise = torch.zeros(2, 64), torch.ones(2, 64)
+    >>> t, alpha_bar = torch.tensor([1, 2]), torch.tensor([1.0, 0.64, 0.36])
+    >>> diffusion_loss(lambda x_t, t: torch.zeros_like(x_t), x_0, t, alpha_bar, noise)  # mean of alpha_bar
+    tensor(0.5000)
     """
     # E || v - v_theta(x_t, t) ||^2, as a mean over the pixels
     x_t = q_sample(x_0, alpha_bar[t], noise)
@@ -99,6 +135,9 @@ def ddim_step(x_0: Tensor, noise: Tensor, alpha_bar_s: Tensor) -> Tensor:
     Args:
         x_0, noise: (n, pixels), what the network takes the clean image and the noise in x_t to be.
         alpha_bar_s: a scalar, that of the time to go to.
+
+    >>> ddim_step(torch.ones(1, 2), torch.tensor([[-1.0, 1.0]]), torch.tensor(0.64))
+    tensor([[0.2000, 1.4000]])
     """
     # x_s = sqrt(alpha_bar_s) x_0 + sqrt(1 - alpha_bar_s) epsilon
     return alpha_bar_s.sqrt() * x_0 + (1 - alpha_bar_s).sqrt() * noise
@@ -113,6 +152,10 @@ def ddpm_step(
         x_t, x_0: (n, pixels), where we are, and what the network takes the clean image to be.
         alpha_bar_t, alpha_bar_s: scalars.
         fresh_noise: (n, pixels), standard normal.
+
+    >>> x_t, x_0, fresh_noise = torch.ones(3, 1, 2)
+    >>> ddpm_step(x_t, x_0, torch.tensor(0.5), torch.tensor(1.0), fresh_noise)  # at s = 0: x_0 itself
+    tensor([[1., 1.]])
     """
     # alpha = alpha_bar_t / alpha_bar_s, and beta = 1 - alpha
     alpha = alpha_bar_t / alpha_bar_s
@@ -131,7 +174,12 @@ def reverse_step(
     eta: float,
     fresh_noise: Tensor,
 ) -> Tensor:
-    """Both samplers as one (Song et al. 2021, eq. 12 and 16): eta = 0 is DDIM, eta = 1 is DDPM."""
+    """Both samplers as one (Song et al. 2021, eq. 12 and 16): eta = 0 is DDIM, eta = 1 is DDPM.
+
+    >>> x_t, x_0, fresh_noise = torch.ones(3, 1, 2)
+    >>> reverse_step(x_t, x_0, torch.tensor(0.5), torch.tensor(1.0), eta=1.0, fresh_noise=fresh_noise)
+    tensor([[1., 1.]])
+    """
     # sigma = eta sqrt( (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s) )
     variance = (1 - alpha_bar_s) / (1 - alpha_bar_t) * (1 - alpha_bar_t / alpha_bar_s)
     sigma = eta * variance.clamp(min=0).sqrt()
@@ -142,7 +190,11 @@ def reverse_step(
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598, eq. 6); scale 0 is none."""
+    """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598, eq. 6); scale 0 is none.
+
+    >>> guide(torch.tensor([2.0]), torch.tensor([1.0]), scale=0.5)
+    tensor([2.5000])
+    """
     # (1 + w) conditional - w unconditional
     return (1 + scale) * conditional - scale * unconditional
 
@@ -155,6 +207,9 @@ class Denoiser(nn.Module):
         classes: 0, or the number of classes; then `self.classes` stands for "no class given".
         pixels: size of an image.
         dropout: within the blocks.
+
+    >>> Denoiser(classes=10)(torch.zeros(3, 64), torch.tensor([0.1, 0.5, 1.0])).shape
+    torch.Size([3, 64])
     """
 
     def __init__(
@@ -202,6 +257,10 @@ class Diffusion(nn.Module):
 
     The network, a `Denoiser` or a `unet.UNet`, maps x_t, time and class to v and has the attributes
     `classes` and `pixels`.
+
+    >>> model = Diffusion(Denoiser())
+    >>> model.loss(torch.zeros(5, 64)).shape, model.sample(3, steps=2).shape
+    (torch.Size([]), torch.Size([3, 64]))
     """
 
     def __init__(self, network: nn.Module, steps: int = 1000):
@@ -278,6 +337,9 @@ class DiffusionSettings(Settings):
         steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
         ema_decay: of the moving average of the weights, which are those that the model ends with.
         drop_class: share of the classes that are withheld in training, see `Diffusion.loss`.
+
+    >>> DiffusionSettings.of({"steps": 100, "learning_rate": 1e-3, "ema_decay": 0.99}).drop_class
+    0.1
     """
 
     steps: int
@@ -289,25 +351,35 @@ class DiffusionSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MLPDiffusion(DiffusionSettings):
-    """A diffusion model whose network is a `Denoiser` of this width, depth and dropout."""
+    """A diffusion model whose network is a `Denoiser` of this width, depth and dropout.
+
+    >>> settings = MLPDiffusion(steps=100, learning_rate=1e-3, ema_decay=0.99, depth=2)
+    >>> len(settings.network(classes=10, pixels=64).blocks)
+    2
+    """
 
     width: int = 256
     depth: int = 3
     dropout: float = 0.0
 
     def network(self, classes: int, pixels: int) -> Denoiser:
-        """The network, not yet trained, for images of so many pixels."""
+        """The untrained network for images of this many pixels."""
         return Denoiser(self.width, self.depth, classes, pixels, self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetDiffusion(DiffusionSettings):
-    """A diffusion model whose network is a `UNet` with so many channels, for larger images."""
+    """A diffusion model whose network is a `UNet` with this many channels, for larger images.
+
+    >>> settings = UNetDiffusion(steps=100, learning_rate=1e-3, ema_decay=0.99, channels=8)
+    >>> settings.network(classes=10, pixels=784).pixels
+    784
+    """
 
     channels: int = 32
 
     def network(self, classes: int, pixels: int) -> UNet:
-        """The network, not yet trained, for images of so many pixels."""
+        """The untrained network for images of this many pixels."""
         return UNet(self.channels, classes, pixels)
 
 
@@ -323,6 +395,10 @@ def fit(
     Args:
         data: grey levels x (n, pixels), 0 to 16, and their classes y (n,) if the network takes any.
         settings: `DiffusionSettings`, or a table of them.
+
+    >>> settings = DiffusionSettings(steps=2, learning_rate=1e-3, ema_decay=0.99)
+    >>> [step.number for step in fit(Diffusion(Denoiser()), [torch.zeros(8, 64)], settings)]
+    [1, 2]
     """
     settings = DiffusionSettings.of(settings)
     x, *classes = data
@@ -366,6 +442,11 @@ def conditional_diffusion(
 
     Raises:
         ValueError: for a setting that is not known, or one that is missing.
+
+    >>> x, y = torch.zeros(20, 64), torch.arange(20) % 10
+    >>> settings = MLPDiffusion(steps=2, learning_rate=1e-3, ema_decay=0.99)
+    >>> conditional_diffusion(x, y, settings).sample(2, torch.tensor([3, 8])).shape
+    torch.Size([2, 64])
     """
     if not isinstance(settings, UNetDiffusion):
         settings = MLPDiffusion.of(settings)

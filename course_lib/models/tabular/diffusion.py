@@ -42,6 +42,9 @@ class TabularDiffusionSettings(Settings):
         batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
         ema_decay: of the moving average of the weights, from which rows are drawn.
         sampling_steps: evaluations of the network for each row.
+
+    >>> TabularDiffusionSettings(width=64).sampling_steps
+    20
     """
 
     width: int = 128
@@ -58,6 +61,10 @@ class TabularDiffusion(TableModel):
     Args:
         encoder: how rows become numbers; a `TableEncoder` that need not be fitted.
         settings: see `TabularDiffusionSettings`; its defaults unless given.
+
+    >>> frame = pd.DataFrame({"x": np.arange(40.0), "kind": ["a", "b"] * 20})
+    >>> TabularDiffusion().fit(frame, steps=2).sample(3, seed=1).shape
+    (3, 2)
     """
 
     def __init__(

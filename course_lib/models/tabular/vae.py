@@ -25,6 +25,9 @@ class TabularVAESettings(Settings):
         latent_dim, width, depth: dimensions of z, units of a hidden layer, and how many layers.
         beta: weight of the KL term.
         batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+
+    >>> TabularVAESettings(width=64).latent_dim
+    16
     """
 
     latent_dim: int = 16
@@ -56,6 +59,10 @@ class TabularVAE(TableModel):
     Args:
         encoder: how rows become numbers; a `TableEncoder` that need not be fitted.
         settings: see `TabularVAESettings`; its defaults unless given.
+
+    >>> frame = pd.DataFrame({"x": np.arange(40.0), "kind": ["a", "b"] * 20})
+    >>> TabularVAE().fit(frame, steps=2).sample(3, seed=1).shape
+    (3, 2)
     """
 
     def __init__(
