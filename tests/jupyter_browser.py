@@ -137,8 +137,9 @@ class Lesson:
 
     @property
     def prompts(self) -> list[str]:
-        """The numbers beside the code cells: "[ ]:", "[*]:" or "[3]:"."""
-        return self.notebook.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
+        """The numbers beside the code cells in sight: "[ ]:", "[*]:" or "[3]:"."""
+        prompts = self.notebook.locator(".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")
+        return prompts.all_text_contents()
 
     def run_all(self, minutes: float) -> None:
         """Run, Run All Cells; then wait until every code cell has a number."""
