@@ -24,8 +24,7 @@ from course_lib.models.classifier import balanced
 from course_lib.models.diffusion import UNetDiffusion, conditional_diffusion
 from course_lib.models.gan import GANSettings, conditional_gan
 from course_lib.models.vae import VAESettings, conditional_vae, draw
-from course_lib.settings import Settings
-from course_lib.syllabus import lesson
+from course_lib.syllabus import Settings, lesson
 
 SEEDS = range(3)
 # Of each lesson: its model's settings, how it is trained, and how 600 images are drawn from it.

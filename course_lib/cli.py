@@ -20,9 +20,9 @@ def progress(args: argparse.Namespace) -> int:
 
 def sync(args: argparse.Namespace) -> int:
     """write the lessons' header cells and the README's table from syllabus.toml"""
-    from course_lib.sync import main as write
+    from course_lib.sync import write_all
 
-    return write(check=args.check)
+    return write_all(check=args.check)
 
 
 def sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,9 +152,10 @@ def grade(args: argparse.Namespace) -> int:
         )
         return 2
 
+    from course_lib.grading.command import UNSAFE, Settings, grade_class
+    from course_lib.grading.errors import GradingError
     from course_lib.grading.policy import Late, needs_person
-    from course_lib.grading.result import GradingError
-    from course_lib.grading.run import UNSAFE, Settings, run, table
+    from course_lib.grading.summary import table
 
     if args.no_sandbox:
         print(UNSAFE, file=sys.stderr)
@@ -178,7 +179,7 @@ def grade(args: argparse.Namespace) -> int:
             nbgrader=Path(args.nbgrader) if args.nbgrader else None,
             progress=not args.quiet,
         )
-        results = run(settings)
+        results = grade_class(settings)
     except (GradingError, OSError) as error:
         print(f"course-lib grade: {error}", file=sys.stderr)
         return 2
@@ -233,8 +234,8 @@ def assignment(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     try:
-        from course_lib.grading.assignment import write_assignment
-        from course_lib.grading.result import GradingError
+        from course_lib.grading.errors import GradingError
+        from course_lib.grading.lms.nbgrader.assignment import write_assignment
     except ModuleNotFoundError as error:
         print(f"{error}. Install what it takes: pip install 'course-lib[grade]'", file=sys.stderr)
         return 2

@@ -2,13 +2,15 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Self
 
 SYLLABUS = Path(__file__).with_name("syllabus.toml")
+ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,38 @@ def unknown(kind: str, name: object, known) -> str:
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return f"There is no {kind} called {name!r}.{guess} Known: {', '.join(map(repr, known))}."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the settings of all models share: they are read by name, and an unknown name is refused.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Walk(Settings):
+    ...     steps: int
+    ...     width: float = 1.0
+    >>> Walk.of({"steps": 3})
+    Walk(steps=3, width=1.0)
+    """
+
+    @classmethod
+    def of(cls, table: "Settings | SimpleNamespace | Mapping[str, object]") -> Self:
+        """The settings in `table`, such as `lesson.settings.cvae`, or a mapping of names to values.
+
+        Settings of this class come back as they are. Raises ValueError for an unknown name, with the
+        known ones, and for a missing one.
+        """
+        if isinstance(table, cls):
+            return table
+        values = dict(table) if isinstance(table, Mapping) else vars(table)
+        known = {each.name: each.default is MISSING for each in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ValueError(unknown(f"setting in {cls.__name__}", name, known))
+        missing = [name for name, needed in known.items() if needed and name not in values]
+        if missing:
+            raise ValueError(f"{cls.__name__} needs values for {', '.join(missing)}.")
+        return cls(**values)
 
 
 def _over(base: Mapping, changes: Mapping) -> dict:

@@ -21,7 +21,7 @@ from course_lib.session import seed_everything
 
 # Rooms in which every public function has an example. What the others have is run as well.
 COMPLETE = ("datasets", "models", "mode_collapse", "model_collapse")
-ROOMS = (*COMPLETE, "settings", "training", "audit")
+ROOMS = (*COMPLETE, "syllabus", "training", "audit")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
 

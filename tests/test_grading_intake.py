@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from course_lib.grading import archive
-from course_lib.grading.result import GradingError
-from course_lib.grading.submission import find
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake import archive
+from course_lib.grading.intake.submission import find
 
 LESSON = "01_vae"
 

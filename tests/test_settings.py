@@ -14,8 +14,7 @@ from course_lib.models import diffusion
 from course_lib.models.diffusion import MLPDiffusion, UNetDiffusion
 from course_lib.models.gan import GANSettings
 from course_lib.models.vae import VAESettings
-from course_lib.settings import Settings
-from course_lib.syllabus import course
+from course_lib.syllabus import Settings, course
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 # The tables that are handed to a model of the library as a whole, by lesson.

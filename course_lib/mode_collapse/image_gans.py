@@ -10,8 +10,7 @@ from torch import Tensor
 from course_lib.mode_collapse.cures import wasserstein_penalty
 from course_lib.models import gan
 from course_lib.models.layers import from_grey_levels
-from course_lib.settings import Settings
-from course_lib.syllabus import unknown
+from course_lib.syllabus import Settings, unknown
 from course_lib.training import Step, ema_of, gradient_step, training_loop
 
 GAMES = {

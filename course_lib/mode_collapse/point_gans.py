@@ -22,8 +22,7 @@ from course_lib.models.gan import (
     gradient_penalty,
     relativistic_loss,
 )
-from course_lib.settings import Settings
-from course_lib.syllabus import unknown
+from course_lib.syllabus import Settings, unknown
 from course_lib.training import Step, ema_of, gradient_step, training_loop
 
 RECIPES = Path(__file__).with_name("recipes.toml")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from course_lib.datasets import load
 from course_lib.datasets.augmentation import random_shift
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
 
 

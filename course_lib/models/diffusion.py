@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from course_lib.models.layers import from_grey_levels, time_embedding, to_grey_levels
 from course_lib.models.unet import UNet
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import (
     Step,
     ema_of,

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.models.layers import append_class, from_grey_levels, mlp, to_grey_levels
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import (
     Step,
     ema_of,

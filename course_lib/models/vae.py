@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from course_lib.datasets.augmentation import random_shift
 from course_lib.models.layers import append_class, mlp
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
 
 

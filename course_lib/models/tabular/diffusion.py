@@ -27,7 +27,7 @@ from course_lib.models.diffusion import (
 from course_lib.models.tabular.encoding import TableEncoder
 from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import Step, ema_of, finish, gradient_step, training_loop
 
 TIMES = 1000  # steps of the noising process

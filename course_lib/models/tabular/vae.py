@@ -13,7 +13,7 @@ from course_lib.models.tabular.encoding import TableEncoder
 from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
 from course_lib.models.vae import kl_divergence, reparameterize
-from course_lib.settings import Settings
+from course_lib.syllabus import Settings
 from course_lib.training import Step, finish, gradient_step, training_loop
 
 

@@ -13,12 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from course_lib.grading.archive import Leaf, Source, archive, folder, inner, plain
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.archive import Leaf, Source, archive, folder, inner, plain
+from course_lib.grading.lms import canvas, gradescope, moodle, sakai
+from course_lib.grading.lms.student import Student
 from course_lib.syllabus import course
 
 NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers append the latter
@@ -27,15 +29,6 @@ NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers app
 HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
 MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
 MOST_ZIPS = 5  # of one student
-
-CANVAS = re.compile(
-    r"(?P<name>\w+?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
-)
-ANONYMOUS = re.compile(r"(?P<late>LATE_)?(?P<name>anon_[0-9A-Za-z]+)_(?P<file>\d+)_(?P<rest>.+)")
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
-GRADESCOPE = re.compile(r"submission_\d+")
-SAKAI = re.compile(r"(?P<name>.+)\((?P<id>[^()]+)\)")
-ATTACHMENTS = "submission attachment(s)"
 
 
 @dataclass(frozen=True)
@@ -101,16 +94,6 @@ def find(path: Path | str, lesson: str) -> list[Submission]:
     return sorted(found, key=lambda s: (s.student.casefold(), s.student, s.student_id, s.attempt))
 
 
-@dataclass
-class _Student:
-    name: str
-    id: str = ""
-    late: bool = False
-    layout: str = ""
-    submitted: datetime | None = None
-    leaves: list[Leaf] = field(default_factory=list)
-
-
 def _stem(name: str) -> str:
     return NOTEBOOK.sub("", name) if NOTEBOOK.search(name) else Path(name).stem
 
@@ -161,7 +144,7 @@ class _Finder:
     def submissions(self, leaves: list[Leaf], name: str) -> list[Submission]:
         """The submissions of all students in the tree called `name`."""
         if self._is_one_student(leaves):
-            students = [_Student(plain(name), leaves=leaves)]
+            students = [Student(plain(name), leaves=leaves)]
         else:
             students = self._told_apart(self._level(leaves))
         taken: set[tuple[str, str]] = set()
@@ -182,7 +165,12 @@ class _Finder:
             if course_folder:
                 return _stripped(course_folder)
             top, *further = {leaf.parts[0] for leaf in leaves} or {""}
-            if further or _canvas(top) or MOODLE.fullmatch(top) or GRADESCOPE.fullmatch(top):
+            if (
+                further
+                or canvas.match(top)
+                or moodle.match(top)
+                or gradescope.FOLDER.fullmatch(top)
+            ):
                 return leaves
             below = leaves
             if len(leaves) == 1 and leaves[0].is_zip:
@@ -194,7 +182,7 @@ class _Finder:
             if (
                 self._is_one_student(below)
                 # "jane/Untitled.ipynb" is Jane's, but "01_vae/jane.ipynb" too.
-                or (list(map(len, books)) == [1] and not self._tells(*books[0], top))
+                or (list(map(len, books)) == [1] and not self._tells(books[0][0], top))
                 or (not books and not any(leaf.is_zip or len(leaf.parts) > 1 for leaf in below))
             ):
                 return leaves
@@ -215,46 +203,46 @@ class _Finder:
         in_place = not folders or (len(folders) == 1 and self.copy(folders[0]) == 0)
         return in_place and self.copy(name) is not None
 
-    def _told_apart(self, leaves: list[Leaf]) -> list[_Student]:
-        about = next((leaf for leaf in leaves if leaf.parts == ("submission_metadata.yml",)), None)
-        submitters = _submitters(about) if about else {}
-        canvas = self._is_canvas(leaves)
-        sakai = any(ATTACHMENTS in map(str.casefold, leaf.parts[1:]) for leaf in leaves)
+    def _told_apart(self, leaves: list[Leaf]) -> list[Student]:
+        about = next((leaf for leaf in leaves if leaf.parts == (gradescope.METADATA,)), None)
+        submitters = gradescope.submitters(about) if about else {}
+        by_canvas = self._is_canvas(leaves)
+        by_sakai = any(sakai.ATTACHMENTS in map(str.casefold, leaf.parts[1:]) for leaf in leaves)
         loose = Counter(self._loose_name(leaf.name) for leaf in leaves if len(leaf.parts) == 1)
-        found: dict[object, _Student] = {}
+        found: dict[object, Student] = {}
 
-        def add(key: object, leaf: Leaf, student: _Student) -> None:
+        def add(key: object, leaf: Leaf, student: Student) -> None:
             found.setdefault(key, student).leaves.append(leaf)
             found[key].late |= student.late
 
         for leaf in leaves:
             top, direct = leaf.parts[0], len(leaf.parts) == 1
-            if about and not direct and GRADESCOPE.fullmatch(top):
-                for number, known in enumerate(submitters.get(top) or [_Student(top)]):
+            if about and not direct and gradescope.FOLDER.fullmatch(top):
+                for number, known in enumerate(submitters.get(top) or [Student(top)]):
                     add((top, number), leaf, replace(known, layout="gradescope", leaves=[]))
-            elif match := MOODLE.fullmatch(top):
+            elif match := moodle.match(top):
                 if direct:  # downloaded without folders
                     leaf = replace(leaf, parts=(top, match["rest"]))
                 name, id = plain(match["name"]), match["id"]
                 name = f"{name} {id}" if name == "Participant" else name  # marking is blind
-                add((match["name"], id), leaf, _Student(name, id, layout="moodle"))
-            elif direct and canvas and (match := _canvas(top)):
+                add((match["name"], id), leaf, Student(name, id, layout="moodle"))
+            elif direct and by_canvas and (match := canvas.match(top)):
                 leaf = replace(leaf, parts=(top, match["rest"]))
                 name, id = plain(match["name"]), match.groupdict().get("id", "")
-                add((name, id), leaf, _Student(name, id, bool(match["late"]), "canvas"))
+                add((name, id), leaf, Student(name, id, bool(match["late"]), "canvas"))
             elif not direct:
-                match = SAKAI.fullmatch(top) if sakai else None
+                match = sakai.match(top) if by_sakai else None
                 name, id = (match["name"], match["id"]) if match else (top, "")
-                add(("folder", top), leaf, _Student(plain(name.strip()), plain(id)))
+                add(("folder", top), leaf, Student(plain(name.strip()), plain(id)))
             elif name := self._loose_name(top):
-                add(("file", top), leaf, _Student(plain(name if loose[name] == 1 else _stem(top))))
+                add(("file", top), leaf, Student(plain(name if loose[name] == 1 else _stem(top))))
         return list(found.values())
 
     def _is_canvas(self, leaves: list[Leaf]) -> bool:
         """Whether all loose files are called as Canvas calls them, each with an id of its own."""
         names = [leaf.name for leaf in leaves if len(leaf.parts) == 1]
         names = [name for name in names if self._loose_name(name) and self.copy(name) is None]
-        ids = [match["file"] for match in map(_canvas, names) if match]
+        ids = [match["file"] for match in map(canvas.match, names) if match]
         return len(set(ids)) == len(names) > 0
 
     def _loose_name(self, name: str) -> str:
@@ -267,9 +255,9 @@ class _Finder:
 
     # --- which ----------------------------------------------------------------------------------
 
-    def _attempts(self, student: _Student) -> list[Submission]:
+    def _attempts(self, student: Student) -> list[Submission]:
         leaves = student.leaves
-        attached = [x for x in leaves if ATTACHMENTS in map(str.casefold, x.parts)]
+        attached = [x for x in leaves if sakai.ATTACHMENTS in map(str.casefold, x.parts)]
         chosen = self._chosen(attached or leaves)
         about = Submission(
             student=student.name,
@@ -292,7 +280,7 @@ class _Finder:
                     source=leaf.shown,
                     attempt=attempt,
                     submitted=student.submitted or _timestamp(leaf, leaves),
-                    problem=leaf.source.problem,
+                    problem=leaf.source.problem if leaf.source else "",
                     _bytes=leaf.source,
                 )
             )
@@ -346,7 +334,9 @@ class _Finder:
 
     def _nothing(self, leaves: Iterable[Leaf], others: bool) -> str:
         files = [leaf for leaf in leaves if leaf.source]
-        if problem := next((leaf.source.problem for leaf in files if leaf.source.problem), ""):
+        if problem := next(
+            (source.problem for leaf in files if (source := leaf.source) and source.problem), ""
+        ):
             return f"There is no notebook that can be read. {problem}"
         if not files:
             return "The folder is empty."
@@ -370,11 +360,6 @@ def _told_by_source(found: list[Submission]) -> list[Submission]:
     return told
 
 
-def _canvas(name: str) -> re.Match | None:
-    found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
-    return found if found and re.search(r"[^\W\d_]", found["name"]) else None
-
-
 def _stripped(leaves: list[Leaf]) -> list[Leaf]:
     return [replace(leaf, parts=leaf.parts[1:]) for leaf in leaves]
 
@@ -394,43 +379,3 @@ def _timestamp(leaf: Leaf, leaves: list[Leaf]) -> datetime | None:
         return datetime.fromisoformat(text.strip().replace(" UTC", "+00:00"))
     except (GradingError, ValueError):
         return None
-
-
-def _submitters(leaf: Leaf) -> dict[str, list[_Student]]:
-    """Who handed in each of Gradescope's `submission_<id>` folders, from its metadata.
-
-    Only the lines that matter are parsed: the file also holds all results of earlier gradings.
-    """
-    import yaml
-
-    try:
-        text = leaf.source.read().decode("utf-8", "replace")
-    except GradingError:
-        return {}
-    found = {}
-    for name, block in re.findall(
-        r"^(submission_\d+):[ ]*\n((?:[ ].*\n?|\n)*)", text, re.MULTILINE
-    ):
-        kept = re.findall(
-            r"^  :(?:submitters:[ ]*\n(?:  [- ].*\n?)*|created_at:.*\n?)", block, re.MULTILINE
-        )
-        try:
-            # Not libyaml, which ends the whole process on text nested too deeply.
-            known = yaml.load("".join(kept), Loader=yaml.SafeLoader) or {}
-            found[name] = [
-                _Student(
-                    plain(str(person.get(":name") or name)),
-                    plain(str(person.get(":sid") or person.get(":email") or name)),
-                    submitted=_in_utc(known.get(":created_at")),
-                )
-                for person in known.get(":submitters") or []
-            ]
-        except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError):
-            continue
-    return found
-
-
-def _in_utc(time: object) -> datetime | None:
-    if not isinstance(time, datetime):
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, cast
 
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 
 LARGEST = 200 * 2**20  # bytes of a notebook, or of a zip inside a zip
 # Bytes of a zip's table of contents. Python keeps some ten times as much: a million files in a
@@ -110,6 +111,8 @@ def archive(path: Path) -> list[Leaf]:
 def inner(leaf: Leaf) -> list[Leaf]:
     """The files of a zip that lies in a folder or in a zip; the zip itself with what is wrong."""
     source = leaf.source
+    if source is None:
+        return [leaf]
     try:
         if source.problem or len(source.members) > 1:
             raise GradingError(source.problem or "Zips in zips in zips are not opened.")
@@ -185,7 +188,7 @@ def _read_file(path: Path, most: int) -> bytes:
         raise GradingError(f"{plain(path.name)} cannot be read: {error.strerror}.") from error
 
 
-def _bounded(file, declared: int, most: int) -> bytes:
+def _bounded(file: IO[bytes], declared: int, most: int) -> bytes:
     """All of a file, whatever size it claims to have, unless it is larger than `most` bytes."""
     kept = bytearray()
     if declared <= most:
@@ -209,7 +212,7 @@ class _Guarded:
     """A file that hands out no more than `most` bytes at once, which is how `zipfile` reads a
     zip's table of contents: all of it, whatever size it claims."""
 
-    def __init__(self, file, most: int):
+    def __init__(self, file: IO[bytes], most: int) -> None:
         self.file, self.most = file, most
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
@@ -220,8 +223,8 @@ class _Guarded:
         return data
 
 
-def _table(file, most: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(_Guarded(file, most))
+def _table(file: IO[bytes], most: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(cast(IO[bytes], _Guarded(file, most)))
 
 
 @lru_cache(maxsize=4)

@@ -57,7 +57,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *arguments) -> None:
+def _call(name: str, *arguments: object) -> None:
     if getattr(_libc(), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise ConfineError(number, f"{name}: {os.strerror(number)}")
