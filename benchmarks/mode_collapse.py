@@ -8,9 +8,9 @@ Run in the course's environment, part by part:
     python benchmarks/mode_collapse.py knobs
 
 The first two train every recipe of course_lib/mode_collapse/recipes.toml, five seeds side by side, and the
-diffusion control, and write their part of recorded/points.json beside it, which lessons 06 and 07
+diffusion control, and write their part of recorded/points.json there, which lessons 06 and 07
 read. The third makes two of its rows again. The last changes one setting of the vanilla ring recipe at a
-time and writes knobs.npz beside it. The settings were chosen on other seeds, 11 to 13.
+time and writes knobs.npz next to it. The settings were chosen on other seeds, 11 to 13.
 """
 
 import json

@@ -205,7 +205,7 @@ def generalise(name: str, settings: dict, seed: int) -> dict:
 
 def taught_by(made: Tensor, y: Tensor, x_held: Tensor, y_held: Tensor, x: Tensor) -> dict:
     """Accuracy on held-out digits, plain, noisy and shifted, of learners of made digits alone and of
-    made ones beside real ones."""
+    made ones together with real ones."""
     noise = torch.randn(x_held.shape, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
 @dataclass(frozen=True)
 class Lesson:
     """One lesson. `study_minutes` is a learner's time; `run_minutes` maps a machine to the time that
-    the notebook takes there from top to bottom, unsolved; a machine is absent until measured."""
+    the notebook takes there from top to bottom, unsolved; a machine is absent until measured.
+    `gains_from_gpu` says whether a part of it is large enough to run on a GPU."""
 
     id: str
     number: int
@@ -29,11 +30,13 @@ class Lesson:
     study_minutes: int
     run_minutes: Mapping[str, float]
     presets: Mapping[str, Mapping] = field(repr=False)
+    gains_from_gpu: bool = False
 
     def settings(self, preset: str) -> SimpleNamespace:
         """The preset's values as attributes, tables nested: `settings.vae.latent_dim`.
 
-        Every preset but "cpu" holds only what it changes of that one.
+        Every preset but "cpu" holds only what it changes of that one. Raises ValueError for a setting
+        that the cpu preset does not have.
         """
         return _namespace(_over(self.presets["cpu"], self.presets.get(preset, {})))
 
@@ -114,6 +117,8 @@ def _over(base: Mapping, changes: Mapping) -> dict:
     """`base` with `changes` laid over it, table by table."""
     merged = dict(base)
     for key, value in changes.items():
+        if key not in base:
+            raise ValueError(unknown("setting in the cpu preset", key, base))
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         merged[key] = _over(base[key], value) if both else value
     return merged

@@ -734,7 +734,7 @@ def test_the_divergence_is_torch_s_and_the_mean_over_samples(batch):
     assert ((log_ratio.mean(0) - kl).abs() < 5 * standard_error).all()
 
 
-def test_a_reparameterised_sample_has_the_right_law_and_passes_gradients(batch):
+def test_a_reparameterised_sample_has_the_right_distribution_and_passes_gradients(batch):
     torch.manual_seed(0)
     noise = torch.randn(40_000, 30, 4)
     z = vae.reparameterize(batch.mu, batch.log_var, noise)
@@ -778,7 +778,7 @@ def test_the_importance_weighted_bound_tightens_and_reaches_the_truth(batch):
     torch.manual_seed(0)
     model = vae.VAE(latent_dim=4, width=16).eval()
     nn.init.zeros_(model.decoder[-1].weight)
-    nn.init.constant_(model.encoder[-1].bias, 0.5)  # q is another law than the prior
+    nn.init.constant_(model.encoder[-1].bias, 0.5)  # q is not the prior
     truth = vae.log_likelihood(batch.x, model.decode(torch.zeros(30, 4)))
     weights = model.log_weights(batch.x, 3000)
     assert weights.shape == (3000, 30)

@@ -170,8 +170,8 @@ def test_a_u_net_starts_at_0_and_learns_to_use_time_class_and_pixels():
     assert torch.equal(network(x, time, y), torch.zeros(4, 64))
     adam = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(20):
-        wish = x.flip(1) + time[:, None] + y[:, None]
-        loss = (network(x, time, y) - wish).square().mean()
+        target = x.flip(1) + time[:, None] + y[:, None]
+        loss = (network(x, time, y) - target).square().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()

@@ -382,7 +382,7 @@ def test_conditions_and_constraints_hold(name, fitted):
     pd.testing.assert_series_equal(made.dtypes, LOANS.train.dtypes)
 
 
-def test_rejection_draws_from_the_conditional_law():
+def test_rejection_draws_from_the_conditional_distribution():
     model = IndependentColumns().fit(LOANS.train)
     real = LOANS.train["income"]
     for seed in range(5):
