@@ -115,7 +115,7 @@ def test_a_preset_changes_only_what_the_cpu_preset_has():
         presets={"cpu": {"vae": {"steps": 5}}, "gpu": {"vae": {"stepz": 3}}},
     )
     assert lesson.settings("cpu").vae.steps == 5
-    with pytest.raises(ValueError, match="in the cpu preset called 'stepz'. Did you mean 'steps'"):
+    with pytest.raises(ValueError, match="in the cpu preset called 'stepz'"):
         lesson.settings("gpu")
 
 
