@@ -1,4 +1,4 @@
-"""One training loop for every model, and checkpoints that are used only where they truly fit.
+"""One training loop for every model, and checkpoints that are used only if they fit exactly.
 
 The loop is a generator: it yields after every step, so the notebook may plot, stop or branch.
 """
@@ -41,17 +41,25 @@ class Step:
 
 
 def batches(data: Sequence[Tensor], batch_size: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yield shuffled batches for ever, epoch after epoch; the last batch of an epoch may be small.
+    """Yield shuffled batches without end, epoch after epoch; the last batch of an epoch may be small.
 
     Args:
-        data: tensors of equal length (n, ...), on the device on which the batches are wanted.
-        batch_size: rows a batch, cut to n where n is smaller.
-        seed: the order depends on it alone, not on the global generator.
+        data: tensors of equal length (n, ...), on the device where the batches are needed.
+        batch_size: rows in a batch; n, if n is smaller.
+        seed: the order depends only on it, not on the global generator.
+
+    Raises ValueError for tensors without rows or of unequal lengths.
+
+    >>> rows, labels = next(batches([torch.zeros(10, 2), torch.arange(10)], batch_size=4, seed=0))
+    >>> rows.shape, labels.shape
+    (torch.Size([4, 2]), torch.Size([4]))
     """
     rows = len(data[0])
     if rows == 0 or any(len(part) != rows for part in data):
         lengths = ", ".join(str(len(part)) for part in data)
-        raise ValueError(f"The data's parts need one length above 0; theirs are {lengths}.")
+        raise ValueError(
+            f"The parts of the data must have one length above 0; they have {lengths}."
+        )
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(rows, generator=generator, device="cpu").to(data[0].device)
@@ -119,12 +127,18 @@ def _schedulers(
     if lr_schedule == "constant":
         return []
     if not optimizers:
-        raise ValueError("A cosine schedule needs the optimizers whose learning rates shall fall.")
+        raise ValueError(
+            "A cosine schedule needs the optimizers whose learning rates it lets fall."
+        )
     return [torch.optim.lr_scheduler.CosineAnnealingLR(each, steps) for each in optimizers]
 
 
 def finish(loop: Iterator[Step]) -> Step:
-    """Run `loop` to its end and return its last step."""
+    """Run `loop` to its end and return its last step.
+
+    >>> finish(training_loop(lambda x: x.mean(), [torch.ones(8)], steps=3)).number
+    3
+    """
     (last,) = deque(loop, maxlen=1)
     return last
 
@@ -134,7 +148,12 @@ def gradient_step(
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None = None,
 ) -> float:
-    """Zero the gradients, go backward from `loss`, clip to the norm `clip_norm`, and step."""
+    """Zero the gradients, backpropagate `loss`, clip to the norm `clip_norm`, and step; returns the loss.
+
+    >>> weight = nn.Parameter(torch.ones(1))
+    >>> gradient_step((3 * weight).sum(), torch.optim.SGD([weight], lr=0.5)), weight.item()
+    (3.0, -0.5)
+    """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if clip_norm is not None:
@@ -198,19 +217,19 @@ def load_or_train(
 ) -> nn.Module:
     """Fill `model` from a checkpoint that fits exactly, or else by `train()`, and keep the result.
 
-    What decides is `key`, completed by the model's architecture, the source code of models, data
-    and training, and the versions of course_lib and PyTorch: change any, and the model is trained anew.
-    A checkpoint that is damaged or belongs to something else is never used; this is said. Nothing in
-    it is executed (`weights_only=True`). The file appears only when complete, so an interruption
-    leaves no half-written one.
+    A checkpoint fits if nothing has changed in `key`, in the model's architecture, in the source code of
+    models, data and training, or in the versions of course_lib and PyTorch. A checkpoint that is
+    damaged or belongs to something else is never used, and a message says so. Nothing in it is
+    executed (`weights_only=True`). The file appears only when complete, so an interruption leaves no
+    half-written one.
 
     Args:
-        name: the file's first part, for people.
-        model: trained in place by `train`; its parameters and buffers are what is kept.
-        train: called only when there is no checkpoint that fits. It may return a module, such as
+        name: the first part of the file's name.
+        model: trained in place by `train`; its parameters and buffers are kept.
+        train: called only if no checkpoint fits. It may return a module, such as
             the moving average of `ema_of`, whose weights are then taken over into `model`.
-        key: settings, seed, data fingerprint: all that determines the result, as JSON.
-        folder: where to keep checkpoints; `.course/checkpoints` beside the notebook by default.
+        key: settings, seed, fingerprint of the data: all that determines the result, as JSON.
+        folder: where to keep checkpoints; by default `.course/checkpoints` next to the notebook.
     """
     full_key = json.dumps(
         {
@@ -276,7 +295,7 @@ def _save(model: nn.Module, file: Path, key: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, lambda stream: torch.save(content, stream))
     except OSError as error:
-        print(f"The checkpoint could not be kept ({error}); everything else goes on.")
+        print(f"The checkpoint could not be kept ({error}); the training itself is not affected.")
 
 
 def _sources(model: nn.Module) -> str:
@@ -284,7 +303,7 @@ def _sources(model: nn.Module) -> str:
     package = Path(__file__).parent
     files = [Path(__file__), *package.glob("datasets/*.py"), *package.glob("models/**/*.py")]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files)))
-    # A class written in a notebook has no file; its compiled methods stand for it.
+    # A class written in a notebook has no file; its compiled methods are hashed instead.
     for method in filter(inspect.isfunction, vars(type(model)).values()):
         digest.update(f"{method.__code__.co_code}{method.__code__.co_names}".encode())
         digest.update(

@@ -8,6 +8,38 @@ $$x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon, \qquad \
 `alpha_bar` has T + 1 entries, so that t = 0 is the clean image and t = T the noise. The network
 predicts the velocity v (Salimans and Ho 2022, arXiv 2202.00512), from which $x_0$ and $\epsilon$
 follow. Images are rows of pixels in [-1, 1].
+
+**The chain.** From an earlier time s to a later t more noise is added. With
+$\alpha = \bar\alpha_t / \bar\alpha_s$,
+
+$$q(x_t | x_s) = N(\sqrt{\alpha}\, x_s, (1 - \alpha) I).$$
+
+**The way back.** If $x_0$ is known, the step back is normal, too (DDPM, eq. 6 and 7; `ddpm_step`):
+
+$$q(x_s | x_t, x_0) = N(\mu(x_t, x_0), \sigma^2 I), \qquad
+\mu = \frac{\sqrt{\bar\alpha_s} (1 - \alpha)}{1 - \bar\alpha_t} x_0
++ \frac{\sqrt{\alpha} (1 - \bar\alpha_s)}{1 - \bar\alpha_t} x_t, \qquad
+\sigma^2 = \frac{(1 - \alpha) (1 - \bar\alpha_s)}{1 - \bar\alpha_t}.$$
+
+The model takes the same step with its guess $\hat x_0$ in place of $x_0$.
+
+**From the bound to a squared error.** The bound on $-\log p(x_0)$ has a KL divergence for each step
+(DDPM, eq. 5). Both of its normal distributions have the variance $\sigma^2$, so that it is the squared
+distance of their means over $2 \sigma^2$. With the signal-to-noise ratio
+$\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)$,
+
+$$KL = \tfrac12 \left( \mathrm{SNR}(s) - \mathrm{SNR}(t) \right) \| x_0 - \hat x_0 \|^2.$$
+
+(The last step, to $x_0$ itself, is not a KL divergence but $-\log p(x_0 | x_1)$.)
+
+**Three weights.** In training another weight than the bound's is chosen. $x_t$ ties the errors of
+$x_0$, $\epsilon$ and $v$ together (Salimans and Ho 2022, section 4):
+
+$$\| \epsilon - \hat\epsilon \|^2 = \mathrm{SNR} \, \| x_0 - \hat x_0 \|^2, \qquad
+\| v - \hat v \|^2 = (\mathrm{SNR} + 1) \, \| x_0 - \hat x_0 \|^2,$$
+
+so the weights are SNR for the loss in $\epsilon$ (DDPM's simplified loss, eq. 14), SNR + 1 for the
+loss in $v$ (here, `diffusion_loss`), and 1 for that in $x_0$.
 """
 
 import math
@@ -269,8 +301,8 @@ class Diffusion(nn.Module):
         self.register_buffer("alpha_bar", cosine_schedule(steps))
 
     def loss(self, x_0: Tensor, y: Tensor | None = None, drop_class: float = 0.1) -> Tensor:
-        """The loss of images (n, pixels) at random times; a share of classes is withheld, so that
-        the network learns to do without, as guidance needs."""
+        """The loss of images (n, pixels) at random times. A share of the classes is withheld,
+        so that the network also learns to work without a class, which guidance needs."""
         count = len(x_0)
         # One time in each n-th of the range instead of n independent ones: a steadier loss.
         spread = torch.arange(count, device=x_0.device) + torch.rand(count, device=x_0.device)
