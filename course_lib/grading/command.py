@@ -17,13 +17,13 @@ from course_lib.grading.sandbox.engines import in_sight
 
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
-whatever you can, this folder and its grades included. The marks are still judged outside of it, but
+everything that you can, this folder and its grades included. The marks are still judged outside of it, but
 it may reach what they are judged by. Do this only with code that you would run yourself."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `course-lib grade`; their meaning stands in its --help."""
+    """The options of `course-lib grade`; its --help explains them."""
 
     submissions: Path
     lesson: str
@@ -99,7 +99,7 @@ def _out_of_reach(settings: Settings) -> None:
     for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
         if in_sight(path):
             raise GradingError(
-                f"{what}: {path} lies beside Python's or the system's libraries, which answers can "
+                f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."
             )
 

@@ -1,4 +1,4 @@
-"""What came in: one submission a student and attempt, whatever made the folder or the zip.
+"""What came in: one submission for each student and attempt, from any kind of folder or zip.
 
 Known layouts (each also inside one outer folder or zip, and with a student's own zip opened):
 - a notebook a student, or a folder a student, as people collect them;
@@ -27,7 +27,7 @@ NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers app
 # What else a student may have handed in: a zip, another archive, and what Canvas writes for text that
 # was typed in and for a link.
 HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
-MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
+MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is not a submission
 MOST_ZIPS = 5  # of one student
 
 
@@ -57,7 +57,7 @@ class Submission:
     _bytes: Source | None = field(default=None, repr=False)
 
     def read(self) -> bytes:
-        """The notebook's bytes. Raises GradingError with a sentence if they cannot be had."""
+        """The notebook's bytes. Raises GradingError with a sentence if they cannot be read."""
         if self.problem or self._bytes is None:
             raise GradingError(self.problem or "There is no notebook to read.")
         return self._bytes.read()
@@ -66,11 +66,11 @@ class Submission:
 def find(path: Path | str, lesson: str) -> list[Submission]:
     """The submissions of a lesson in a folder, a zip or a single notebook, by student.
 
-    Each student that the layout shows has at least one; where no notebook of his can be found or
-    read, it says so in `problem`. Nobody's files can take the place of somebody else's.
+    Each student that the layout shows has at least one; where no notebook can be found or
+    read, `problem` says so. Nobody's files can take the place of somebody else's.
 
     Raises:
-        GradingError: if there is no such path, it is no folder, zip or notebook, or nothing is in it.
+        GradingError: if the path does not exist, is not a folder, zip or notebook, or holds no submission.
     """
     path = Path(path)
     if not path.exists():
@@ -99,7 +99,7 @@ def _stem(name: str) -> str:
 
 
 def _pattern(lesson: str) -> re.Pattern:
-    """What finds "01_vae" in "1 VAE (final)": its number and words, whatever stands between."""
+    """What finds "01_vae" in "1 VAE (final)": its number and words, with anything between them."""
     number, *words = re.split(r"[\W_]+", lesson.lstrip("0") or "0")
     start = rf"(?<!\d)0*{number}" if number.isdigit() else re.escape(number)
     rest = r"[\W_]*".join(["", *map(re.escape, words)])
@@ -111,7 +111,7 @@ _COPY = re.compile(r"(copy|kopie)?(?: (?:of|von))? ?(\d{0,3})", re.IGNORECASE)
 
 
 class _Finder:
-    """Tells students apart, and each one's notebook of the lesson from his other files."""
+    """Tells students apart, and finds each one's notebook of the lesson among their files."""
 
     def __init__(self, lesson: str):
         self.lesson = lesson
@@ -194,7 +194,7 @@ class _Finder:
 
     def _is_one_student(self, leaves: list[Leaf]) -> bool:
         """Whether this is one student's folder: one notebook is called like the lesson, or lies in
-        a folder that is, and nothing beside it could be another student's."""
+        a folder that is, and nothing next to it could be another student's."""
         books = [leaf.parts for leaf in leaves if NOTEBOOK.search(leaf.name)]
         books = [parts for parts in books if not any(map(self.is_other, parts))]
         if len(books) != 1 or any(leaf.is_zip for leaf in leaves):
@@ -246,7 +246,7 @@ class _Finder:
         return len(set(ids)) == len(names) > 0
 
     def _loose_name(self, name: str) -> str:
-        """Whose a file outside all folders is, by its name; "" if it is nobody's submission."""
+        """Whose a file outside all folders is, by its name; "" if it is not a submission."""
         if not (NOTEBOOK.search(name) or HANDED_IN.search(name)):
             return ""
         rest = self.rest(name)
@@ -371,7 +371,7 @@ def _listed(leaves: list[Leaf], most: int = 4) -> str:
 
 
 def _timestamp(leaf: Leaf, leaves: list[Leaf]) -> datetime | None:
-    """When it was submitted, from the `timestamp.txt` that nbgrader puts beside the notebook."""
+    """When it was submitted, from the `timestamp.txt` that nbgrader puts next to the notebook."""
     beside = (*leaf.parts[:-1], "timestamp.txt")
     file = next((other.source for other in leaves if other.parts == beside), None)
     try:

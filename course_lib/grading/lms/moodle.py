@@ -49,7 +49,7 @@ _MOODLE = [
 def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | None = None) -> str:
     """A grading worksheet for Moodle, as its `assignfeedback_offline` reads it (site in English).
 
-    Moodle finds a student by Identifier, "Participant " and the number in the name of his folder.
+    Moodle finds a student by Identifier, "Participant " and the number in the name of the student's folder.
     It passes over rows without a grade. With the worksheet that Moodle exported
     (`given`), its own rows are filled in.
     """
