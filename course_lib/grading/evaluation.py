@@ -140,7 +140,7 @@ def _result(
         submitted=submission.submitted,
         lesson=marking.lesson,
         hashes=Hashes(digest, marking.version, marking.seed_hash),
-        flags=tuple(flags),
+        flags=(*([Flag("identity", submission.doubt)] if submission.doubt else ()), *flags),
         marks=tuple(progress.mark() for progress in exercises),
         seconds=round(time.perf_counter() - began, 3),
         graded=datetime.now(UTC).replace(microsecond=0),

@@ -125,7 +125,7 @@ def _prepare(submission: Submission, marking: Marking, folder: Path) -> Result |
     parts = (submission.student, submission.student_id, submission.source, digest)
     key = hashlib.sha256("\0".join((*parts, marking.version, marking.seed_hash)).encode())
     name = file_name(submission)
-    file = folder / f"{name}-{key.hexdigest()[:16]}.json"
+    file = folder / f"{name}-{key.hexdigest()}.json"
     done = _stored(file)
     return done if done is not None else _Task(submission, file)
 
