@@ -285,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (function, add_arguments) in VERBS.items():
-        text = function.__doc__
+        text = function.__doc__ or verb
         sub = subparsers.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         if add_arguments:
             add_arguments(sub)

@@ -225,20 +225,39 @@ def test_the_moving_average_follows_its_formula():
         return 0.0
 
     values = iter(weights)
-    training.finish(training.training_loop(step, [torch.zeros(2)], steps=3, ema=ema, model=model))
+    training.finish(training.training_loop(step, [torch.zeros(2)], steps=3, ema=ema))
     expected = weights[0]
     for weight in weights[1:]:
         expected = 0.8 * expected + 0.2 * weight
     assert ema.module.weight.item() == pytest.approx(expected)
 
 
-def test_the_schedulers_advance_with_every_step():
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    optimizer.step()
-    loop = training.training_loop(lambda _: 0.0, [torch.zeros(2)], steps=3, schedulers=[scheduler])
-    training.finish(loop)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.125)
+@pytest.mark.parametrize(
+    ("lr_schedule", "rates"),
+    [("constant", [2, 2, 2, 2]), ("cosine", [1 + 0.5**0.5, 1, 1 - 0.5**0.5, 0])],
+)
+def test_the_learning_rates_follow_the_schedule(lr_schedule, rates):
+    optimizers = [torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0) for _ in range(2)]
+
+    def step(_):
+        for each in optimizers:
+            each.step()
+        return 0.0
+
+    options = {"optimizers": optimizers, "lr_schedule": lr_schedule}
+    for at, _ in enumerate(training.training_loop(step, [torch.zeros(2)], steps=4, **options)):
+        found = [each.param_groups[0]["lr"] for each in optimizers]
+        assert found == pytest.approx([rates[at]] * 2, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lr_schedule", "said"),
+    [("cosin", "Did you mean 'cosine'"), ("cosine", "needs the optimizers")],
+)
+def test_a_schedule_without_effect_is_refused(lr_schedule, said):
+    loop = training.training_loop(lambda _: 0.0, [torch.zeros(2)], steps=3, lr_schedule=lr_schedule)
+    with pytest.raises(ValueError, match=said):
+        next(loop)
 
 
 @pytest.mark.parametrize(("clip", "moved"), [(None, 10.0), (2.0, 2.0), (20.0, 10.0)])
@@ -715,7 +734,7 @@ def test_the_divergence_is_torch_s_and_the_mean_over_samples(batch):
     assert ((log_ratio.mean(0) - kl).abs() < 5 * standard_error).all()
 
 
-def test_a_reparameterised_sample_has_the_right_law_and_passes_gradients(batch):
+def test_a_reparameterised_sample_has_the_right_distribution_and_passes_gradients(batch):
     torch.manual_seed(0)
     noise = torch.randn(40_000, 30, 4)
     z = vae.reparameterize(batch.mu, batch.log_var, noise)
@@ -759,7 +778,7 @@ def test_the_importance_weighted_bound_tightens_and_reaches_the_truth(batch):
     torch.manual_seed(0)
     model = vae.VAE(latent_dim=4, width=16).eval()
     nn.init.zeros_(model.decoder[-1].weight)
-    nn.init.constant_(model.encoder[-1].bias, 0.5)  # q is another law than the prior
+    nn.init.constant_(model.encoder[-1].bias, 0.5)  # q is not the prior
     truth = vae.log_likelihood(batch.x, model.decode(torch.zeros(30, 4)))
     weights = model.log_weights(batch.x, 3000)
     assert weights.shape == (3000, 30)
@@ -782,7 +801,7 @@ def test_active_units_are_those_that_vary():
 
 def test_fitting_raises_the_bound_and_depends_on_the_seed_alone():
     x = torch.from_numpy(datasets.load("digits").train.x[:100]).flatten(1)
-    settings = SimpleNamespace(steps=60, batch_size=10, learning_rate=1e-2, beta=1.0, shift=0.3)
+    settings = vae.VAESettings(steps=60, batch_size=10, learning_rate=1e-2, shift=0.3)
 
     def fitted(seed):
         torch.manual_seed(seed)
@@ -797,7 +816,7 @@ def test_fitting_raises_the_bound_and_depends_on_the_seed_alone():
 
 
 def test_the_judge_leaves_the_caller_s_randomness_alone_and_is_kept(monkeypatch, capsys):
-    monkeypatch.setitem(classifier.SETTINGS, "steps", 2)
+    monkeypatch.setattr(classifier, "SETTINGS", classifier.ClassifierSettings(steps=2))
     torch.manual_seed(4)
     expected = torch.rand(2)
     torch.manual_seed(4)

@@ -79,7 +79,7 @@ def _warm_up(preload: str) -> None:
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
     import numpy as np
 
-    import course_lib.exercises.answers
+    import course_lib.exercises.answers  # noqa: F401
     import course_lib.grading.sandbox.protocol  # noqa: F401
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import run
