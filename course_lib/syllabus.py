@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 SYLLABUS = Path(__file__).with_name("syllabus.toml")
 ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
@@ -55,13 +55,12 @@ class Course:
 def course() -> Course:
     """The course as `syllabus.toml` describes it."""
     content = tomllib.loads(SYLLABUS.read_text(encoding="utf-8"))
-    lessons = {
-        name: Lesson(
-            id=name,
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()},
-        )
-        for name, entry in content["lessons"].items()
-    }
+    lessons = {}
+    for name, entry in content["lessons"].items():
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+        }
+        lessons[name] = Lesson(id=name, **fields)
     return Course(lessons=lessons, **content["course"])
 
 

@@ -213,6 +213,24 @@ def test_the_command_grades_a_folder_and_says_what_is_open(tmp_path, capsys):
     assert main([*call, "--quiet"]) == 0
 
 
+@pytest.mark.usefixtures("walls")
+def test_one_who_is_missing_from_the_roster_costs_nobody_else_a_mark(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("doejane_11_1001", "poeann_13_1003"):
+        (tmp_path / "in" / f"{name}_{LESSON}.ipynb").write_text(notebook(RIGHT))
+    roster = tmp_path / "roster.csv"
+    roster.write_text('Student,ID,SIS User ID,SIS Login ID,Section,A\n"Doe, Jane",11,s,j,A,\n')
+    call = ["grade", str(tmp_path / "in"), "--lesson", LESSON, "--out", str(tmp_path / "out")]
+    assert main([*call, "--canvas-roster", str(roster), "--assignment", "A"]) == 1
+    said = capsys.readouterr()
+    assert "Canvas, 2 students" in said.out
+    assert "roster.csv has no row for poeann (id 13)" in said.err
+    assert '"Doe, Jane",11,s,j,A,1' in (tmp_path / "out" / "canvas.csv").read_text()
+    assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 3
+    roster.write_text("a,b\n")  # before anything is graded
+    assert main([*call, "--canvas-roster", str(roster)]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

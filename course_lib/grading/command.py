@@ -8,7 +8,10 @@ from pathlib import Path
 from course_lib.files import write_whole
 from course_lib.grading import feedback, summary
 from course_lib.grading.errors import GradingError
-from course_lib.grading.intake.submission import Submission, find
+from course_lib.grading.intake.submission import Submission, take_in
+from course_lib.grading.lms import canvas, moodle
+from course_lib.grading.lms.table import read_table
+from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose
 from course_lib.grading.pool import grade_all, secret_of, warm
@@ -17,13 +20,13 @@ from course_lib.grading.sandbox.engines import in_sight
 
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
-whatever you can, this folder and its grades included. The marks are still judged outside of it, but
+everything that you can, this folder and its grades included. The marks are still judged outside of it, but
 it may reach what they are judged by. Do this only with code that you would run yourself."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of `course-lib grade`; their meaning stands in its --help."""
+    """The options of `course-lib grade`; its --help explains them."""
 
     submissions: Path
     lesson: str
@@ -31,6 +34,7 @@ class Settings:
     checks: Path | None = None
     late: Late = KEEP
     attempts: str = "best"
+    layout: str = "auto"
     seed: str | None = None
     forbid_reference: bool = True
     engine: str = "auto"
@@ -39,13 +43,24 @@ class Settings:
     assignment: str = ""
     canvas_roster: Path | None = None
     moodle_worksheet: Path | None = None
+    teams: Path | None = None
     nbgrader: Path | None = None
     progress: bool = True
 
 
-def grade_class(settings: Settings) -> list[Result]:
+@dataclass(frozen=True)
+class Graded:
+    """What came of it: the layout that was recognised, a result a student, and what people must
+    know besides, such as students that a roster does not have."""
+
+    layout: str
+    results: list[Result]
+    notices: list[str]
+
+
+def grade_class(settings: Settings) -> Graded:
     """Grade everything and write `grades.csv`, the learning management systems' files, the
-    feedback and `similar.csv`. Returns one result a student.
+    feedback and `similar.csv`.
 
     Raises:
         GradingError: for a bad call, or where there is no sandbox.
@@ -54,7 +69,13 @@ def grade_class(settings: Settings) -> list[Result]:
     _out_of_reach(settings)
     marking = Marking(settings.lesson, "", read_checks(settings.checks), settings.forbid_reference)
     marking.exercises  # noqa: B018  (raises for an unknown lesson, before anything is made)
-    submissions = find(settings.submissions, settings.lesson)
+    teams = read_teams(settings.teams) if settings.teams else {}
+    if settings.canvas_roster:
+        read_table(settings.canvas_roster, canvas.COLUMNS)
+    if settings.moodle_worksheet:
+        read_table(settings.moodle_worksheet, moodle.COLUMNS)
+    came_in = take_in(settings.submissions, settings.lesson, settings.layout)
+    submissions = came_in.submissions
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,9 +98,9 @@ def grade_class(settings: Settings) -> list[Result]:
     )
     order = {s.source: i for i, s in enumerate(submissions)}
     results.sort(key=lambda result: order[result.source])
-    chosen = choose(results, settings.attempts, settings.late)
+    chosen = for_members(choose(results, settings.attempts, settings.late), teams)
     of_source = {submission.source: submission for submission in submissions}
-    summary.write(
+    _, notices = summary.write(
         out,
         chosen,
         settings.assignment or settings.lesson,
@@ -91,7 +112,7 @@ def grade_class(settings: Settings) -> list[Result]:
     write_whole(out / "similar.csv", summary.similar(results))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
-    return chosen
+    return Graded(str(came_in), chosen, notices)
 
 
 def _out_of_reach(settings: Settings) -> None:
@@ -99,7 +120,7 @@ def _out_of_reach(settings: Settings) -> None:
     for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
         if in_sight(path):
             raise GradingError(
-                f"{what}: {path} lies beside Python's or the system's libraries, which answers can "
+                f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."
             )
 

@@ -1,4 +1,4 @@
-"""Grading one submission: find its answers and run them in the sandbox, judge them out here."""
+"""Grading one submission: find its answers, run them in the sandbox, and judge them outside it."""
 
 import builtins
 import hashlib
@@ -41,7 +41,7 @@ KIND = re.compile(
 
 @dataclass
 class _Progress:
-    """What an exercise has come to so far."""
+    """The state of one exercise's grading."""
 
     exercise: Exercise
     found: str = "nowhere"
@@ -140,7 +140,7 @@ def _result(
         submitted=submission.submitted,
         lesson=marking.lesson,
         hashes=Hashes(digest, marking.version, marking.seed_hash),
-        flags=tuple(flags),
+        flags=(*([Flag("identity", submission.doubt)] if submission.doubt else ()), *flags),
         marks=tuple(progress.mark() for progress in exercises),
         seconds=round(time.perf_counter() - began, 3),
         graded=datetime.now(UTC).replace(microsecond=0),
@@ -251,7 +251,7 @@ def _mark(
         own = fingerprint_of(exercise.reference)
         if own == progress.fingerprint:
             progress.flag(
-                "solution", f"The answer to {exercise.id} is the library's, but for names."
+                "solution", f"The answer to {exercise.id} is the library's, up to the names in it."
             )
     return None
 
@@ -364,7 +364,7 @@ def _outcome(exercise: Exercise, said: dict, arrays: dict[str, np.ndarray]) -> O
             timed_out=bool(said["timed_out"]),
             mutated=mutated,
         )
-    except Exception:  # whatever a hostile message can lead to
+    except Exception:  # a hostile message can raise anything
         return Outcome(error="What your answer wrote could not be read as a result.")
 
 

@@ -1,4 +1,4 @@
-"""A student's feedback as one HTML file: no network, no script, whatever the notebook held."""
+"""A student's feedback as one HTML file: no network and no script, even if the notebook is hostile."""
 
 import base64
 import binascii
@@ -131,7 +131,7 @@ def _pngs(cell: dict) -> Iterator[bytes]:
 
 
 def _text(value: object) -> str:
-    """A notebook's text, which may be in lines."""
+    """A notebook's text; nbformat also allows a list of lines."""
     if isinstance(value, list):
         return "".join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""

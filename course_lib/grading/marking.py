@@ -49,7 +49,7 @@ class Marking:
 
     @cached_property
     def exercises(self) -> list[Exercise]:
-        """The lesson's exercises. Raises GradingError for a lesson that there is not."""
+        """The lesson's exercises. Raises GradingError for an unknown lesson."""
         lessons = course().lessons
         if self.lesson not in lessons:
             raise GradingError(unknown("lesson", self.lesson, list(lessons)))

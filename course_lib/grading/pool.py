@@ -125,7 +125,7 @@ def _prepare(submission: Submission, marking: Marking, folder: Path) -> Result |
     parts = (submission.student, submission.student_id, submission.source, digest)
     key = hashlib.sha256("\0".join((*parts, marking.version, marking.seed_hash)).encode())
     name = file_name(submission)
-    file = folder / f"{name}-{key.hexdigest()[:16]}.json"
+    file = folder / f"{name}-{key.hexdigest()}.json"
     done = _stored(file)
     return done if done is not None else _Task(submission, file)
 
@@ -180,8 +180,8 @@ def _run(
 
 
 def _room(task: _Task, window: int) -> int:
-    """How many may run beside this one. Whoever is at the last try runs alone, so that nobody
-    fails for another's sake."""
+    """How many may run at the same time. A task at its last try runs alone, so that no other
+    task can make it fail."""
     return 1 if task.tries == MAX_TRIES - 1 else window
 
 
@@ -222,7 +222,7 @@ class _Here(Executor):
 def _executor(
     cluster: object | None, workers: int | None, tasks: int
 ) -> Iterator[tuple[Executor, int]]:
-    """Something that runs `grade_one` elsewhere, and how many it may have at once."""
+    """What runs `grade_one`, and how many calls it may have at once."""
     if cluster is None:
         count = max(1, min(workers or os.cpu_count() or 1, tasks))
         if count == 1:
@@ -254,14 +254,14 @@ _ready: dict[tuple[str, str, str], tuple[Marking, Sandbox]] = {}
 
 
 def grade_one(marking: Marking, engine: str, submission: Submission, content: bytes) -> Result:
-    """The result of one submission. Raises SandboxError where no sandbox can be had."""
+    """The result of one submission. Raises SandboxError if there is no sandbox."""
     with _lock:  # one at a time: a job has the warm process, and the judge the random generators
         marking, sandbox = warm(marking, engine)
         return grade_submission(content, submission, marking, sandbox)
 
 
 def warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:
-    """This process's sandbox, started and tried. Raises SandboxError where it cannot be had."""
+    """This process's sandbox, started and tested. Raises SandboxError if it cannot be started."""
     key = (marking.version, marking.seed_hash, engine)
     if key not in _ready:
         close()

@@ -10,7 +10,7 @@ from datetime import datetime
 
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
-NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed"})
+NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed", "identity"})
 
 Json = dict[str, object]
 

@@ -28,7 +28,7 @@ def write(
     late: Late = KEEP,
     canvas_roster: Path | str | None = None,
     moodle_worksheet: Path | str | None = None,
-) -> list[Path]:
+) -> tuple[list[Path], list[str]]:
     """Write `grades.csv`, `canvas.csv`, `moodle.csv` and `gradescope/*.json`; each file appears
     whole or not at all.
 
@@ -37,13 +37,18 @@ def write(
         assignment: the column's name in Canvas, best with its id: "Build a VAE (4711)".
         canvas_roster: Canvas's own export of the gradebook, whose rows are filled in.
         moodle_worksheet: Moodle's own grading worksheet, whose rows are filled in.
+
+    Returns:
+        The files, and sentences for people: which students have no row in the roster or worksheet.
     """
     folder = Path(folder)
     (folder / "gradescope").mkdir(parents=True, exist_ok=True)
+    for_canvas, lost = canvas.gradebook(results, assignment, late, canvas_roster)
+    for_moodle, lost_too = moodle.worksheet(results, late, moodle_worksheet)
     files = {
         folder / "grades.csv": grades(results, late),
-        folder / "canvas.csv": canvas.gradebook(results, assignment, late, canvas_roster),
-        folder / "moodle.csv": moodle.worksheet(results, late, moodle_worksheet),
+        folder / "canvas.csv": for_canvas,
+        folder / "moodle.csv": for_moodle,
     }
     for result in results:
         name = folder / "gradescope" / f"{file_name(result)}.json"
@@ -52,14 +57,14 @@ def write(
         )
     for path, text in files.items():
         write_whole(path, text)
-    return list(files)
+    return list(files), lost + lost_too
 
 
 def file_name(of: Result | Submission) -> str:
     """A name for a student's files that every system takes and no other student has."""
     who = f"{of.student}\n{of.student_id}"
-    word = re.sub(r"\W+", "_", of.student).strip("_")[:40]
-    return f"{word or 'student'}-{hashlib.sha256(who.encode()).hexdigest()[:8]}"
+    word = re.sub(r"\W+", "_", of.student).strip("_")[:20]
+    return f"{word or 'student'}-{hashlib.sha256(who.encode()).hexdigest()}"
 
 
 def grades(results: Sequence[Result], late: Late = KEEP) -> str:
@@ -138,7 +143,7 @@ def table(results: Sequence[Result], late: Late = KEEP) -> str:
             why = ["late"]
         rows.append(
             {
-                "student": plain(result.student),
+                "student": plain(result.student, 40),
                 "grade": "?" if mark is None else f"{mark:g}",
                 "of": f"{result.of:g}",
                 "to look at": ", ".join(why),

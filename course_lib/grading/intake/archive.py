@@ -53,7 +53,7 @@ class Source:
     problem: str = ""
 
     def read(self, most: int | None = None) -> bytes:
-        """The bytes, at most `most` of them. Raises GradingError if they cannot be had."""
+        """The bytes, at most `most` of them. Raises GradingError if they cannot be read."""
         if self.problem:
             raise GradingError(self.problem)
         most = LARGEST if most is None else most
@@ -169,7 +169,7 @@ def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
         elif entry.is_file(follow_symlinks=False):
             yield Leaf(here, told, Source(file))
         else:
-            problem = f"{plain(entry.name)} is no ordinary file."
+            problem = f"{plain(entry.name)} is not an ordinary file."
             yield Leaf(here, told, Source(file, problem=problem))
 
 
@@ -182,14 +182,14 @@ def _read_file(path: Path, most: int) -> bytes:
         with open(os.open(path, flags), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise GradingError(f"{plain(path.name)} is no ordinary file.")
+                raise GradingError(f"{plain(path.name)} is not an ordinary file.")
             return _bounded(file, about.st_size, most)
     except OSError as error:
         raise GradingError(f"{plain(path.name)} cannot be read: {error.strerror}.") from error
 
 
 def _bounded(file: IO[bytes], declared: int, most: int) -> bytes:
-    """All of a file, whatever size it claims to have, unless it is larger than `most` bytes."""
+    """All of a file, at most `most` bytes, without trusting the size that it declares."""
     kept = bytearray()
     if declared <= most:
         while block := file.read(2**20):
@@ -210,7 +210,7 @@ def _bounded(file: IO[bytes], declared: int, most: int) -> bytes:
 
 class _Guarded:
     """A file that hands out no more than `most` bytes at once, which is how `zipfile` reads a
-    zip's table of contents: all of it, whatever size it claims."""
+    zip's table of contents: all of it, at the size that it declares."""
 
     def __init__(self, file: IO[bytes], most: int) -> None:
         self.file, self.most = file, most
@@ -263,8 +263,8 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _path(name: str) -> tuple[tuple[str, ...], str]:
-    """The parts of a path; one that would lead out of the zip is no path, but a name with a
-    problem, so that it comes to lie beside nobody else's files."""
+    """The parts of a path; one that would lead out of the zip becomes a name with a
+    problem, so that it cannot land among another student's files."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
@@ -299,7 +299,7 @@ def _member(opened: zipfile.ZipFile, index: int, most: int) -> bytes:
 
 def _damaged(error: Exception) -> str:
     reason = plain(str(error)).rstrip(".")
-    return f"The zip is damaged, or no zip ({reason or type(error).__name__})."
+    return f"The zip is damaged, or not a zip ({reason or type(error).__name__})."
 
 
 def _is_junk(name: str) -> bool:

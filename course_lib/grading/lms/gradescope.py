@@ -1,16 +1,40 @@
 """Gradescope: how its exports are recognised, and the results that its page shows."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import Leaf, plain
-from course_lib.grading.lms.student import Student
+from course_lib.grading.lms.student import Layout, Recognised, Student, gathered
 from course_lib.grading.policy import KEEP, Late, final_points, format_points, unseen
 from course_lib.grading.result import Json, Result
 
 FOLDER = re.compile(r"submission_\d+")
 METADATA = "submission_metadata.yml"
+
+
+def _recognise(leaves: list[Leaf], is_lesson: Callable[[str], bool]) -> Recognised:
+    about = next((leaf for leaf in leaves if leaf.parts == (METADATA,)), None)
+    if about is None:
+        return Recognised([], leaves)
+    known = submitters(about)
+    found: list[tuple[object, Leaf, Student]] = []
+    rest = []
+    for leaf in leaves:
+        top = leaf.parts[0]
+        if len(leaf.parts) > 1 and FOLDER.fullmatch(top):
+            for number, student in enumerate(known.get(top) or [Student(top)]):
+                found.append(
+                    ((top, number), leaf, replace(student, layout="gradescope", leaves=[]))
+                )
+        elif leaf is not about:
+            rest.append(leaf)
+    return gathered(found, rest)
+
+
+LAYOUT = Layout("gradescope", "Gradescope", _recognise)
 
 
 def submitters(leaf: Leaf) -> dict[str, list[Student]]:

@@ -2,10 +2,12 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from course_lib.grading.intake.archive import plain
+from course_lib.grading.intake.archive import Leaf, plain
+from course_lib.grading.lms.student import Layout, Recognised, Student, gathered
 from course_lib.grading.lms.table import (
     Students,
     csv_table,
@@ -23,15 +25,35 @@ from course_lib.grading.policy import (
 )
 from course_lib.grading.result import Result
 
-# "<full name>_<participant>_assignsubmission_file_", as Moodle's `mod/assign` names a folder.
-NAMED = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
+# "<full name>_<participant>_assignsubmission_<plugin>", as Moodle's `mod/assign` names a folder; up
+# to 4.0 with one more underscore, and before a file's name where there are no folders. The first
+# such part counts: Moodle takes underscores out of names, but students choose those of their files.
+NAMED = re.compile(
+    r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(?P<plugin>[a-z]+)(?:_(?P<rest>.*))?", re.DOTALL
+)
 
 
-def match(name: str) -> re.Match[str] | None:
-    """The parts of a folder's or file's name as Moodle makes it; None for another name."""
-    return NAMED.fullmatch(name)
+def _recognise(leaves: list[Leaf], is_lesson: Callable[[str], bool]) -> Recognised:
+    found: list[tuple[object, Leaf, Student]] = []
+    rest = []
+    for leaf in leaves:
+        match = NAMED.fullmatch(leaf.parts[0])
+        if match is None:
+            rest.append(leaf)
+            continue
+        name, id = plain(match["name"]), match["id"]
+        if name == "Participant":  # marking is blind
+            name = f"{name} {id}"
+        if len(leaf.parts) == 1:  # downloaded without folders
+            leaf = replace(leaf, parts=(leaf.name, match["rest"] or leaf.name))
+        found.append(((match["name"], id), leaf, Student(name, id, layout="moodle")))
+    return gathered(found, rest)
 
 
+LAYOUT = Layout("moodle", "Moodle", _recognise)
+
+
+COLUMNS = ["Identifier", "Grade"]  # without which a file is not a grading worksheet
 _MOODLE = [
     "Identifier",
     "Full name",
@@ -46,12 +68,17 @@ _MOODLE = [
 ]
 
 
-def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | None = None) -> str:
+def worksheet(
+    results: Sequence[Result], late: Late = KEEP, given: Path | str | None = None
+) -> tuple[str, list[str]]:
     """A grading worksheet for Moodle, as its `assignfeedback_offline` reads it (site in English).
 
-    Moodle finds a student by Identifier, "Participant " and the number in the name of his folder.
-    It passes over rows without a grade. With the worksheet that Moodle exported
-    (`given`), its own rows are filled in.
+    Moodle finds a student by Identifier, "Participant " and the number in the name of the student's
+    folder. It passes over rows without a grade. With the worksheet that Moodle exported (`given`),
+    its own rows are filled in.
+
+    Returns:
+        The CSV, and a sentence for each student that the worksheet has no row for.
     """
     if given is None:
         rows = [_MOODLE]
@@ -66,8 +93,8 @@ def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | 
                     *("Yes", "", "-", _comment(result, late)),
                 ]
             )
-        return csv_table(rows)
-    head, *rows = read_table(given, ["Identifier", "Grade"])
+        return csv_table(rows), []
+    head, *rows = read_table(given, COLUMNS)
     students = Students(results, "moodle")
     place = {name: number for number, name in enumerate(head)}
     for row in rows:
@@ -79,8 +106,7 @@ def worksheet(results: Sequence[Result], late: Late = KEEP, given: Path | str | 
         row[place["Grade"]] = format_points(points)
         if "Feedback comments" in place:
             row[place["Feedback comments"]] = safe_cell(_comment(found, late))
-    students.check(given)
-    return csv_table([head, *rows], given=True)
+    return csv_table([head, *rows], given=True), students.notices(given)
 
 
 def _comment(result: Result, late: Late) -> str:

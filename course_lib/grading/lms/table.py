@@ -20,7 +20,11 @@ FORMULA = ("=", "+", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "-")
 
 
 class Students:
-    """Results by the LMS's own id, else by login or name; each is given out once."""
+    """Results by the LMS's own id, else by login or name; each is given out once.
+
+    An id of another LMS is never taken for one here, and a name only counts where people or
+    nbgrader have named the files: elsewhere students choose their names themselves.
+    """
 
     def __init__(self, results: Iterable[Result], layout: str):
         self.left = dict(enumerate(results))
@@ -30,7 +34,7 @@ class Students:
             if own := own_id(result, layout):
                 self.ids.setdefault(own, set()).add(number)
                 continue
-            for name in (result.student_id, result.student):
+            for name in _own_names(result):
                 self.names.setdefault(name.strip().casefold(), set()).add(number)
 
     def take(self, id: str, *names: str) -> Result | None:
@@ -43,10 +47,21 @@ class Students:
         (number,) = matches
         return self.left.pop(number, None)
 
-    def check(self, file: Path | str) -> None:
-        if self.left:
-            who = ", ".join(plain(result.student, 60) for result in self.left.values())
-            raise GradingError(f"{file} has no row for, or cannot tell apart: {who}.")
+    def notices(self, file: Path | str) -> list[str]:
+        """What to tell people about those who have no row."""
+        return [
+            f"{Path(file).name} has no row for {plain(result.student, 60)}"
+            + (f" (id {plain(result.student_id, 40)})" if result.student_id else "")
+            + ", or cannot tell apart who it is. Enter this grade by hand, from grades.csv."
+            for result in self.left.values()
+        ]
+
+
+def _own_names(result: Result) -> list[str]:
+    if result.layout in ("", "nbgrader"):
+        return [result.student]
+    # Gradescope's ids are those of the institution; its names are the students' own.
+    return [result.student_id] if result.layout in ("gradescope", "sakai") else []
 
 
 def own_id(result: Result, layout: str) -> str:

@@ -192,7 +192,7 @@ def make(engine: str, marking: Marking) -> Sandbox:
             may follow: "docker:our-image".
 
     Raises:
-        SandboxError: it cannot be had; with what to do about it.
+        SandboxError: there is none; the message says what to do.
     """
     hidden = solution_files(marking.exercises) if marking.forbid_reference else []
     preload = needed_modules(marking.exercises)
@@ -216,15 +216,15 @@ def make(engine: str, marking: Marking) -> Sandbox:
         else:
             return sandbox
     raise SandboxError(
-        "No sandbox can be had here, and without one a submission could read, change and send away "
-        "whatever you can:\n" + "\n".join(reasons) + "\n"
+        "There is no sandbox here, and without one a submission could read, change and send away "
+        "everything that you can:\n" + "\n".join(reasons) + "\n"
         "Put one of these right, or, for submissions that you trust as your own code, say "
         "--no-sandbox."
     )
 
 
 def try_walls(sandbox: Sandbox) -> None:
-    """Start the sandbox and see for oneself what a job in it can do. Raises SandboxError."""
+    """Start the sandbox and test what a job in it can do. Raises SandboxError."""
     home = str(Path.home())
     seen = sandbox.ask({"kind": "look", "paths": [str(PACKAGE), "/usr", "/"], "home": home})
     if seen.ending != ENDED or not seen.messages:

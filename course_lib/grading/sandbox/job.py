@@ -119,7 +119,7 @@ def _keep(confined: str, limits: "Limits") -> None:
         os._exit(65)
     job = os.fork()
     if job == 0:
-        os.setsid()  # a signal to one's own process group would reach the warm process
+        os.setsid()  # a signal to its own process group would reach the warm process
         confine.end_with_parent()
         try:
             confine.set_limits(limits)
@@ -151,7 +151,7 @@ def _keep(confined: str, limits: "Limits") -> None:
 
 
 class _Channel:
-    """The job's own way to the grader, off the standard streams that a learner prints to."""
+    """The job's connection to the grader, apart from the standard streams that a learner prints to."""
 
     def __init__(self) -> None:
         self.inward, self.outward = os.dup2(0, 100), os.dup2(1, 101)

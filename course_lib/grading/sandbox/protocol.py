@@ -35,7 +35,7 @@ def read_frame(read: Callable[[int], bytes], limit: int = MAX_FRAME) -> bytes:
     """One frame; `read(n)` gives at most n bytes, and none at the end."""
     magic, size = FRAME.unpack(_exactly(read, FRAME.size))
     if magic != MAGIC or size > limit:
-        raise ProtocolError("what came is no frame of the agreed form or size")
+        raise ProtocolError("what came is not a frame of the agreed form or size")
     return _exactly(read, size)
 
 
@@ -84,7 +84,7 @@ def read_json(data: bytes) -> dict:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise ProtocolError("the message is no valid JSON") from None
+        raise ProtocolError("the message is not valid JSON") from None
     if not isinstance(value, dict):
         raise ProtocolError("the message is JSON of another form")
     return value

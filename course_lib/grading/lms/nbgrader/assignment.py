@@ -2,9 +2,9 @@
 
 What a person may edit is the source notebook; the release is made from it by nbgrader itself.
 
-In nbgrader, the tests run beside the answers and can be fooled: `course-lib grade` cannot. So these
-tests are for learners who want to know where they stand, and the hidden ones are no secret: the
-same cases with other numbers.
+In nbgrader, the tests run in the same process as the answers, so an answer can fool them; with
+`course-lib grade` it cannot. These tests are for learners who want to see how far they are. The
+hidden ones are not secret: they are the same cases with other numbers.
 """
 
 import ast
@@ -34,7 +34,7 @@ CONFIG = """\
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "synthetic-data"
-# What stands in place of a solution. The stubs of the lessons follow it: they raise
+# What replaces a solution. The stubs of the lessons follow it: they raise
 # NotImplementedError with a hint, so nbgrader's own line that raises it is left out.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
 # The lessons train models: nbgrader's 30 seconds a cell are too few.
@@ -75,7 +75,7 @@ def write_source(text: str, name: str, out: Path) -> Path:
     if target.exists() and target.read_text(encoding="utf-8") != text:
         raise GradingError(
             f"{target} is there, and is not what would be written: it was changed by hand, or the "
-            "lesson has changed since. Move it away if it may be replaced."
+            "lesson has changed since. Move it away if it can be replaced."
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -248,7 +248,7 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
         try:
             cells = _cells(raw)
         except Exception:  # JSON of any shape may come in
-            problem = "The submission is no notebook that could be shown."
+            problem = "The submission is not a notebook that can be shown."
     appended = []
     for source in released.source_cells:
         free = [  # of the right kind, and not yet another graded cell
