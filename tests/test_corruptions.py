@@ -241,7 +241,7 @@ def test_a_column_becomes_a_proxy(loans, column, fidelity):
     assert betrayed(damaged) == pytest.approx(expected, abs=0.04)
     assert betrayed(loans) < 0.7
     assert truth.strength == fidelity and "gives ethnicity away" in truth.sentence
-    if column == "income":  # cut where the groups' shares lie: the column's own distribution hardly moves
+    if column == "income":  # cut at the groups' shares: its own distribution hardly moves
         assert damaged[column].median() == pytest.approx(loans[column].median(), rel=0.1)
 
 
