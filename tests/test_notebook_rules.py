@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import notebook_rules
 import pytest
+from cpu_clock import Clock, speed
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 RAISES = {"tags": ["raises-exception"]}
@@ -202,3 +203,26 @@ def test_a_cell_that_its_own_limit_interrupts_fails_although_the_budget_holds(tm
 )
 def test_within_a_factor_of_two_above_a_quarter_of_a_minute(measured, stated, wrong):
     assert notebook_rules.misstated(measured, stated) is wrong
+
+
+def test_what_children_compute_counts_while_they_run_and_after():
+    speed()  # computes in this process
+    clock = Clock(os.getpid())
+    code = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True); input()"
+    before = clock.read()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        running = clock.read() - before
+        child.communicate(b"\n")
+    ended = clock.read() - before
+    assert 0.5 * speed() <= running <= ended < 2.0 * speed()
+
+
+def test_of_a_process_that_has_ended_the_last_reading_stays():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    clock = Clock(child.pid)
+    last = clock.read()
+    child.communicate(b"\n")
+    assert clock.read() >= last
