@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 
-pytest_plugins = ["notebook_rules"]
+pytest_plugins = ["notebook_rules", "programs"]
 
 
 def pytest_configure(config):

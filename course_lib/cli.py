@@ -202,7 +202,9 @@ def grade_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lesson", required=True, help="the lesson that was to be handed in, such as 01_vae")
     add("--out", required=True, metavar="FOLDER", help="where grades and feedback go")
     add(
-        "--checks", metavar="FOLDER", help="private cases: files such as vae.kl.py with cases(seed)"
+        "--checks",
+        metavar="FOLDER",
+        help="private cases: files such as vae.elbo.py with cases(seed)",
     )
     add("--late", default="keep", help="keep (default), a percentage such as 10%%, or refuse")
     add("--attempts", choices=["best", "last"], default="best", help="which attempt counts (best)")

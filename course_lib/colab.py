@@ -7,50 +7,40 @@ import json
 import sys
 from pathlib import Path
 
-# Before this cell has run there is no course, so it imports nothing of it.
+# Before this cell has run there is no course, so it imports nothing of it; pip speaks for itself.
 FIRST_CELL = """\
-# @title On Google Colab this installs the course. Elsewhere it does nothing.
-import importlib.util
-import subprocess
+# @title Only for Google Colab: {purpose}
 import sys
-import time
+from importlib.util import find_spec
 
-if "google.colab" in sys.modules and not importlib.util.find_spec("course_lib"):
-    {source}
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "pip", "install", f"course-lib[lessons] @ {{source}}"]
-    pip = subprocess.run(command, capture_output=True, text=True)
-    if pip.returncode:
-        raise RuntimeError(f"The course could not be installed from {{source}}:\\n{{pip.stderr[-800:]}}")
-    importlib.invalidate_caches()
-    print(f"{{pip.stdout.splitlines()[-1]}} from {{source}} in {{time.perf_counter() - started:.0f}} s")"""
-FROM_REPOSITORY = 'source = "https://github.com/{repository}/archive/{branch}.zip"'
-FROM_UPLOAD = """\
-uploaded = [*Path().glob("course_lib-*.whl"), *Path().glob("*.zip")]
-    if not uploaded:
-        raise FileNotFoundError(
-            "This copy of the course does not say where it can be fetched from. Open the folder "
-            "icon on the left, upload the course's wheel (course_lib-....whl) or the zip of its "
-            "repository, and run this cell again."
-        )
-    source = uploaded[0].resolve().as_uri()"""
+if "google.colab" in sys.modules and not find_spec("course_lib"):
+    %pip install --quiet "{source}"
+    assert find_spec("course_lib"), "{remedy}\""""
+# A form on Colab, collapsed in JupyterLab.
+FIRST_CELL_METADATA = {"cellView": "form", "jupyter": {"source_hidden": True}}
 DRIVE = Path("/content/drive/MyDrive")
 FOLDER = "Synthetic data course"  # on Drive
 
 
 def first_cell(repository: str, branch: str) -> str:
-    """The first code cell of a lesson, which installs the course on Colab and nothing else there.
+    """The first code cell of a lesson: it installs the course on Colab, and elsewhere does nothing.
 
     Args:
-        repository: "OWNER/NAME" on GitHub, from which the course is fetched as a zip; where it is
-            "", a wheel or zip that the learner has uploaded is taken.
+        repository: "OWNER/NAME" on GitHub, from which the course is fetched as a zip. If it is "",
+            the newest wheel or zip that the learner has uploaded is installed.
         branch: the branch of the repository.
     """
     if repository:
-        source = FROM_REPOSITORY.format(repository=repository, branch=branch)
-        return FIRST_CELL.format(source=source)
-    cell = FIRST_CELL.format(source=FROM_UPLOAD)
-    return cell.replace("import time\n", "import time\nfrom pathlib import Path\n")
+        return FIRST_CELL.format(
+            purpose="this cell installs the course",
+            source=f"course-lib[lessons] @ https://github.com/{repository}/archive/{branch}.zip",
+            remedy="The course is not installed. Pip says why, above.",
+        )
+    return FIRST_CELL.format(
+        purpose="upload the course's wheel or zip (folder icon, left), then run this cell",
+        source="$(ls -t course_lib-*.whl *.zip 2> /dev/null | head -n 1)[lessons]",
+        remedy="Upload the course's wheel or zip, then run this again.",
+    )
 
 
 def here() -> bool:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from course_lib.colab import first_cell
+from course_lib.colab import FIRST_CELL_METADATA, first_cell
 from course_lib.exercises import get
+from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
 from course_lib.syllabus import SYLLABUS, Lesson, course
@@ -188,7 +189,7 @@ def with_card(text: str, exercise: Exercise) -> str:
 
 
 def card_id(exercise: Exercise) -> str:
-    return "card-" + exercise.id.replace(".", "-")
+    return "card-" + original(exercise.id).replace(".", "-")
 
 
 def lesson_table() -> str:
@@ -244,6 +245,8 @@ def _strip(cell: dict) -> None:
     cell["source"] = [line for line in cell["source"] if line]
     tags = cell.get("metadata", {}).get("tags", [])
     cell["metadata"] = {"tags": tags} if tags else {}
+    if cell["id"] == "colab":
+        cell["metadata"] |= FIRST_CELL_METADATA
     if cell["cell_type"] != "code":
         return
     if "nbval-check-output" not in tags:

@@ -50,10 +50,7 @@ STANDS_FOR = {
     "@SURROGATE@": "\\ud800",
 }
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("bwrap") is None,
-    reason="bubblewrap is needed (Debian, Ubuntu: apt install bubblewrap)",
-)
+pytestmark = pytest.mark.usefixtures("walls")
 
 
 def notebook(*sources, **more):
@@ -192,8 +189,18 @@ def test_attacks_as_an_ordinary_user(tmp_path_factory):
     names = [f"{Path(__file__).name}::test_attack[{file.stem}]" for file in ATTACKS]
     names.append(f"{Path(__file__).name}::test_what_a_job_sees")
     arguments = ["-o", "addopts=", "-p", "no:cacheprovider", "--noconftest", "-q", *names]
-    arguments += ["--basetemp", str(home / "tests"), "--rootdir", str(home), "-c", os.devnull]
-    code = f"import sys; sys.path[:0] = {places!r}; import pytest; sys.exit(pytest.main())"
+    arguments += [
+        "-p",
+        "programs",
+        "--basetemp",
+        str(home / "tests"),
+        "--rootdir",
+        str(home),
+        "-c",
+        os.devnull,
+    ]
+    here = [*places, str(Path(__file__).parent)]
+    code = f"import sys; sys.path[:0] = {here!r}; import pytest; sys.exit(pytest.main())"
     try:
         done = subprocess.run(
             [python, "-I", "-B", "-c", code, *arguments],

@@ -8,7 +8,6 @@ import hashlib
 import http.server
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -381,16 +380,22 @@ def test_another_process_that_never_ends(server, cache, monkeypatch):
 
 # --- the cache -------------------------------------------------------------------------------------
 
-IN_A_SANDBOX = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="bubblewrap, which makes the disk, is not installed"
-)
 
-
-@IN_A_SANDBOX
-def test_a_full_disk(server, tmp_path):
+def test_a_full_disk(server, bubblewrap, tmp_path):
     disk = tmp_path / "cache"
     disk.mkdir()
-    room = ["bwrap", "--bind", "/", "/", "--dev", "/dev", "--size", "200000", "--tmpfs", str(disk)]
+    room = [
+        bubblewrap,
+        "--bind",
+        "/",
+        "/",
+        "--dev",
+        "/dev",
+        "--size",
+        "200000",
+        "--tmpfs",
+        str(disk),
+    ]
     message = checked(child(f"{server.url}/good/", *room).communicate()[0].strip())
     assert (
         f"the disk is full: toy.bin needs 0.3 MB in {disk / 'toy'} and 0.2 MB are free" in message
@@ -398,10 +403,9 @@ def test_a_full_disk(server, tmp_path):
     assert f"make room or set {fetch.CACHE}" in message
 
 
-@IN_A_SANDBOX
-def test_a_read_only_cache(server, tmp_path):
+def test_a_read_only_cache(server, bubblewrap, tmp_path):
     (tmp_path / "cache").mkdir()
-    room = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev"]
+    room = [bubblewrap, "--ro-bind", "/", "/", "--dev", "/dev"]
     message = checked(child(f"{server.url}/good/", *room).communicate()[0].strip())
     assert f"cannot be written to the cache {tmp_path / 'cache' / 'toy'} (Read-only" in message
     assert f"set {fetch.CACHE} to a folder in which you may write" in message

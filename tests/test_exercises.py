@@ -1,6 +1,7 @@
 """Every exercise: its judge knows right from wrong, and names the mistake."""
 
 import contextlib
+import json
 import time
 
 import matplotlib.pyplot as plt
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from course_lib import exercises
-from course_lib.exercises import assess, get
+from course_lib.exercises import aliases, assess, get, record
+from course_lib.exercises.answers import CodeCell, Wanted, find_answers
 from course_lib.exercises.checking import check, try_out
+from course_lib.exercises.submit import lesson_of
 from course_lib.exercises.trial import run
 
 ALL = exercises.all_exercises()
@@ -107,7 +110,7 @@ def nothing(mu, log_var):
     KL.reference(mu, log_var)
 
 
-KL = get("vae.kl")
+KL = get("vae.kl_divergence")
 
 
 @pytest.mark.parametrize(
@@ -183,26 +186,81 @@ def test_checking_leaves_the_random_generators_alone(capsys):
 
 def test_check_returns_the_learners_answer_or_the_reference(capsys):
     right = KL.alternatives[0]
-    assert check("vae.kl", right) is right
+    assert check("vae.kl_divergence", right) is right
     assert "Solved" in capsys.readouterr().out
     wrong = KL.mistakes[0].answer
-    assert check("vae.kl", wrong) is KL.reference
+    assert check("vae.kl_divergence", wrong) is KL.reference
     said = capsys.readouterr().out
     assert "Not right yet" in said and KL.mistakes[0].sentence in said
-    assert check("vae.kl", stub) is KL.reference
+    assert check("vae.kl_divergence", stub) is KL.reference
     assert "Not solved yet" in capsys.readouterr().out
 
 
 def test_an_unknown_exercise_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"Did you mean 'vae\.kl'"):
-        check("vae.k", stub)
+    with pytest.raises(ValueError, match=r"Did you mean 'vae\.kl_divergence'"):
+        check("vae.kl_divergance", stub)
+
+
+WHAT_IT_COMPUTES = {  # the functions keep their names, by which answers are found
+    "diffusion.classifier_free_guidance": "guide",
+    "mode_collapse.high_quality_share": "high_quality",
+    "cures.minibatch_standard_deviation": "with_deviation",
+    "cures.unrolled_discriminator": "unrolled",
+    "cures.acceptance_probability": "acceptance",
+    "model_collapse.median_variance": "gaussian_median_variance",
+    "model_collapse.extinction_probability": "extinction",
+    "fidelity.extrapolate_to_infinite_size": "extrapolate",
+    "fidelity.frechet_distance": "frechet_of_moments",
+    "bias.share_z_score": "share_z",
+}
+
+
+@EACH
+def test_an_id_ends_in_the_function_or_in_what_it_computes(exercise):
+    name = WHAT_IT_COMPUTES.get(exercise.id, exercise.id.partition(".")[2])
+    assert name == exercise.reference.__name__
+
+
+def test_every_former_id_leads_to_an_exercise():
+    known = {exercise.id for exercise in ALL}
+    assert set(aliases.FORMER.values()) <= known and not set(aliases.FORMER) & known
+    for former, today in aliases.FORMER.items():
+        assert get(former) is get(today) and aliases.original(today) == former
+
+
+def test_a_former_id_still_checks_and_records(own_state, capsys):
+    right = KL.alternatives[0]
+    assert check("vae.kl", right) is right
+    assert exercises.progress().loc["vae.kl_divergence", "solved"] == "yes"
+
+
+def test_a_record_with_former_ids_still_counts(own_state):
+    (own_state / "progress.json").write_text('{"version": 1, "solved": ["vae.kl", "vae.elbo"]}')
+    assert exercises.progress().loc["vae.kl_divergence", "solved"] == "yes"
+    record.record_solved("vae.sample")
+    kept = json.loads((own_state / "progress.json").read_text())["solved"]
+    assert kept == ["vae.elbo", "vae.kl_divergence", "vae.sample"]
+
+
+def test_an_answer_is_found_by_its_former_marker_and_check():
+    sources = (
+        "# exercise: vae.kl\ndef mine(mu, log_var):\n    return mu",
+        "def kl_divergence(mu, log_var):\n    return log_var",
+        'kl_divergence = check("vae.kl", kl_divergence)',
+    )
+    cells = [CodeCell(number, source) for number, source in enumerate(sources, 1)]
+    found = find_answers(cells[:1], [Wanted.of(KL)])["vae.kl_divergence"]
+    assert (found.found, found.name, found.cell) == ("marker", "mine", 1)
+    found = find_answers(cells, [Wanted.of(KL)])["vae.kl_divergence"]
+    assert (found.found, found.cell) == ("name", 2)
+    assert lesson_of(cells) == "01_vae"
 
 
 def test_progress_survives_and_a_broken_record_is_put_aside(own_state, capsys):
     assert set(exercises.progress()["solved"]) == {"not yet"}
-    check("vae.kl", KL.reference)
+    check("vae.kl_divergence", KL.reference)
     table = exercises.progress()
-    assert table.loc["vae.kl", "solved"] == "yes"
+    assert table.loc["vae.kl_divergence", "solved"] == "yes"
     assert table.loc["vae.elbo", "solved"] == "not yet"
     (own_state / "progress.json").write_text("{broken")
     assert set(exercises.progress()["solved"]) == {"not yet"}
@@ -213,7 +271,7 @@ def test_progress_survives_and_a_broken_record_is_put_aside(own_state, capsys):
 def test_check_goes_on_where_progress_cannot_be_kept(own_state, monkeypatch, capsys):
     (own_state / "file").write_text("")
     monkeypatch.setenv("COURSE_STATE", str(own_state / "file" / "folder"))
-    assert check("vae.kl", KL.reference) is KL.reference
+    assert check("vae.kl_divergence", KL.reference) is KL.reference
     assert "could not be kept" in capsys.readouterr().out
 
 
@@ -227,7 +285,7 @@ def html_of(exercise_id, answer, monkeypatch):
 
 
 def test_hints_open_one_by_one_and_the_solution_comes_last(monkeypatch):
-    html = html_of("vae.kl", stub, monkeypatch)
+    html = html_of("vae.kl_divergence", stub, monkeypatch)
     places = [html.index(f"Hint {n} of {len(KL.hints)}") for n in range(1, len(KL.hints) + 1)]
     solution = html.index("return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1)")
     assert places == sorted(places) and places[-1] < solution
@@ -235,9 +293,9 @@ def test_hints_open_one_by_one_and_the_solution_comes_last(monkeypatch):
 
 
 def test_a_solved_exercise_shows_no_hints_and_html_is_escaped(monkeypatch):
-    assert "Hint" not in html_of("vae.kl", KL.reference, monkeypatch)
+    assert "Hint" not in html_of("vae.kl_divergence", KL.reference, monkeypatch)
 
     def nasty(mu, log_var):
         raise ValueError("<script>alert(1)</script>")
 
-    assert "<script>" not in html_of("vae.kl", nasty, monkeypatch)
+    assert "<script>" not in html_of("vae.kl_divergence", nasty, monkeypatch)

@@ -2,11 +2,14 @@
 
 import copy
 import dataclasses
+import hashlib
+import hmac
 import inspect
 import json
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from course_lib.exercises import all_exercises, get, submit_check
@@ -32,7 +35,7 @@ MARK = "# exercise: "
 
 
 @pytest.fixture(scope="module")
-def sandbox():
+def sandbox(walls):
     with make("bubblewrap", MARKING) as sandbox:
         try_walls(sandbox)
         yield sandbox
@@ -73,6 +76,7 @@ def sentences(result, exercise):
 # --- marks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("walls")
 @pytest.mark.parametrize("lesson", [n for n, x in course().lessons.items() if x.exercises])
 def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
     marking = Marking(lesson, "another secret")
@@ -90,22 +94,22 @@ def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
 
 def test_wrong_answers_get_the_sentence_of_their_mistake(sandbox):
     book = solved()
-    cell_of(book, "vae.kl").source = (
-        "# exercise: vae.kl\n"
+    cell_of(book, "vae.kl_divergence").source = (
+        "# exercise: vae.kl_divergence\n"
         "def kl_divergence(mu, log_var):\n"
         "    return -0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(-1)\n"
     )
     result = graded(book, sandbox)
     # elbo calls kl_divergence: the learner is not punished twice for one mistake
-    assert points(result)["vae.kl"] < 1
-    assert {n for n, p in points(result).items() if p < get(n).points} == {"vae.kl"}
-    assert "sign" in " ".join(sentences(result, "vae.kl"))
+    assert points(result)["vae.kl_divergence"] < 1
+    assert {n for n, p in points(result).items() if p < get(n).points} == {"vae.kl_divergence"}
+    assert "sign" in " ".join(sentences(result, "vae.kl_divergence"))
 
 
 def test_each_case_counts_by_itself(sandbox):
     book = solved()
-    cell_of(book, "vae.kl").source = (
-        "# exercise: vae.kl\ncalls = []\n"
+    cell_of(book, "vae.kl_divergence").source = (
+        "# exercise: vae.kl_divergence\ncalls = []\n"
         "def kl_divergence(mu, log_var):\n"
         "    calls.append(1)\n"
         "    assert len(calls) == 1  # each case meets a fresh process\n"
@@ -113,14 +117,16 @@ def test_each_case_counts_by_itself(sandbox):
         "    return right if right.sum() > 0 else right + 1\n"
     )
     result = graded(book, sandbox)
-    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl")
+    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl_divergence")
     passed = [case["passed"] for case in kl["cases"]]
     assert 0 < sum(passed) < len(passed)
-    assert kl["points"] == pytest.approx(get("vae.kl").points * sum(passed) / len(passed), abs=1e-3)
+    assert kl["points"] == pytest.approx(
+        get("vae.kl_divergence").points * sum(passed) / len(passed), abs=1e-3
+    )
 
 
 def test_the_same_submission_gets_the_same_cases_and_another_one_others():
-    kl = get("vae.kl")
+    kl = get("vae.kl_divergence")
     a, again, b = (MARKING.cases(kl, name) for name in ("a", "a", "b"))
     visible = kl.cases(0)
 
@@ -135,12 +141,12 @@ def test_the_same_submission_gets_the_same_cases_and_another_one_others():
 
 def test_hidden_numbers_never_reach_the_sentences(sandbox):
     book = solved()
-    cell_of(book, "vae.kl").source = (
-        "# exercise: vae.kl\n"
+    cell_of(book, "vae.kl_divergence").source = (
+        "# exercise: vae.kl_divergence\n"
         "def kl_divergence(mu, log_var):\n"
         "    raise type('E' + str(mu.flatten().tolist()), (ValueError,), {})(str(mu.tolist()))\n"
     )
-    for sentence in sentences(graded(book, sandbox), "vae.kl"):
+    for sentence in sentences(graded(book, sandbox), "vae.kl_divergence"):
         assert sentence == (
             "Your function raised an exception in line 3 of its cell. "
             "The check in the notebook shows the message."
@@ -195,7 +201,9 @@ def noisy(book):
 
 
 def with_a_cell_that_dies(book):
-    kl = next(i for i, c in enumerate(book.cells) if c.source.startswith(MARK + "vae.kl"))
+    kl = next(
+        i for i, c in enumerate(book.cells) if c.source.startswith(MARK + "vae.kl_divergence")
+    )
     book.cells.insert(kl, nbformat.v4.new_code_cell("1 / 0"))
     book.cells.insert(kl, nbformat.v4.new_code_cell("import os; os._exit(1)"))
     book.cells.insert(kl, nbformat.v4.new_code_cell("while True: pass"))
@@ -228,8 +236,8 @@ def answered_in_a_new_cell(book):
 
 def with_helpers_elsewhere(book):
     """Imports and a helper stand in other cells, before and after."""
-    cell_of(book, "vae.kl").source = (
-        "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n"
+    cell_of(book, "vae.kl_divergence").source = (
+        "# exercise: vae.kl_divergence\ndef kl_divergence(mu, log_var):\n"
         "    return np.float32(HALF) * _inner(mu, log_var).sum(-1)\n"
     )
     book.cells.insert(0, nbformat.v4.new_code_cell("import numpy as np\nHALF = 0.5"))
@@ -270,10 +278,10 @@ def test_right_answers_keep_their_marks_whatever_the_notebook_went_through(chang
 
 
 def test_how_an_answer_was_found_stands_in_the_result(sandbox):
-    book = solved(only=["vae.kl"])
+    book = solved(only=["vae.kl_divergence"])
     assert [e["found"] for e in graded(book, sandbox)["exercises"]] == ["tag"] * 8
     assert [e["found"] for e in graded(stripped(book), sandbox)["exercises"]] == ["marker"] * 8
-    by_name = graded(without_markers(solved(only=["vae.kl"])), sandbox)
+    by_name = graded(without_markers(solved(only=["vae.kl_divergence"])), sandbox)
     assert [e["found"] for e in by_name["exercises"]] == ["name"] * 8
 
 
@@ -298,29 +306,26 @@ def test_what_cannot_be_read_is_flagged_for_a_person_and_no_silent_zero(content,
 
 def test_a_missing_answer_is_flagged_and_the_others_keep_their_marks(sandbox):
     book = solved()
-    book.cells.remove(cell_of(book, "vae.kl"))
+    book.cells.remove(cell_of(book, "vae.kl_divergence"))
     result = graded(book, sandbox)
     assert result["needs_person"]
-    assert ("missing", "vae.kl") in [(f["kind"], f["exercise"]) for f in result["flags"]]
-    assert result["points"] == result["of"] - get("vae.kl").points
+    assert ("missing", "vae.kl_divergence") in [(f["kind"], f["exercise"]) for f in result["flags"]]
+    assert result["points"] == result["of"] - get("vae.kl_divergence").points
 
 
 def test_a_hanging_answer_costs_its_own_points_only(sandbox):
     book = solved(only=["vae.reparameterize", "vae.active_units"])
-    cell_of(
-        book, "vae.kl"
-    ).source = (
-        "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n    import os\n    os._exit(3)\n"
-    )
+    quits = "def kl_divergence(mu, log_var):\n    import os\n    os._exit(3)\n"
+    cell_of(book, "vae.kl_divergence").source = f"# exercise: vae.kl_divergence\n{quits}"
     result = graded(book, sandbox)
     assert points(result)["vae.reparameterize"] == get("vae.reparameterize").points
     assert points(result)["vae.active_units"] == get("vae.active_units").points
-    assert "ended Python" in sentences(result, "vae.kl")[0]
+    assert "ended Python" in sentences(result, "vae.kl_divergence")[0]
 
 
 # --- the library's solutions --------------------------------------------------------------------
 
-COPIED = """# exercise: vae.kl
+COPIED = """# exercise: vae.kl_divergence
 def kl_divergence(mu, log_var):
     from course_lib.models.vae import kl_divergence as theirs
     return theirs(mu, log_var)
@@ -329,11 +334,14 @@ def kl_divergence(mu, log_var):
 
 def test_the_library_s_answer_counts_only_where_the_instructor_allows_it(sandbox):
     book = solved()
-    cell_of(book, "vae.kl").source = COPIED
-    assert points(graded(book, sandbox))["vae.kl"] == 0
+    cell_of(book, "vae.kl_divergence").source = COPIED
+    assert points(graded(book, sandbox))["vae.kl_divergence"] == 0
     allowing = Marking(LESSON, "s", forbid_reference=False)
     with make("bubblewrap", allowing) as open_:
-        assert points(graded(book, open_, allowing))["vae.kl"] == get("vae.kl").points
+        assert (
+            points(graded(book, open_, allowing))["vae.kl_divergence"]
+            == get("vae.kl_divergence").points
+        )
 
 
 def test_a_copy_of_the_solution_is_told_to_the_instructor(sandbox):
@@ -382,21 +390,40 @@ def cases(seed):
 """
 
 
-def test_an_instructor_s_own_cases_count_like_the_others(sandbox, tmp_path):
-    (tmp_path / "vae.kl.py").write_text(PRIVATE)
+@pytest.mark.parametrize("name", ["vae.kl", "vae.kl_divergence"])
+def test_an_instructor_s_own_cases_count_like_the_others(name, sandbox, tmp_path):
+    (tmp_path / f"{name}.py").write_text(PRIVATE)
     marking = Marking(LESSON, "s", read_checks(tmp_path))
     marking.validate()
     assert marking.version != MARKING.version
-    result = graded(solved(only=["vae.kl"]), sandbox, marking)
-    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl")
+    result = graded(solved(only=["vae.kl_divergence"]), sandbox, marking)
+    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl_divergence")
     assert kl["cases"][-1]["name"] == "ours: the prior itself"
     assert kl["points"] == kl["of"]
+
+
+def test_two_files_of_private_cases_for_one_exercise_are_refused(tmp_path):
+    for name in ("vae.kl.py", "vae.kl_divergence.py"):
+        (tmp_path / name).write_text(PRIVATE)
+    with pytest.raises(GradingError, match=r"two files for vae\.kl_divergence"):
+        read_checks(tmp_path)
+
+
+def test_a_new_id_leaves_the_hidden_cases_as_they_were():
+    """The seed that the first release would draw, from the id that the exercise had then."""
+    digest = hmac.new(b"s", b"vae.kl\0abc", hashlib.sha256).digest()
+    exercise = get("vae.kl_divergence")
+    expected = exercise.cases(int.from_bytes(digest[:4], "big") + 1)
+    given = Marking(LESSON, "s").cases(exercise, "abc")
+    for one, other in zip(given, expected, strict=True):
+        for name, value in one.inputs.items():
+            np.testing.assert_array_equal(value, other.inputs[name])
 
 
 @pytest.mark.parametrize(
     ("name", "source", "word"),
     [
-        ("vae.lk.py", PRIVATE, "vae.kl"),
+        ("vae.lk.py", PRIVATE, "vae.kl_divergence"),
         ("vae.kl.py", "cases = 3", "must define"),
         ("vae.kl.py", "def cases(seed):\n    return [1]", "no course_lib.exercises.Case"),
         ("vae.kl.py", PRIVATE.replace('"log_var": zeros', '"log_var": zeros[:1, :2]'), "fails in"),
@@ -416,14 +443,14 @@ def test_private_cases_that_cannot_work_are_refused_before_anything_is_graded(
 def test_a_learner_sees_beforehand_what_would_be_found(tmp_path, capsys):
     book = solved()
     cell_of(
-        book, "vae.kl"
-    ).source = "# exercise: vae.kl\ndef kl_divergence(mu, log_var):\n  return 0"
+        book, "vae.kl_divergence"
+    ).source = "# exercise: vae.kl_divergence\ndef kl_divergence(mu, log_var):\n  return 0"
     book.cells.remove(cell_of(book, "vae.sample"))
     nbformat.write(book, tmp_path / "mine.ipynb")
     table = submit_check(tmp_path / "mine.ipynb")
     assert table.loc["vae.elbo", "points"] == get("vae.elbo").points
-    assert table.loc["vae.kl", "points"] == 0
-    assert table.loc["vae.kl", "remark"]
+    assert table.loc["vae.kl_divergence", "points"] == 0
+    assert table.loc["vae.kl_divergence", "remark"]
     assert table.loc["vae.sample", "found by"] == "nowhere"
     assert "not found" in table.loc["vae.sample", "remark"]
     assert "mine.ipynb" in capsys.readouterr().out
@@ -469,17 +496,18 @@ def test_only_what_an_answer_needs_is_kept():
     assert "def log_likelihood" in text
     assert "digits" not in text
     assert "session" not in text
-    assert answers["vae.elbo"].uses == ("vae.kl",)
+    assert answers["vae.elbo"].uses == ("vae.kl_divergence",)
 
 
 def test_the_whole_notebook_can_be_asked_for():
     cells = code_cells(json.dumps(solved()).encode())
-    (answer,) = find_answers(cells, [Wanted("vae.kl", "kl_divergence", True)]).values()
+    (answer,) = find_answers(cells, [Wanted("vae.kl_divergence", "kl_divergence", True)]).values()
     text = "\n".join(source for _, source in answer.program)
     assert "datasets.load" in text
     assert "check(" not in text
 
 
+@pytest.mark.usefixtures("walls")
 def test_an_exercise_that_asks_for_it_gets_what_loops_have_made():
     answer = """# exercise: start.fit_gaussian
 def fit_gaussian(points):

@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from jupyter_browser import FLAGS, browser_path
-from test_browser import MISSING_CHROMIUM, MISSING_PLAYWRIGHT, cannot_run
+from jupyter_browser import FLAGS
+from playwright.sync_api import sync_playwright
 
 from course_lib.grading import exports, feedback
 from course_lib.grading.policy import Late, apply_late, choose, grade
@@ -39,7 +39,7 @@ def result(student="doe_jane", points=(1.0, 2.0, 0.0), **changes) -> dict:
     """A result of three exercises of lesson 01, each of two points in two cases."""
     exercises = []
     for number, (name, gained) in enumerate(
-        zip(("vae.reparameterize", "vae.kl", "vae.elbo"), points, strict=True)
+        zip(("vae.reparameterize", "vae.kl_divergence", "vae.elbo"), points, strict=True)
     ):
         cases = [
             {
@@ -132,16 +132,20 @@ def test_the_best_or_the_last_attempt():
 
 def test_grades_for_people():
     late = Late.parse("10%")
-    flagged = [{"exercise": "vae.kl", "kind": "died", "sentence": "It ran out of time."}]
+    flagged = [{"exercise": "vae.kl_divergence", "kind": "died", "sentence": "It ran out of time."}]
     table = exports.grades([result(late=True, flags=flagged), unread("Zoë")], late)
     assert not table.startswith("\ufeff")
     jane, zoe = rows(table)
-    assert (jane["vae.reparameterize"], jane["vae.kl"], jane["vae.elbo"]) == ("1", "2", "0")
+    assert (jane["vae.reparameterize"], jane["vae.kl_divergence"], jane["vae.elbo"]) == (
+        "1",
+        "2",
+        "0",
+    )
     assert (jane["points"], jane["late"], jane["grade"], jane["of"]) == ("3", "yes", "2.7", "6")
     assert (jane["percent"], jane["needs_person"]) == ("45", "")
-    assert jane["flags"] == "vae.kl: died: It ran out of time."
+    assert jane["flags"] == "vae.kl_divergence: died: It ran out of time."
     assert (zoe["student"], zoe["grade"], zoe["percent"]) == ("Zoë", "", "")
-    assert (zoe["points"], zoe["vae.kl"], zoe["of"]) == ("", "", "6")
+    assert (zoe["points"], zoe["vae.kl_divergence"], zoe["of"]) == ("", "", "6")
     assert (zoe["needs_person"], zoe["flags"]) == ("yes", "unreadable: This is no notebook.")
     assert pd.read_csv(io.StringIO(table))["grade"].isna().tolist() == [False, True]
 
@@ -424,7 +428,9 @@ def test_only_pictures_of_bounded_size_are_embedded():
         png(extra=bytes(feedback.LARGEST_FIGURE)),
         good[:16] + struct.pack(">II", 100_000, 100_000) + good[24:],
     ]
-    page = Page(feedback.page(result(), {"vae.kl": [*bad, *[good] * 9], "vae.nothing": [good]}))
+    page = Page(
+        feedback.page(result(), {"vae.kl_divergence": [*bad, *[good] * 9], "vae.nothing": [good]})
+    )
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert [base64.b64decode(s.partition(",")[2]) for s in sources] == [
         good
@@ -448,7 +454,7 @@ def test_figures_are_those_between_an_answer_and_the_next():
     book = {
         "cells": [
             code("plot()", shown(a)),
-            code("# exercise: vae.kl\ndef kl_divergence(): ...", shown(b)),
+            code("# exercise: vae.kl_divergence\ndef kl_divergence(): ...", shown(b)),
             {"cell_type": "markdown", "source": "# exercise: vae.elbo"},
             code(["show(\n", ")"], shown(c, lines=True), {"output_type": "stream", "text": "x"}),
             code("def elbo(x):\n    return 1"),
@@ -458,12 +464,12 @@ def test_figures_are_those_between_an_answer_and_the_next():
         ]
     }
     assert feedback.figures_of(book, "01_vae") == {
-        "vae.kl": [b, c],
+        "vae.kl_divergence": [b, c],
         "vae.elbo": [d],
         "vae.sample": [e],
     }
     book["cells"] += [code("def kl_divergence(): ...", *[shown(e)] * 9)]  # the last answer counts
-    assert feedback.figures_of(book, "01_vae")["vae.kl"] == [e] * feedback.MOST_FIGURES
+    assert feedback.figures_of(book, "01_vae")["vae.kl_divergence"] == [e] * feedback.MOST_FIGURES
 
 
 @pytest.mark.parametrize(
@@ -476,12 +482,31 @@ def test_figures_are_those_between_an_answer_and_the_next():
         {"cells": [code(None), code(["x", 1]), code({"a": 1})]},
         {
             "cells": [
-                code("# exercise: vae.kl", None, 1, {}, {"data": 1}, {"data": {"image/png": 7}})
+                code(
+                    "# exercise: vae.kl_divergence",
+                    None,
+                    1,
+                    {},
+                    {"data": 1},
+                    {"data": {"image/png": 7}},
+                )
             ]
         },
-        {"cells": [{"cell_type": "code", "source": "# exercise: vae.kl", "outputs": {"a": 1}}]},
-        {"cells": [code("# exercise: vae.kl", {"data": {"image/png": "é" * 10}})]},
-        {"cells": [code("# exercise: vae.kl", {"data": {"image/png": "A" * 2_000_000}})]},
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "source": "# exercise: vae.kl_divergence",
+                    "outputs": {"a": 1},
+                }
+            ]
+        },
+        {"cells": [code("# exercise: vae.kl_divergence", {"data": {"image/png": "é" * 10}})]},
+        {
+            "cells": [
+                code("# exercise: vae.kl_divergence", {"data": {"image/png": "A" * 2_000_000}})
+            ]
+        },
         {"cells": [code("\n" * 300_000 + " " * 300_000)]},
     ],
 )
@@ -501,27 +526,20 @@ def test_every_answer_of_the_lessons_is_found():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        cannot_run(MISSING_PLAYWRIGHT)
-    path = browser_path()
-    if path is None:
-        cannot_run(MISSING_CHROMIUM)
+def browser(chromium):
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_page_in_a_browser(browser, tmp_path, scheme, width):
     """No script runs, nothing is fetched, nothing scrolls sideways, and all text can be read."""
-    figures = {"vae.kl": [png(900, 500), png(300, 300)], HOSTILE[5]: [png(400, 200)]}
+    figures = {"vae.kl_divergence": [png(900, 500), png(300, 300)], HOSTILE[5]: [png(400, 200)]}
     spoilt = hostile_result()
-    spoilt["exercises"][0]["id"] = "vae.kl"
+    spoilt["exercises"][0]["id"] = "vae.kl_divergence"
     file = tmp_path / "page.html"
     file.write_text(feedback.page(spoilt, figures, Late.parse("10%")), encoding="utf-8")
     context = browser.new_context(

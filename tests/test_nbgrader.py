@@ -35,7 +35,9 @@ from course_lib.syllabus import course, lesson
 
 ROOT = Path(__file__).parents[1]
 NAME = "01_vae"
-TWO = ("vae.reparameterize", "vae.kl")  # 1 point and 2
+TWO = ("vae.reparameterize", "vae.kl_divergence")  # 1 point and 2
+
+pytestmark = pytest.mark.nbgrader
 
 
 def read(file):
@@ -50,8 +52,8 @@ def graded_cells(book):
 
 
 def test_every_case_earns_its_part_and_the_rest_says_why(capsys):
-    kl = get("vae.kl")
-    assert earned("vae.kl", kl.alternatives[0], seeds=[0, 7]) == kl.points
+    kl = get("vae.kl_divergence")
+    assert earned("vae.kl_divergence", kl.alternatives[0], seeds=[0, 7]) == kl.points
     assert "passed.\n" in capsys.readouterr().out
 
     bad = len(kl.cases(0))
@@ -62,12 +64,12 @@ def test_every_case_earns_its_part_and_the_rest_says_why(capsys):
         return kl.reference(mu, log_var) if bad else -kl.reference(mu, log_var)
 
     cases = len(kl.cases(0))
-    assert earned("vae.kl", right_once) == pytest.approx(kl.points * (cases - 1) / cases)
+    assert earned("vae.kl_divergence", right_once) == pytest.approx(kl.points * (cases - 1) / cases)
     said = capsys.readouterr().out
     assert f"{cases - 1} of {cases} cases passed" in said
     assert len(said.splitlines()) == 2 and "you gave" in said
 
-    assert earned("vae.kl", kl.mistakes[0].answer, seeds=[7]) < kl.points
+    assert earned("vae.kl_divergence", kl.mistakes[0].answer, seeds=[7]) < kl.points
     said = capsys.readouterr().out
     assert kl.mistakes[0].sentence in said
     assert "you gave" not in said  # numbers only of the cases that the check shows
@@ -77,21 +79,21 @@ def test_an_unsolved_answer_earns_nothing_and_raises_nothing(capsys):
     def kl_divergence(mu, log_var):
         raise NotImplementedError("later")
 
-    assert earned("vae.kl", kl_divergence, seeds=[0, 1]) == 0.0
+    assert earned("vae.kl_divergence", kl_divergence, seeds=[0, 1]) == 0.0
     assert "Not solved yet." in capsys.readouterr().out
 
 
 def test_the_reference_that_a_check_gave_back_is_no_answer(capsys):
-    assert earned("vae.kl", get("vae.kl").reference) == 0.0
+    assert earned("vae.kl_divergence", get("vae.kl_divergence").reference) == 0.0
     assert "the library's own kl_divergence" in capsys.readouterr().out
 
 
 def test_noise_costs_nothing(capsys):
     def kl_divergence(mu, log_var):
         print("look", file=sys.stderr)
-        return get("vae.kl").reference(mu, log_var)
+        return get("vae.kl_divergence").reference(mu, log_var)
 
-    assert earned("vae.kl", kl_divergence) == get("vae.kl").points
+    assert earned("vae.kl_divergence", kl_divergence) == get("vae.kl_divergence").points
     assert capsys.readouterr().err == ""
 
 
@@ -204,17 +206,17 @@ STUBS = dict(stubs())
 
 def test_with_nbgrader_s_own_settings_a_stub_stays_unsolved():
     """A course may have settings that we do not touch."""
-    stub = STUBS["vae.kl"]
+    stub = STUBS["vae.kl_divergence"]
     metadata = {"nbgrader": {"solution": True}}
     cell = nbformat.v4.new_code_cell(
-        assignment.with_solution(stub, get("vae.kl")), metadata=metadata
+        assignment.with_solution(stub, get("vae.kl_divergence")), metadata=metadata
     )
     book, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=[cell]), {})
     text = book.cells[0].source
     assert "raise NotImplementedError()" in text and "SOLUTION" not in text
     names = {"Tensor": torch.Tensor}
     exec(text, names)
-    ((_, verdict),) = try_out(get("vae.kl"), names["kl_divergence"])
+    ((_, verdict),) = try_out(get("vae.kl_divergence"), names["kl_divergence"])
     assert verdict.sentence == "Not solved yet."
 
 
@@ -290,8 +292,8 @@ def test_the_source_validates_and_the_release_does_not(cut):
 def test_nbgrader_autogrades(fresh):
     source = fresh / "source" / NAME / f"{NAME}.ipynb"
     hand_in(fresh, "full", read(source))
-    stub = STUBS["vae.kl"]
-    right = assignment.with_solution(stub, get("vae.kl"))
+    stub = STUBS["vae.kl_divergence"]
+    right = assignment.with_solution(stub, get("vae.kl_divergence"))
     wrong = stub[: stub.index("    raise")] + "    return mu.sum(dim=-1) + 9"
     some = (
         stub[: stub.index("    raise")]
@@ -542,14 +544,14 @@ def test_a_bad_push_is_a_sentence(fresh, tmp_path):
 
 def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fresh):
     release = answered(fresh, essay="## In your own words\n\nBy <b>sampling</b>.")
-    bare = answered(fresh, answer_vae_kl="# exercise: vae.kl\nmine = 1")
+    bare = answered(fresh, answer_vae_kl="# exercise: vae.kl_divergence\nmine = 1")
     for cell in bare.cells:  # as after a tool that keeps no metadata
         cell.metadata = {}
     bare.cells = [cell for cell in bare.cells if cell.id != "test-vae-kl"]
     noisy = answered(fresh)
     noisy.cells[0].outputs = [nbformat.v4.new_output("stream", text="x" * 1000)]
-    doubled = answered(fresh, answer_vae_kl="# exercise: vae.kl\nfirst = 1")
-    doubled.cells.append(nbformat.v4.new_code_cell("# exercise: vae.kl\nlast = 1"))
+    doubled = answered(fresh, answer_vae_kl="# exercise: vae.kl_divergence\nfirst = 1")
+    doubled.cells.append(nbformat.v4.new_code_cell("# exercise: vae.kl_divergence\nlast = 1"))
     doubled.cells[-1].metadata = graded_cells(doubled)["answer-vae-kl"].metadata
     swapped = answered(fresh, answer_vae_kl="# exercise: vae.reparameterize\nboth = 1")
     del swapped.cells[1]  # the other answer
@@ -730,6 +732,7 @@ def server_get(server, path):
         return answer.read().decode()
 
 
+@pytest.mark.usefixtures("walls")
 def test_the_command_grades_what_nbgrader_collected_and_fills_its_gradebook(tmp_path):
     folder, name = tmp_path / "course", "00_start"
     assert main(["assignment", name, "--out", str(folder)]) == 0

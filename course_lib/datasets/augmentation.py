@@ -11,6 +11,9 @@ def random_shift(images: Tensor, share: float = 0.3) -> Tensor:
     Args:
         images: (n, height * width) of square images, or (n, height, width).
         share: the probability with which an image is moved, 0 to 1.
+
+    >>> random_shift(torch.ones(100, 8, 8), share=1.0).shape
+    torch.Size([100, 8, 8])
     """
     if not share:
         return images

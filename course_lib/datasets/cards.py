@@ -7,7 +7,11 @@ from course_lib.syllabus import unknown
 
 
 def card(name: str) -> Markdown:
-    """The data card of `name`, which a notebook displays. Raises ValueError for an unknown name."""
+    """The data card of `name`, which a notebook displays. Raises ValueError for an unknown name.
+
+    >>> card("digits").data.splitlines()[0]
+    '# Handwritten digits, 8x8'
+    """
     files = {file.stem: file for folder in FOLDERS for file in folder.glob("*.md")}
     files.pop("README", None)
     if name not in files:

@@ -43,7 +43,11 @@ class PlaceError(Exception):
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: COURSE_DATA_CACHE, or the system's folder for such things."""
+    """Where fetched files are kept: COURSE_DATA_CACHE, or the system's folder for caches.
+
+    >>> cache_folder().is_absolute()
+    True
+    """
     return Path(os.environ.get(CACHE) or pooch.os_cache("course-lib")).expanduser().absolute()
 
 
@@ -55,6 +59,9 @@ def fetch(name: str, file: str) -> Path:
 
     Raises:
         DataError: when no place has the file, or the cache cannot take it.
+
+    >>> fetch("german_credit", "german.data").stat().st_size
+    79793
     """
     remote, mirror = registry()[name], os.environ.get(MIRROR)
     wanted, folder = remote.files[file], cache_folder() / name

@@ -21,7 +21,10 @@ def idx_family(name: str, split: str | None = None) -> Dataset:
 
     Raises:
         ValueError: for another split.
-        DataError: when a file cannot be had.
+        DataError: when a file cannot be fetched.
+
+    >>> print(idx_family("mnist", split="10k"))
+    mnist: 8,000 to train, 2,000 held out, each of shape (28, 28)
     """
     if (split or "60k") not in SPLITS:
         raise ValueError(unknown(f"split of {name}", split, SPLITS))
@@ -50,10 +53,15 @@ def read_idx(path: Path) -> np.ndarray:
 
     Raises:
         ValueError: for a file of another type or length.
+
+    >>> header = bytes([0, 0, 8, 2]) + np.array([2, 3], ">u4").tobytes()
+    >>> _ = Path("six.gz").write_bytes(gzip.compress(header + bytes(range(6))))
+    >>> read_idx(Path("six.gz")).tolist()
+    [[0, 1, 2], [3, 4, 5]]
     """
     data = gzip.decompress(path.read_bytes())
     if data[:3] != b"\0\0\x08":
-        raise ValueError(f"{path} is no IDX file of unsigned bytes.")
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes.")
     shape = np.frombuffer(data, ">u4", count=data[3], offset=4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
 
@@ -62,6 +70,12 @@ def pneumonia_mnist() -> Dataset:
     """5,856 chest X-rays of children, x (n, 28, 28) with grey levels 0 to 255, y 1 for pneumonia.
 
     The validation part of the file belongs to `train` here, as in the collection it was cut from.
+
+    Raises:
+        DataError: when the file cannot be fetched.
+
+    >>> print(pneumonia_mnist())
+    pneumonia_mnist: 5,232 to train, 624 held out, each of shape (28, 28)
     """
     parts = {}
     # A pickle would run code of whoever made the file: never.

@@ -30,7 +30,10 @@ def load(name: str, split: str | None = None) -> Dataset | TableDataset:
 
     Raises:
         ValueError: for an unknown name or split, with the known ones.
-        DataError: when a file cannot be had; it says why and what to do.
+        DataError: when a file cannot be fetched; it says why and what to do.
+
+    >>> print(load("digits"))
+    digits: 1,197 to train, 600 held out, each of shape (8, 8)
     """
     if name not in LOADERS:
         raise ValueError(unknown("data set", name, LOADERS))
@@ -42,7 +45,11 @@ def load(name: str, split: str | None = None) -> Dataset | TableDataset:
 
 
 def names() -> tuple[str, ...]:
-    """The data sets that `load` knows: the embedded ones, then those that it fetches."""
+    """The data sets that `load` knows: the embedded ones, then those that it fetches.
+
+    >>> names()[:3]
+    ('digits', 'moons', 'ring')
+    """
     return tuple(LOADERS)
 
 
@@ -61,12 +68,12 @@ def _moons() -> Dataset:
 
 
 def _ring() -> Dataset:
-    """Eight narrow normal laws on a circle of radius 1, x (n, 2), y the mode."""
+    """Eight narrow normal distributions on a circle of radius 1, x (n, 2), y the mode."""
     return _mixture("ring", RING_CENTRES, RING_SD)
 
 
 def _grid() -> Dataset:
-    """Twenty-five narrow normal laws on a square grid of spacing 2, x (n, 2), y the mode."""
+    """Twenty-five narrow normal distributions on a square grid of spacing 2, x (n, 2), y the mode."""
     return _mixture("grid", GRID_CENTRES, GRID_SD)
 
 

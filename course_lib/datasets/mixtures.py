@@ -1,4 +1,4 @@
-"""The ring of 8 and the grid of 25: the mixtures of normal laws on which mode collapse is measured.
+"""The ring of 8 and the grid of 25: the normal mixtures on which mode collapse is measured.
 
 Source: Srivastava et al. 2017, arXiv 1705.07761 (VEEGAN), section 4.1; the constants as in Lin et al.
 2018, arXiv 1712.04086 (PacGAN), section 4.1, and in its published code.
@@ -14,7 +14,21 @@ GRID_SD = 0.05
 
 
 def mixture(centres: np.ndarray, sd: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """n draws (n, d) float32 of equal isotropic normal laws, and of which (n,) int64 each is one."""
+    """Draw from a mixture of normal distributions with equal weights.
+
+    Args:
+        centres: (k, d), the means.
+        sd: the standard deviation in each coordinate, the same for all.
+        n: the number of draws.
+        seed: one seed, one sample.
+
+    Returns:
+        The points (n, d) float32, and the component (n,) int64 that each was drawn from.
+
+    >>> points, component = mixture(RING_CENTRES, RING_SD, n=5, seed=0)
+    >>> points.shape, component.tolist()
+    ((5, 2), [6, 5, 4, 2, 2])
+    """
     rng = np.random.default_rng(seed)
     which = rng.integers(len(centres), size=n)
     x = centres[which] + sd * rng.standard_normal((n, centres.shape[1]))

@@ -40,7 +40,11 @@ class Remote:
 
 @cache
 def registry() -> dict[str, Remote]:
-    """The data sets that can be fetched, by name, in the file's order."""
+    """The data sets that can be fetched, by name, in the file's order.
+
+    >>> registry()["mnist"].files["t10k-labels-idx1-ubyte.gz"].size
+    4542
+    """
     (file,) = [f / "registry.toml" for f in FOLDERS if (f / "registry.toml").exists()][:1]
     found = tomllib.loads(file.read_text(encoding="utf-8"))
     return {

@@ -78,7 +78,17 @@ def _told(line: str, notes: tuple[str, ...]) -> str:
 
 
 def halves(x: np.ndarray, y: np.ndarray, held_out: int) -> tuple[Split, Split]:
-    """Training and held-out part of one collection of images, stratified by class, seed 0."""
+    """Training and held-out part of one collection of images, stratified by class, seed 0.
+
+    Args:
+        x: (n, height, width).
+        y: (n,), the classes.
+        held_out: the number of images to hold out.
+
+    >>> train, test = halves(np.zeros((10, 8, 8)), np.array([0, 1] * 5), held_out=4)
+    >>> len(train.x), test.y.tolist()
+    (6, [0, 1, 1, 0])
+    """
     parts = train_test_split(x, y, test_size=held_out, random_state=0, stratify=y)
     return Split(parts[0], parts[2]), Split(parts[1], parts[3])
 
@@ -93,7 +103,20 @@ def parted(
     stratify: pd.Series | None = None,
     notes: tuple[str, ...] = (),
 ) -> TableDataset:
-    """A table whose last `held_out` rows in a random order (seed 0) are held out."""
+    """Split a table at random (seed 0) and name the roles of its columns.
+
+    Args:
+        name: the data set's name.
+        table: one row an observation.
+        label: the column to predict.
+        sensitive: the columns that name groups of people.
+        held_out: the number of rows to hold out.
+        stratify: (n,), keep its shares equal in both parts.
+        notes: what the original files have against them, one sentence each.
+
+    >>> print(parted("ages", pd.DataFrame({"age": range(10)}), "age", held_out=3))
+    ages: 7 rows to train, 3 held out, 1 columns, label age
+    """
     parts = train_test_split(table, test_size=held_out, random_state=0, stratify=stratify)
     train, rest = (part.reset_index(drop=True) for part in parts)
     return TableDataset(name, train, rest, label, sensitive, notes)

@@ -34,7 +34,14 @@ AI4I_MODES = [name for name in AI4I_COLUMNS.values() if name.endswith("_failure"
 
 
 def adult() -> TableDataset:
-    """48,842 people of the US census of 1994, and whether they earned over 50,000 dollars a year."""
+    """48,842 people of the US census of 1994, and whether they earned over 50,000 dollars a year.
+
+    Raises:
+        DataError: when a file cannot be fetched.
+
+    >>> round(float(adult().train["income_over_50k"].mean()), 3)
+    0.241
+    """
     train, held_out = (
         pd.read_csv(
             fetch("adult", file),
@@ -62,13 +69,20 @@ def adult() -> TableDataset:
 
 
 def german_credit() -> TableDataset:
-    """1,000 credits of a German bank, and whether they were paid back."""
+    """1,000 credits of a German bank, and whether they were paid back.
+
+    Raises:
+        DataError: when the file cannot be fetched.
+
+    >>> german_credit().label
+    'good_credit'
+    """
     table = pd.read_csv(fetch("german_credit", "german.data"), sep=" ", names=GERMAN_COLUMNS)
     sex = table["personal_status"].isin(["A92", "A95"]).map({True: "female", False: "male"})
     table.insert(table.columns.get_loc("personal_status") + 1, "sex", sex)
     table["good_credit"] = table["good_credit"] == 1  # 2 is bad
     notes = (
-        "`sex` is no column of the file: it is read off `personal_status` as its description says "
+        "`sex` is not a column of the file: it is read off `personal_status` as its description says "
         "(A92 and A95 women, the others men), and that description is disputed: see the card.",
         "The columns of codes (A11, A34, ...) are kept as they are; the card says what each means.",
     )
@@ -84,7 +98,14 @@ def german_credit() -> TableDataset:
 
 
 def ai4i2020() -> TableDataset:
-    """10,000 simulated states of a milling machine, and whether it failed."""
+    """10,000 simulated states of a milling machine, and whether it failed.
+
+    Raises:
+        DataError: when the file cannot be fetched.
+
+    >>> int(ai4i2020().train["machine_failure"].sum())
+    271
+    """
     # The file opens with a byte-order mark, which would become part of the first column's name.
     table = pd.read_csv(fetch("ai4i2020", "ai4i2020.csv"), encoding="utf-8-sig")
     table = table[list(AI4I_COLUMNS)].rename(columns=AI4I_COLUMNS)

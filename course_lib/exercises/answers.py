@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from course_lib.exercises.aliases import current
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.sources import Statement, excerpt, needed, statements
 
@@ -124,7 +125,7 @@ class _Parsed:
 
     @property
     def markers(self) -> list[str]:
-        return [name.lower() for name in MARKER.findall(self.cell.source)]
+        return [current(name.lower()) for name in MARKER.findall(self.cell.source)]
 
 
 def _parse(cell: CodeCell) -> _Parsed:
@@ -274,7 +275,7 @@ def _is_check(statement: Statement, exercise_id: str | None = None) -> bool:
     called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     if called != "check" or not value.args or not isinstance(value.args[0], ast.Constant):
         return False
-    return exercise_id is None or value.args[0].value == exercise_id
+    return exercise_id is None or current(str(value.args[0].value)) == exercise_id
 
 
 class _Normalised(ast.NodeTransformer):

@@ -69,7 +69,7 @@ def _share_picture(answer):
 
 
 SHARE_Z = Exercise(
-    id="bias.share_z",
+    id="bias.share_z_score",
     title="Has a share moved?",
     points=1,
     minutes=10,

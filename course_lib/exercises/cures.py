@@ -165,7 +165,7 @@ def _deviation_picture(answer):
 
 
 DEVIATION = Exercise(
-    id="cures.with_deviation",
+    id="cures.minibatch_standard_deviation",
     title="Minibatch standard deviation",
     points=2,
     minutes=10,
@@ -488,7 +488,7 @@ def _unrolled_picture(answer):
 
 
 UNROLLED = Exercise(
-    id="cures.unrolled",
+    id="cures.unrolled_discriminator",
     title="Unrolling",
     points=3,
     minutes=20,
@@ -662,7 +662,7 @@ def _acceptance_picture(answer):
 
 
 ACCEPTANCE = Exercise(
-    id="cures.acceptance",
+    id="cures.acceptance_probability",
     title="Rejection with a discriminator",
     points=2,
     minutes=10,

@@ -391,7 +391,7 @@ def _loss_picture(answer):
 
 
 LOSS = Exercise(
-    id="diffusion.loss",
+    id="diffusion.diffusion_loss",
     title="The simplified loss",
     points=2,
     minutes=10,
@@ -663,7 +663,7 @@ def _guide_picture(answer):
 
 
 GUIDE = Exercise(
-    id="diffusion.guide",
+    id="diffusion.classifier_free_guidance",
     title="Classifier-free guidance",
     points=1,
     minutes=5,

@@ -43,7 +43,7 @@ class Exercise:
     """One exercise.
 
     Attributes:
-        id: "<module>.<name>", as in `check("vae.kl", ...)` and in the syllabus.
+        id: "<module>.<name>", as in `check("vae.kl_divergence", ...)` and in the syllabus.
         points, minutes, difficulty: what it is worth, how long to spend, 1 (easy) to 3 (hard).
         task: one sentence that says what to write.
         hints: from a nudge to nearly the answer; the solution follows them.

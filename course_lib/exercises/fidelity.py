@@ -424,7 +424,7 @@ def _limit_picture(answer):
 
 
 EXTRAPOLATE = Exercise(
-    id="fidelity.extrapolate",
+    id="fidelity.extrapolate_to_infinite_size",
     title="The distance at infinite size",
     points=1,
     minutes=5,

@@ -175,7 +175,7 @@ def _quality_near_each(samples, centres, sd):
 
 
 HIGH_QUALITY = Exercise(
-    id="mode_collapse.high_quality",
+    id="mode_collapse.high_quality_share",
     title="The share of high quality",
     points=1,
     minutes=5,

@@ -434,7 +434,7 @@ def _extinction_picture(answer):
 
 
 EXTINCTION = Exercise(
-    id="model_collapse.extinction",
+    id="model_collapse.extinction_probability",
     title="How a rare class dies",
     points=3,
     minutes=15,
@@ -678,7 +678,7 @@ def _spread_picture(answer):
 
 
 MEAN_SPREAD = Exercise(
-    id="model_collapse.mean_spread",
+    id="model_collapse.gaussian_mean_spread",
     title="What a share of fresh data is worth",
     points=2,
     minutes=10,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib import colab
+from course_lib.exercises.aliases import current
 from course_lib.exercises.registry import all_exercises
 from course_lib.files import write_whole
 from course_lib.session import state_folder
@@ -66,7 +67,7 @@ def _read(file: Path) -> set[str]:
     """The solved exercises in a record. One that cannot be read is put aside, never overwritten."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return {str(name) for name in content["solved"]}
+        return {current(str(name)) for name in content["solved"]}
     except FileNotFoundError:
         return set()
     except (ValueError, KeyError, TypeError):

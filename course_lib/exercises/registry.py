@@ -2,12 +2,18 @@
 
 from importlib import import_module
 
+from course_lib.exercises.aliases import current
 from course_lib.exercises.exercise import Exercise
 from course_lib.syllabus import course, unknown
 
 
 def get(exercise_id: str) -> Exercise:
-    """The exercise called, say, "vae.kl". Raises ValueError that lists the known ones."""
+    """The exercise with this id or former id, such as "vae.kl_divergence".
+
+    Raises:
+        ValueError: no exercise has or had this id; the message lists the known ones.
+    """
+    exercise_id = current(exercise_id)
     known = [name for lesson in course().lessons.values() for name in lesson.exercises]
     if exercise_id not in known:
         raise ValueError(unknown("exercise", exercise_id, known))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_lib import colab
+from course_lib.exercises.aliases import original
 from course_lib.exercises.answers import (
     Answer,
     CodeCell,
@@ -110,7 +111,8 @@ def lesson_of(cells: Sequence[CodeCell]) -> str | None:
     text = "\n".join(cell.source for cell in cells)
 
     def mentions(name: str) -> int:
-        return sum(text.count(part) for part in (name, *course().lessons[name].exercises))
+        exercises = course().lessons[name].exercises
+        return sum(text.count(part) for part in {name, *exercises, *map(original, exercises)})
 
     best = max(course().lessons, key=mentions)
     return best if mentions(best) else None

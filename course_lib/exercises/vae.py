@@ -154,7 +154,7 @@ def _kl_by_library(mu: Tensor, log_var: Tensor) -> Tensor:
 
 
 KL = Exercise(
-    id="vae.kl",
+    id="vae.kl_divergence",
     title="The KL divergence to the prior",
     points=2,
     minutes=10,

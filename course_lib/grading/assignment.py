@@ -21,6 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_lib import sync
 from course_lib.exercises import Exercise, get
+from course_lib.exercises.aliases import original
 from course_lib.grading.result import GradingError
 from course_lib.syllabus import Lesson
 from course_lib.syllabus import lesson as find_lesson
@@ -129,12 +130,12 @@ def source(lesson: Lesson, book: NotebookNode) -> NotebookNode:
 
 def answer_cell(exercise_id: str) -> str:
     """The grade_id of the cell that holds the answer."""
-    return "answer-" + exercise_id.replace(".", "-")
+    return "answer-" + original(exercise_id).replace(".", "-")
 
 
 def points_cell(exercise_id: str) -> str:
     """The grade_id of the cell that tests the answer, and bears its points."""
-    return "test-" + exercise_id.replace(".", "-")
+    return "test-" + original(exercise_id).replace(".", "-")
 
 
 def with_solution(stub: str, exercise: Exercise) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
+from course_lib.exercises.aliases import original
 from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, unseen, written
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
@@ -90,7 +91,8 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
 def _answer(exercise: str) -> re.Pattern:
     """What marks the answer's cell: `# exercise: id`, or the definition of its function."""
     name = re.escape(get(exercise).reference.__name__)
-    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*{re.escape(exercise)}[ \t]*$"
+    ids = "|".join({re.escape(exercise), re.escape(original(exercise))})
+    marker = rf"^[ \t]*#[ \t]*exercise:[ \t]*(?:{ids})[ \t]*$"
     return re.compile(rf"{marker}|^(?:def|class)[ \t]+{name}\b", re.MULTILINE)
 
 

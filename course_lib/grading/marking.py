@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from course_lib.exercises.aliases import current, original
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.registry import get
 from course_lib.exercises.trial import run
@@ -74,7 +75,7 @@ class Marking:
 
     def cases(self, exercise: Exercise, submission: str) -> list[Case]:
         """The cases for a submission, named by the hash of its bytes."""
-        message = f"{exercise.id}\0{submission}".encode()
+        message = f"{original(exercise.id)}\0{submission}".encode()
         digest = hmac.new(self.secret.encode(), message, hashlib.sha256).digest()
         seed = int.from_bytes(digest[:4], "big") + 1  # 0 is the seed of the visible cases
         return exercise.cases(seed) + self._private(exercise, seed)
@@ -115,12 +116,23 @@ class Marking:
 
 
 def read_checks(folder: Path | None) -> dict[str, str]:
-    """The files `<exercise id>.py` of a folder of private checks. Raises GradingError."""
+    """The files `<exercise id>.py` of a folder of private checks, by today's ids.
+
+    Raises:
+        GradingError: there is no such folder, it holds no such file, or two for one exercise.
+    """
     if folder is None:
         return {}
     if not folder.is_dir():
         raise GradingError(f"--checks: there is no folder {folder}.")
-    sources = {file.stem: file.read_text(encoding="utf-8") for file in folder.glob("*.py")}
+    sources: dict[str, str] = {}
+    for file in sorted(folder.glob("*.py")):
+        if current(file.stem) in sources:
+            raise GradingError(
+                f"--checks: {folder} has two files for {current(file.stem)}, under its former id and "
+                "under today's. Put all cases into one."
+            )
+        sources[current(file.stem)] = file.read_text(encoding="utf-8")
     if not sources:
-        raise GradingError(f"--checks: {folder} holds no file such as vae.kl.py.")
+        raise GradingError(f"--checks: {folder} holds no file such as vae.kl_divergence.py.")
     return sources
