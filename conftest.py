@@ -6,8 +6,20 @@ Only pytest and nbval may be imported here: the lessons also run where the rest 
 import os
 import shutil
 import tempfile
+from collections import Counter
 
-pytest_plugins = ["notebook_rules", "programs"]
+import few_steps
+
+from course_lib.syllabus import course
+
+pytest_plugins = ["notebook_rules", "executed_copies", "programs"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--few-steps", action="store_true", help="cut the trainings of nbval's runs short"
+    )
+    parser.addoption("--full", action="store_true", help="train the solved lessons in full, too")
 
 
 def pytest_configure(config):
@@ -20,3 +32,24 @@ def pytest_configure(config):
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several lessons run side by side
     os.environ.setdefault("COURSE_PRESET", "cpu")  # also where there is a GPU
+    if config.option.few_steps:
+        os.environ.update(few_steps.environment(os.path.join(state, "ipython")))
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that at the end no worker waits long for another."""
+    tests = Counter(map(scope, items))
+    items.sort(key=lambda item: (minutes(item), tests[scope(item)]), reverse=True)
+
+
+def scope(item):
+    """What stays on one worker (loadscope): a class, a module or a notebook."""
+    return item.nodeid.rpartition("::")[0]
+
+
+def minutes(item):
+    """About how long the tests of this one's scope run a lesson."""
+    if item.path.suffix == ".ipynb":
+        lesson = course().lessons.get(item.path.stem)
+        return lesson.run_minutes.get("cpu", 0) if lesson else 0
+    return 0.5 if hasattr(item.cls, "lesson") else 0

@@ -480,6 +480,10 @@ def test(args, extra):
     else:
         env.prepare()
     which = ["notebooks", "tests/test_colab.py"] if args.colab else []
+    if args.full:
+        which.append("--full")
+    elif args.colab:
+        which.append("--few-steps")  # in .venv nbval trains every lesson in full
     print("Running the tests in %s" % env.folder.name, flush=True)
     start = time.perf_counter()
     # As if on Colab: its module is there, though nothing answers behind it.
@@ -538,6 +542,11 @@ def make_parsers():
         "--colab",
         action="store_true",
         help="run the lessons with Google Colab's library versions, in .venv-colab",
+    )
+    own["test"].add_argument(
+        "--full",
+        action="store_true",
+        help="train in full also where a few steps show nearly as much (the solved lessons; --colab)",
     )
     own["help"].add_argument("about", nargs="?", metavar="VERB")
     return parser, own

@@ -1,8 +1,21 @@
 """Helper library of the course "Synthetic data: build it, break it, audit it".
 
-The rooms, from the ground floor up; a room imports only from those above it in this list:
-`files`, `colab`, `syllabus`, `devices`, `session`, `datasets`, `training`, `models`, `plots`,
-`mode_collapse`, `model_collapse`, `audit`, `explore`, `exercises`, `sync`, `grading`, `cli`.
+The rooms, from the ground floor up. A room imports only from itself and from those above it in this list:
+
+    files, syllabus, colab, devices  small things that every room may use
+    session         start("01_vae"): device, preset, seed and plot theme of a lesson
+    datasets        load("digits"): arrays or tables, each with its data card
+    training        one training loop, and checkpoints
+    models          generative models, one paper a module
+    plots           figures with a description for screen readers
+    mode_collapse   one GAN covers only a few modes of the data: measures, cures, steering
+    model_collapse  generation after generation learns from synthetic data, and the tails vanish
+    audit           findings about synthetic data: fidelity, bias, privacy, utility
+    explore         sliders and quizzes
+    exercises       what an exercise is, its check, and those of every lesson
+    grading         marking submissions in a sandbox, for instructors
+    sync            writes what the syllabus knows into notebooks and pages
+    cli             the commands
 """
 
 from importlib import import_module

@@ -20,9 +20,9 @@ def progress(args: argparse.Namespace) -> int:
 
 def sync(args: argparse.Namespace) -> int:
     """write the lessons' header cells and the README's table from syllabus.toml"""
-    from course_lib.sync import main as write
+    from course_lib.sync import write_all
 
-    return write(check=args.check)
+    return write_all(check=args.check)
 
 
 def sync_arguments(parser: argparse.ArgumentParser) -> None:

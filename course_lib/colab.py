@@ -53,7 +53,7 @@ def drive() -> Path | None:
     return DRIVE / FOLDER if here() and DRIVE.is_dir() else None
 
 
-def notebook() -> dict | None:
+def notebook_on_page() -> dict | None:
     """The notebook as it stands on the page, outputs left out; None if the page does not answer."""
     from google.colab import _message  # what Colab itself asks the page with; it has no public name
 

@@ -9,7 +9,7 @@ NO_GPU = "The gpu preset was asked for, but PyTorch sees no GPU: this will be sl
 TOO_SMALL = "Nothing in this lesson is large enough to gain from the GPU: it runs on the CPU."
 
 
-def choose(preset: str, asked: bool, gains_from_gpu: bool) -> tuple[torch.device, str]:
+def choose_device(preset: str, asked: bool, gains_from_gpu: bool) -> tuple[torch.device, str]:
     """The device of a lesson, and a sentence about the choice where it may surprise.
 
     Apple's GPU needs no preset: the gpu preset fetches data, and a Mac should go on offline.

@@ -2,24 +2,46 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
-    """Put `content` (text as UTF-8) into a file at once: whoever reads it, and whatever is killed,
-    meets the old file or the new one. What a killed writer leaves behind ends with ".partial"."""
+def write_whole(
+    path: str | os.PathLike,
+    content: str | bytes | Callable[[BinaryIO], object],
+    *,
+    private: bool = False,
+) -> None:
+    """Write a file at once: a reader sees the old file or the new one, never a part of one.
+
+    If the process is killed, a file whose name ends with ".partial" may be left next to it.
+
+    Args:
+        path: the file, in a folder that exists.
+        content: text, which is written as UTF-8; or bytes; or a function that writes to the open
+            binary file it is given.
+        private: only the owner may read the file.
+
+    Raises:
+        OSError: when the file cannot be written; the old one is then unchanged.
+    """
     path = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
     mask = os.umask(0)  # a temporary file is its owner's alone; the result is like any other file
     os.umask(mask)
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f"{path.name}.", suffix=".partial", delete=False
     ) as file:
         try:
-            file.write(data)
-            file.flush()
-            os.chmod(file.name, 0o666 & ~mask)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.close()
+            if not private:
+                os.chmod(file.name, 0o666 & ~mask)
             os.replace(file.name, path)
         except BaseException:
+            file.close()
             os.unlink(file.name)
             raise

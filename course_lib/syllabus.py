@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 SYLLABUS = Path(__file__).with_name("syllabus.toml")
+ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
 
 
 @dataclass(frozen=True)

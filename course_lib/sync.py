@@ -17,9 +17,8 @@ from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
-from course_lib.syllabus import SYLLABUS, Lesson, course
+from course_lib.syllabus import ROOT, SYLLABUS, Lesson, course
 
-ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
 SAVE_CELL = """\
@@ -34,7 +33,7 @@ METADATA = {
 }
 
 
-def main(check: bool = False) -> int:
+def write_all(check: bool = False) -> int:
     """Bring every generated part up to date, or with `check` only say what is not.
 
     Returns:
@@ -61,7 +60,7 @@ def set_repository(repository: str, branch: str = "main") -> int:
         branch: the branch that learners get.
 
     Returns:
-        The exit status of `main`.
+        The exit status of `write_all`.
 
     Raises:
         ValueError: the name or the branch can be none of GitHub's.
@@ -78,14 +77,14 @@ def set_repository(repository: str, branch: str = "main") -> int:
             raise ValueError(f"{SYLLABUS.name} has no line that begins with `{key} = `.")
     write_whole(SYLLABUS, text)
     course.cache_clear()
-    return main()
+    return write_all()
 
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Every file with generated parts, and what it should hold."""
     for lesson in course().lessons.values():
         file = ROOT / "notebooks" / f"{lesson.id}.ipynb"
-        yield file, notebook(lesson, file.read_text(encoding="utf-8"))
+        yield file, generated_notebook(lesson, file.read_text(encoding="utf-8"))
     yield README, _between(README, "lessons", lesson_table())
     if GPU.exists():  # only a checkout has it
         yield GPU, _between(GPU, "gpu", gpu_table())
@@ -98,7 +97,7 @@ def _between(file: Path, name: str, table: str) -> str:
     return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
 
 
-def notebook(lesson: Lesson, source: str) -> str:
+def generated_notebook(lesson: Lesson, source: str) -> str:
     """The lesson's notebook with its header and cards written and its outputs stripped."""
     book = json.loads(source)
     cards = {card_id(get(name)): get(name) for name in lesson.exercises}
@@ -170,7 +169,7 @@ def badge(lesson: Lesson) -> str:
     )
 
 
-def card(exercise: Exercise) -> str:
+def exercise_card(exercise: Exercise) -> str:
     """The card over an exercise."""
     points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
     return (
@@ -184,8 +183,8 @@ def with_card(text: str, exercise: Exercise) -> str:
     """`text` with its card replaced, or with the card after it where it has none yet."""
     old = re.compile(r"### Exercise:.*?\n\n.*?\n\n.*?(?=\n\n|\Z)", re.DOTALL)
     if old.search(text):
-        return old.sub(lambda _: card(exercise), text, count=1)
-    return f"{text}\n\n{card(exercise)}".strip()
+        return old.sub(lambda _: exercise_card(exercise), text, count=1)
+    return f"{text}\n\n{exercise_card(exercise)}".strip()
 
 
 def card_id(exercise: Exercise) -> str:

@@ -6,8 +6,6 @@ The loop is a generator: it yields after every step, so the notebook may plot, s
 import hashlib
 import inspect
 import json
-import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +13,14 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from course_lib import __version__
+from course_lib.files import write_whole
 from course_lib.session import interactive, state_folder
 
 
@@ -129,10 +129,16 @@ def ema_of(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
-def fingerprint(*arrays: Tensor | np.ndarray) -> str:
-    """A hash of the arrays' values, shapes and types: equal data, equal fingerprint."""
+def fingerprint(*data: Tensor | np.ndarray | pd.DataFrame) -> str:
+    """A hash of the values, shapes and types of arrays and tables: equal data, equal fingerprint.
+
+    A table's columns count with their names; its index does not.
+    """
     digest = hashlib.sha256()
-    for array in arrays:
+    for array in data:
+        if isinstance(array, pd.DataFrame):
+            digest.update(str(array.dtypes.to_dict()).encode())
+            array = pd.util.hash_pandas_object(array, index=False)
         array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -202,16 +208,10 @@ def _restore(model: nn.Module, file: Path, key: str) -> None:
 
 
 def _save(model: nn.Module, file: Path, key: str) -> None:
-    """Write to a neighbour, then rename: a reader sees the whole file or none."""
+    content = {"key": key, "state": model.state_dict()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save({"key": key, "state": model.state_dict()}, stream)
-            os.replace(partial, file)
-        finally:
-            Path(partial).unlink(missing_ok=True)
+        write_whole(file, lambda stream: torch.save(content, stream))
     except OSError as error:
         print(f"The checkpoint could not be kept ({error}); everything else goes on.")
 

@@ -11,14 +11,18 @@ from course_lib.datasets.registry import registry
 T10K = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
-def at_hand(name, split=None):
-    """The mark that skips a test unless the mirror, a folder, has the files it needs."""
+def missing(name, split=None):
+    """A sentence that names what the mirror, a folder, lacks of a data set; "" if nothing."""
     files = T10K if split == "10k" else list(registry()[name].files)
     mirror = Path(os.environ.get("COURSE_DATA_MIRROR") or "no-mirror")
-    missing = [f"{name}/{file}" for file in files if not (mirror / name / file).is_file()]
-    return pytest.mark.skipif(
-        bool(missing), reason=f"not in COURSE_DATA_MIRROR: {', '.join(missing)}"
-    )
+    absent = [f"{name}/{file}" for file in files if not (mirror / name / file).is_file()]
+    return f"not in COURSE_DATA_MIRROR: {', '.join(absent)}" if absent else ""
+
+
+def at_hand(name, split=None):
+    """The mark that skips a test unless the mirror has the files it needs."""
+    reason = missing(name, split)
+    return pytest.mark.skipif(bool(reason), reason=reason)
 
 
 def _each():

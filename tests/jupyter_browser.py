@@ -14,9 +14,12 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
+from nbformat import NotebookNode
+from playwright.sync_api import sync_playwright
+
 ROOT = Path(__file__).resolve().parents[1]
 ARTEFACTS = ROOT / "build" / "browser"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox",  # a container has no user namespaces; the only page is our own
     "--disable-gpu",
@@ -56,7 +59,7 @@ class Lab:
 
     def setting(self, plugin: str, **values) -> None:
         """Write a user setting; pages opened from now on follow it."""
-        path = self.folder / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / plugin
+        path = self.folder / "JUPYTERLAB_SETTINGS_DIR" / plugin
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(path.name + ".jupyterlab-settings").write_text(json.dumps(values))
 
@@ -70,8 +73,12 @@ class Lab:
 
 
 @contextmanager
-def running_lab(folder: Path):
-    """Start `course.py lab` as a learner would, on a copy of the notebooks in `folder`."""
+def running_lab(folder: Path, **environment: str):
+    """Start `course.py lab` as a learner would, on a copy of the notebooks in `folder`.
+
+    Args:
+        environment: variables for its kernels, besides this process's own.
+    """
     lab = Lab(folder)
     shutil.copytree(
         ROOT / "notebooks", lab.notebooks, ignore=shutil.ignore_patterns(".course", ".ipynb*")
@@ -80,7 +87,9 @@ def running_lab(folder: Path):
     env = {name: value for name, value in os.environ.items() if name != "COURSE_INTERACTIVE"}
     for name in FOLDERS:
         env[name] = str(folder / name)
-    lab.setting("apputils-extension/notification", fetchNews="false")
+    env.update(environment)
+    lab.setting("@jupyterlab/apputils-extension/notification", fetchNews="false")
+    lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
     log = folder / "lab.log"
     command = [
         *(sys.executable, str(ROOT / "course.py"), "lab", "--no-browser", "--ip=127.0.0.1"),
@@ -110,9 +119,36 @@ def running_lab(folder: Path):
             server.wait()
 
 
-def browser_path() -> str | None:
-    """An installed Chromium or Chrome."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+@contextmanager
+def browsing(
+    chromium: str,
+    name: str,
+    folder: Path,
+    theme: str = "Light",
+    book: NotebookNode | None = None,
+    **environment: str,
+):
+    """Open a lesson in a JupyterLab of its own; a picture of the whole lesson is kept at the end.
+
+    Args:
+        chromium: the browser's path.
+        folder: where the lab keeps its files.
+        book: what to open in place of the lesson's notebook as learners get it.
+        environment: variables for the lab and its kernels, besides this process's own.
+    """
+    with running_lab(folder, **environment) as lab, sync_playwright() as playwright:
+        lab.setting("@jupyterlab/apputils-extension/themes", theme=f"JupyterLab {theme}")
+        if book is not None:
+            nbformat.write(book, lab.notebooks / f"{name}.ipynb")
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(MINUTE)
+        lesson = Lesson(page, lab, name)
+        try:
+            yield lesson
+        finally:
+            lesson.screenshot(f"{name}-{theme.lower()}")
+            browser.close()
 
 
 class Lesson:
@@ -120,6 +156,8 @@ class Lesson:
 
     def __init__(self, page, lab: Lab, name: str):
         self.page, self.name = page, name
+        self.file = lab.notebooks / f"{name}.ipynb"
+        self.state = lab.folder / "COURSE_STATE"
         self.problems: list[str] = []
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
@@ -137,8 +175,9 @@ class Lesson:
 
     @property
     def prompts(self) -> list[str]:
-        """The numbers beside the code cells: "[ ]:", "[*]:" or "[3]:"."""
-        return self.notebook.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
+        """The numbers beside the code cells in sight: "[ ]:", "[*]:" or "[3]:"."""
+        prompts = self.notebook.locator(".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")
+        return prompts.all_text_contents()
 
     def run_all(self, minutes: float) -> None:
         """Run, Run All Cells; then wait until every code cell has a number."""
@@ -151,6 +190,23 @@ class Lesson:
             if time.monotonic() > limit:
                 raise TimeoutError(f"{self.name} still runs after {minutes:g} min: {self.prompts}")
             self.page.wait_for_timeout(500)
+
+    def saved(self) -> NotebookNode:
+        """Save the lesson, with its outputs and the state of its widgets, and read the file."""
+        before = self.file.stat().st_mtime_ns
+        self.page.get_by_role("menuitem", name="File", exact=True).click()
+        self.page.locator("li[data-command='docmanager:save']").click()
+        limit = time.monotonic() + 60
+        while self.file.stat().st_mtime_ns == before or self.dirty:
+            if time.monotonic() > limit:
+                raise TimeoutError(f"{self.name} was not saved within a minute.")
+            self.page.wait_for_timeout(200)
+        return nbformat.read(self.file, as_version=4)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether JupyterLab marks the lesson as changed since it was saved."""
+        return self.page.locator(".lm-TabBar-tab.jp-mod-dirty").count() > 0
 
     @property
     def complaints(self) -> list[str]:

@@ -196,9 +196,15 @@ def test_test_passes_arguments_on_in_order(course, runs):
 def test_colab_runs_the_notebooks_in_its_own_environment(course, runs):
     assert course.dispatch(["test", "--colab", "-k", "vae"]) == 7
     python = course.program(course.ROOT / ".venv-colab", "python")
-    asked = ["notebooks", "tests/test_colab.py", "-k", "vae"]
+    asked = ["notebooks", "tests/test_colab.py", "--few-steps", "-k", "vae"]
     assert runs[0].command == [python, "-m", "pytest", *asked]
     assert runs[0].environment["PYTHONPATH"] == str(course.ROOT / "tests" / "standins")
+
+
+@pytest.mark.parametrize("where", [[], ["--colab"]])
+def test_full_trains_in_full_everywhere(course, runs, where):
+    assert course.dispatch(["test", *where, "--full"]) == 7
+    assert "--full" in runs[0].command and "--few-steps" not in runs[0].command
 
 
 @pytest.fixture

@@ -323,6 +323,18 @@ def test_a_fingerprint_tells_data_apart(one, other):
     assert training.fingerprint(one) != training.fingerprint(other)
 
 
+def test_a_fingerprint_tells_tables_apart():
+    table = pd.DataFrame({"age": [30, 40], "sex": ["f", "m"]})
+    assert training.fingerprint(table) == training.fingerprint(table.set_index([[5, 6]]))
+    for other in (
+        table.rename(columns={"age": "years"}),
+        table.assign(age=[30, 41]),
+        table.astype({"age": float}),
+        table[::-1],
+    ):
+        assert training.fingerprint(table) != training.fingerprint(other)
+
+
 class Bomb:
     """A pickle of it runs a command when it is loaded."""
 

@@ -1,148 +1,133 @@
-"""Every lesson as a learner works through it: with right answers, and with wrong ones."""
+"""Every lesson as a learner works through it: with right answers, and with wrong ones.
 
-import ast
-import inspect
-import os
-import shutil
-from html.parser import HTMLParser
+Both train for a few steps only, since nbval runs every lesson in full. With `--full` the solved ones are
+trained in full, too.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
+import data_sets
+import few_steps
 import pytest
+from browser_checks import check_all
+from figure_descriptions import undescribed
+from jupyter_browser import Lesson, browsing
+from lesson_runs import answered, execute, mistake, read, said, solution, stubs
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from programs import find_chromium
 
 from course_lib.exercises import get, progress
 from course_lib.syllabus import course
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-SECONDS_A_CELL = 300
-MARK = "# exercise: "
+# Each lesson gets its classes, since `--dist loadscope` keeps a class in one worker: the lessons run side
+# by side, and each is run only once for all tests of a class.
 
 
-def read(lesson):
-    return nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+@dataclass(frozen=True)
+class Solved:
+    """A lesson that has run with the library's answers. `page` is None without a browser."""
+
+    book: NotebookNode
+    state: Path
+    page: Lesson | None
 
 
-def stubs(book):
-    """The stub cells by the id of their exercise."""
-    marked = (cell for cell in book.cells if "exercise" in cell.metadata.get("tags", []))
-    return {cell.source.splitlines()[0].removeprefix(MARK): cell for cell in marked}
-
-
-def solution(exercise_id, stub):
-    return inspect.getsource(get(exercise_id).reference)
-
-
-def mistake(exercise_id, stub):
-    """A learner's function that gives what the first of the typical mistakes gives."""
-    (name,) = (node.name for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
-    return (
-        "from course_lib.exercises import get\n\n"
-        f"def {name}(*args, **kwargs):\n"
-        f"    return get({exercise_id!r}).mistakes[0].answer(*args, **kwargs)\n"
-    )
-
-
-def execute(lesson, write, folder):
-    """The lesson run from top to bottom in `folder`, with `write`'s answers in place of the stubs.
-
-    Returns:
-        The executed notebook, and what each exercise's check said.
-    """
+def last_stub(lesson):
+    """A cell that checks the last exercise unsolved, so that there are hints to open."""
     book = read(lesson)
-    checks = {}
-    for exercise_id, cell in stubs(book).items():
-        cell.source = f"{MARK}{exercise_id}\n{write(exercise_id, cell.source)}"
-        checks[exercise_id] = book.cells[book.cells.index(cell) + 1]
-    client = NotebookClient(
-        book, timeout=SECONDS_A_CELL, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute(env={**os.environ, "COURSE_STATE": str(folder / "state")})
-    said = {
-        exercise_id: "\n".join(o.data["text/plain"] for o in cell.outputs if "data" in o)
-        for exercise_id, cell in checks.items()
-    }
-    return book, said
+    *_, stub = stubs(book).values()
+    check = book.cells[book.cells.index(stub) + 1]
+    return new_code_cell(f"{stub.source}\n\n{check.source}")
 
 
 @pytest.fixture(scope="class")
 def solved(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("solved")
-    return folder, *execute(request.cls.name, solution, folder)
+    """In JupyterLab in a real browser, or in a kernel alone where no browser is installed."""
+    lesson, folder = request.cls.lesson, tmp_path_factory.mktemp("solved")
+    full = request.config.option.full
+    kernel = {} if full else few_steps.environment(folder / "ipython")
+    book, chromium = answered(lesson, solution), find_chromium()
+    if not chromium:
+        yield Solved(execute(book, folder, **kernel), folder / "state", None)
+        return
+    book.cells.append(last_stub(lesson))
+    with browsing(chromium, lesson, folder, book=book, **kernel) as page:
+        page.run_all(minutes=10)
+        yield Solved(page.saved(), page.state, page)
+
+
+@pytest.mark.lesson
+@pytest.mark.timeout(900)
+class SolvedLesson:
+    lesson: str
+
+    def test_the_library_s_answers_solve_every_exercise(self, solved, monkeypatch):
+        checks = said(solved.book)
+        for exercise_id, text in checks.items():
+            assert f"{get(exercise_id).title} - Solved:" in text
+        monkeypatch.setenv("COURSE_STATE", str(solved.state))
+        done = progress()["solved"]
+        assert {name for name in done.index if done[name] == "yes"} == set(checks)
+
+    def test_every_figure_has_a_description(self, solved):
+        assert solved.book.metadata.widgets  # the panels' pictures are looked at, too
+        assert undescribed(solved.book) == []
+
+    def test_in_the_browser(self, chromium, solved):
+        check_all(solved.page)
+
+
+def why_not_gpu(lesson):
+    """Why the lesson's gpu preset cannot be run here, as a sentence; "" if it can."""
+    changes = lesson.presets.get("gpu")
+    if not changes:
+        return f"{lesson.id} does not gain from a GPU"
+    return data_sets.missing("mnist", "10k") if changes.get("larger") == "mnist" else ""
 
 
 @pytest.fixture(scope="class")
-def wrong(request, tmp_path_factory, solved):
-    folder = tmp_path_factory.mktemp("wrong")
-    trained = solved[0] / "state" / "checkpoints"  # where they fit, they save the time
-    if trained.exists():
-        shutil.copytree(trained, folder / "state" / "checkpoints")
-    return execute(request.cls.name, mistake, folder)
+def wrong(request, tmp_path_factory):
+    """A lesson that has run with wrong answers; with the gpu preset, where that can be run here."""
+    lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("wrong")
+    kernel = few_steps.environment(folder / "ipython")
+    preset = "cpu" if why_not_gpu(lesson) else "gpu"
+    return execute(answered(lesson.id, mistake), folder, COURSE_PRESET=preset, **kernel)
 
 
-class Lesson:
-    """The tests of one lesson. Each lesson gets a class, since `--dist loadscope` keeps a class in
-    one worker: the lessons run side by side, and each is run only once for all its tests."""
+@pytest.mark.lesson
+class WrongLesson:
+    lesson: str
 
-    name: str
-
-    def test_the_library_s_answers_solve_every_exercise(self, solved, monkeypatch):
-        folder, _, said = solved
-        for exercise_id, text in said.items():
-            assert f"{get(exercise_id).title} - Solved:" in text
-        monkeypatch.setenv("COURSE_STATE", str(folder / "state"))
-        done = progress()["solved"]
-        assert {name for name in done.index if done[name] == "yes"} == set(said)
-
-    def test_every_figure_has_a_description(self, solved):
-        assert undescribed(solved[1]) == []
-
-    def test_the_lesson_goes_on_with_wrong_answers_and_names_each_mistake(self, wrong):
-        _, said = wrong
-        for exercise_id, text in said.items():
+    def test_each_mistake_is_named(self, wrong):
+        for exercise_id, text in said(wrong).items():
             assert "Not right yet" in text
             assert get(exercise_id).mistakes[0].sentence in text
 
 
-for name in course().lessons:
-    globals()[f"TestLesson{name.title().replace('_', '')}"] = type(name, (Lesson,), {"name": name})
+class WrongLessonOnGpu(WrongLesson):
+    """With wrong answers a lesson goes on with the library's functions, as it does without answers. So the
+    same run tests the gpu preset: what gains from a GPU runs on the stand-in device of
+    `standins/accelerator.py`, which refuses what a GPU would refuse."""
+
+    def test_the_gpu_preset_runs(self, wrong):
+        lesson = course().lessons[self.lesson]
+        if reason := why_not_gpu(lesson):
+            pytest.skip(reason)
+        text = "\n".join(o.text for c in wrong.cells for o in c.get("outputs", ()) if "text" in o)
+        device = "standin" if getattr(lesson.settings("gpu"), "accelerate", False) else "cpu"
+        assert f"device {device}" in text and "preset gpu" in text
+
+
+for name, entry in course().lessons.items():
+    for kind in (SolvedLesson, WrongLessonOnGpu if entry.presets.get("gpu") else WrongLesson):
+        title = f"Test{kind.__name__}{name.title().replace('_', '')}"
+        globals()[title] = type(title, (kind,), {"lesson": name})
 
 
 # --- figures and their descriptions ------------------------------------------------------------
-
-
-class Pictures(HTMLParser):
-    """Collects the descriptions of the pictures in a piece of HTML; None where there is none."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.alts = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "img":
-            self.alts.append((dict(attributes).get("alt") or "").strip() or None)
-
-
-def undescribed(book):
-    """Where an executed notebook shows a picture that a screen reader cannot speak of."""
-    found = []
-    for number, cell in enumerate(book.cells):
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            alts = Pictures(data.get("text/html", "")).alts
-            bare = any(kind.startswith("image/") for kind in data) and not alts
-            if bare or None in alts:
-                found.append(f"cell {number}: {data.get('text/plain', '')[:60]}")
-    widgets = book.metadata.get("widgets", {}).values()
-    for model in (m for part in widgets for m in part["state"].values()):
-        value = model["state"].get("value", "")
-        if model["model_name"] == "ImageModel":  # has no place for a description
-            found.append("a widget of the kind Image")
-        elif model["model_name"] == "HTMLModel" and None in Pictures(value).alts:
-            found.append(f"a widget: {value[:60]}")
-    return found
 
 
 def shown(code):

@@ -32,7 +32,7 @@ def save_work() -> None:
         )
         return
     files = {FILE: as_json(solved_so_far())}
-    book = colab.notebook()
+    book = colab.notebook_on_page()
     if book is None:
         print(
             "The page did not hand over the notebook: save it yourself (File, Save a copy in Drive, "

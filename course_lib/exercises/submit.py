@@ -79,7 +79,7 @@ def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
             raise ValueError(f"{file} cannot be read ({error.strerror}).") from None
         except NotebookError as error:
             raise ValueError(f"{file}: {error}") from None
-    if colab.here() and (book := colab.notebook()):
+    if colab.here() and (book := colab.notebook_on_page()):
         return code_cells(json.dumps(book).encode()), "The notebook on your page"
     from IPython import get_ipython
 

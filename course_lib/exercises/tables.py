@@ -121,7 +121,7 @@ NORMAL_SCORES = Exercise(
         ),
         Mistake(
             "Equal values were counted once. A value that many rows share takes as much of the normal "
-            "law as there are rows: use the counts.",
+            "distribution as there are rows: use the counts.",
             _scores_without_ties,
         ),
         Mistake(
@@ -391,7 +391,7 @@ MIXED_LOSS = Exercise(
         ),
         Mistake(
             "The numbers lack the factor 1/2 of -log N(x; mean, 1), and so weigh twice as much as they "
-            "should beside the categories.",
+            "should in comparison with the categories.",
             _loss_without_half,
         ),
         Mistake("The categories add nothing yet.", _loss_of_numbers),
@@ -411,7 +411,7 @@ def _draw_cases(seed: int) -> list[Case]:
 
     return [
         case("two levels, nine to one", np.tile([math.log(9.0), 0.0], (20, 1))),
-        case("five levels, a law for each row", rng.normal(size=(40, 5))),
+        case("five levels, a distribution for each row", rng.normal(size=(40, 5))),
         case("a rare level comes first", np.tile([-3.0, 1.0, 1.0], (40, 1))),
     ]
 
@@ -462,13 +462,13 @@ def _draw_picture(answer):
     drawn = torch.bincount(answer(law.log().expand(4000, 4), u).long(), minlength=4) / 4000
     fig, ax = plt.subplots(figsize=(4.2, 2.8))
     at = np.arange(4)
-    ax.bar(at - 0.2, law, 0.4, color=GREY, label="the model's law")
+    ax.bar(at - 0.2, law, 0.4, color=GREY, label="the model's distribution")
     ax.bar(at + 0.2, drawn, 0.4, color=BLUE, label="4,000 rows drawn")
     ax.set(xlabel="level", ylabel="share")
     ax.set_xticks(at)
     ax.legend(fontsize=8)
     return fig, (
-        "Bars of four levels with shares .6, .3, .07 and .03, and beside each one of nearly the same "
+        "Bars of four levels with shares .6, .3, .07 and .03, and next to each one of nearly the same "
         "height for 4,000 drawn rows."
     )
 

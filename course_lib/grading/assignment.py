@@ -19,11 +19,10 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from course_lib import sync
 from course_lib.exercises import Exercise, get
 from course_lib.exercises.aliases import original
 from course_lib.grading.result import GradingError
-from course_lib.syllabus import Lesson
+from course_lib.syllabus import ROOT, Lesson
 from course_lib.syllabus import lesson as find_lesson
 
 HIDDEN_SEED = 20406
@@ -62,7 +61,7 @@ def write_assignment(lesson: str, out: Path) -> Path:
         known = find_lesson(lesson)
     except ValueError as error:
         raise GradingError(str(error)) from None
-    file = sync.ROOT / "notebooks" / f"{lesson}.ipynb"
+    file = ROOT / "notebooks" / f"{lesson}.ipynb"
     if not file.is_file():
         raise GradingError(f"{file} is not there: this command needs a checkout of the course.")
     out = Path(out).resolve()

@@ -1,10 +1,8 @@
 """Model collapse: fit, sample, fit to the samples, and so on, with real data kept in or thrown out."""
 
-import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from course_lib.files import write_whole
 from course_lib.session import interactive, seed_everything
 from course_lib.syllabus import unknown
+from course_lib.training import fingerprint
 
 Rows = np.ndarray | pd.DataFrame
 
@@ -134,7 +134,7 @@ def recursive(
         raise ValueError(f"The pool must hold rows like the data: {different}.")
     store = None
     if folder is not None:
-        key = {"regime": regime, "fresh": fresh, "seed": seed, "data": _digest(data, pool)}
+        key = {"regime": regime, "fresh": fresh, "seed": seed, "data": fingerprint(data, pool)}
         store = _Store(Path(folder), key)
     made = [_plain(data)] if store is None else [_plain(data), *store.load(data, generations)]
     n, done = len(data), len(made) - 1
@@ -232,7 +232,7 @@ class _Store:
         folder.mkdir(parents=True, exist_ok=True)
         settings = folder / "run.json"
         if not settings.exists():
-            self._write(settings, json.dumps(key).encode())
+            write_whole(settings, json.dumps(key))
         elif json.loads(settings.read_text(encoding="utf-8")) != key:
             raise ValueError(
                 f"{folder} holds another run: other data, regime, share or seed. Name another folder, "
@@ -263,32 +263,10 @@ class _Store:
                 column.astype(object).where(column.notna(), None).tolist()
                 for _, column in rows.items()
             ]
-            self._write(file, json.dumps(values, default=str).encode())
+            write_whole(file, json.dumps(values, default=str))
             return
-        self._write(file, lambda handle: np.save(handle, rows, allow_pickle=False))
+        write_whole(file, lambda stream: np.save(stream, rows, allow_pickle=False))
 
     def _file(self, number: int, rows: Rows) -> Path:
         ending = "json" if isinstance(rows, pd.DataFrame) else "npy"
         return self.folder / f"generation_{number:03}.{ending}"
-
-    def _write(self, file: Path, content: bytes | Callable) -> None:
-        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=file.name, delete=False) as handle:
-            try:
-                content(handle) if callable(content) else handle.write(content)
-                handle.close()
-                os.replace(handle.name, file)
-            except BaseException:
-                os.unlink(handle.name)
-                raise
-
-
-def _digest(*parts: Rows) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, pd.DataFrame):
-            digest.update(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes())
-            digest.update(str(part.dtypes.to_dict()).encode())
-        else:
-            digest.update(np.ascontiguousarray(part).tobytes())
-            digest.update(str((part.shape, part.dtype)).encode())
-    return digest.hexdigest()

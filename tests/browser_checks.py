@@ -1,0 +1,98 @@
+"""What a learner must be able to see and do in a lesson that has run in JupyterLab."""
+
+import re
+
+from playwright.sync_api import expect
+
+
+def the_installer_is_folded(lesson):
+    """The first code cell, for Colab, shows its first line only, and a click opens it."""
+    cell = lesson.notebook.locator(".jp-CodeCell").first
+    line = cell.locator(".jp-InputPlaceholder")
+    assert line.inner_text().startswith("# @title Only for Google Colab")
+    assert not cell.locator(".jp-InputArea-editor").is_visible()
+    line.locator(".jp-Placeholder-content").click()
+    cell.locator(".jp-InputArea-editor").wait_for(state="visible")
+
+
+def no_bar_is_left(lesson):
+    """A progress bar goes when its training is done."""
+    assert lesson.notebook.locator(".widget-hprogress:visible").count() == 0
+
+
+def hints_open(lesson):
+    """The hints under a check open with a click, the second inside the first."""
+    hint = lesson.notebook.locator("details", has_text="Hint 1 of").last
+    inside = hint.locator(":scope > div")
+    assert not inside.is_visible()
+    hint.locator(":scope > summary").click()
+    inside.wait_for(state="visible")
+    assert len(inside.locator("p").first.inner_text()) > 20
+    assert inside.locator("summary").first.is_visible()
+
+
+def checks_can_be_read(lesson):
+    """The boxes under exercises keep the contrast that WCAG asks for, in this theme."""
+    boxes = lesson.notebook.locator(".jp-RenderedHTMLCommon div:has(> details)")
+    assert boxes.count() > 0
+    for box in boxes.all():
+        assert lesson.contrast(box.locator("summary").first) >= 4.5
+
+
+def sliders_move_the_pictures(lesson):
+    """One press of an arrow key redraws a panel's picture and says the new value."""
+    panels = lesson.notebook.locator(".widget-vbox:has(> .widget-slider)")
+    assert panels.count() > 0
+    for panel in panels.all():
+        for slider in panel.locator(".widget-slider").all():
+            track = slider.locator(".slider-container").bounding_box()
+            assert track["width"] > 100, "the slider's track is squeezed by its label"
+            readout, picture = panel.get_by_role("status"), panel.locator("img")
+            said, drawn = readout.inner_text(), picture.get_attribute("src")
+            slider.locator(".noUi-handle").press("ArrowRight")
+            expect(readout).not_to_have_text(said)
+            expect(picture).not_to_have_attribute("src", drawn)
+
+
+def the_quiz_answers(lesson):
+    """An answer gets feedback and counts."""
+    question = lesson.notebook.locator(".widget-vbox:has(> .widget-radio)").first
+    question.get_by_role("radio").first.check()
+    feedback = question.get_by_role("status")
+    feedback.wait_for()
+    assert re.match(r"(Right|Not quite)\. \w+", feedback.inner_text())
+    assert lesson.notebook.get_by_text(re.compile(r"^[01] of \d+ answered right\.$")).is_visible()
+
+
+def every_picture_has_a_name(lesson):
+    """Each figure carries a description, and it reaches the accessibility tree."""
+    pictures = lesson.notebook.locator(".jp-OutputArea img")
+    lesson.notebook.evaluate("e => e.querySelectorAll('details').forEach(d => { d.open = true })")
+    lesson.unroll()
+    named = lesson.accessible_images()
+    assert pictures.count() > 0
+    for picture in pictures.all():
+        name = (picture.get_attribute("alt") or "").strip()
+        assert name, "a figure has no description"
+        assert name in named, "the browser does not pass on a figure's description"
+
+
+CHECKS = (
+    the_installer_is_folded,
+    no_bar_is_left,
+    hints_open,
+    checks_can_be_read,
+    sliders_move_the_pictures,
+    the_quiz_answers,
+    every_picture_has_a_name,
+)
+
+
+def check_all(lesson):
+    """All of the above, and that nothing has failed on the way."""
+    lesson.unroll()
+    assert lesson.complaints == []
+    for check in CHECKS:
+        check(lesson)
+    assert lesson.complaints == [], "a widget's callback failed"
+    assert lesson.problems == [], "errors in the browser's console"

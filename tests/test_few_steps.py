@@ -1,0 +1,27 @@
+"""Lessons at a few steps, tried on small notebooks."""
+
+import ast
+
+import few_steps
+from lesson_runs import execute
+from nbformat.v4 import new_code_cell, new_notebook
+
+SETTINGS = """
+from course_lib.syllabus import lesson
+
+print(lesson("01_vae").settings("cpu").vae.steps)
+"""
+
+
+def test_claims_are_left_out_and_nothing_else():
+    tree = ast.parse("if a:\n    assert b\nelse:\n    c = 1\nassert d, 'no'\ne")
+    left = ast.unparse(few_steps.WithoutClaims().visit(tree))
+    assert left == "if a:\n    pass\nelse:\n    c = 1\npass\ne"
+
+
+def test_a_kernel_trains_for_a_few_steps_and_believes_every_claim(tmp_path):
+    kernel = few_steps.environment(tmp_path / "ipython")
+    book = new_notebook(cells=[new_code_cell(SETTINGS), new_code_cell("assert False\n1")])
+    steps, one = (cell.outputs for cell in execute(book, tmp_path, **kernel).cells)
+    assert steps[0].text == f"{few_steps.FEW}\n"
+    assert one[0].data["text/plain"] == "1"
