@@ -103,7 +103,7 @@ def smote(x: Tensor, base: Tensor, rank: Tensor, t: Tensor) -> Tensor:
     """New rows (m, d), each between a row of x (n, d) and one of its nearest neighbours in x.
 
     Args:
-        base: which row to start from, (m,). rank: towards its how-manieth neighbour, from 1, (m,).
+        base: the row to start from, (m,). rank: which neighbour to go towards, 1 for the nearest, (m,).
         t: how far on the way, from 0 to 1, (m, 1).
 
     Source: Chawla et al. 2002, arXiv 1106.1813.
@@ -126,7 +126,7 @@ def smote_sample(x: Tensor, count: int, neighbours: int = 5, seed: int = 0) -> T
 
 
 def recorded(part: str) -> dict:
-    """The part "digits", "games" or "ring" of what `python benchmarks/steering.py PART` measured."""
+    """A part of what `python benchmarks/steering.py` measured: "digits", "variety", "games" or "ring"."""
     return json.loads(RECORDED.read_text(encoding="utf-8"))[part]
 
 
@@ -147,12 +147,14 @@ def means(table: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def gains(table: pd.DataFrame, figure: str, baseline: str) -> pd.DataFrame:
-    """What each way adds to `figure` over the way `baseline`, run by run: mean, low and high (95 %).
+    """What each way adds to `figure` over the way `baseline`, run by run: mean, low and high.
 
-    Runs are paired by their digit, so that an easy digit counts for no way more than for another.
+    Runs are paired by their digit, so that an easy digit counts for no way more than for another. The
+    intervals are Student's and hold for all ways together with 95 % (Bonferroni's correction).
     """
     wide = table.pivot(index="digit", columns="way", values=figure)[list(table["way"].unique())]
     differences = wide.sub(wide[baseline], axis=0).drop(columns=baseline)
     n, mean = len(differences), differences.mean()
-    half = differences.std() * student.ppf(0.975, n - 1) / np.sqrt(n)
+    level = 1 - 0.025 / differences.shape[1]
+    half = differences.std() * student.ppf(level, n - 1) / np.sqrt(n)
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
