@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 
 import few_steps
+import pytest
 
 from course_lib.syllabus import course
 
@@ -53,3 +54,13 @@ def minutes(item):
         lesson = course().lessons.get(item.path.stem)
         return lesson.run_minutes.get("cpu", 0) if lesson else 0
     return 0.5 if hasattr(item.cls, "lesson") else 0
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers(config):
+    """Two workers, or none where starting them takes longer than the tests."""
+    files = {argument.partition("::")[0] for argument in config.args}
+    if config.option.keyword or (len(files) == 1 and os.path.isfile(*files)):
+        config.option.dist = "no"
+        return 0
+    return 2

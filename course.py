@@ -25,6 +25,8 @@ OLDEST, NEWEST = (3, 11), (3, 13)  # as requires-python in pyproject.toml; a tes
 CONSTRAINTS = "constraints.txt"
 COLAB = "tests/colab-constraints.txt"
 COLAB_LACKS = ("fairlearn", "narwhals")  # what the extra `lessons` may bring there
+TAKES_LONG = ("lesson", "sandbox", "browser", "nbgrader", "network", "slow")  # pytest's markers
+QUICK = "not (%s)" % " or ".join(TAKES_LONG)
 SPACE_GB = 4  # an environment takes 2 GB, and pip needs room to unpack
 SPACE_GB_CUDA = 12
 
@@ -480,6 +482,7 @@ def test(args, extra):
     else:
         env.prepare()
     which = ["notebooks", "tests/test_colab.py"] if args.colab else []
+    which += ["-m", QUICK] if args.quick else []
     if args.full:
         which.append("--full")
     elif args.colab:
@@ -538,7 +541,13 @@ def make_parsers():
         ),
         "help": add("help", "show this help, or a verb's"),
     }
-    own["test"].add_argument(
+    kind = own["test"].add_mutually_exclusive_group()
+    kind.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out what takes long: %s" % ", ".join(TAKES_LONG),
+    )
+    kind.add_argument(
         "--colab",
         action="store_true",
         help="run the lessons with Google Colab's library versions, in .venv-colab",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 from sdmetrics.reports import QualityReport
-from sdmetrics.reports.single_table._properties import ColumnPairTrends
+from sdmetrics.reports.single_table._properties import ColumnPairTrends  # noqa: PLC2701
 from sdmetrics.single_table import DCROverfittingProtection
 
 warnings.filterwarnings("ignore")

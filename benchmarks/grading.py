@@ -30,7 +30,7 @@ from common import RESULTS
 from nbformat.v4 import new_code_cell
 
 from course_lib.exercises import get
-from course_lib.grading import assignment
+from course_lib.grading.lms.nbgrader import assignment
 from course_lib.grading.marking import Marking
 from course_lib.syllabus import lesson
 

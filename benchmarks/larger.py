@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -20,17 +21,18 @@ from common import ASKED, RESULTS, Data, Judged, rounded, timed, write
 
 from course_lib import datasets
 from course_lib.models.classifier import balanced
-from course_lib.models.diffusion import conditional_diffusion
-from course_lib.models.gan import conditional_gan
-from course_lib.models.vae import conditional_vae, draw
-from course_lib.syllabus import lesson
+from course_lib.models.diffusion import UNetDiffusion, conditional_diffusion
+from course_lib.models.gan import GANSettings, conditional_gan
+from course_lib.models.vae import VAESettings, conditional_vae, draw
+from course_lib.syllabus import Settings, lesson
 
 SEEDS = range(3)
-# Beside each lesson's model, how 600 images are drawn from it.
-MODELS: dict[str, tuple[Callable, dict[str, Callable]]] = {
-    "01_vae": (conditional_vae, {"": lambda model: draw(model.sample(600, ASKED))}),
-    "02_gan": (conditional_gan, {"": lambda model: model.sample(600, ASKED)}),
+# Of each lesson: its model's settings, how it is trained, and how 600 images are drawn from it.
+MODELS: dict[str, tuple[type[Settings], Callable, dict[str, Callable]]] = {
+    "01_vae": (VAESettings, conditional_vae, {"": lambda model: draw(model.sample(600, ASKED))}),
+    "02_gan": (GANSettings, conditional_gan, {"": lambda model: model.sample(600, ASKED)}),
     "03_diffusion": (
+        UNetDiffusion,
         conditional_diffusion,
         {
             "": lambda model: model.sample(600, ASKED),
@@ -48,10 +50,10 @@ def data() -> Data:
     return x.flatten(1), y, balanced(x_held.flatten(1), y_held, 60), ASKED
 
 
-def one_run(mnist: Data, name: str, settings: SimpleNamespace, seed: int) -> dict[str, float]:
+def one_run(mnist: Data, name: str, settings: Settings, seed: int) -> dict[str, float]:
     """Train the model of lesson `name` with one seed, and judge what it draws."""
     judged = Judged(mnist, seed)
-    train, samplers = MODELS[name]
+    _, train, samplers = MODELS[name]
     model, seconds = timed(lambda: train(*mnist[:2], settings, seed=seed))
     row = {"judge_accuracy": judged.accuracy, "cpu_seconds": seconds}
     for prefix, sampler in samplers.items():
@@ -62,13 +64,13 @@ def one_run(mnist: Data, name: str, settings: SimpleNamespace, seed: int) -> dic
     return row
 
 
-def plans() -> Iterator[tuple[str, str, SimpleNamespace]]:
+def plans() -> Iterator[tuple[str, str, Settings]]:
     """What each row is called, its lesson and settings; one asks what the VAE's beta must be."""
-    for name in MODELS:
-        yield name, name, lesson(name).settings("gpu").mnist
-    vae = vars(lesson("01_vae").settings("gpu").mnist)
+    for name, (kind, _, _) in MODELS.items():
+        yield name, name, kind.of(lesson(name).settings("gpu").mnist)
+    of_vae = VAESettings.of(lesson("01_vae").settings("gpu").mnist)
     small_beta = lesson("01_vae").settings("gpu").cvae.beta
-    yield "01_vae, beta as for 64 pixels", "01_vae", SimpleNamespace(**{**vae, "beta": small_beta})
+    yield "01_vae, beta as for 64 pixels", "01_vae", replace(of_vae, beta=small_beta)
 
 
 def all_runs(names: Sequence[str]) -> dict[str, list[dict]]:

@@ -8,16 +8,15 @@ Run in the course's environment, part by part:
     python benchmarks/mode_collapse.py knobs
 
 The first two train every recipe of course_lib/mode_collapse/recipes.toml, five seeds side by side, and the
-diffusion control, and write their part of recorded/points.json beside it, which lessons 06 and 07
+diffusion control, and write their part of recorded/points.json there, which lessons 06 and 07
 read. The third makes two of its rows again. The last changes one setting of the vanilla ring recipe at a
-time and writes knobs.npz beside it. The settings were chosen on other seeds, 11 to 13.
+time and writes knobs.npz next to it. The settings were chosen on other seeds, 11 to 13.
 """
 
 import json
 import sys
 from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from common import SEEDS, provenance, rounded, timed
 
 from course_lib.datasets import load
 from course_lib.mode_collapse import BENCHMARKS, RING, GANs, Recipe, fit, recipe, recipes
-from course_lib.mode_collapse.diffusion_control import control, diffusion_sample
+from course_lib.mode_collapse.diffusion_control import ControlSettings, control, diffusion_sample
 from course_lib.mode_collapse.records import FIGURES, KNOBS
 from course_lib.mode_collapse.snapshots import SAMPLES, Run, watch
 from course_lib.training import finish
@@ -40,7 +39,7 @@ CHANGES = {
 MOMENTS = 8
 
 
-def one_cure(benchmark: str, settings: Recipe | SimpleNamespace) -> tuple[list[dict], float]:
+def one_cure(benchmark: str, settings: Recipe | ControlSettings) -> tuple[list[dict], float]:
     """The figures of every seed, and the CPU seconds of all together."""
     data = torch.from_numpy(load(benchmark).train.x)
 

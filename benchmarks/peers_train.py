@@ -1,4 +1,4 @@
-"""Trains one peer for so many CPU seconds and samples from it, within the peer's own environment.
+"""Trains one peer for a given number of CPU seconds and samples from it, within the peer's own environment.
 
 Started by diffusion_peers.py, and free of the course's own modules, which are not installed here:
 

@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 import time
-from types import SimpleNamespace
 
 import torch
 from common import provenance, rounded, split_of_lesson
@@ -30,7 +29,7 @@ BETA_1 = (0.9, 0.5, 0.0)
 
 def one_run(judge, digits: torch.Tensor, settings: dict, seed: int) -> dict[str, float]:
     """Train with one seed and count the modes of 26,000 samples."""
-    settings = SimpleNamespace(**settings)
+    settings = image_gans.ImageGANSettings.of(settings)
     torch.manual_seed(seed)
     pair = stacked.networks(settings)
     start = time.process_time()

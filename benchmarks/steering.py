@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -167,7 +166,7 @@ def trained(x: Tensor, settings: dict, seed: int, y: Tensor | None = None):
     """The generator and discriminator of a GAN of x, given y if there is any."""
     torch.manual_seed(seed)
     classes = 0 if y is None else int(y.max()) + 1
-    settings = SimpleNamespace(**settings)
+    settings = image_gans.ImageGANSettings.of(settings)
     pair = (
         gan.Generator(settings.latent_dim, settings.channels, classes),
         gan.Discriminator(settings.channels, classes),
@@ -182,7 +181,7 @@ def steered(base, states, x, settings, milestones, seed) -> Iterator[tuple[int, 
         net.load_state_dict(state)
     torch.manual_seed(seed)
     seconds, start = 0.0, time.process_time()
-    for step in image_gans.fit(*base, [x], SimpleNamespace(**settings), seed=seed):
+    for step in image_gans.fit(*base, [x], image_gans.ImageGANSettings.of(settings), seed=seed):
         if step.number in milestones:
             seconds += time.process_time() - start
             yield step.number, base[0].sample(MANY), seconds
@@ -211,7 +210,7 @@ def generalise(name: str, settings: dict, seed: int) -> dict:
 
 def taught_by(made: Tensor, y: Tensor, x_held: Tensor, y_held: Tensor, x: Tensor) -> dict:
     """Accuracy on held-out digits, plain, noisy and shifted, of learners of made digits alone and of
-    made ones beside real ones."""
+    made ones together with real ones."""
     noise = torch.randn(x_held.shape, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
         torch.manual_seed(0)

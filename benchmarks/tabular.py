@@ -5,7 +5,7 @@ Run in the course's environment, about five minutes, and sixteen for the peers' 
     python benchmarks/tabular.py
 
 `ctgan` gets an environment of its own in build/peers, made at the first run, which needs the network:
-its licence is not an open-source one. What its models drew is kept beside it and used again. One
+its licence is not an open-source one. What its models drew is kept next to it and used again. One
 thread each, times in CPU seconds. ctgan's models keep their own settings, 300 epochs among them.
 
 All are measured by one code on the held-out rows: the mean total variation of the columns, and of the
@@ -64,7 +64,7 @@ BARS = {
 def prepared(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table as ctgan takes it, and its discrete columns: no missing numbers, levels as text.
 
-    A missing number becomes the median, with a discrete column beside it that says so; a missing
+    A missing number becomes the median, with a discrete column added that says so; a missing
     level becomes a level of its own.
     """
     columns, discrete = {}, []
@@ -174,7 +174,7 @@ def lost(figures: dict) -> dict[str, float]:
 
 
 def against(quick: dict, theirs: dict) -> dict[str, float]:
-    """Our quick model beside a peer: shares of its time and distances, and what utility it gains."""
+    """Our quick model compared with a peer: shares of its time and distances, and what utility it gains."""
     return {
         "share_of_training_time": quick["training_cpu_seconds"] / theirs["training_cpu_seconds"],
         "columns_over_peer": quick["columns_tv"] / theirs["columns_tv"],

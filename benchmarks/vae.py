@@ -9,8 +9,6 @@ were chosen on the lesson's own split, so the same is done on five other splits,
 choice was worth.
 """
 
-from types import SimpleNamespace
-
 import torch
 from common import ASKED, Data, Judged, both_splits, timed, write
 
@@ -28,7 +26,7 @@ def one_run(data: Data, seed: int) -> dict[str, float]:
     judged = Judged(data, seed)
     torch.manual_seed(seed)
     model = vae.VAE(PRESET.latent_dim, PRESET.width, dropout=PRESET.dropout)
-    settings = SimpleNamespace(batch_size=64, beta=1.0, **vars(PRESET.vae))
+    settings = vae.VAESettings.of(PRESET.vae)
     _, vae_seconds = timed(lambda: finish(vae.fit(model, (x,), settings, seed=seed)))
     with torch.no_grad():
         elbo = torch.stack([model.elbo(x_held).mean() for _ in range(16)]).mean().item()

@@ -152,9 +152,10 @@ def grade(args: argparse.Namespace) -> int:
         )
         return 2
 
+    from course_lib.grading.command import UNSAFE, Settings, grade_class
+    from course_lib.grading.errors import GradingError
     from course_lib.grading.policy import Late, needs_person
-    from course_lib.grading.result import GradingError
-    from course_lib.grading.run import UNSAFE, Settings, run, table
+    from course_lib.grading.summary import table
 
     if args.no_sandbox:
         print(UNSAFE, file=sys.stderr)
@@ -167,6 +168,7 @@ def grade(args: argparse.Namespace) -> int:
             checks=Path(args.checks) if args.checks else None,
             late=late,
             attempts=args.attempts,
+            layout=args.layout,
             seed=args.seed,
             forbid_reference=not args.allow_reference,
             engine="none" if args.no_sandbox else args.sandbox,
@@ -175,20 +177,25 @@ def grade(args: argparse.Namespace) -> int:
             assignment=args.assignment,
             canvas_roster=Path(args.canvas_roster) if args.canvas_roster else None,
             moodle_worksheet=Path(args.moodle_worksheet) if args.moodle_worksheet else None,
+            teams=Path(args.teams) if args.teams else None,
             nbgrader=Path(args.nbgrader) if args.nbgrader else None,
             progress=not args.quiet,
         )
-        results = run(settings)
+        graded = grade_class(settings)
     except (GradingError, OSError) as error:
         print(f"course-lib grade: {error}", file=sys.stderr)
         return 2
+    results = graded.results
     open_ = [result for result in results if needs_person(result, late)]
     if not args.quiet:
+        print(f"{graded.layout}.")
         print(table(results, late))
     print(f"{len(results)} students; written to {args.out}: grades.csv, feedback and more.")
     if open_:
         print(f"{len(open_)} need a person before their mark counts; their grades are left empty.")
-    return 1 if open_ else 0
+    for notice in graded.notices:
+        print(f"course-lib grade: {notice}", file=sys.stderr)
+    return 1 if open_ or graded.notices else 0
 
 
 def grade_arguments(parser: argparse.ArgumentParser) -> None:
@@ -208,6 +215,10 @@ def grade_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--late", default="keep", help="keep (default), a percentage such as 10%%, or refuse")
     add("--attempts", choices=["best", "last"], default="best", help="which attempt counts (best)")
+    text = (
+        "where it comes from: auto (default), canvas, moodle, gradescope, sakai, nbgrader, folder"
+    )
+    add("--layout", default="auto", metavar="NAME", help=text)
     add("--seed", help="draw the hidden cases from this secret (else from one kept in --out)")
     group = parser.add_mutually_exclusive_group()
     text = "an answer cannot reach the library's own solutions (the default)"
@@ -224,6 +235,8 @@ def grade_arguments(parser: argparse.ArgumentParser) -> None:
     add("--assignment", default="", help="the column's name in the LMS (the lesson's)")
     add("--canvas-roster", metavar="FILE", help="Canvas's exported gradebook, to be filled in")
     add("--moodle-worksheet", metavar="FILE", help="Moodle's grading worksheet, to be filled in")
+    text = "who is in which team (Canvas's or Moodle's file): each member gets the team's mark"
+    add("--teams", metavar="FILE", help=text)
     add("--nbgrader", metavar="FOLDER", help="push into the gradebook of this nbgrader course")
     add("--quiet", action="store_true", help="no progress bar and no table")
 
@@ -233,8 +246,8 @@ def assignment(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     try:
-        from course_lib.grading.assignment import write_assignment
-        from course_lib.grading.result import GradingError
+        from course_lib.grading.errors import GradingError
+        from course_lib.grading.lms.nbgrader.assignment import write_assignment
     except ModuleNotFoundError as error:
         print(f"{error}. Install what it takes: pip install 'course-lib[grade]'", file=sys.stderr)
         return 2
@@ -272,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (function, add_arguments) in VERBS.items():
-        text = function.__doc__
+        text = function.__doc__ or verb
         sub = subparsers.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         if add_arguments:
             add_arguments(sub)

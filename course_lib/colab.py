@@ -55,7 +55,7 @@ def drive() -> Path | None:
 
 def notebook_on_page() -> dict | None:
     """The notebook as it stands on the page, outputs left out; None if the page does not answer."""
-    from google.colab import _message  # what Colab itself asks the page with; it has no public name
+    from google.colab import _message  # noqa: PLC2701  (what Colab asks the page with; it has no public name)
 
     try:
         answer = _message.blocking_request("get_ipynb", request="", timeout_sec=30)

@@ -4,12 +4,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 def write_whole(
     path: str | os.PathLike,
-    content: str | bytes | Callable[[BinaryIO], object],
+    content: str | bytes | Callable[[IO[bytes]], object],
     *,
     private: bool = False,
 ) -> None:

@@ -9,7 +9,7 @@ from html import escape
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import display
+from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
 
 from course_lib.session import interactive
@@ -107,9 +107,9 @@ class Dashboard:
     def __init__(self, title: str, every: float = 1.0, high: float = 16.0):
         self.title, self.every, self.high = title, every, high
         self.history: dict[str, list[tuple[int, float]]] = {}
-        self._handle = None
+        self._handle: DisplayHandle | None = None
         self._drawn = 0.0
-        self._latest = None
+        self._latest: tuple | None = None
 
     def __enter__(self):
         return self
@@ -157,8 +157,8 @@ class Dashboard:
             image_grid(
                 images, ax=axes[0, 1], high=self.high, title=f"samples at step {step.number}"
             )
-        values = ", ".join(f"{name} {self._now(name):.4g}" for name in self.history)
-        alt = f"{self.title}: step {step.number} of {step.total}. {values}."
+        now = ", ".join(f"{name} {self._now(name):.4g}" for name in self.history)
+        alt = f"{self.title}: step {step.number} of {step.total}. {now}."
         if images is not None:
             alt += f" Beside the loss curves, {len(images)} samples of the model."
         content = bundle(fig, alt)
@@ -169,7 +169,8 @@ class Dashboard:
         self._drawn = time.monotonic()
 
     def _now(self, name: str) -> float:
-        return float(_smooth(*zip(*self.history[name], strict=True))[-1])
+        steps, values = zip(*self.history[name], strict=True)
+        return float(_smooth(steps, values)[-1])
 
 
 def _smooth(steps: Sequence[int], values: Sequence[float], window: int = 25) -> np.ndarray:

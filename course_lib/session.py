@@ -56,8 +56,7 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     settings = chosen.settings(preset)
-    gains_from_gpu = getattr(chosen.settings("gpu"), "accelerate", False)
-    device, told = devices.choose_device(preset, bool(asked), gains_from_gpu)
+    device, told = devices.choose_device(preset, bool(asked), chosen.gains_from_gpu)
     # The networks on the CPU are small, and threads wait for each other: beside other busy
     # programs, a training loop with two threads was measured ten times slower than with one.
     torch.set_num_threads(1)

@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Self
 
 SYLLABUS = Path(__file__).with_name("syllabus.toml")
 ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
@@ -15,7 +16,8 @@ ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
 @dataclass(frozen=True)
 class Lesson:
     """One lesson. `study_minutes` is a learner's time; `run_minutes` maps a machine to the time that
-    the notebook takes there from top to bottom, unsolved; a machine is absent until measured."""
+    the notebook takes there from top to bottom, unsolved; a machine is absent until measured.
+    `gains_from_gpu` says whether a part of it is large enough to run on a GPU."""
 
     id: str
     number: int
@@ -28,11 +30,13 @@ class Lesson:
     study_minutes: int
     run_minutes: Mapping[str, float]
     presets: Mapping[str, Mapping] = field(repr=False)
+    gains_from_gpu: bool = False
 
     def settings(self, preset: str) -> SimpleNamespace:
         """The preset's values as attributes, tables nested: `settings.vae.latent_dim`.
 
-        Every preset but "cpu" holds only what it changes of that one.
+        Every preset but "cpu" holds only what it changes of that one. Raises ValueError for a setting
+        that the cpu preset does not have.
         """
         return _namespace(_over(self.presets["cpu"], self.presets.get(preset, {})))
 
@@ -51,13 +55,12 @@ class Course:
 def course() -> Course:
     """The course as `syllabus.toml` describes it."""
     content = tomllib.loads(SYLLABUS.read_text(encoding="utf-8"))
-    lessons = {
-        name: Lesson(
-            id=name,
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()},
-        )
-        for name, entry in content["lessons"].items()
-    }
+    lessons = {}
+    for name, entry in content["lessons"].items():
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
+        }
+        lessons[name] = Lesson(id=name, **fields)
     return Course(lessons=lessons, **content["course"])
 
 
@@ -77,10 +80,44 @@ def unknown(kind: str, name: object, known) -> str:
     return f"There is no {kind} called {name!r}.{guess} Known: {', '.join(map(repr, known))}."
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What the settings of all models share: they are read by name, and an unknown name is refused.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Walk(Settings):
+    ...     steps: int
+    ...     width: float = 1.0
+    >>> Walk.of({"steps": 3})
+    Walk(steps=3, width=1.0)
+    """
+
+    @classmethod
+    def of(cls, table: "Settings | SimpleNamespace | Mapping[str, object]") -> Self:
+        """The settings in `table`, such as `lesson.settings.cvae`, or a mapping of names to values.
+
+        Settings of this class come back as they are. Raises ValueError for an unknown name, with the
+        known ones, and for a missing one.
+        """
+        if isinstance(table, cls):
+            return table
+        values = dict(table) if isinstance(table, Mapping) else vars(table)
+        known = {each.name: each.default is MISSING for each in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ValueError(unknown(f"setting in {cls.__name__}", name, known))
+        missing = [name for name, needed in known.items() if needed and name not in values]
+        if missing:
+            raise ValueError(f"{cls.__name__} needs values for {', '.join(missing)}.")
+        return cls(**values)
+
+
 def _over(base: Mapping, changes: Mapping) -> dict:
     """`base` with `changes` laid over it, table by table."""
     merged = dict(base)
     for key, value in changes.items():
+        if key not in base:
+            raise ValueError(unknown("setting in the cpu preset", key, base))
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         merged[key] = _over(base[key], value) if both else value
     return merged

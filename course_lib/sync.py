@@ -208,9 +208,8 @@ def gpu_table() -> str:
     """What the gpu preset of each lesson changes of the cpu preset, and what computes on the GPU."""
     rows = ["| lesson | on the GPU | what changes |", "|---|---|---|"]
     for x in course().lessons.values():
-        changes = dict(x.presets.get("gpu", {}))
-        where = 'the section "Larger"' if changes.pop("accelerate", False) else "nothing"
-        said = "; ".join(_changes(x.presets["cpu"], changes)) or "nothing"
+        where = 'the section "Larger"' if x.gains_from_gpu else "nothing"
+        said = "; ".join(_changes(x.presets["cpu"], x.presets.get("gpu", {}))) or "nothing"
         rows.append(f"| {x.number:02d} {x.title} | {where} | {said} |")
     return "\n".join(rows)
 

@@ -1,4 +1,4 @@
-"""One training loop for every model, and checkpoints that are used only where they truly fit.
+"""One training loop for every model, and checkpoints that are used only if they fit exactly.
 
 The loop is a generator: it yields after every step, so the notebook may plot, stop or branch.
 """
@@ -8,7 +8,7 @@ import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from tqdm.auto import tqdm
 from course_lib import __version__
 from course_lib.files import write_whole
 from course_lib.session import interactive, state_folder
+from course_lib.syllabus import Settings, unknown
+
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,25 @@ class Step:
 
 
 def batches(data: Sequence[Tensor], batch_size: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yield shuffled batches for ever, epoch after epoch; the last batch of an epoch may be small.
+    """Yield shuffled batches without end, epoch after epoch; the last batch of an epoch may be small.
 
     Args:
-        data: tensors of equal length (n, ...), on the device on which the batches are wanted.
-        batch_size: rows a batch, cut to n where n is smaller.
-        seed: the order depends on it alone, not on the global generator.
+        data: tensors of equal length (n, ...), on the device where the batches are needed.
+        batch_size: rows in a batch; n, if n is smaller.
+        seed: the order depends only on it, not on the global generator.
+
+    Raises ValueError for tensors without rows or of unequal lengths.
+
+    >>> rows, labels = next(batches([torch.zeros(10, 2), torch.arange(10)], batch_size=4, seed=0))
+    >>> rows.shape, labels.shape
+    (torch.Size([4, 2]), torch.Size([4]))
     """
     rows = len(data[0])
     if rows == 0 or any(len(part) != rows for part in data):
         lengths = ", ".join(str(len(part)) for part in data)
-        raise ValueError(f"The data's parts need one length above 0; theirs are {lengths}.")
+        raise ValueError(
+            f"The parts of the data must have one length above 0; they have {lengths}."
+        )
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(rows, generator=generator, device="cpu").to(data[0].device)
@@ -63,9 +74,9 @@ def training_loop(
     steps: int,
     batch_size: int = 64,
     seed: int = 0,
-    schedulers: Sequence[torch.optim.lr_scheduler.LRScheduler] = (),
-    ema: AveragedModel | None = None,
-    model: nn.Module | None = None,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
+    lr_schedule: str = "constant",
+    ema: "MovingAverage | None" = None,
     label: str = "training",
 ) -> Iterator[Step]:
     """Call `step(*batch)` `steps` times and yield a `Step` after each.
@@ -73,17 +84,25 @@ def training_loop(
     Args:
         step: does one optimisation step and returns its loss, or a dict of named losses.
         data: the tensors that batches are cut from, see `batches`.
-        schedulers: of the learning rates, advanced after every step.
-        ema, model: after every step `ema` is moved towards `model`, see `ema_of`.
-        label: stands beside the progress bar, which only an interactive session shows.
+        optimizers: those whose learning rates follow `lr_schedule`.
+        lr_schedule: "cosine" lets the rates fall to 0 along half a cosine over all steps (Loshchilov and
+            Hutter 2017, arXiv 1608.03983, eq. 5, without restarts); "constant" leaves them alone.
+        ema: a moving average of a model, see `ema_of`; it is updated after every step.
+        label: the name of the progress bar, which only an interactive session shows.
 
     Raises:
+        ValueError: for an unknown schedule, or a cosine without optimizers.
         FloatingPointError: when a loss is not finite, with the step and what to try.
+
+    >>> loop = training_loop(lambda x: x.mean(), [torch.ones(8)], steps=2)
+    >>> [(step.number, step.losses["loss"]) for step in loop]
+    [(1, 1.0), (2, 1.0)]
     """
+    schedulers = _schedulers(optimizers, lr_schedule, steps)
     bar = tqdm(total=steps, desc=label, disable=not interactive(), leave=False)
     with bar:
-        some = islice(batches(data, batch_size, seed), steps)
-        for number, batch in enumerate(some, start=1):
+        chosen = islice(batches(data, batch_size, seed), steps)
+        for number, batch in enumerate(chosen, start=1):
             losses = step(*batch)
             losses = losses if isinstance(losses, Mapping) else {"loss": losses}
             losses = {name: float(value) for name, value in losses.items()}
@@ -94,14 +113,32 @@ def training_loop(
                 )
             for scheduler in schedulers:
                 scheduler.step()
-            if ema is not None and model is not None:
-                ema.update_parameters(model)
+            if ema is not None:
+                ema.update()
             bar.update()
             yield Step(number, steps, losses)
 
 
+def _schedulers(
+    optimizers: Sequence[torch.optim.Optimizer], lr_schedule: str, steps: int
+) -> list[torch.optim.lr_scheduler.LRScheduler]:
+    if lr_schedule not in SCHEDULES:
+        raise ValueError(unknown("schedule", lr_schedule, SCHEDULES))
+    if lr_schedule == "constant":
+        return []
+    if not optimizers:
+        raise ValueError(
+            "A cosine schedule needs the optimizers whose learning rates it lets fall."
+        )
+    return [torch.optim.lr_scheduler.CosineAnnealingLR(each, steps) for each in optimizers]
+
+
 def finish(loop: Iterator[Step]) -> Step:
-    """Run `loop` to its end and return its last step."""
+    """Run `loop` to its end and return its last step.
+
+    >>> finish(training_loop(lambda x: x.mean(), [torch.ones(8)], steps=3)).number
+    3
+    """
     (last,) = deque(loop, maxlen=1)
     return last
 
@@ -111,7 +148,12 @@ def gradient_step(
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None = None,
 ) -> float:
-    """Zero the gradients, go backward from `loss`, clip to the norm `clip_norm`, and step."""
+    """Zero the gradients, backpropagate `loss`, clip to the norm `clip_norm`, and step; returns the loss.
+
+    >>> weight = nn.Parameter(torch.ones(1))
+    >>> gradient_step((3 * weight).sum(), torch.optim.SGD([weight], lr=0.5)), weight.item()
+    (3.0, -0.5)
+    """
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if clip_norm is not None:
@@ -121,12 +163,33 @@ def gradient_step(
     return loss.item()
 
 
-def ema_of(model: nn.Module, decay: float) -> AveragedModel:
+class MovingAverage(AveragedModel):
+    """An exponential moving average of a model's weights that knows which model it follows.
+
+    `module` is the averaged model.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        super().__init__(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self._followed = (model,)  # in a tuple, so that PyTorch does not make it a submodule
+
+    def update(self) -> None:
+        """Move the average towards the model as it is now."""
+        self.update_parameters(*self._followed)
+
+
+def ema_of(model: nn.Module, decay: float) -> MovingAverage:
     """An exponential moving average of the weights: ema <- decay * ema + (1 - decay) * model.
 
     `ema.module` is the averaged model. Batch-norm statistics are averaged as well.
+
+    >>> model = nn.Linear(1, 1)
+    >>> ema = ema_of(model, decay=0.9)
+    >>> ema.update()
+    >>> torch.equal(ema.module.weight, model.weight)  # the first update copies the model
+    True
     """
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return MovingAverage(model, decay)
 
 
 def fingerprint(*data: Tensor | np.ndarray | pd.DataFrame) -> str:
@@ -154,19 +217,19 @@ def load_or_train(
 ) -> nn.Module:
     """Fill `model` from a checkpoint that fits exactly, or else by `train()`, and keep the result.
 
-    What decides is `key`, completed by the model's architecture, the source code of models, data
-    and training, and the versions of course_lib and PyTorch: change any, and the model is trained anew.
-    A checkpoint that is damaged or belongs to something else is never used; this is said. Nothing in
-    it is executed (`weights_only=True`). The file appears only when complete, so an interruption
-    leaves no half-written one.
+    A checkpoint fits if nothing has changed in `key`, in the model's architecture, in the source code of
+    models, data and training, or in the versions of course_lib and PyTorch. A checkpoint that is
+    damaged or belongs to something else is never used, and a message says so. Nothing in it is
+    executed (`weights_only=True`). The file appears only when complete, so an interruption leaves no
+    half-written one.
 
     Args:
-        name: the file's first part, for people.
-        model: trained in place by `train`; its parameters and buffers are what is kept.
-        train: called only when there is no checkpoint that fits. It may return a module, such as
+        name: the first part of the file's name.
+        model: trained in place by `train`; its parameters and buffers are kept.
+        train: called only if no checkpoint fits. It may return a module, such as
             the moving average of `ema_of`, whose weights are then taken over into `model`.
-        key: settings, seed, data fingerprint: all that determines the result, as JSON.
-        folder: where to keep checkpoints; `.course/checkpoints` beside the notebook by default.
+        key: settings, seed, fingerprint of the data: all that determines the result, as JSON.
+        folder: where to keep checkpoints; by default `.course/checkpoints` next to the notebook.
     """
     full_key = json.dumps(
         {
@@ -196,6 +259,25 @@ def load_or_train(
     return model
 
 
+def fit_with_checkpoint(
+    name: str,
+    model: nn.Module,
+    loop: Iterator[Step],
+    *,
+    settings: Settings,
+    data: Sequence[Tensor],
+    seed: int,
+) -> None:
+    """`load_or_train` for a training loop that has not begun: `settings`, `data` and `seed` are its key.
+
+    Args:
+        loop: trains `model` in place, and leaves it with the weights to keep.
+    """
+    key = {**asdict(settings), "seed": seed, "data": fingerprint(*data)}
+    load_or_train(name, model, lambda: finish(loop), key)
+    model.eval()
+
+
 def _restore(model: nn.Module, file: Path, key: str) -> None:
     content = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or content.get("key") != key:
@@ -213,7 +295,7 @@ def _save(model: nn.Module, file: Path, key: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, lambda stream: torch.save(content, stream))
     except OSError as error:
-        print(f"The checkpoint could not be kept ({error}); everything else goes on.")
+        print(f"The checkpoint could not be kept ({error}); the training itself is not affected.")
 
 
 def _sources(model: nn.Module) -> str:
@@ -221,7 +303,7 @@ def _sources(model: nn.Module) -> str:
     package = Path(__file__).parent
     files = [Path(__file__), *package.glob("datasets/*.py"), *package.glob("models/**/*.py")]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files)))
-    # A class written in a notebook has no file; its compiled methods stand for it.
+    # A class written in a notebook has no file; its compiled methods are hashed instead.
     for method in filter(inspect.isfunction, vars(type(model)).values()):
         digest.update(f"{method.__code__.co_code}{method.__code__.co_names}".encode())
         digest.update(

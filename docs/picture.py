@@ -50,7 +50,7 @@ def main() -> None:
 def train(x: torch.Tensor, settings: SimpleNamespace, beta: float) -> vae.VAE:
     torch.manual_seed(0)
     model = vae.VAE(settings.latent_dim, settings.width, dropout=settings.dropout)
-    finish(vae.fit(model, (x,), SimpleNamespace(batch_size=64, beta=beta, **vars(settings.vae))))
+    finish(vae.fit(model, (x,), vae.VAESettings(beta=beta, **vars(settings.vae))))
     return model
 
 

@@ -4,7 +4,7 @@ import copy
 import io
 import weakref
 from contextlib import contextmanager
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -271,25 +271,15 @@ def test_training_gives_the_cpus_losses(network, fused):
 
 # --- the course's own functions ------------------------------------------------------------------
 
-SETTINGS = SimpleNamespace(
-    steps=4,
-    batch_size=40,
-    learning_rate=1e-3,
-    beta=1.0,
-    shift=0.3,
-    latent_dim=4,
-    width=32,
-    depth=2,
-    dropout=0.1,
-    channels=8,
-    gamma=0.3,
-    ema_decay=0.9,
-    drop_class=0.1,
-)
+TRAINING = {"steps": 4, "batch_size": 40, "learning_rate": 1e-3}
+MLP = {"width": 32, "depth": 2, "dropout": 0.1}
+OF_VAE = vae.VAESettings(latent_dim=4, beta=1.0, shift=0.3, **MLP, **TRAINING)
+OF_GAN = gan.GANSettings(latent_dim=4, channels=8, gamma=0.3, ema_decay=0.9, **TRAINING)
+OF_DIFFUSION = diffusion.MLPDiffusion(ema_decay=0.9, drop_class=0.1, **MLP, **TRAINING)
 
 
 def draws_of_vae(x, y):
-    model = vae.conditional_vae(x, y, SETTINGS)
+    model = vae.conditional_vae(x, y, OF_VAE)
     bound = vae.importance_weighted_bound(model.log_weights(x[:10], 2, y[:10]))
     mu, log_var = model.encode(x[:10], y[:10])
     path = vae.interpolate(mu[0], mu[1], 10)
@@ -299,12 +289,12 @@ def draws_of_vae(x, y):
 
 
 def draws_of_gan(x, y):
-    generator = gan.conditional_gan(x, y, SETTINGS)
+    generator = gan.conditional_gan(x, y, OF_GAN)
     return torch.cat([generator.sample(10, y[:10]), gan.slerp(x[0], x[1], 10)], dim=1)
 
 
 def draws_of_diffusion(x, y):
-    model = diffusion.conditional_diffusion(x, y, SETTINGS)
+    model = diffusion.conditional_diffusion(x, y, OF_DIFFUSION)
     return model.sample(10, y[:10], steps=4, eta=1.0, guidance=1.0)
 
 
@@ -320,7 +310,7 @@ def verdicts_of_judge(x, y):
     "model", [draws_of_vae, draws_of_gan, draws_of_diffusion, verdicts_of_judge]
 )
 def test_the_courses_models_train_and_draw(model, default, tmp_path, monkeypatch):
-    monkeypatch.setitem(classifier.SETTINGS, "steps", 4)
+    monkeypatch.setattr(classifier, "SETTINGS", replace(classifier.SETTINGS, steps=4))
     x, y = torch.randint(0, 17, (100, 64)).float(), torch.arange(100) % 10
     drawn = {}
     for device in (torch.device("cpu"), DEVICE):

@@ -34,12 +34,12 @@ def copy_of(notebook):
 def key_of(notebook):
     """A hash of all that decides a notebook's outputs: itself, the library and every version."""
     digest = hashlib.sha256(Path(notebook).read_bytes())
-    digest.update(_surroundings().encode())
+    digest.update(surroundings().encode())
     return digest.hexdigest()
 
 
 @cache
-def _surroundings():
+def surroundings():
     """A hash of the library's files and of the installed versions."""
     digest = hashlib.sha256(sys.version.encode())
     versions = sorted(f"{d.name}=={d.version}" for d in metadata.distributions())
@@ -66,13 +66,18 @@ class Recording:
         self.notebook = file.path
         self.book = nbformat.read(file.path, as_version=4)
         self.code_cells = [cell for cell in self.book.cells if cell.cell_type == "code"]
-        self.running = 0  # the index of the code cell
+        self.running = 0  # the index among the code cells
         self.passed = 0
         self.request = None  # the message that asked for the running cell
         self.client = NotebookClient(self.book, record_timing=False)
         self.client.reset_execution_trackers()
         self.get_message = file.get_kernel_message
         file.get_kernel_message = self.listen
+
+    def begin(self, number):
+        """Take what comes from now on for outputs of the code cell with this index."""
+        self.running = number
+        self.client.clear_before_next_output = False
 
     def listen(self, timeout=None, stream="iopub"):
         """In place of nbval's own method: get the next message, and take part in it."""
@@ -122,7 +127,7 @@ class Recorder:
             stash = item.parent.stash
             if RECORDING not in stash:
                 stash[RECORDING] = Recording(item.parent)
-            stash[RECORDING].running = item.cell_num
+            stash[RECORDING].begin(item.cell_num)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)

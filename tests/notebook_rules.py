@@ -8,19 +8,32 @@ nothing, and it only expects failures ("xfail") once a cell has timed out. So, b
 - a cell tagged `raises-exception` raises;
 - the last cell is run;
 - the stated minutes are those measured, within a factor of two.
+
+A minute is a minute of CPU time of the kernel and its children, at the speed of the machine that the
+course is tested on (cpu_clock.py). It is about what a learner waits with one core of such a machine free,
+and it does not depend on what else the machine does. Wall-clock time only guards against what hangs.
 """
 
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty
 
 import pytest
+from cpu_clock import Clock
+from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
 from course_lib.syllabus import SYLLABUS, course
 
 START_UP = 30.0  # seconds that a lesson may take beyond its minutes, mostly for importing
 FACTOR = 2
+# A lesson hangs if its cells take longer than this by the clock on the wall.
+PATIENCE = 10  # times its budget
+PATIENCE_AT_LEAST = 600.0  # seconds
+LOOK = 0.5  # seconds between two looks at the clocks
 SHORTEST = 0.25  # minutes; below this the start of the kernel decides, and all count the same
 PROPERTY = "notebook"
 
@@ -32,7 +45,9 @@ class Run:
     name: str
     cells: int
     stated: float | None  # minutes
-    seconds: float = 0.0
+    clock: Clock | None = None  # of its kernel
+    seconds: float = 0.0  # of that clock, the start of the kernel included
+    wall: float = 0.0  # seconds that its cells took
     passed: int = 0
     stopped: str = ""  # why the remaining cells are not run
 
@@ -41,8 +56,12 @@ class Run:
         return self.passed == self.cells
 
     @property
-    def seconds_left(self) -> float:
-        return float("inf") if self.stated is None else budget(self.stated) - self.seconds
+    def budget(self) -> float:
+        return float("inf") if self.stated is None else budget(self.stated)
+
+    @property
+    def patience(self) -> float:
+        return max(PATIENCE * self.budget, PATIENCE_AT_LEAST)
 
 
 RUN = pytest.StashKey[Run]()
@@ -54,7 +73,7 @@ def few_steps(config) -> bool:
 
 
 def budget(minutes: float) -> float:
-    """The seconds that a lesson of so many stated minutes may take."""
+    """The seconds that a lesson of so many stated minutes may compute."""
     return FACTOR * 60 * minutes + START_UP
 
 
@@ -86,12 +105,35 @@ def pytest_runtest_call(item):
     run, option = run_of(item), item.config.option
     if run.stopped:
         pytest.skip(run.stopped)
-    limit = option.nbval_cell_timeout
-    option.nbval_cell_timeout = min(limit, max(run.seconds_left, 1.0))
+    kernel = item.parent.kernel
+    if run.clock is None:
+        run.clock = Clock(kernel.km.provisioner.pid)
+        kernel.await_reply = watched(kernel, run)
+    limit, start = option.nbval_cell_timeout, time.monotonic()
+    option.nbval_cell_timeout = min(limit, max(run.patience - run.wall, 1.0))
     try:
         return (yield)
     finally:
         option.nbval_cell_timeout = limit
+        run.wall += time.monotonic() - start
+        run.seconds = run.clock.read()
+
+
+def watched(kernel: RunningKernel, run: Run) -> Callable[..., None]:
+    """The kernel's `await_reply`, which says that time is up also where the budget is."""
+    await_reply = kernel.await_reply
+
+    def wait(msg_id, timeout=None):
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                return await_reply(msg_id, timeout=LOOK)
+            except Empty:
+                up = time.monotonic() > end or run.clock.read() > run.budget
+                if up or not kernel.is_alive():
+                    raise
+
+    return wait
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -100,10 +142,9 @@ def pytest_runtest_makereport(item, call):
     if not isinstance(item, IPyNbCell) or call.when != "call":
         return report
     run = run_of(item)
-    run.seconds += call.duration
     broken = broken_rule(item, run, call.duration)
     run.passed += report.passed and not broken
-    measured = {"name": run.name, "seconds": call.duration, "complete": run.complete}
+    measured = {"name": run.name, "seconds": run.seconds, "complete": run.complete}
     report.user_properties.append((PROPERTY, measured))
     if not broken and run.complete:
         broken = wrong_minutes(run)
@@ -116,12 +157,15 @@ def pytest_runtest_makereport(item, call):
 
 def broken_rule(cell: IPyNbCell, run: Run, seconds: float) -> str:
     """The rule that this cell has just broken, as a sentence; empty if none."""
-    if not run.stopped and run.seconds_left < 0:
+    if not run.stopped and run.seconds > run.budget:
         run.stopped = "the lesson has used up its budget"
         return (
-            f"{run.name} has run for {run.seconds:.0f} s. Its budget is {budget(run.stated):.0f} s: "
+            f"{run.name} has computed for {run.seconds:.0f} s. Its budget is {run.budget:.0f} s: "
             f"{FACTOR} x {run.stated:g} stated minutes and {START_UP:.0f} s to start."
         )
+    if not run.stopped and run.wall > run.patience:
+        run.stopped = "the lesson hangs"
+        return f"{run.name} hangs: it has run for {run.wall:.0f} s, and computed for {run.seconds:.0f} s."
     if not run.stopped and cell.parent.timed_out:
         run.stopped = "an earlier cell was interrupted"
         return f"the cell was still running after {seconds:.0f} s and was interrupted."
@@ -142,8 +186,8 @@ def wrong_minutes(run: Run) -> str:
     if measured < run.stated and not os.environ.get("CI"):
         return ""  # on a learner's fast machine there is nothing to complain about
     return (
-        f"{run.name} took {measured:.2f} minutes, but {run.stated:g} are stated. Change run_minutes "
-        f"in {SYLLABUS.name}, then write the README's table with `python course.py sync`."
+        f"{run.name} took {measured:.2f} minutes of CPU time, but {run.stated:g} are stated. Change "
+        f"run_minutes in {SYLLABUS.name}, then write the README's table with `python course.py sync`."
     )
 
 
@@ -167,7 +211,7 @@ class Minutes:
         for name, value in report.user_properties:
             if name == PROPERTY and report.when == "call":
                 notebook = value["name"]
-                self.seconds[notebook] = self.seconds.get(notebook, 0.0) + value["seconds"]
+                self.seconds[notebook] = value["seconds"]
                 if value["complete"]:
                     self.complete.add(notebook)
 
@@ -180,7 +224,7 @@ class Minutes:
     def pytest_terminal_summary(self, terminalreporter):
         if not self.seconds:
             return
-        terminalreporter.section("minutes of the lessons")
+        terminalreporter.section("minutes of the lessons, in CPU time of the reference machine")
         terminalreporter.line(f"{'notebook':<24}{'measured':>9}{'stated':>8}")
         for name, seconds in sorted(self.seconds.items()):
             lesson = course().lessons.get(name)

@@ -91,6 +91,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(MARKERS[name])
         if item.path.suffix == ".ipynb":
             item.add_marker("lesson")
+            item.add_marker(pytest.mark.timeout(2000))  # notebook_rules.py watches over its cells
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -20,9 +20,10 @@ from course_lib.exercises import all_exercises
 from course_lib.exercises.answers import fingerprint_of
 from course_lib.exercises.exercise import call
 from course_lib.exercises.sources import standalone, statements
-from course_lib.grading.grade import grade
+from course_lib.grading.evaluation import grade_submission
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import (
+from course_lib.grading.sandbox.engines import (
     PACKAGE,
     bubblewrap,
     needed_modules,
@@ -114,13 +115,14 @@ def processes_below(parent=None):
 
 
 def graded(content, sandbox, **more):
-    return grade(content, {"student": "mallory"}, Marking(LESSON, "secret", **more), sandbox)
+    submission = Submission("mallory", "mallory.ipynb")
+    return grade_submission(content, submission, Marking(LESSON, "secret", **more), sandbox)
 
 
 def assert_serves(sandbox):
     """The next submission gets what it deserves, and only the warm process is left."""
     result = graded(notebook(HONEST), sandbox)
-    assert (result["points"], result["flags"]) == (1.0, [])
+    assert (result.points, result.flags) == (1.0, ())
     ends = time.monotonic() + 5  # a killed process takes a moment to go
     below = processes_below(sandbox._process.pid)
     while len(below) > 2 and time.monotonic() < ends:
@@ -146,18 +148,18 @@ def test_attack(file, sandbox, folder):
     sandbox.start()
     warm = sandbox._process
     result = graded(text.encode(), sandbox, patience=attack.get("patience", 1.0))
-    kinds = {flag["kind"] for flag in result["flags"]}
-    said = "\n".join(case["sentence"] for e in result["exercises"] for case in e["cases"])
-    assert result["points"] == attack["points"], said
-    assert kinds == ({attack["flag"]} if attack["flag"] else set()), result["flags"]
-    json.dumps(result, allow_nan=False, ensure_ascii=False).encode()  # fits into any file
+    kinds = {flag.kind for flag in result.flags}
+    said = "\n".join(case.sentence for e in result.marks for case in e.cases)
+    assert result.points == attack["points"], said
+    assert kinds == ({attack["flag"]} if attack["flag"] else set()), result.flags
+    json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False).encode()  # fits into any file
     assert said.replace("\n", "").isprintable()
     assert "LEAK" not in said and "3141592653589" not in said and SECRET not in said
-    if attack["points"] == result["of"]:  # its harm was to fail, and did not end the warm process
+    if attack["points"] == result.of:  # its harm was to fail, and did not end the warm process
         assert sandbox._process is warm
         assert warm.poll() is None
     assert_serves(sandbox)
-    assert sandbox._process is warm or attack["points"] < result["of"]
+    assert sandbox._process is warm or attack["points"] < result.of
 
 
 def python_for_others():
@@ -245,13 +247,13 @@ MADE = {
 @pytest.mark.parametrize(("content", "points"), MADE.values(), ids=MADE)
 def test_notebooks_that_attack_the_parser(content, points, sandbox):
     result = graded(content, sandbox)
-    kinds = {flag["kind"] for flag in result["flags"]}
+    kinds = {flag.kind for flag in result.flags}
     if points is None:  # graded, or handed to a person
-        assert result["points"] == 1.0 or "unreadable" in kinds
+        assert result.points == 1.0 or "unreadable" in kinds
     else:
-        assert result["points"] == points
-    assert result["points"] or result["needs_person"] or result["exercises"][0]["cases"]
-    json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
+        assert result.points == points
+    assert result.points or result.needs_person or result.marks[0].cases
+    json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False).encode()
     assert_serves(sandbox)
 
 
@@ -291,7 +293,8 @@ def test_the_sandbox_ends_with_all_that_it_holds():
 def test_the_sandbox_ends_with_the_grader():
     """Even where the grader is killed, and cannot end anything itself."""
     code = (
-        "from course_lib.grading.sandbox import bubblewrap; bubblewrap().start(); print(); input()"
+        "from course_lib.grading.sandbox.engines import bubblewrap;"
+        "bubblewrap().start(); print(); input()"
     )
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     grader = subprocess.Popen(

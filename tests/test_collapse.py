@@ -30,7 +30,7 @@ def ring(n, seed=0, modes=8):
 # --- modes --------------------------------------------------------------------------------------
 
 
-def test_all_modes_of_the_true_law_are_captured_at_the_ceiling_of_quality():
+def test_all_modes_of_the_true_mixture_are_captured_at_the_ceiling_of_quality():
     counts, quality = RING.counts(ring(100_000))
     found = mode_coverage(counts)
     assert (found["modes"], found["coverage"]) == (8, 1.0)
@@ -185,7 +185,7 @@ def test_the_regression_loop_follows_gerstgrasser(regime, seed):
 
 @SEEDS
 def test_the_intervals_hold_what_they_say(seed):
-    """Of 500 samples of a skewed law about 99 % hold the truth, less a little where the skew tells."""
+    """Of 500 samples of a skewed distribution about 99 % hold the truth, a little less for the skew."""
     draws = np.random.default_rng(seed).exponential(size=(500, 400))
     for interval, truth, least in (
         (interval_of_median, np.log(2), 0.97),
@@ -198,12 +198,12 @@ def test_the_intervals_hold_what_they_say(seed):
 # --- tails ----------------------------------------------------------------------------------------
 
 
-def test_tail_loss_is_nought_for_one_law_and_known_for_others():
+def test_tail_loss_is_0_for_equal_distributions_and_known_for_others():
     rng = np.random.default_rng(0)
     real, same = rng.standard_normal((2, 200_000))
     # Four standard errors of a ratio of two shares of 0.025.
     assert tail_loss(real, same) == pytest.approx([0, 0], abs=0.08)
-    # P(Z > 1.96 / 0.7) / 0.025, and a law moved up by one: P(Z < -2.96), P(Z > 0.96)
+    # P(Z > 1.96 / 0.7) / 0.025, and a distribution moved up by one: P(Z < -2.96), P(Z > 0.96)
     assert tail_loss(real, 0.7 * same) == pytest.approx([0.898, 0.898], abs=0.03)
     assert tail_loss(real, same + 1) == pytest.approx([1 - 0.0615, 1 - 6.742], abs=0.3)
     assert tail_loss(real, 0 * same).tolist() == [1, 1]

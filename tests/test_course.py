@@ -15,6 +15,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tomllib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 
@@ -199,6 +200,14 @@ def test_colab_runs_the_notebooks_in_its_own_environment(course, runs):
     asked = ["notebooks", "tests/test_colab.py", "--few-steps", "-k", "vae"]
     assert runs[0].command == [python, "-m", "pytest", *asked]
     assert runs[0].environment["PYTHONPATH"] == str(course.ROOT / "tests" / "standins")
+
+
+def test_quick_leaves_out_what_takes_long_and_only_markers_that_exist(course, runs):
+    assert course.dispatch(["test", "--quick", "-x"]) == 7
+    assert runs[0].command[1:] == ["-m", "pytest", "-m", course.QUICK, "-x"]
+    settings = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    markers = settings["tool"]["pytest"]["ini_options"]["markers"]
+    assert [marker.partition(":")[0] for marker in markers] == list(course.TAKES_LONG)
 
 
 @pytest.mark.parametrize("where", [[], ["--colab"]])

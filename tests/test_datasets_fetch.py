@@ -29,6 +29,8 @@ CONTENT = np.random.default_rng(0).bytes(300_000)
 PAGE = b"\n<!DOCTYPE html><html><body>Please sign in.</body></html>"
 STATUS = {"403": 403, "404": 404, "500": 500}
 
+pytestmark = pytest.mark.network
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """The first folder of the address says how the server behaves."""

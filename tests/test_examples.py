@@ -20,8 +20,8 @@ from course_lib.datasets import DataError
 from course_lib.session import seed_everything
 
 # Rooms in which every public function has an example. What the others have is run as well.
-COMPLETE = ("datasets",)
-ROOMS = (*COMPLETE, "audit", "model_collapse", "mode_collapse", "models")
+COMPLETE = ("datasets", "models", "mode_collapse", "model_collapse")
+ROOMS = (*COMPLETE, "syllabus", "training", "audit")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 
 
@@ -29,7 +29,7 @@ def modules(room):
     """The modules of a room, with those of its inner rooms."""
     package = import_module(f"{course_lib.__name__}.{room}")
     yield package
-    for found in iter_modules(package.__path__):
+    for found in iter_modules(getattr(package, "__path__", ())):
         inner = f"{room}.{found.name}"
         if found.ispkg:
             yield from modules(inner)

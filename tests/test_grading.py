@@ -16,16 +16,17 @@ from course_lib.exercises import all_exercises, get, submit_check
 from course_lib.exercises.answers import Wanted, code_cells, find_answers
 from course_lib.exercises.exercise import call
 from course_lib.exercises.sources import standalone, statements
-from course_lib.grading.grade import grade
+from course_lib.grading.errors import GradingError
+from course_lib.grading.evaluation import grade_submission
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking, read_checks
-from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import (
-    SandboxError,
+from course_lib.grading.sandbox.engines import (
     make,
     needed_modules,
     solution_files,
     try_walls,
 )
+from course_lib.grading.sandbox.process import SandboxError
 from course_lib.syllabus import course
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -61,16 +62,16 @@ def cell_of(book, exercise):
 
 def graded(book, sandbox, marking=MARKING):
     content = book if isinstance(book, bytes) else json.dumps(book).encode()
-    return grade(content, {"student": "Jane", "student_id": "7", "attempt": 1}, marking, sandbox)
+    return grade_submission(content, Submission("Jane", "jane.ipynb"), marking, sandbox)
 
 
 def points(result):
-    return {e["id"]: e["points"] for e in result["exercises"]}
+    return {e.id: e.points for e in result.marks}
 
 
 def sentences(result, exercise):
-    (found,) = (e for e in result["exercises"] if e["id"] == exercise)
-    return [case["sentence"] for case in found["cases"]]
+    (found,) = (e for e in result.marks if e.id == exercise)
+    return [case.sentence for case in found.cases]
 
 
 # --- marks ------------------------------------------------------------------------------------
@@ -83,13 +84,13 @@ def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
     marking.validate()
     with make("bubblewrap", marking) as sandbox:
         full = graded(solved(lesson), sandbox, marking)
-        assert full["points"] == full["of"] == marking.points > 0
-        assert not full["needs_person"]
-        assert {e["found"] for e in full["exercises"]} == {"tag"}
+        assert full.points == full.of == marking.points > 0
+        assert not full.needs_person
+        assert {e.found for e in full.marks} == {"tag"}
         empty = graded(solved(lesson, only=()), sandbox, marking)
-    assert empty["points"] == 0
-    assert not empty["needs_person"]
-    assert {s for e in empty["exercises"] for s in sentences(empty, e["id"])} == {"Not solved yet."}
+    assert empty.points == 0
+    assert not empty.needs_person
+    assert {s for e in empty.marks for s in sentences(empty, e.id)} == {"Not solved yet."}
 
 
 def test_wrong_answers_get_the_sentence_of_their_mistake(sandbox):
@@ -117,10 +118,10 @@ def test_each_case_counts_by_itself(sandbox):
         "    return right if right.sum() > 0 else right + 1\n"
     )
     result = graded(book, sandbox)
-    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl_divergence")
-    passed = [case["passed"] for case in kl["cases"]]
+    (kl,) = (e for e in result.marks if e.id == "vae.kl_divergence")
+    passed = [case.passed for case in kl.cases]
     assert 0 < sum(passed) < len(passed)
-    assert kl["points"] == pytest.approx(
+    assert kl.points == pytest.approx(
         get("vae.kl_divergence").points * sum(passed) / len(passed), abs=1e-3
     )
 
@@ -273,16 +274,16 @@ def of_nbformat_3(book):
 )
 def test_right_answers_keep_their_marks_whatever_the_notebook_went_through(change, sandbox):
     result = graded(change(solved()), sandbox)
-    assert result["points"] == result["of"], [s for s in result["exercises"] if s["points"] == 0]
-    assert not result["needs_person"]
+    assert result.points == result.of, [s for s in result.marks if s.points == 0]
+    assert not result.needs_person
 
 
 def test_how_an_answer_was_found_stands_in_the_result(sandbox):
     book = solved(only=["vae.kl_divergence"])
-    assert [e["found"] for e in graded(book, sandbox)["exercises"]] == ["tag"] * 8
-    assert [e["found"] for e in graded(stripped(book), sandbox)["exercises"]] == ["marker"] * 8
+    assert [e.found for e in graded(book, sandbox).marks] == ["tag"] * 8
+    assert [e.found for e in graded(stripped(book), sandbox).marks] == ["marker"] * 8
     by_name = graded(without_markers(solved(only=["vae.kl_divergence"])), sandbox)
-    assert [e["found"] for e in by_name["exercises"]] == ["name"] * 8
+    assert [e.found for e in by_name.marks] == ["name"] * 8
 
 
 @pytest.mark.parametrize(
@@ -299,18 +300,18 @@ def test_how_an_answer_was_found_stands_in_the_result(sandbox):
 )
 def test_what_cannot_be_read_is_flagged_for_a_person_and_no_silent_zero(content, word, sandbox):
     result = graded(content, sandbox)
-    assert result["needs_person"]
-    assert [flag["kind"] for flag in result["flags"]] == ["unreadable"]
-    assert word in result["flags"][0]["sentence"]
+    assert result.needs_person
+    assert [flag.kind for flag in result.flags] == ["unreadable"]
+    assert word in result.flags[0].sentence
 
 
 def test_a_missing_answer_is_flagged_and_the_others_keep_their_marks(sandbox):
     book = solved()
     book.cells.remove(cell_of(book, "vae.kl_divergence"))
     result = graded(book, sandbox)
-    assert result["needs_person"]
-    assert ("missing", "vae.kl_divergence") in [(f["kind"], f["exercise"]) for f in result["flags"]]
-    assert result["points"] == result["of"] - get("vae.kl_divergence").points
+    assert result.needs_person
+    assert ("missing", "vae.kl_divergence") in [(f.kind, f.exercise) for f in result.flags]
+    assert result.points == result.of - get("vae.kl_divergence").points
 
 
 def test_a_hanging_answer_costs_its_own_points_only(sandbox):
@@ -346,9 +347,9 @@ def test_the_library_s_answer_counts_only_where_the_instructor_allows_it(sandbox
 
 def test_a_copy_of_the_solution_is_told_to_the_instructor(sandbox):
     result = graded(solved(), sandbox)
-    kinds = {flag["kind"] for flag in result["flags"]}
+    kinds = {flag.kind for flag in result.flags}
     assert kinds == {"solution"}
-    assert not result["needs_person"]  # the lesson shows it as its last hint
+    assert not result.needs_person  # the lesson shows it as its last hint
 
 
 def test_what_goes_into_the_sandbox_holds_no_later_solution():
@@ -397,9 +398,9 @@ def test_an_instructor_s_own_cases_count_like_the_others(name, sandbox, tmp_path
     marking.validate()
     assert marking.version != MARKING.version
     result = graded(solved(only=["vae.kl_divergence"]), sandbox, marking)
-    (kl,) = (e for e in result["exercises"] if e["id"] == "vae.kl_divergence")
-    assert kl["cases"][-1]["name"] == "ours: the prior itself"
-    assert kl["points"] == kl["of"]
+    (kl,) = (e for e in result.marks if e.id == "vae.kl_divergence")
+    assert kl.cases[-1].name == "ours: the prior itself"
+    assert kl.points == kl.of
 
 
 def test_two_files_of_private_cases_for_one_exercise_are_refused(tmp_path):
@@ -523,7 +524,7 @@ def fit_gaussian(points):
         exercise = dataclasses.replace(get("start.fit_gaussian"), whole_notebook=whole)
         marking.__dict__["exercises"] = [exercise]  # where the cached property keeps them
         with make("bubblewrap", marking) as sandbox:
-            assert graded(book, sandbox, marking)["points"] == (exercise.points if whole else 0)
+            assert graded(book, sandbox, marking).points == (exercise.points if whole else 0)
 
 
 def test_names_and_comments_make_no_difference_to_a_fingerprint():

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from course_lib.grading import archive
-from course_lib.grading.result import GradingError
-from course_lib.grading.submission import find
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake import archive
+from course_lib.grading.intake.submission import find
 
 LESSON = "01_vae"
 
@@ -483,10 +483,10 @@ def test_links_and_pipes_in_a_folder_are_not_followed(tmp_path):
     assert "is a link" in answer["file"][0]
     assert "is a link" in answer["theft"][0]
     assert "is a link" in answer["folder"][0]
-    assert "is no ordinary file" in answer["pipe"][0]
+    assert "is not an ordinary file" in answer["pipe"][0]
     assert "is a link" in answer["zip"][0]
     assert "is a link" in answer["whole"][0]
-    assert "is no ordinary file" in answer["zip pipe"][0]
+    assert "is not an ordinary file" in answer["zip pipe"][0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -502,7 +502,9 @@ def test_a_file_that_changes_after_it_was_found(tmp_path, kind):
         os.mkfifo(file)
     elif kind == "folder":
         file.mkdir()
-    with pytest.raises(GradingError, match=r"01_vae\.ipynb (cannot be read|is no ordinary file)"):
+    with pytest.raises(
+        GradingError, match=r"01_vae\.ipynb (cannot be read|is not an ordinary file)"
+    ):
         found.read()
 
 

@@ -16,11 +16,12 @@ import pytest
 
 from course_lib.cli import main
 from course_lib.exercises import get
-from course_lib.grading.many import grade_all, secret_of
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.submission import find
 from course_lib.grading.marking import Marking
-from course_lib.grading.result import GradingError
-from course_lib.grading.run import similar
-from course_lib.grading.submission import find
+from course_lib.grading.pool import grade_all, secret_of
+from course_lib.grading.result import Mark, Result
+from course_lib.grading.summary import similar
 
 LESSON = "00_start"
 MARKING = Marking(LESSON, "a secret of the tests")
@@ -76,16 +77,16 @@ def test_500_submissions_with_a_worker_killed_in_the_middle(tmp_path):
     submissions = hand_in(tmp_path / "in", 500)
     seen = []
     for result in grade_all(submissions, MARKING, tmp_path / "out", workers=2, progress=False):
-        seen.append(result["source"])
+        seen.append(result.source)
         if len(seen) == 120:
             workers = [p for p in children(os.getpid()) if "spawn_main" in command_of(p)]
             os.kill(workers[0], signal.SIGKILL)
     assert len(seen) == len(set(seen)) == 500
     files = list((tmp_path / "out" / "results").glob("*.json"))
     assert len(files) == 500
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    assert {result["source"] for result in results} == {s.source for s in submissions}
-    assert all(result["points"] == result["of"] for result in results)
+    results = [Result.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    assert {result.source for result in results} == {s.source for s in submissions}
+    assert all(result.points == result.of for result in results)
     leave_nothing_running()
 
 
@@ -102,7 +103,7 @@ def test_a_dask_cluster_with_a_worker_killed_in_the_middle(tmp_path):
         for result in grade_all(
             submissions, MARKING, tmp_path / "out", cluster=client, progress=False
         ):
-            seen.append(result["source"])
+            seen.append(result.source)
             if len(seen) == 120:
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
     assert len(seen) == len(set(seen)) == 500
@@ -159,7 +160,7 @@ def test_a_changed_submission_or_exercise_is_graded_anew_and_nothing_else(tmp_pa
 
     def run(marking=MARKING):
         results = list(grade_all(submissions, marking, out, workers=1, progress=False))
-        return {r["student"]: (r["graded"], r["seconds"], r["points"]) for r in results}
+        return {r.student: (r.graded, r.seconds, r.points) for r in results}
 
     first = run()
     assert run() == first
@@ -185,8 +186,8 @@ def test_the_secret_is_kept_for_its_owner_only(tmp_path):
 
 def test_same_answers_are_listed_as_a_hint(tmp_path):
     def result(student, print_):
-        answer = {"id": "vae.kl_divergence", "fingerprint": print_, "length": 50}
-        return {"student": student, "student_id": "", "exercises": [answer]}
+        mark = Mark("vae.kl_divergence", "KL", 2, 2, "tag", (), fingerprint=print_, length=50)
+        return Result(student, f"{student}.ipynb", "01_vae", (mark,))
 
     text = similar([result("a", "1"), result("b", "1"), result("c", "2"), result("=d", "1")])
     assert text.splitlines()[1:] == ["vae.kl_divergence,50,3,'=d | a | b"]
@@ -210,6 +211,24 @@ def test_the_command_grades_a_folder_and_says_what_is_open(tmp_path, capsys):
         assert (out / name).is_file()
     (tmp_path / "in" / "broken.ipynb").unlink()
     assert main([*call, "--quiet"]) == 0
+
+
+@pytest.mark.usefixtures("walls")
+def test_one_who_is_missing_from_the_roster_costs_nobody_else_a_mark(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("doejane_11_1001", "poeann_13_1003"):
+        (tmp_path / "in" / f"{name}_{LESSON}.ipynb").write_text(notebook(RIGHT))
+    roster = tmp_path / "roster.csv"
+    roster.write_text('Student,ID,SIS User ID,SIS Login ID,Section,A\n"Doe, Jane",11,s,j,A,\n')
+    call = ["grade", str(tmp_path / "in"), "--lesson", LESSON, "--out", str(tmp_path / "out")]
+    assert main([*call, "--canvas-roster", str(roster), "--assignment", "A"]) == 1
+    said = capsys.readouterr()
+    assert "Canvas, 2 students" in said.out
+    assert "roster.csv has no row for poeann (id 13)" in said.err
+    assert '"Doe, Jane",11,s,j,A,1' in (tmp_path / "out" / "canvas.csv").read_text()
+    assert len((tmp_path / "out" / "grades.csv").read_text().splitlines()) == 3
+    roster.write_text("a,b\n")  # before anything is graded
+    assert main([*call, "--canvas-roster", str(roster)]) == 2
 
 
 @pytest.mark.parametrize(
@@ -248,6 +267,6 @@ def test_instructors_can_take_the_lesson_s_own_notebook(tmp_path):
     (result,) = grade_all(
         find(tmp_path / "in", LESSON), MARKING, tmp_path / "out", workers=1, progress=False
     )
-    assert result["points"] == 0
-    assert result["of"] == get("start.fit_gaussian").points
-    assert not result["needs_person"]
+    assert result.points == 0
+    assert result.of == get("start.fit_gaussian").points
+    assert not result.needs_person

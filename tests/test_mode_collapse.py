@@ -27,7 +27,7 @@ from course_lib.mode_collapse import (
     support_size,
 )
 from course_lib.mode_collapse.diffusion_control import control, diffusion_sample
-from course_lib.mode_collapse.snapshots import SAMPLES, reach, surface, watch
+from course_lib.mode_collapse.snapshots import SAMPLES, half_width, surface, watch
 from course_lib.models.layers import mlp
 from course_lib.training import finish
 
@@ -341,15 +341,14 @@ def test_watching_does_not_change_what_is_learnt():
 
 def test_a_surface_is_laid_out_with_x_along_rows_and_y_upwards():
     gans = GANs(TINY, dimensions=2, seeds=(0,))
-    far = reach(RING)
+    far = half_width(RING)
     corner = torch.tensor([[far, -far]])  # lower right
     expected = torch.from_numpy(gans.logits(corner)).sigmoid().item()
     assert surface(gans, RING, side=7)[0, 0, -1] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_diffusion_control_follows_its_seed():
-    settings = control("ring")
-    settings.steps, settings.sampling_steps = 3, 2
+    settings = replace(control("ring"), steps=3, sampling_steps=2)
     one, again, other = (
         diffusion_sample(ring_data(), settings, 20, seed=seed) for seed in (1, 1, 2)
     )

@@ -1,7 +1,5 @@
 """The GAN and the diffusion model against what their equations say."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
@@ -42,7 +40,7 @@ def test_slerp_of_orthogonal_latents_keeps_their_length():
 
 def test_a_fitted_generator_holds_the_averaged_weights_and_draws_whole_grey_levels():
     x, y = torch.randint(0, 17, (40, 64)).float(), torch.arange(40) % 10
-    settings = SimpleNamespace(steps=3, batch_size=8, learning_rate=1e-3, gamma=0.3, ema_decay=0.5)
+    settings = gan.GANSettings(steps=3, batch_size=8, learning_rate=1e-3, ema_decay=0.5)
     generator = gan.Generator(4, 8, classes=10)
     before = [p.clone() for p in generator.parameters()]
     finish(gan.fit(generator, gan.Discriminator(8, classes=10), (x, y), settings))
@@ -172,8 +170,8 @@ def test_a_u_net_starts_at_0_and_learns_to_use_time_class_and_pixels():
     assert torch.equal(network(x, time, y), torch.zeros(4, 64))
     adam = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(20):
-        wish = x.flip(1) + time[:, None] + y[:, None]
-        loss = (network(x, time, y) - wish).square().mean()
+        target = x.flip(1) + time[:, None] + y[:, None]
+        loss = (network(x, time, y) - target).square().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -200,8 +198,8 @@ def test_guidance_doubles_the_question_and_scale_0_changes_nothing():
 
 def test_a_fitted_diffusion_model_learns_and_is_left_in_evaluation_mode():
     x = torch.cat([torch.zeros(64, 64), torch.full((64, 64), 16.0)])
-    settings = SimpleNamespace(
-        steps=150, batch_size=32, learning_rate=3e-3, ema_decay=0.9, drop_class=0.1
+    settings = diffusion.DiffusionSettings(
+        steps=150, batch_size=32, learning_rate=3e-3, ema_decay=0.9
     )
     model, y = small_model(), torch.arange(2).repeat_interleave(64)
     finish(diffusion.fit(model, (x, y), settings))

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,9 +29,10 @@ from nbgrader.validator import Validator
 from course_lib.cli import main
 from course_lib.exercises import all_exercises, earned, get
 from course_lib.exercises.checking import try_out
-from course_lib.grading import assignment, gradebook
-from course_lib.grading.gradebook import push, student_id
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.lms.nbgrader import assignment, gradebook
+from course_lib.grading.lms.nbgrader.gradebook import push, student_id
+from course_lib.grading.result import Result
 from course_lib.syllabus import course, lesson
 
 ROOT = Path(__file__).parents[1]
@@ -338,18 +340,21 @@ def result(student="ann", passed=(3, 3), **changes):
             {"id": name, "title": get(name).title, "points": points * good / 3, "of": float(points)}
             | {"found": "tag", "cases": cases, "seconds": 0.1}
         )
-    return {
-        **{"version": 1, "student": student, "student_id": "", "source": f"{student}.ipynb"},
-        **{"attempt": 1, "late": False, "submitted": None, "lesson": NAME, "hashes": {}},
-        **{"points": sum(e["points"] for e in exercises), "of": 3.0, "needs_person": False},
-        **{"flags": [], "exercises": exercises, "seconds": 0.2, "sandbox": "bubblewrap"},
-        "graded": "2026-01-01T00:00:00+00:00",
+    stored = {
+        **{"version": 1, "student": student, "source": f"{student}.ipynb", "lesson": NAME},
+        **{"flags": [], "exercises": exercises, "graded": "2026-01-01T00:00:00+00:00"},
         **changes,
     }
+    return Result.from_json(stored)
+
+
+def for_a_person(sentence="It patches torch."):
+    """A flag for which a person must look."""
+    return {"exercise": None, "kind": "tampered", "sentence": sentence}
 
 
 def page(result):
-    return f"<!doctype html><title>Feedback</title><p>For {result['student']}"
+    return f"<!doctype html><title>Feedback</title><p>For {result.student}"
 
 
 def entries(folder, student="ann"):
@@ -410,7 +415,7 @@ def test_pushing_again_changes_nothing(fresh):
 
 
 def test_what_a_person_entered_stays_until_the_submission_changes(fresh):
-    person = result(passed=(1, 2), needs_person=True)
+    person = result(passed=(1, 2), flags=[for_a_person()])
     push([person], fresh, NAME, notebook=lambda _: b'{"cells": []}')
     with open_gradebook(fresh) as book:
         row = book.find_submission_notebook(NAME, NAME, "ann")
@@ -440,13 +445,11 @@ def test_what_a_person_entered_stays_until_the_submission_changes(fresh):
 
 
 def test_where_a_person_is_needed_there_is_no_silent_zero(fresh):
-    lost = result(passed=(0, 3), needs_person=True)
-    lost["exercises"][0]["found"] = "nowhere"
-    lost["flags"] = [
-        {"exercise": TWO[0], "kind": "missing", "sentence": "The answer was not found."},
-        {"exercise": None, "kind": "tampered", "sentence": "It patches torch."},
-    ]
-    unreadable = result("bob", needs_person=True, exercises=[])
+    missing = {"exercise": TWO[0], "kind": "missing", "sentence": "The answer was not found."}
+    lost = result(passed=(0, 3), flags=[missing, for_a_person()])
+    first, second = lost.marks
+    lost = replace(lost, marks=(replace(first, found="nowhere"), second))
+    unreadable = result("bob", flags=[for_a_person()], exercises=[])
     push([lost, unreadable], fresh, NAME)
     grades, comments = entries(fresh)
     assert all(grade["needs_manual_grade"] for grade in grades.values())
@@ -464,7 +467,7 @@ def test_where_a_person_is_needed_there_is_no_silent_zero(fresh):
     assert grades["test-vae-reparameterize"]["auto_score"] == 0
     assert not grades["test-vae-reparameterize"]["needs_manual_grade"]
     # Graded first, unreadable now: the old score goes.
-    push([result(exercises=[], needs_person=True)], fresh, NAME)
+    push([result(exercises=[], flags=[for_a_person()])], fresh, NAME)
     assert {grade["auto_score"] for grade in entries(fresh)[0].values()} == {None}
 
 
@@ -536,8 +539,8 @@ def test_a_bad_push_is_a_sentence(fresh, tmp_path):
         push([result()], fresh, "week1")
     with pytest.raises(GradingError, match="Two results are of one student"):
         push([result(), result()], fresh, NAME)
-    other = result()
-    other["exercises"][0] |= {"id": "vae.elbo"}
+    first, second = result().marks
+    other = replace(result(), marks=(replace(first, id="vae.elbo"), second))
     with pytest.raises(GradingError, match="has no cell test-vae-elbo"):
         push([other], fresh, NAME)
 
@@ -560,7 +563,7 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
     raws = [nbformat.writes(book).encode() for book in books] + odd
     given = dict(zip("abcdefghij", raws, strict=True))
     results = [result(name) for name in given]
-    push(results, fresh, NAME, notebook=lambda r: given[r["student"]])
+    push(results, fresh, NAME, notebook=lambda r: given[r.student])
     for name in given:
         book = read(fresh / "autograded" / name / NAME / f"{NAME}.ipynb")
         nbformat.validate(book)
@@ -697,8 +700,8 @@ def test_formgrader_lists_the_assignment_and_shows_our_results(server):
     hostile.cells += [nbformat.v4.new_raw_cell(evil), nbformat.v4.new_code_cell(f"# {evil}")]
     raw = nbformat.writes(hostile).encode()
     results = [result(name, (3, 1), submitted="2026-01-02T03:04:05+01:00") for name in names]
-    results += [result("lost", exercises=[], needs_person=True)]
-    push(results, fresh, NAME, page, lambda r: b"" if r["student"] == "lost" else raw)
+    results += [result("lost", exercises=[], flags=[for_a_person()])]
+    push(results, fresh, NAME, page, lambda r: b"" if r.student == "lost" else raw)
 
     assert server.formgrader("assignments")[0]["num_submissions"] == 4
     submissions = {each["student"]: each for each in server.formgrader(f"submissions/{NAME}")}

@@ -20,13 +20,20 @@ try:
 except KeyboardInterrupt:
     pass
 """
-SLOW = "import time; time.sleep(1.3)"
-SHORT = "import time; time.sleep(0.6)"
+COMPUTES = """
+import time
+end = time.process_time() + {seconds}
+while time.process_time() < end:
+    pass
+"""
+SLOW = COMPUTES.format(seconds=2)
+SHORT = COMPUTES.format(seconds=0.6)
 
 # name: stated minutes, code cells
 NOTEBOOKS = {
     "good": (0.01, [SHORT, new_code_cell("1 / 0", metadata=RAISES), "x = 1"]),
     "slow": (0.01, [SLOW, SLOW, SLOW, "x = 1"]),
+    "waiting": (0.01, ["import time; time.sleep(7)", "x = 1"]),
     "blocked": (0.01, ["x = 1", SWALLOWS, "x = 2"]),
     "blocked_but_may_raise": (0.01, [new_code_cell("while True: pass", metadata=RAISES), "x = 2"]),
     "silent": (0.01, [new_code_cell("x = 1", metadata=RAISES), "x = 2"]),
@@ -41,7 +48,9 @@ import notebook_rules
 from course_lib import syllabus
 
 syllabus.SYLLABUS = Path(__file__).with_name("syllabus.toml")
-notebook_rules.START_UP = 2
+notebook_rules.START_UP = 5
+notebook_rules.PATIENCE = 0
+notebook_rules.PATIENCE_AT_LEAST = {patience}
 pytest_plugins = ["notebook_rules"]
 """
 LESSON = """
@@ -62,7 +71,7 @@ presets = {{ cpu = {{}} }}
 OPTIONS = ("--nbval-lax", "--nbval-current-env", "--junitxml=report.xml")
 
 
-def run_pytest(folder: Path, names, *options):
+def run_pytest(folder: Path, names, *options, patience=300):
     """A test session over the named notebooks: its output, and each cell's outcome and message."""
     syllabus = '[course]\ntitle = ""\nrepository = ""\nbranch = ""\n'
     for name in names:
@@ -73,7 +82,7 @@ def run_pytest(folder: Path, names, *options):
         )
         syllabus += LESSON.format(name=name, minutes=minutes)
     (folder / "syllabus.toml").write_text(syllabus)
-    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "conftest.py").write_text(CONFTEST.format(patience=patience))
     (folder / "pytest.ini").write_text("[pytest]\n")
     here = str(Path(notebook_rules.__file__).parent)
     done = subprocess.run(
@@ -95,7 +104,8 @@ def run_pytest(folder: Path, names, *options):
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     folder = tmp_path_factory.mktemp("session")
-    return folder, *run_pytest(folder, NOTEBOOKS, "-n2", "--dist=loadscope")
+    names = [name for name in NOTEBOOKS if name != "blocked"]
+    return folder, *run_pytest(folder, names, "-n2", "--dist=loadscope")
 
 
 def failures(session, notebook):
@@ -115,18 +125,23 @@ def test_a_good_notebook_passes(session):
 def test_a_lesson_that_outlives_its_budget_fails_and_is_stopped(session):
     failed = failures(session, "slow")
     assert list(failed) == [2, 3]
-    assert "Its budget is 3 s: 2 x 0.01 stated minutes" in failed[2]
+    assert "Its budget is 6 s: 2 x 0.01 stated minutes" in failed[2]
     assert "the last cell of slow was not run: the lesson has used up its budget" in failed[3]
 
 
-def test_a_blocked_cell_that_swallows_the_interrupt_fails(session):
+def test_waiting_costs_nothing(session):
+    assert failures(session, "waiting") == {}
+
+
+def test_a_blocked_cell_that_swallows_the_interrupt_fails(tmp_path):
+    session = tmp_path, *run_pytest(tmp_path, ["blocked"], "-p", "no:xdist", patience=8)
     failed = failures(session, "blocked")
     assert list(failed) == [1, 2]
-    assert "Its budget is 3 s" in failed[1]
+    assert "blocked hangs: it has run for" in failed[1]
 
 
 def test_a_blocked_cell_that_may_raise_fails(session):
-    assert "Its budget is 3 s" in failures(session, "blocked_but_may_raise")[0]
+    assert "Its budget is 6 s" in failures(session, "blocked_but_may_raise")[0]
 
 
 def test_a_cell_that_should_raise_and_does_not_fails(session):
@@ -149,8 +164,8 @@ def test_minutes_that_are_stated_wrongly_fail(session):
 def test_measured_minutes_of_complete_runs_are_kept_and_shown(session):
     folder, done, _ = session
     measured = json.loads((folder / "build" / "notebook_minutes.json").read_text())
-    assert set(measured) == {"good", "misstated"}
-    assert 0.01 <= measured["good"] < 0.04 and measured["misstated"] < 0.01
+    assert set(measured) == {"good", "misstated", "waiting"}
+    assert 0.01 <= measured["good"] < 0.08 and measured["waiting"] < 0.08
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("slow "))
     assert line.endswith("not a complete run")
     assert done.returncode == 1

@@ -117,7 +117,7 @@ class WrongLessonOnGpu(WrongLesson):
         if reason := why_not_gpu(lesson):
             pytest.skip(reason)
         text = "\n".join(o.text for c in wrong.cells for o in c.get("outputs", ()) if "text" in o)
-        device = "standin" if getattr(lesson.settings("gpu"), "accelerate", False) else "cpu"
+        device = "standin" if lesson.gains_from_gpu else "cpu"
         assert f"device {device}" in text and "preset gpu" in text
 
 

@@ -1,7 +1,5 @@
 """Stacked digits: a thousand modes counted, and the recorded table made again in part."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -79,7 +77,7 @@ def test_planes_are_not_mixed_up():
 @pytest.mark.parametrize("game", image_gans.GAMES)
 def test_training_runs_and_follows_its_seed(game):
     x = torch.from_numpy(datasets.load("digits").train.x).flatten(1)
-    settings = SimpleNamespace(
+    settings = image_gans.ImageGANSettings(
         latent_dim=8,
         channels=4,
         steps=3,
@@ -134,7 +132,7 @@ def test_what_the_lesson_says_of_the_record_holds():
 def test_a_row_of_the_record_is_made_again():
     """Seed 0 of the first row, cut after a third of its steps: as collapsed as the record says."""
     entry = stacked.recorded()["models"][0]
-    settings = SimpleNamespace(**{**entry["settings"], "steps": 1000})
+    settings = image_gans.ImageGANSettings.of({**entry["settings"], "steps": 1000})
     assert settings.game == "classical"
     torch.manual_seed(0)
     pair = stacked.networks(settings)

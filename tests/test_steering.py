@@ -28,7 +28,7 @@ def test_one_digit_is_made_rare_and_nothing_else_is_lost(digits):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 1.0])
-def test_weighted_rows_hold_the_wished_share(share):
+def test_weighted_rows_hold_the_share_asked_for(share):
     target = torch.arange(1000) < 30
     weights = steering.importance_weights(target, share)
     assert weights.mean().item() == pytest.approx(1, abs=1e-5)
@@ -36,7 +36,7 @@ def test_weighted_rows_hold_the_wished_share(share):
     assert drawn == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 20_000) + 1e-9)
 
 
-def test_what_is_kept_follows_the_law_wished_for():
+def test_what_is_kept_follows_the_distribution_asked_for():
     """q = N(0, 1), p = N(1, 1): the logit of the best discriminator is x - 1/2."""
     means = []
     for seed in range(5):
@@ -103,8 +103,8 @@ def test_every_way_was_tried_for_every_digit():
     assert (table.groupby("way").size() == 10).all()
 
 
-def test_a_collapsing_game_misses_the_wished_share_and_a_cured_one_meets_it():
-    """Five seeds of each, half of all data wished for on two of the ring's modes."""
+def test_a_collapsing_game_misses_the_share_asked_for_and_a_cured_one_meets_it():
+    """Five seeds of each, half of all data asked for on two of the ring's modes."""
     ring = datasets.load("ring").train
     x, target = torch.from_numpy(ring.x), torch.from_numpy(ring.y) < 2
     rows = steering.resample(steering.importance_weights(target, 0.5), len(x))

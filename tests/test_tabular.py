@@ -14,8 +14,10 @@ from course_lib.models.tabular import (
     IndependentColumns,
     TableEncoder,
     TabularDiffusion,
+    TabularDiffusionSettings,
     TabularVAE,
-    mixed_loss,
+    TabularVAESettings,
+    block_loss,
 )
 
 LOANS = datasets.load("loans")
@@ -210,7 +212,7 @@ def test_kinds_may_be_chosen():
     [
         (pd.DataFrame({"x": []}), "needs rows"),
         (pd.DataFrame(index=[0]), "needs rows"),
-        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x' is there twice"),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x' occurs twice"),
         (pd.DataFrame({"x": [1.0, np.inf]}), "'x' holds infinite"),
         (pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}), "'day' has the dtype datetime"),
     ],
@@ -250,7 +252,7 @@ def test_what_was_not_seen_is_refused():
 # --- the loss ------------------------------------------------------------------------------------
 
 
-def test_mixed_loss_is_the_sum_of_its_parts():
+def test_block_loss_is_the_sum_of_its_parts():
     table = awkward(0)[["zeros", "float", "word"]]
     encoder = TableEncoder().fit(table)
     target = torch.from_numpy(encoder.encode(table))
@@ -263,13 +265,13 @@ def test_mixed_loss_is_the_sum_of_its_parts():
             output[:, part], target[:, part].argmax(dim=1), reduction="none"
         )
     for part, applies in ((amount, target[:, zeros.start]), (number, 1.0)):
-        law = torch.distributions.Normal(output[:, part], log_sd[part].exp())
-        nats = -law.log_prob(target[:, part]).squeeze(1) - 0.5 * np.log(2 * np.pi)
+        normal = torch.distributions.Normal(output[:, part], log_sd[part].exp())
+        nats = -normal.log_prob(target[:, part]).squeeze(1) - 0.5 * np.log(2 * np.pi)
         wanted += nats * applies
-    torch.testing.assert_close(mixed_loss(output, target, encoder.blocks, log_sd), wanted)
-    plain = mixed_loss(output, target, encoder.blocks)
+    torch.testing.assert_close(block_loss(output, target, encoder.blocks, log_sd), wanted)
+    plain = block_loss(output, target, encoder.blocks)
     torch.testing.assert_close(
-        plain, mixed_loss(output, target, encoder.blocks, torch.zeros(encoder.width))
+        plain, block_loss(output, target, encoder.blocks, torch.zeros(encoder.width))
     )
 
 
@@ -279,7 +281,7 @@ def test_what_a_number_says_where_it_does_not_apply_costs_nothing():
     target = torch.from_numpy(encoder.encode(table))
     one, other = torch.zeros_like(target), torch.zeros_like(target)
     other[:, -1] = 5.0
-    changed = mixed_loss(one, target, encoder.blocks) != mixed_loss(other, target, encoder.blocks)
+    changed = block_loss(one, target, encoder.blocks) != block_loss(other, target, encoder.blocks)
     assert torch.equal(changed, target[:, 0] == 1)
 
 
@@ -328,8 +330,8 @@ def test_baselines_take_awkward_tables(model):
 # --- learnt models -------------------------------------------------------------------------------
 
 MODELS = {
-    "vae": lambda: TabularVAE(width=64),
-    "diffusion": lambda: TabularDiffusion(width=64),
+    "vae": lambda: TabularVAE(settings=TabularVAESettings(width=64)),
+    "diffusion": lambda: TabularDiffusion(settings=TabularDiffusionSettings(width=64)),
 }
 EACH_MODEL = pytest.mark.parametrize("name", MODELS)
 
@@ -380,7 +382,7 @@ def test_conditions_and_constraints_hold(name, fitted):
     pd.testing.assert_series_equal(made.dtypes, LOANS.train.dtypes)
 
 
-def test_rejection_draws_from_the_conditional_law():
+def test_rejection_draws_from_the_conditional_distribution():
     model = IndependentColumns().fit(LOANS.train)
     real = LOANS.train["income"]
     for seed in range(5):

@@ -78,8 +78,8 @@ def _grid() -> Dataset:
 
 
 def _mixture(name: str, centres: np.ndarray, sd: float) -> Dataset:
-    parts = (mixture(centres, sd, n, seed) for seed, n in enumerate((50_000, 10_000)))
-    return Dataset(name, *(Split(*part) for part in parts))
+    train, held_out = (mixture(centres, sd, n, seed) for seed, n in enumerate((50_000, 10_000)))
+    return Dataset(name, Split(*train), Split(*held_out))
 
 
 def _loans() -> TableDataset:
@@ -129,4 +129,9 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
 }
 SPLIT = {name: partial(idx_family, name) for name in ("mnist", "fashion_mnist")}
 TABLES = {"adult": adult, "german_credit": german_credit, "ai4i2020": ai4i2020}
-LOADERS = EMBEDDED | SPLIT | {"pneumonia_mnist": pneumonia_mnist} | TABLES
+LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
+    **EMBEDDED,
+    **SPLIT,
+    "pneumonia_mnist": pneumonia_mnist,
+    **TABLES,
+}

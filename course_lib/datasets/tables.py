@@ -79,7 +79,7 @@ def german_credit() -> TableDataset:
     """
     table = pd.read_csv(fetch("german_credit", "german.data"), sep=" ", names=GERMAN_COLUMNS)
     sex = table["personal_status"].isin(["A92", "A95"]).map({True: "female", False: "male"})
-    table.insert(table.columns.get_loc("personal_status") + 1, "sex", sex)
+    table.insert(list(table).index("personal_status") + 1, "sex", sex)
     table["good_credit"] = table["good_credit"] == 1  # 2 is bad
     notes = (
         "`sex` is not a column of the file: it is read off `personal_status` as its description says "

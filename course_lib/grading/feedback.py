@@ -1,17 +1,19 @@
-"""A student's feedback as one HTML file: no network, no script, whatever the notebook held."""
+"""A student's feedback as one HTML file: no network and no script, even if the notebook is hostile."""
 
 import base64
 import binascii
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from course_lib.exercises import get
 from course_lib.exercises.aliases import original
-from course_lib.grading.policy import KEEP, Late, apply_late, needs_person, unseen, written
+from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
+from course_lib.grading.result import Case, Flag, Mark, Result
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -32,36 +34,53 @@ _templates = Environment(
 )
 
 
+@dataclass(frozen=True)
+class _Section:
+    """One exercise as the page shows it. `said` is what is said of all its cases together."""
+
+    mark: Mark
+    cases: Sequence[Case]
+    said: str
+    flags: Sequence[Flag]
+    figures: Sequence[str]
+
+    @property
+    def state(self) -> str:
+        if self.mark.points >= self.mark.of:
+            return "solved"
+        return "partly" if self.mark.points > 0 else "open"
+
+
 def page(
-    result: dict, figures: Mapping[str, Sequence[bytes]] | None = None, late: Late = KEEP
+    result: Result, figures: Mapping[str, Sequence[bytes]] | None = None, late: Late = KEEP
 ) -> str:
     """The feedback on one submission.
 
     Args:
         result: what grading it gave.
         figures: by exercise, PNG images from the student's own notebook; see `figures_of`. What is
-            no PNG, or too large, is left out.
+            not a PNG, or too large, is left out.
     """
-    known = course().lessons.get(result["lesson"])
-    flags = [flag for flag in result["flags"] if flag["kind"] in FOR_STUDENTS]
+    known = course().lessons.get(result.lesson)
+    flags = [flag for flag in result.flags if flag.kind in FOR_STUDENTS]
+    marks = () if unseen(result) else result.marks
     return _templates.get_template("feedback.html").render(
         result=result,
-        title=known.title if known else result["lesson"],
-        exercises=[
-            exercise
-            | _said(exercise)
-            | {
-                "state": _state(exercise),
-                "flags": [flag for flag in flags if flag["exercise"] == exercise["id"]],
-                "figures": _embedded(figures, exercise["id"]),
-            }
-            for exercise in ([] if unseen(result) else result["exercises"])
+        title=known.title if known else result.lesson,
+        sections=[
+            _Section(
+                mark,
+                *_said(mark),
+                [flag for flag in flags if flag.exercise == mark.id],
+                _embedded(figures, mark.id),
+            )
+            for mark in marks
         ],
-        flags=[flag for flag in flags if not flag["exercise"]],
+        flags=[flag for flag in flags if not flag.exercise],
         open=needs_person(result, late),
         total=apply_late(result, late),
         late=late,
-        number=written,
+        number=format_points,
     )
 
 
@@ -112,7 +131,7 @@ def _pngs(cell: dict) -> Iterator[bytes]:
 
 
 def _text(value: object) -> str:
-    """A notebook's text, which may be in lines."""
+    """A notebook's text; nbformat also allows a list of lines."""
     if isinstance(value, list):
         return "".join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""
@@ -130,24 +149,18 @@ def _embedded(figures: Mapping[str, Sequence[bytes]] | None, exercise: str) -> l
     return [base64.b64encode(png).decode() for png in kept[:MOST_FIGURES]]
 
 
-def _said(exercise: dict) -> dict:
-    """The cases, and instead of them what is said of all alike, such as "Not solved yet."; of an
-    answer that was not found there is none to speak of."""
-    cases = exercise["cases"]
-    sentences = {case["sentence"] for case in cases}
-    if exercise["found"] == "nowhere":
-        return {"cases": [], "said": "No answer to this exercise was found in the notebook."}
-    if len(sentences) == 1 and "" not in sentences and not any(c["passed"] for c in cases):
-        return {"cases": [], "said": sentences.pop()}
-    before = ["", *(case["sentence"] for case in cases)]
+def _said(mark: Mark) -> tuple[Sequence[Case], str]:
+    """The cases to show, and what is said instead of them where it is the same for all, such as
+    "Not solved yet."; an answer that was not found has no cases to show."""
+    cases = mark.cases
+    sentences = {case.sentence for case in cases}
+    if mark.found == "nowhere":
+        return (), "No answer to this exercise was found in the notebook."
+    if len(sentences) == 1 and "" not in sentences and not any(case.passed for case in cases):
+        return (), sentences.pop()
+    before = ["", *(case.sentence for case in cases)]
     once = [
-        case | {"sentence": "" if case["sentence"] == last else case["sentence"]}
+        replace(case, sentence="") if case.sentence == last else case
         for case, last in zip(cases, before, strict=False)
     ]
-    return {"cases": once, "said": ""}
-
-
-def _state(exercise: dict) -> str:
-    if exercise["points"] >= exercise["of"]:
-        return "solved"
-    return "partly" if exercise["points"] > 0 else "open"
+    return once, ""

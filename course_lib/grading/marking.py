@@ -17,7 +17,7 @@ from course_lib.exercises.aliases import current, original
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.registry import get
 from course_lib.exercises.trial import run
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 from course_lib.syllabus import course, unknown
 
 GRADING_VERSION = 1
@@ -42,14 +42,14 @@ class Marking:
     forbid_reference: bool = True
     patience: float = 1.0
 
-    def __reduce__(self):  # without what is cached
+    def __reduce__(self) -> tuple[object, ...]:  # without what is cached
         return Marking, (
             self.lesson, self.secret, dict(self.checks), self.forbid_reference, self.patience
         )  # fmt: skip
 
     @cached_property
     def exercises(self) -> list[Exercise]:
-        """The lesson's exercises. Raises GradingError for a lesson that there is not."""
+        """The lesson's exercises. Raises GradingError for an unknown lesson."""
         lessons = course().lessons
         if self.lesson not in lessons:
             raise GradingError(unknown("lesson", self.lesson, list(lessons)))
@@ -64,7 +64,8 @@ class Marking:
     def version(self) -> str:
         """The hash of all that decides a mark but the submission and the secret."""
         parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference), str(self.patience)]
-        modules = {inspect.getmodule(f) for e in self.exercises for f in (e.reference, e.cases)}
+        functions = [f for e in self.exercises for f in (e.reference, e.cases)]
+        modules = {module for f in functions if (module := inspect.getmodule(f))}
         parts += sorted(inspect.getsource(module) for module in modules)
         parts += [f"{name}\n{source}" for name, source in sorted(self.checks.items())]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

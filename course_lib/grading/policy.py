@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.result import Result
 
 ATTEMPTS = ("best", "last")
 
@@ -39,35 +41,32 @@ class Late:
 KEEP = Late()
 
 
-def apply_late(result: dict, late: Late = KEEP) -> float:
-    """The points of a result after what lateness takes off; before it, they are
-    `result["points"]`."""
-    points = float(result["points"])
-    return points * (1 - late.percent / 100) if result.get("late") else points
+def apply_late(result: Result, late: Late = KEEP) -> float:
+    """The points of a result after what lateness takes off."""
+    return result.points * (1 - late.percent / 100) if result.late else result.points
 
 
-def needs_person(result: dict, late: Late = KEEP) -> bool:
+def needs_person(result: Result, late: Late = KEEP) -> bool:
     """Whether a person must look before the mark counts; then no export holds a grade."""
-    return bool(result["needs_person"]) or (late.refuse and bool(result.get("late")))
+    return result.needs_person or (late.refuse and result.late)
 
 
-def unseen(result: dict) -> bool:
+def unseen(result: Result) -> bool:
     """Whether a person must look and no answer was even found: then its zeros say nothing."""
-    found = any(exercise["found"] != "nowhere" for exercise in result["exercises"])
-    return bool(result["needs_person"]) and not found
+    return result.needs_person and all(mark.found == "nowhere" for mark in result.marks)
 
 
-def grade(result: dict, late: Late = KEEP) -> float | None:
+def final_points(result: Result, late: Late = KEEP) -> float | None:
     """The points to report, or None while a person must look: a zero that nobody gave is none."""
     return None if needs_person(result, late) else apply_late(result, late)
 
 
-def written(points: float | None) -> str:
+def format_points(points: float | None) -> str:
     """Points for people: at most two decimals, halves rounded up, nothing for none."""
     return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
 
 
-def choose(results: Iterable[dict], attempts: str = "best", late: Late = KEEP) -> list[dict]:
+def choose(results: Iterable[Result], attempts: str = "best", late: Late = KEEP) -> list[Result]:
     """One result a student, in the order in which the students come.
 
     Args:
@@ -79,14 +78,21 @@ def choose(results: Iterable[dict], attempts: str = "best", late: Late = KEEP) -
     """
     if attempts not in ATTEMPTS:
         raise GradingError(f"--attempts {attempts}: say best or last.")
-    of_student: dict[tuple[str, str], list[dict]] = {}
+    of_student: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        of_student.setdefault((result["student"], result.get("student_id", "")), []).append(result)
+        of_student.setdefault((result.student, result.student_id), []).append(result)
 
-    def rank(result: dict) -> tuple:
-        order = (result.get("attempt", 1), result.get("submitted") or "")
+    def rank(result: Result) -> tuple[float, ...]:
+        order = (result.attempt, _timestamp(result.submitted))
         if attempts == "last":
             return order
         return (not needs_person(result, late), apply_late(result, late), *order)
 
     return [max(own, key=rank) for own in of_student.values()]
+
+
+def _timestamp(time: datetime | None) -> float:
+    """Seconds since 1970, of a time in UTC unless it says otherwise; before all others for none."""
+    if time is None:
+        return float("-inf")
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

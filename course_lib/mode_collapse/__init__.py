@@ -1,7 +1,7 @@
 """Mode collapse: one GAN, one training run, and a generator that covers a few modes of its data.
 
-Modes counted, GANs that forget and why, cures, and steering on purpose. Its namesake, the loss of
-tails over generations of models, is `model_collapse`.
+Modes counted, GANs that forget and why, cures, and steering on purpose. *Model* collapse, the loss of
+tails over generations of models, is in `model_collapse`.
 """
 
 from course_lib.mode_collapse.benchmarks import BENCHMARKS, GRID, RING

@@ -8,18 +8,25 @@ from torch.func import functional_call
 
 
 def pack(x: Tensor, size: int) -> Tensor:
-    """Points side by side, (..., n, d) to (..., n / size, size d): a discriminator that sees several
-    at once sees that they are alike.
+    """Packs of `size` points, (..., n, d) to (..., n / size, size d): a discriminator that sees several
+    points at once sees that they are alike.
 
     Source: Lin et al. 2018, arXiv 1712.04086 (PacGAN), section 2.
+
+    >>> pack(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), size=2)
+    tensor([[1., 2., 3., 4.]])
     """
     return x.reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])
 
 
 def with_deviation(features: Tensor) -> Tensor:
-    """Features (..., n, d), and beside each row how much the whole batch varies: (..., n, d + 1).
+    """Features (..., n, d), each row followed by how much the whole batch varies: (..., n, d + 1).
 
     Source: Karras et al. 2018, arXiv 1710.10196 (progressive GAN), section 3.
+
+    >>> with_deviation(torch.tensor([[0.0], [2.0]]))
+    tensor([[0., 1.],
+            [2., 1.]])
     """
     # the standard deviation over the batch, averaged over the features
     variance = features.var(dim=-2, keepdim=True, correction=0)
@@ -31,9 +38,15 @@ def wasserstein_penalty(critic: Callable, real: Tensor, fake: Tensor, t: Tensor)
     """WGAN-GP: how far the critic's slope is from 1 between real points and fakes, squared.
 
     Args:
-        real, fake: (..., n, d). t: (..., n, 1) from 0 to 1, where between the two.
+        real, fake: (..., n, d).
+        t: (..., n, 1) from 0 to 1, the place between the two.
 
     Source: Gulrajani et al. 2017, arXiv 1704.00028, eq. 3.
+
+    >>> slope = torch.tensor([3.0, 4.0])  # of length 5, so the penalty is (5 - 1)^2
+    >>> real, fake = torch.zeros(4, 2), torch.ones(4, 2)
+    >>> wasserstein_penalty(lambda x: x @ slope, real, fake, t=torch.full((4, 1), 0.5))
+    tensor(16.)
     """
     # E ( || grad_x D(x) || - 1 )^2,   x = t real + (1 - t) fake
     x = (t * real + (1 - t) * fake).detach().requires_grad_()
@@ -49,10 +62,15 @@ def unrolled(
 ) -> Callable[[Tensor], Tensor]:
     """The discriminator as it would be after `steps` more steps of gradient descent on `loss`.
 
-    `loss` takes a discriminator to the scalar that it minimises. Gradients pass through the steps, so
+    `loss` maps a discriminator to the scalar that it minimises. Gradients pass through the steps, so
     that a generator learns where its opponent would go.
 
     Source: Metz et al. 2017, arXiv 1611.02163, eq. 7 to 10; in their experiments the steps are Adam's.
+
+    >>> discriminator = nn.Linear(1, 1, bias=False)
+    >>> ahead = unrolled(discriminator, lambda d: d(torch.ones(1, 1)).sum(), steps=2, rate=0.5)
+    >>> (ahead(torch.ones(1, 1)) - discriminator(torch.ones(1, 1))).round(decimals=4)  # two steps down
+    tensor([[-1.]], grad_fn=<RoundBackward1>)
     """
     weights: Mapping[str, Tensor] = dict(discriminator.named_parameters())
 

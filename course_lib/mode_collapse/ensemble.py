@@ -1,7 +1,7 @@
-"""Several small networks trained side by side: one batched product for what would be many small ones.
+"""Several small networks trained at once: one batched product takes the place of many small ones.
 
 Every member has a random generator of its own, which draws its weights, the order of its data and its
-latents. So what becomes of a member does not depend on which others there are.
+latents. So the result of a member does not depend on which other members there are.
 """
 
 import math
@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 
 class Randomness:
-    """One random generator for each member, by its seed; every draw is stacked (members, ...)."""
+    """One random generator for each member, by its seed; every draw is stacked (members, ...).
+
+    >>> randomness = Randomness([7, 8, 7])
+    >>> draws = randomness.normal(100, 2)
+    >>> draws.shape, torch.equal(draws[0], draws[2])
+    (torch.Size([3, 100, 2]), True)
+    """
 
     def __init__(self, seeds: Sequence[int]):
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -33,7 +39,11 @@ class Randomness:
 
 
 class Linears(nn.Module):
-    """A linear layer for each member: (members, n, inputs) to (members, n, outputs)."""
+    """A linear layer for each member: (members, n, inputs) to (members, n, outputs).
+
+    >>> Linears(2, 5, Randomness([0, 1, 2]))(torch.zeros(3, 10, 2)).shape
+    torch.Size([3, 10, 5])
+    """
 
     def __init__(self, inputs: int, outputs: int, randomness: Randomness):
         super().__init__()
@@ -46,7 +56,11 @@ class Linears(nn.Module):
 
 
 def mlps(*sizes: int, randomness: Randomness) -> nn.Sequential:
-    """`layers.mlp` for each member, with ReLUs between its layers."""
+    """`layers.mlp` for each member, with ReLUs between its layers.
+
+    >>> mlps(2, 16, 16, 1, randomness=Randomness([0, 1, 2]))(torch.zeros(3, 10, 2)).shape
+    torch.Size([3, 10, 1])
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
         layers += [Linears(inputs, outputs, randomness), nn.ReLU()]

@@ -9,16 +9,24 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from course_lib.mode_collapse.modes import Modes
-from course_lib.mode_collapse.snapshots import Run, reach
+from course_lib.mode_collapse.snapshots import Run, half_width
 from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 
 # White where the discriminator says fake, light blue where it says real: points stand out on both.
 SHADE = LinearSegmentedColormap.from_list("real", ["#ffffff", "#8fbfe0"])
 
 
-def draw_surface(ax: Axes, surface: np.ndarray, law: Modes):
-    """A discriminator's probability of "real" (side, side) as shades, and crosses at the modes."""
-    far = reach(law)
+def draw_surface(ax: Axes, surface: np.ndarray, mixture: Modes):
+    """A discriminator's probability of "real" (side, side) as shades, and crosses at the modes.
+
+    >>> from course_lib.mode_collapse import RING
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> image = draw_surface(plt.figure().subplots(), knobs()["beta_1"][0.5].surface[0, 0], RING)
+    >>> image.get_extent()
+    [-1.5, 1.5, -1.5, 1.5]
+    >>> plt.close("all")
+    """
+    far = half_width(mixture)
     image = ax.imshow(
         surface.astype(float),
         origin="lower",
@@ -28,30 +36,54 @@ def draw_surface(ax: Axes, surface: np.ndarray, law: Modes):
         vmax=1,
         interpolation="bilinear",
     )
-    ax.plot(*law.centres.T, "x", color="#222222", markersize=6, linestyle="none")
+    ax.plot(*mixture.centres.T, "x", color="#222222", markersize=6, linestyle="none")
     ax.set(xlim=(-far, far), ylim=(-far, far), xticks=[], yticks=[], aspect="equal")
     ax.grid(False)
     return image
 
 
 def draw_points(ax: Axes, points: np.ndarray) -> None:
-    """A generator's points (n, 2)."""
+    """A generator's points (n, 2).
+
+    >>> ax = plt.figure().subplots()
+    >>> draw_points(ax, np.zeros((5, 2)))
+    >>> len(ax.lines[0].get_xdata())
+    5
+    >>> plt.close("all")
+    """
     ax.plot(*points.T, "o", color=ORANGE, markersize=3, alpha=0.5, linestyle="none")
 
 
-def draw_moment(ax: Axes, run: Run, law: Modes, moment: int, member: int = 0):
-    """A member's samples over its discriminator's surface, after run.steps[moment]."""
-    image = draw_surface(ax, run.surface[moment, member], law)
+def draw_moment(ax: Axes, run: Run, mixture: Modes, moment: int, member: int = 0):
+    """A member's samples over its discriminator's surface, after run.steps[moment].
+
+    >>> from course_lib.mode_collapse import RING
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> ax = plt.figure().subplots()
+    >>> image = draw_moment(ax, knobs()["beta_1"][0.5], RING, moment=0)
+    >>> len(ax.lines)  # the modes, and the samples
+    2
+    >>> plt.close("all")
+    """
+    image = draw_surface(ax, run.surface[moment, member], mixture)
     draw_points(ax, run.samples[moment, member].astype(float))
     return image
 
 
 def film_frame(
-    run: Run, law: Modes, moment: int, member: int = 0, label: str = ""
+    run: Run, mixture: Modes, moment: int, member: int = 0, label: str = ""
 ) -> tuple[Figure, str]:
-    """One moment of a training: samples and surface of a member, and every member's modes so far."""
+    """One moment of a training: samples and surface of a member, and every member's modes so far.
+
+    >>> from course_lib.mode_collapse import RING
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> fig, alt = film_frame(knobs()["beta_1"][0.5], RING, moment=0)
+    >>> alt[:9]
+    'step 100.'
+    >>> plt.close("all")
+    """
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDEST, 3.6), width_ratios=(1.15, 1))
-    image = draw_moment(left, run, law, moment, member)
+    image = draw_moment(left, run, mixture, moment, member)
     fig.colorbar(image, ax=left, shrink=0.85, label="D: probability of real")
     step, modes = int(run.steps[moment]), run.modes[: moment + 1]
     left.set_title(f"{label}step {step:,}")
@@ -59,10 +91,10 @@ def film_frame(
         right.plot(run.steps, curve, color=GREY, linestyle="-", linewidth=0.8, alpha=0.7)
     right.plot(run.steps[: moment + 1], modes.mean(axis=1), color=BLUE, marker="o", markersize=3)
     right.axvline(step, color=ORANGE, linestyle="--", linewidth=1)
-    count = len(law.centres)
+    count = len(mixture.centres)
     right.set(xlabel="step", ylabel="modes captured", ylim=(-0.03 * count, 1.06 * count))
     right.set_title("Each seed, and their mean")
-    reached = law.measure(run.samples[moment, member].astype(float))
+    reached = mixture.measure(run.samples[moment, member].astype(float))
     alt = (
         f"{label}step {step}. Left: the generator's points over the discriminator's surface; of "
         f"{run.samples.shape[2]} points {reached['high_quality']:.0%} lie on a mode, and "
@@ -72,44 +104,62 @@ def film_frame(
     return fig, alt
 
 
-def film_strip(run: Run, law: Modes, moments: Sequence[int], member: int = 0) -> tuple[Figure, str]:
-    """Several moments of a member's training side by side."""
+def film_strip(
+    run: Run, mixture: Modes, moments: Sequence[int], member: int = 0
+) -> tuple[Figure, str]:
+    """Several moments of a member's training side by side.
+
+    >>> from course_lib.mode_collapse import RING
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> fig, alt = film_strip(knobs()["beta_1"][0.5], RING, moments=[0, 7])
+    >>> len(fig.axes)
+    2
+    >>> plt.close("all")
+    """
     fig, axes = plt.subplots(1, len(moments), figsize=(WIDEST, WIDEST / len(moments) + 0.35))
     said = []
     for ax, moment in zip(axes, moments, strict=True):
-        draw_moment(ax, run, law, moment, member)
+        draw_moment(ax, run, mixture, moment, member)
         step = int(run.steps[moment])
         ax.set_title(f"step {step:,}", fontsize=9)
-        reached = law.measure(run.samples[moment, member].astype(float))["modes"]
+        reached = mixture.measure(run.samples[moment, member].astype(float))["modes"]
         said.append(f"step {step}: {reached}")
     return fig, (
         "The generator's points over the discriminator's surface at several moments of one training. "
-        f"Modes with points on them, {'; '.join(said)}, of {len(law.centres)}."
+        f"Modes with points on them, {'; '.join(said)}, of {len(mixture.centres)}."
     )
 
 
-def hopping(run: Run, law: Modes, member: int = 0) -> tuple[Figure, str]:
-    """Which share of a member's samples lies nearest to each mode, at every moment."""
-    shares = np.stack([_shares(points, law) for points in run.samples[:, member].astype(float)])
+def hopping(run: Run, mixture: Modes, member: int = 0) -> tuple[Figure, str]:
+    """Which share of a member's samples lies nearest to each mode, at every moment.
+
+    >>> from course_lib.mode_collapse import RING
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> fig, alt = hopping(knobs()["beta_1"][0.5], RING)
+    >>> fig.axes[0].get_ylabel()
+    'mode'
+    >>> plt.close("all")
+    """
+    shares = np.stack([_shares(points, mixture) for points in run.samples[:, member].astype(float)])
     fig, ax = plt.subplots(figsize=(6.4, 2.9))
     image = ax.imshow(shares.T, aspect="auto", origin="lower", cmap="Blues", vmin=0, vmax=1)
     places = np.linspace(0, len(run.steps) - 1, 6).astype(int)
     ax.set_xticks(places, [f"{run.steps[i]:,}" for i in places])
-    ax.set(xlabel="step", ylabel="mode", yticks=range(len(law.centres)))
+    ax.set(xlabel="step", ylabel="mode", yticks=range(len(mixture.centres)))
     ax.set_title("Where the generator's samples are")
     ax.grid(False)
     fig.colorbar(image, ax=ax, label="share of the samples")
     often = len(np.unique(shares.argmax(axis=1)))
     return fig, (
         "The share of samples near each mode, a row for each mode, over the steps. At any moment few "
-        f"rows are dark; over the whole training {often} of {len(law.centres)} modes were at some time "
+        f"rows are dark; over the whole training {often} of {len(mixture.centres)} modes were at some time "
         "the most frequent."
     )
 
 
-def _shares(points: np.ndarray, law: Modes) -> np.ndarray:
-    nearest = ((points[:, None] - law.centres) ** 2).sum(axis=-1).argmin(axis=1)
-    return np.bincount(nearest, minlength=len(law.centres)) / len(points)
+def _shares(points: np.ndarray, mixture: Modes) -> np.ndarray:
+    nearest = ((points[:, None] - mixture.centres) ** 2).sum(axis=-1).argmin(axis=1)
+    return np.bincount(nearest, minlength=len(mixture.centres)) / len(points)
 
 
 def knob_panels(
@@ -120,10 +170,18 @@ def knob_panels(
     Args:
         names: what to call each setting, in the order of the panels.
         count: modes there are.
+
+    >>> from course_lib.mode_collapse.records import knobs
+    >>> fig, alt = knob_panels(knobs(), {"beta_1": "beta 1", "width": "units"}, count=8)
+    >>> fig.axes[0].get_title()
+    'beta 1'
+    >>> plt.close("all")
     """
     columns = 3
     rows = -(-len(names) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(WIDEST, 2.3 * rows), sharey=True)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(WIDEST, 2.3 * rows), sharey=True, squeeze=False
+    )
     said = []
     for ax, (setting, name) in zip(axes.flat, names.items(), strict=False):
         values = list(runs[setting])

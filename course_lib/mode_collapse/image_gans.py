@@ -1,16 +1,16 @@
-"""GANs of small images that differ in their game alone: what is compared on digits is trained here."""
+"""GANs of small images that differ only in their game. Those compared on digits are trained here."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from course_lib.mode_collapse.cures import wasserstein_penalty
 from course_lib.models import gan
 from course_lib.models.layers import from_grey_levels
-from course_lib.syllabus import unknown
+from course_lib.syllabus import Settings, unknown
 from course_lib.training import Step, ema_of, gradient_step, training_loop
 
 GAMES = {
@@ -20,27 +20,63 @@ GAMES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageGANSettings(Settings):
+    """How a GAN of small images is made and trained.
+
+    Attributes:
+        game: one of GAMES.
+        gamma: weight of the game's gradient penalties.
+        latent_dim, channels: of the networks, see `models.gan.Generator`.
+        steps, batch_size, learning_rate, beta_1: of Adam.
+        ema_decay: of the moving average of the generator's weights, which are those that it ends with;
+            the learning rate then falls to 0 along a cosine, as in lesson 02. None: neither.
+
+    >>> table = {"game": "classical", "gamma": 0.0, "steps": 2, "batch_size": 8}
+    >>> ImageGANSettings.of({**table, "learning_rate": 1e-3, "beta_1": 0.5}).ema_decay is None
+    True
+    """
+
+    game: str
+    gamma: float
+    latent_dim: int = 16
+    channels: int = 32
+    steps: int
+    batch_size: int
+    learning_rate: float
+    beta_1: float
+    ema_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.game not in GAMES:
+            raise ValueError(unknown("game", self.game, GAMES))
+
+
 def fit(
     generator: gan.Generator,
     discriminator: gan.Discriminator,
     data: Sequence[Tensor],
-    settings: SimpleNamespace,
+    settings: ImageGANSettings | SimpleNamespace,
     *,
     seed: int = 0,
 ) -> Iterator[Step]:
     """Train lesson 02's networks and yield every step; the order of the data is the same for all games.
 
     Args:
-        data: grey levels x (n, pixels), 0 to 16, and their classes y if the networks take any.
-        settings: game, one of GAMES, and gamma, the weight of its penalties; steps, batch_size,
-            learning_rate and beta_1 of Adam. With ema_decay among them the rate falls to 0 along a
-            cosine, and the generator ends with averaged weights, as in lesson 02; without, neither.
+        data: grey levels x (n, pixels), 0 to 16, and their classes y (n,) if the networks take any.
+        settings: `ImageGANSettings`, or a table of them; the networks are those given.
 
     Raises:
-        ValueError: for an unknown game, with those that there are.
+        ValueError: for an unknown game or setting, with the known ones.
+
+    >>> settings = ImageGANSettings(
+    ...     game="wasserstein", gamma=1.0, steps=2, batch_size=8, learning_rate=1e-3, beta_1=0.5
+    ... )
+    >>> pair = gan.Generator(), gan.Discriminator()
+    >>> [step.number for step in fit(*pair, [torch.zeros(20, 64)], settings)]
+    [1, 2]
     """
-    if settings.game not in GAMES:
-        raise ValueError(unknown("game", settings.game, GAMES))
+    settings = ImageGANSettings.of(settings)
     g_adam, d_adam = (
         torch.optim.Adam(
             net.parameters(), settings.learning_rate, (settings.beta_1, 0.99), fused=True
@@ -78,19 +114,16 @@ def fit(
 
     steps = {"classical": classical, "stabilised": stabilised, "wasserstein": wasserstein}
     x, *classes = data
-    ema, schedulers = None, []
-    if hasattr(settings, "ema_decay"):
-        ema = ema_of(generator, settings.ema_decay)
-        schedulers = [CosineAnnealingLR(adam, settings.steps) for adam in (g_adam, d_adam)]
+    ema = None if settings.ema_decay is None else ema_of(generator, settings.ema_decay)
     yield from training_loop(
         steps[settings.game],
         (from_grey_levels(x), *classes),
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=schedulers,
+        optimizers=(g_adam, d_adam),
+        lr_schedule="constant" if ema is None else "cosine",
         ema=ema,
-        model=generator,
         label=f"training, {settings.game} game",
     )
     if ema is not None:

@@ -1,4 +1,4 @@
-"""GANs of points, several seeds side by side, with any of the cures.
+"""GANs of points, several seeds at once, with any of the cures.
 
 gans = GANs(recipe("ring", "vanilla"), dimensions=2, seeds=range(5))
 finish(fit(gans, torch.from_numpy(load("ring").train.x)))
@@ -28,7 +28,7 @@ from course_lib.models.gan import (
     gradient_penalty,
     relativistic_loss,
 )
-from course_lib.syllabus import unknown
+from course_lib.syllabus import Settings, unknown
 from course_lib.training import Step, ema_of, gradient_step, training_loop
 
 RECIPES = Path(__file__).with_name("recipes.toml")
@@ -44,15 +44,16 @@ LOSSES = {
 }
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Settings):
     """Settings of a GAN and of its cures; the defaults are a vanilla GAN without any.
 
     Attributes:
-        latent_dim, width, depth: of z ~ N(0, I); units and number of the hidden layers of either network.
+        latent_dim: dimensions of z ~ N(0, I).
+        width, depth: units and number of the hidden layers of both networks.
         steps, batch_size, learning_rate, beta_1: of Adam; the rate falls to 0 along a cosine.
         ema_decay: of the moving average of the generator's weights, from which samples are drawn.
-        d_steps: steps of the discriminator to one of the generator.
+        d_steps: steps of the discriminator for each step of the generator.
         loss: "classical" (non-saturating), "relativistic" or "wasserstein".
         r1, r2: weights of the gradient penalties on real points and on fakes.
         gradient_penalty: weight of WGAN-GP's penalty between them.
@@ -61,6 +62,9 @@ class Recipe:
         unroll, unroll_rate: how many of the discriminator's steps the generator looks ahead, and the rate
             of plain gradient descent in them; at the rate 0 they are steps of its own Adam.
         scale: data are divided by it before training, and samples multiplied.
+
+    >>> Recipe(steps=100, pack=2).batch_size
+    120
     """
 
     latent_dim: int = 16
@@ -90,7 +94,12 @@ class Recipe:
 
 
 class Discriminators(nn.Module):
-    """One discriminator for each member: points (members, n, d) to logits (members, n / pack)."""
+    """One discriminator for each member: points (members, n, d) to logits (members, n / pack).
+
+    >>> discriminators = Discriminators(2, Recipe(pack=2), Randomness([0, 1, 2]))
+    >>> discriminators(torch.zeros(3, 10, 2)).shape
+    torch.Size([3, 5])
+    """
 
     def __init__(self, dimensions: int, recipe: Recipe, randomness: Randomness):
         super().__init__()
@@ -109,12 +118,16 @@ class Discriminators(nn.Module):
 
 
 class GANs:
-    """As many GANs as there are seeds.
+    """One GAN for each seed.
 
     Attributes:
-        generators: latents (members, n, latent_dim) to points (members, n, d), over recipe.scale.
-        discriminators: points, over recipe.scale, to logits; see `Discriminators`.
+        generators: map latents (members, n, latent_dim) to points (members, n, d) / recipe.scale.
+        discriminators: map points / recipe.scale to logits; see `Discriminators`.
         average: the moving average of the generators.
+
+    >>> gans = GANs(Recipe(width=8), dimensions=2, seeds=range(3))
+    >>> gans.sample(100).shape
+    (3, 100, 2)
     """
 
     def __init__(self, recipe: Recipe, *, dimensions: int, seeds: Sequence[int]):
@@ -139,7 +152,7 @@ class GANs:
 
     @torch.no_grad()
     def logits(self, points: Tensor) -> np.ndarray:
-        """What each discriminator says of points (n, d): (members, n). Not for packs."""
+        """Each discriminator's logits of points (n, d): (members, n). Not for packs."""
         points = points / self.recipe.scale
         return self.discriminators(points.expand(len(self.seeds), *points.shape)).numpy()
 
@@ -148,6 +161,10 @@ def fit(gans: GANs, data: Tensor) -> Iterator[Step]:
     """Train all members on `data` (n, d) and yield every step, with the members' mean losses.
 
     Each member sees the data in an order of its own.
+
+    >>> gans = GANs(Recipe(width=8, steps=2, batch_size=10), dimensions=2, seeds=range(3))
+    >>> [step.number for step in fit(gans, torch.zeros(40, 2))]
+    [1, 2]
     """
     recipe, randomness = gans.recipe, gans.randomness
     rows = recipe.batch_size * recipe.d_steps
@@ -170,11 +187,9 @@ def fit(gans: GANs, data: Tensor) -> Iterator[Step]:
         [own],
         steps=recipe.steps,
         batch_size=rows,
-        schedulers=[
-            torch.optim.lr_scheduler.CosineAnnealingLR(each, recipe.steps) for each in optimizers
-        ],
+        optimizers=optimizers,
+        lr_schedule="cosine",
         ema=gans.average,
-        model=gans.generators,
         label="training the GANs",
     )
 
@@ -215,7 +230,7 @@ def _generator_step(
 
 
 def _step(gans: GANs, loss: Tensor, optimizer: torch.optim.Optimizer) -> float:
-    """The mean over members times their number: each gets the gradient that it would get alone."""
+    """A step on the mean loss times the number of members: each gets the gradient it would get alone."""
     members = len(gans.seeds)
     return gradient_step(members * loss, optimizer) / members
 
@@ -223,7 +238,10 @@ def _step(gans: GANs, loss: Tensor, optimizer: torch.optim.Optimizer) -> float:
 def recipe(benchmark: str, name: str, **changes: object) -> Recipe:
     """The recipe `name` for "ring" or "grid" from recipes.toml, with `changes` made to it.
 
-    Raises ValueError for a name that is not there, listing those that are.
+    Raises ValueError for an unknown name, with the known ones.
+
+    >>> recipe("ring", "vanilla", steps=100).loss
+    'classical'
     """
     known = recipes(benchmark)
     if name not in known:
@@ -232,8 +250,12 @@ def recipe(benchmark: str, name: str, **changes: object) -> Recipe:
 
 
 def recipes(benchmark: str) -> dict[str, Recipe]:
-    """All recipes for "ring" or "grid", by name."""
+    """All recipes for "ring" or "grid", by name.
+
+    >>> list(recipes("grid"))[:2]
+    ['vanilla', 'vanilla, 2 latents']
+    """
     tables = tomllib.loads(RECIPES.read_text(encoding="utf-8"))
     if benchmark not in tables:
         raise ValueError(unknown("benchmark", benchmark, tables))
-    return {name: Recipe(**settings) for name, settings in tables[benchmark].items()}
+    return {name: Recipe.of(settings) for name, settings in tables[benchmark].items()}

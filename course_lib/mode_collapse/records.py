@@ -1,4 +1,4 @@
-"""What `benchmarks/mode_collapse.py` measured, and what papers report, for the lessons to show at once."""
+"""What `benchmarks/mode_collapse.py` measured and what papers report, so that lessons need not train."""
 
 import json
 from functools import cache
@@ -15,22 +15,32 @@ KNOBS = Path(__file__).with_name("recorded") / "knobs.npz"
 
 
 def record(benchmark: str) -> dict:
-    """All that is recorded of "ring" or "grid": date, versions, settings, cpu_seconds and runs."""
+    """All that is recorded of "ring" or "grid": date, versions, settings, cpu_seconds and runs.
+
+    >>> record("ring")["settings"]["vanilla"]["steps"]
+    4000
+    """
     return _figures()[benchmark]
 
 
 def runs(benchmark: str) -> pd.DataFrame:
-    """One row a cure and seed: cure, seed, modes, high_quality, reverse_kl.
+    """One row for each cure and seed: cure, seed, modes, high_quality, reverse_kl.
 
     The divergence is infinite where a generator drew no high-quality sample at all.
+
+    >>> len(runs("ring").query("cure == 'vanilla'"))  # five seeds
+    5
     """
     return pd.DataFrame(record(benchmark)["runs"]).fillna({"reverse_kl": np.inf})
 
 
 def table(benchmark: str) -> pd.DataFrame:
-    """One row a cure: means over the seeds, `fewest` modes, CPU seconds for all seeds together.
+    """One row for each cure: means over the seeds, `fewest` modes, CPU seconds for all seeds together.
 
     Sorted by modes, then by reverse KL divergence.
+
+    >>> int(table("ring").loc["diffusion", "modes"])
+    8
     """
     rows = runs(benchmark).groupby("cure")
     means = rows[["modes", "high_quality", "reverse_kl"]].mean()
@@ -40,7 +50,11 @@ def table(benchmark: str) -> pd.DataFrame:
 
 
 def published(benchmark: str) -> pd.DataFrame:
-    """What VEEGAN's and PacGAN's tables say of "ring" or "grid"; NaN where they say nothing."""
+    """What the tables of VEEGAN and PacGAN say of "ring" or "grid"; NaN where they say nothing.
+
+    >>> published("ring").columns.to_list()
+    ['source', 'modes', 'high_quality', 'reverse_kl']
+    """
     rows = pd.read_csv(PUBLISHED).query("benchmark == @benchmark")
     return rows.drop(columns="benchmark").set_index("model")
 
@@ -49,6 +63,9 @@ def knobs() -> dict[str, dict[float, Run]]:
     """By setting and value, the vanilla ring recipe with that one setting changed.
 
     Samples and surfaces are those of the first seed only; modes and quality those of all five.
+
+    >>> list(knobs()["d_steps"])
+    [1.0, 2.0, 4.0]
     """
     found: dict[str, dict[float, Run]] = {}
     with np.load(KNOBS, allow_pickle=False) as arrays:

@@ -1,7 +1,7 @@
 """Model collapse: models that learn from models, generation after generation, and lose the tails.
 
-The recursion, what theory says of it, and tails measured. Its namesake, a generator that covers a few
-modes of its data, is `mode_collapse`.
+The recursion, what theory says of it, and tails measured. *Mode* collapse, a generator that covers few
+modes of its data, is in `mode_collapse`.
 """
 
 from course_lib.model_collapse.generations import (

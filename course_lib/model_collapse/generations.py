@@ -1,4 +1,4 @@
-"""Model collapse: fit, sample, fit to the samples, and so on, with real data kept in or thrown out."""
+"""Model collapse: fit, sample, fit to the samples, and so on, with the real data kept or thrown away."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from course_lib.training import fingerprint
 Rows = np.ndarray | pd.DataFrame
 
 REGIMES = {
-    "replace": "each generation learns from the last one's samples only",
+    "replace": "each generation learns only from the samples of the last one",
     "accumulate": "each learns from the real rows and the samples of all generations so far",
-    "budget": "as accumulate, but from a random choice as large as the real data",
+    "budget": "as accumulate, but from a random selection as large as the real data",
 }
 
 
@@ -35,6 +35,10 @@ def training_rows(made: Sequence[np.ndarray], regime: str, rng: np.random.Genera
 
     Source: Gerstgrasser et al. 2024, arXiv 2404.01413 (replace, accumulate); Kazdan et al. 2024,
     arXiv 2410.16713 (the budget, there "accumulate-subsample").
+
+    >>> made = [np.zeros(3), np.ones(3)]
+    >>> training_rows(made, "accumulate", np.random.default_rng(0))
+    array([0., 0., 0., 1., 1., 1.])
     """
     if regime == "replace":
         return made[-1]
@@ -57,9 +61,15 @@ def refit(
     `recursive` does the same and also seeds, checks, saves and measures each generation.
 
     Args:
-        fit: rows to a model. sample: a model and a number to so many rows.
+        fit: maps rows to a model.
+        sample: maps a model and a number m to m rows.
         data: the real rows, (n, ...); every generation makes n rows.
-        learn_from: from the rows of all generations so far to those that the next one learns from.
+        learn_from: maps the rows of all generations so far to those that the next one learns from.
+
+    >>> def sample(mean, n):
+    ...     return np.full(n, mean)
+    >>> refit(np.mean, sample, np.array([1.0, 3.0]), generations=1, learn_from=lambda made: made[-1])
+    [array([1., 3.]), array([2., 2.])]
     """
     made = [data]
     for _ in range(generations):
@@ -74,14 +84,18 @@ class Generations:
 
     Attributes:
         rows: of each generation, beginning with the real rows, which are generation 0.
-        table: one row a generation: what `measure` gave, and how many rows it learnt from.
+        table: one row for each generation: how many rows it learnt from, and what `measure` gave.
+
+    >>> run = recursive(np.mean, lambda mean, n: np.full(n, mean), np.array([1.0, 3.0]), generations=2)
+    >>> run[1]
+    array([2., 2.])
     """
 
     rows: tuple[Rows, ...]
     table: pd.DataFrame
 
     def __getitem__(self, generation: int) -> Rows:
-        """The rows that a generation made, as an audit takes them; 0 is the real data."""
+        """The rows that a generation made, ready for an audit; 0 is the real data."""
         return self.rows[generation]
 
 
@@ -102,26 +116,34 @@ def recursive(
     """Train generation after generation on what the ones before it made.
 
     The global generators of Python, NumPy and PyTorch are seeded before each generation, by `seed`
-    and its number, and before each measure, so that a run that was interrupted goes on as it would
-    have.
+    and its number, and before each measure. So an interrupted run continues as if it had not been
+    interrupted.
 
     Args:
-        fit: rows to a model. sample: a model and a number to so many rows.
+        fit: maps rows to a model.
+        sample: maps a model and a number m to m rows.
         data: the real rows, (n, ...) or a DataFrame; every generation makes n rows.
         regime: "replace", "accumulate" or "budget"; see REGIMES.
-        fresh: from the second generation on, this share of what a generation learns from is real
-            rows, drawn for it from `pool`.
-        pool: more real rows than `data`, never seen before: the "fresh data loop" of Alemohammad et
-            al. 2023 (arXiv 2307.01850). Without it the share comes from `data`, over and over: their
+        fresh: from the second generation on, this share of the rows that a generation learns from is
+            real, drawn for it from `pool`.
+        pool: further real rows, never seen before: the "fresh data loop" of Alemohammad et al. 2023
+            (arXiv 2307.01850). Without it the share comes from `data`, again and again: their
             "synthetic augmentation loop".
-        measure: rows to numbers, kept in the table for each generation, 0 included.
-        folder: save after each generation, and take up from there what was interrupted. A folder
-            belongs to one run: to other functions `fit` or `sample` give another one.
-        progress: show a progress bar where somebody is watching.
+        measure: maps rows to numbers, which are kept in the table for each generation, 0 included.
+        folder: save after each generation, and continue from there after an interruption. A folder
+            belongs to one run: for other functions `fit` or `sample`, name another folder.
+        progress: show a progress bar if somebody is watching.
 
     Raises:
-        ValueError: for an unknown regime, a share out of range, samples unlike the data, or a folder
-            that holds another run.
+        ValueError: for an unknown regime, a share out of range, samples that do not look like the data,
+            or a folder that holds another run.
+
+    >>> data = np.array([1.0, 3.0])
+    >>> def sample(mean, n):
+    ...     return np.full(n, mean)
+    >>> run = recursive(np.mean, sample, data, generations=2, measure=lambda rows: {"sd": rows.std()})
+    >>> run.table["sd"].to_list()
+    [1.0, 0.0, 0.0]
     """
     if regime not in REGIMES:
         raise ValueError(unknown("regime", regime, REGIMES))
@@ -161,7 +183,7 @@ def recursive(
 def _measured(measure: Callable | None, rows: Rows, seed: int) -> dict[str, float]:
     if measure is None:
         return {}
-    seed_everything(seed)  # a measure that draws gives the same after an interruption, too
+    seed_everything(seed)  # so that a measure that draws gives the same after an interruption
     return dict(measure(rows))
 
 
@@ -204,7 +226,7 @@ def _check(rows: Rows, data: Rows, number: int) -> None:
 
 
 def _difference(rows: object, data: Rows) -> str:
-    """In which way rows are unlike the data, whatever their number; empty if in none."""
+    """How rows differ from the data, apart from their number; empty if they do not."""
     if not isinstance(data, pd.DataFrame):
         if isinstance(rows, np.ndarray) and rows.shape[1:] == data.shape[1:]:
             return ""
@@ -225,7 +247,7 @@ def _kind(rows: object) -> str:
 
 
 class _Store:
-    """One file a generation, written whole or not at all, beside the settings that made them."""
+    """One file for each generation, written whole or not at all, next to the settings of the run."""
 
     def __init__(self, folder: Path, key: Mapping[str, object]):
         self.folder = folder
@@ -240,7 +262,7 @@ class _Store:
             )
 
     def load(self, data: Rows, generations: int) -> list[Rows]:
-        """The generations that are there, from the first to the first gap."""
+        """The saved generations, from the first up to the first gap."""
         found = []
         for number in range(1, generations + 1):
             file = self._file(number, data)

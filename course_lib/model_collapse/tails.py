@@ -8,13 +8,18 @@ def tail_loss(real: np.ndarray, synthetic: np.ndarray, share: float = 0.05) -> n
 
         1 - P(synthetic row beyond the real quantile) / P(real row beyond it),   on either side
 
-    The quantiles cut off `share / 2` of the real values on either side. A tail heavier than the real
-    one gives a value below 0; the two are kept apart, lest it make up for the other. Where no real
-    value lies beyond a quantile, as with few distinct values, there is no tail to lose: NaN.
+    The quantiles cut off `share / 2` of the real values on either side. A tail that is heavier than the
+    real one gives a value below 0; the two tails are kept apart, so that one cannot make up for the
+    other. If no real value lies beyond a quantile, as with few distinct values, there is no tail to
+    lose: NaN.
 
     Args:
         real, synthetic: one column each, (n,) and (m,).
         share: of the real values that count as tails, both sides together.
+
+    >>> real = np.arange(1000.0)
+    >>> tail_loss(real, real[100:])  # the low tail is gone
+    array([ 1.        , -0.11111111])
     """
     low, high = np.quantile(real, [share / 2, 1 - share / 2])
     in_real = np.array([(real < low).mean(), (real > high).mean()])

@@ -1,11 +1,13 @@
 """The judge: a small convolutional classifier of digits, trained on real ones.
 
 It says which digit a generated image shows, and its features are the space in which generated and
-real digits are compared. A judge errs too: quote `accuracy` on held-out digits beside its verdicts.
+real digits are compared. A judge makes mistakes, too: give its `accuracy` on held-out digits together
+with its verdicts.
 """
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +15,39 @@ from torch import Tensor, nn
 
 from course_lib.datasets import load
 from course_lib.datasets.augmentation import random_shift
-from course_lib.training import (
-    Step,
-    fingerprint,
-    finish,
-    gradient_step,
-    load_or_train,
-    training_loop,
-)
+from course_lib.syllabus import Settings
+from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
 
-SETTINGS = {"steps": 900, "batch_size": 64, "learning_rate": 2e-3, "shift": 0.5}
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(Settings):
+    """How the judge is trained.
+
+    Attributes:
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        shift: share of the images that are moved by a pixel in each step, see `random_shift`.
+
+    >>> ClassifierSettings(steps=20).batch_size
+    64
+    """
+
+    steps: int = 900
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    shift: float = 0.5
+
+
+SETTINGS = ClassifierSettings()
 
 
 class DigitClassifier(nn.Module):
-    """Three convolutions, 64 features, a class. Images are (n, side^2) or (n, side, side), 0 to 16."""
+    """Three convolutions, 64 features, a class. Images are (n, side^2) or (n, side, side), 0 to 16.
+
+    >>> judge = DigitClassifier().eval()
+    >>> images = torch.zeros(5, 8, 8)
+    >>> judge(images).shape, judge.features(images).shape, judge.predict(images).shape
+    (torch.Size([5, 10]), torch.Size([5, 64]), torch.Size([5]))
+    """
 
     def __init__(self, channels: int = 32, features: int = 64, dropout: float = 0.3, side: int = 8):
         super().__init__()
@@ -69,12 +90,17 @@ class DigitClassifier(nn.Module):
         return self(images).softmax(dim=1).amax(dim=1)
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
-        """The share of images taken for what they are."""
+        """The share of images (n, ...) that are taken for what they are, their labels (n,)."""
         return (self.predict(images) == labels).float().mean().item()
 
 
 def balanced(images: Tensor, labels: Tensor, per_class: int, seed: int = 0) -> Tensor:
-    """`per_class` random images of each class, class after class."""
+    """`per_class` random images of each class, class after class.
+
+    >>> images, labels = torch.arange(6.0)[:, None], torch.tensor([1, 0, 1, 0, 1, 0])
+    >>> balanced(images, labels, per_class=2).shape
+    torch.Size([4, 1])
+    """
     generator = torch.Generator().manual_seed(seed)
     chosen = []
     for label in labels.unique():
@@ -84,40 +110,55 @@ def balanced(images: Tensor, labels: Tensor, per_class: int, seed: int = 0) -> T
     return images[torch.cat(chosen)]
 
 
-def digit_judge(seed: int = 0) -> DigitClassifier:
-    """The judge, from its checkpoint or trained now on the real training digits (some seconds)."""
+def digit_judge(seed: int = 0, settings: ClassifierSettings | None = None) -> DigitClassifier:
+    """The judge, from its checkpoint or trained now on the real training digits (a few seconds).
+
+    >>> brief = digit_judge(settings=ClassifierSettings(steps=2))  # far too few
+    >>> brief.predict(torch.zeros(5, 64)).shape
+    torch.Size([5])
+    """
     digits = load("digits").train
-    return train_judge(torch.from_numpy(digits.x).flatten(1), torch.from_numpy(digits.y), seed)
+    x, y = torch.from_numpy(digits.x).flatten(1), torch.from_numpy(digits.y)
+    return train_judge(x, y, seed, settings)
 
 
-def train_judge(x: Tensor, y: Tensor, seed: int = 0) -> DigitClassifier:
+def train_judge(
+    x: Tensor, y: Tensor, seed: int = 0, settings: ClassifierSettings | None = None
+) -> DigitClassifier:
     """A judge trained on images x (n, side^2) of the classes y (n,), from its checkpoint if it has one.
 
-    The global random generator is left as it was.
+    The global random generator is left as it was. Without `settings`, SETTINGS are used.
+
+    >>> x, y = torch.rand(100, 784) * 16, torch.arange(100) % 10
+    >>> train_judge(x, y, settings=ClassifierSettings(steps=2)).side
+    28
     """
+    settings = settings or SETTINGS
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         judge = DigitClassifier(side=math.isqrt(x.shape[1])).to(x.device)
-        key = {**SETTINGS, "seed": seed, "data": fingerprint(x, y)}
-        load_or_train("digit_judge", judge, lambda: finish(_fit(judge, x, y, seed)), key)
-    return judge.eval()
+        loop = _fit(judge, x, y, settings, seed)
+        fit_with_checkpoint("digit_judge", judge, loop, settings=settings, data=(x, y), seed=seed)
+    return judge
 
 
-def _fit(judge: DigitClassifier, x: Tensor, y: Tensor, seed: int) -> Iterator[Step]:
-    optimizer = torch.optim.Adam(judge.parameters(), lr=SETTINGS["learning_rate"], fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SETTINGS["steps"])
+def _fit(
+    judge: DigitClassifier, x: Tensor, y: Tensor, settings: ClassifierSettings, seed: int
+) -> Iterator[Step]:
+    optimizer = torch.optim.Adam(judge.parameters(), lr=settings.learning_rate, fused=True)
 
     def step(images: Tensor, labels: Tensor) -> float:
-        loss = F.cross_entropy(judge(random_shift(images, SETTINGS["shift"])), labels)
+        loss = F.cross_entropy(judge(random_shift(images, settings.shift)), labels)
         return gradient_step(loss, optimizer)
 
     judge.train()
-    return training_loop(
+    yield from training_loop(
         step,
         (x, y),
-        steps=SETTINGS["steps"],
-        batch_size=SETTINGS["batch_size"],
+        steps=settings.steps,
+        batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[scheduler],
+        optimizers=[optimizer],
+        lr_schedule="cosine",
         label="training the judge",
     )

@@ -10,6 +10,7 @@ Images are rows of pixels in [-1, 1]; `to_grey_levels` and `from_grey_levels` tr
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
@@ -17,19 +18,46 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.models.layers import append_class, from_grey_levels, mlp, to_grey_levels
+from course_lib.syllabus import Settings
 from course_lib.training import (
     Step,
     ema_of,
-    fingerprint,
-    finish,
+    fit_with_checkpoint,
     gradient_step,
-    load_or_train,
     training_loop,
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class GANSettings(Settings):
+    """How a stabilised GAN is made and trained.
+
+    Attributes:
+        latent_dim, channels: of the networks, see `Generator`.
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        gamma: weight of the gradient penalties, see `stabilised_step`.
+        ema_decay: of the moving average of the generator's weights, which are those that it ends with.
+
+    >>> GANSettings.of({"steps": 100, "learning_rate": 1e-3, "ema_decay": 0.99}).gamma
+    0.3
+    """
+
+    latent_dim: int = 16
+    channels: int = 32
+    steps: int
+    batch_size: int = 64
+    learning_rate: float
+    gamma: float = 0.3
+    ema_decay: float
+
+
 def jensen_shannon(p: Tensor, q: Tensor, dx: float) -> Tensor:
-    """Jensen-Shannon divergence in nats of two densities given on one grid with spacing dx."""
+    """Jensen-Shannon divergence in nats of two densities given on one grid with spacing dx.
+
+    >>> p, q = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> jensen_shannon(p, q, dx=1.0)  # log 2, the largest value
+    tensor(0.6931)
+    """
     # JS = 1/2 KL(p || m) + 1/2 KL(q || m),   m = (p + q) / 2;   0 log 0 = 0
     m = (p + q) / 2
     terms = torch.xlogy(p, p / m) + torch.xlogy(q, q / m)
@@ -37,13 +65,21 @@ def jensen_shannon(p: Tensor, q: Tensor, dx: float) -> Tensor:
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """What the discriminator minimises (eq. 1 with the sign turned): a scalar, from (n,) twice."""
+    """What the discriminator minimises (eq. 1 with its sign changed): a scalar, from (n,) twice.
+
+    >>> discriminator_loss(torch.zeros(4), torch.zeros(4))  # log 4: it cannot tell them apart
+    tensor(1.3863)
+    """
     # -E log D(x) - E log(1 - D(G(z))),   log sigmoid(l) = -softplus(-l)
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """The non-saturating loss of the generator (section 3): a scalar, from logits (n,)."""
+    """The non-saturating loss of the generator (section 3): a scalar, from logits (n,).
+
+    >>> generator_loss(torch.tensor([0.0, 0.0]))
+    tensor(0.6931)
+    """
     # -E log D(G(z))
     return F.softplus(-fake_logits).mean()
 
@@ -56,7 +92,14 @@ def alternating_step(
     real: Tensor,
     z: Tensor,
 ) -> tuple[float, float]:
-    """One step of the discriminator, then one of the generator; returns their losses as floats."""
+    """One step of the discriminator, then one of the generator; returns their losses as floats.
+
+    >>> networks = Generator(), Discriminator()
+    >>> optimizers = [torch.optim.Adam(network.parameters()) for network in networks]
+    >>> losses = alternating_step(*networks, *optimizers, torch.zeros(8, 64), torch.randn(8, 16))
+    >>> len(losses)
+    2
+    """
     # The discriminator learns from fakes as they are: nothing flows back into the generator.
     fake = generator(z).detach()
     d_loss = discriminator_loss(discriminator(real), discriminator(fake))
@@ -77,6 +120,10 @@ def gradient_penalty(discriminator, x: Tensor) -> Tensor:
     `discriminator` maps images to logits (..., n), each from its own image alone.
 
     On real images it is R1, on generated ones R2 (Mescheder et al. 2018, arXiv 1801.04406, eq. 9).
+
+    >>> slope = torch.tensor([3.0, 4.0])
+    >>> gradient_penalty(lambda x: x @ slope, torch.zeros(5, 2))
+    tensor(25.)
     """
     # E || grad_x D(x) ||^2, and itself differentiable
     x = x.detach().requires_grad_()
@@ -89,6 +136,9 @@ def relativistic_loss(better: Tensor, worse: Tensor) -> Tensor:
 
     The discriminator minimises it with real images first, the generator with fakes first
     (Jolicoeur-Martineau 2019, arXiv 1807.00734; Huang et al. 2024, eq. 2).
+
+    >>> relativistic_loss(torch.tensor([1.0]), torch.tensor([1.0]))
+    tensor(0.6931)
     """
     # E softplus(-(D(better) - D(worse)))
     return F.softplus(worse - better).mean()
@@ -99,6 +149,9 @@ def slerp(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
 
     White 2016, "Sampling generative networks", arXiv 1609.04468: in many dimensions a straight line
     passes through the middle of the prior, where no sample ever lies; an arc keeps the length.
+
+    >>> slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), steps=3).norm(dim=1).round()
+    tensor([2., 2., 2.])
     """
     # sin((1-t) w) / sin w  a  +  sin(t w) / sin w  b,   w the angle between a and b
     cosine = torch.dot(z_start, z_end) / (z_start.norm() * z_end.norm())
@@ -124,6 +177,10 @@ class Generator(nn.Module):
         classes: 0, or the number of classes that can be asked for.
         colours: planes of an image, each of side^2 pixels: with 3 the images are (n, 3 side^2).
         side: height and width of an image, an even number.
+
+    >>> generator = Generator(latent_dim=16, classes=10)
+    >>> generator.sample(3, y=torch.tensor([0, 1, 2])).shape
+    torch.Size([3, 64])
     """
 
     def __init__(
@@ -163,10 +220,13 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """D: images (n, side^2), and their classes y (n,) if there are any, to logits (n,).
 
-    The generator's way back: blocks of 2 x 2 pixels become the four channels of a map of half the
-    side, two convolutions read features off it, the second halving it again, and a small head judges
-    them beside the class. There is no batch norm: each logit must depend on its own image alone, or
-    R1 and R2 would not be the slopes of single images.
+    The generator's path in reverse: blocks of 2 x 2 pixels become the four channels of a map of half the
+    side, two convolutions compute features of it, the second halving it again, and a small head judges
+    the features together with the class. There is no batch norm: each logit must depend on its own
+    image alone, or R1 and R2 would not be the slopes of single images.
+
+    >>> Discriminator(classes=10)(torch.zeros(3, 64), torch.tensor([0, 1, 2])).shape
+    torch.Size([3])
     """
 
     def __init__(self, channels: int = 32, classes: int = 0, colours: int = 1, side: int = 8):
@@ -208,6 +268,11 @@ def stabilised_step(
     Args:
         real, y: images (n, pixels) in [-1, 1] and, if the networks are conditional, their classes.
         gamma: weight of the two penalties together; each counts gamma / 2.
+
+    >>> networks = Generator(), Discriminator()
+    >>> optimizers = [torch.optim.Adam(network.parameters()) for network in networks]
+    >>> sorted(stabilised_step(*networks, *optimizers, torch.zeros(8, 64)))
+    ['discriminator', 'generator']
     """
 
     def noise() -> Tensor:
@@ -231,18 +296,23 @@ def fit(
     generator: Generator,
     discriminator: Discriminator,
     data: Sequence[Tensor],
-    settings: SimpleNamespace,
+    settings: GANSettings | SimpleNamespace,
     *,
     seed: int = 0,
 ) -> Iterator[Step]:
     """Train by `stabilised_step` and yield every step; the generator ends with averaged weights.
 
     Args:
-        data: grey levels x (n, pixels), 0 to 16, and their classes y if the networks take any.
-        settings: steps, batch_size, learning_rate, gamma, and ema_decay.
+        data: grey levels x (n, pixels), 0 to 16, and their classes y (n,) if the networks take any.
+        settings: `GANSettings`, or a table of them; the networks are those given.
+
+    >>> settings = GANSettings(steps=2, learning_rate=1e-3, ema_decay=0.99)
+    >>> [step.number for step in fit(Generator(), Discriminator(), [torch.zeros(8, 64)], settings)]
+    [1, 2]
     """
+    settings = GANSettings.of(settings)
     x, *classes = data
-    # A first-moment average of gradients chases an opponent that has moved on: beta_1 = 0.
+    # An average of past gradients chases an opponent that has moved on: beta_1 = 0.
     optimizers = [
         torch.optim.Adam(net.parameters(), settings.learning_rate, (0.0, 0.99), fused=True)
         for net in (generator, discriminator)
@@ -258,30 +328,38 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[
-            torch.optim.lr_scheduler.CosineAnnealingLR(each, settings.steps) for each in optimizers
-        ],
+        optimizers=optimizers,
+        lr_schedule="cosine",
         ema=ema,
-        model=generator,
         label="training the GAN",
     )
     generator.load_state_dict(ema.module.state_dict())
 
 
-def conditional_gan(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> Generator:
+def conditional_gan(
+    x: Tensor, y: Tensor, settings: GANSettings | SimpleNamespace, *, seed: int = 0
+) -> Generator:
     """The generator of a stabilised GAN of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the networks' latent_dim and channels beside it.
+    Args:
+        x, y: grey levels (n, pixels), and their classes (n,).
+        settings: `GANSettings`, or a table of them such as `lesson.settings.conditional`.
+
+    Raises:
+        ValueError: for a setting that is not known, or one that is missing.
+
+    >>> x, y = torch.zeros(20, 64), torch.arange(20) % 10
+    >>> settings = GANSettings(steps=2, learning_rate=1e-3, ema_decay=0.99)
+    >>> conditional_gan(x, y, settings).sample(2, torch.tensor([3, 8])).shape
+    torch.Size([2, 64])
     """
+    settings = GANSettings.of(settings)
     torch.manual_seed(seed)
     size = {"classes": int(y.max()) + 1, "side": math.isqrt(x.shape[1])}
     generator = Generator(settings.latent_dim, settings.channels, **size).to(x.device)
     discriminator = Discriminator(settings.channels, **size).to(x.device)
-    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
-    load_or_train(
-        "conditional_gan",
-        generator,
-        lambda: finish(fit(generator, discriminator, (x, y), settings, seed=seed)),
-        key,
+    loop = fit(generator, discriminator, (x, y), settings, seed=seed)
+    fit_with_checkpoint(
+        "conditional_gan", generator, loop, settings=settings, data=(x, y), seed=seed
     )
-    return generator.eval()
+    return generator

@@ -18,6 +18,9 @@ def mlp(
         sizes: width of the input, of each hidden layer, and of the output.
         dropout: share of hidden units that a training step ignores.
         activation: makes the module that follows each hidden layer.
+
+    >>> mlp(64, 256, 16)(torch.zeros(5, 64)).shape
+    torch.Size([5, 16])
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes[:-1]):
@@ -28,12 +31,15 @@ def mlp(
 
 
 def append_class(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
-    """`values` (n, d) with the class y (n,) beside them as one-hot columns: (n, d + classes).
+    """`values` (n, d) followed by the class y (n,) as one-hot columns: (n, d + classes).
 
-    With classes = 0 there is no y and the values come back as they are.
+    With classes = 0 there is no y, and the values come back unchanged.
 
     Raises:
         ValueError: when y is missing although there are classes, or given although there are none.
+
+    >>> append_class(torch.zeros(1, 2), torch.tensor([1]), classes=3)
+    tensor([[0., 0., 0., 1., 0.]])
     """
     if (y is None) != (classes == 0):
         raise ValueError(
@@ -45,17 +51,29 @@ def append_class(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
 
 
 def time_embedding(time: Tensor, dim: int = 64) -> Tensor:
-    """Sines and cosines of times (n,) from 0 to 1 at `dim / 2` frequencies from 1 to 1000."""
+    """Sines and cosines of times (n,) from 0 to 1 at `dim / 2` frequencies from 1 to 1000.
+
+    >>> time_embedding(torch.tensor([0.0, 0.5]), dim=8).shape
+    torch.Size([2, 8])
+    """
     frequency = torch.exp(torch.linspace(0, math.log(1000), dim // 2, device=time.device))
     angle = time.unsqueeze(1) * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def from_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
-    """Grey levels, 0 to `levels`, as values in [-1, 1]."""
+    """Grey levels, 0 to `levels`, as values in [-1, 1].
+
+    >>> from_grey_levels(torch.tensor([0.0, 8.0, 16.0]))
+    tensor([-1.,  0.,  1.])
+    """
     return 2 * x / levels - 1
 
 
 def to_grey_levels(x: Tensor, levels: int = 16) -> Tensor:
-    """Values in [-1, 1] as whole grey levels, 0 to `levels`."""
+    """Values in [-1, 1] as whole grey levels, 0 to `levels`.
+
+    >>> to_grey_levels(torch.tensor([-1.2, 0.0, 0.99]))
+    tensor([ 0.,  8., 16.])
+    """
     return ((x + 1) * levels / 2).round().clamp(0, levels)

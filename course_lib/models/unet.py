@@ -14,7 +14,11 @@ from course_lib.models.layers import time_embedding
 
 
 class Block(nn.Module):
-    """Two convolutions around what the network is told, added to the input: a residual block."""
+    """A residual block: two convolutions; what the network is told is added between them.
+
+    >>> Block(8, 16, told=4)(torch.zeros(2, 8, 7, 7), torch.zeros(2, 4)).shape
+    torch.Size([2, 16, 7, 7])
+    """
 
     def __init__(self, inputs: int, outputs: int, told: int):
         super().__init__()
@@ -36,7 +40,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """v_theta(x_t, t, y): down to a quarter of the image's side, and up again beside what came down.
+    """v_theta(x_t, t, y): down to a quarter of the image's side, and up again, joined to what came down.
 
     Blocks of 2 x 2 pixels become four channels first, as in lesson 02's GAN, so that no convolution
     works at the full side; a second halving follows inside.
@@ -48,6 +52,9 @@ class UNet(nn.Module):
 
     Raises:
         ValueError: for an image of another size.
+
+    >>> UNet(channels=8)(torch.zeros(2, 784), torch.tensor([0.1, 0.9])).shape
+    torch.Size([2, 784])
     """
 
     def __init__(self, channels: int = 32, classes: int = 0, pixels: int = 784):

@@ -10,6 +10,7 @@ binomial: $p_\theta(x|z) = \prod_i \mathrm{Bin}(x_i; L, \mathrm{sigmoid}(\mathrm
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
@@ -18,14 +19,33 @@ from torch import Tensor, nn
 
 from course_lib.datasets.augmentation import random_shift
 from course_lib.models.layers import append_class, mlp
-from course_lib.training import (
-    Step,
-    fingerprint,
-    finish,
-    gradient_step,
-    load_or_train,
-    training_loop,
-)
+from course_lib.syllabus import Settings
+from course_lib.training import Step, fit_with_checkpoint, gradient_step, training_loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAESettings(Settings):
+    """How a VAE is made and trained.
+
+    Attributes:
+        latent_dim, width, depth, dropout: of the networks, see `VAE`.
+        beta: weight of the KL term, see `elbo`.
+        steps, batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        shift: share of the images that are moved by a pixel in each step, see `random_shift`.
+
+    >>> VAESettings.of({"steps": 100, "learning_rate": 1e-3}).latent_dim
+    16
+    """
+
+    latent_dim: int = 16
+    width: int = 256
+    depth: int = 2
+    dropout: float = 0.1
+    beta: float = 1.0
+    steps: int
+    batch_size: int = 64
+    learning_rate: float
+    shift: float = 0.0
 
 
 def reparameterize(mu: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
@@ -34,19 +54,30 @@ def reparameterize(mu: Tensor, log_var: Tensor, noise: Tensor) -> Tensor:
     Args:
         mu, log_var: (n, latent_dim).
         noise: standard normal, of the same shape.
+
+    >>> reparameterize(torch.ones(1, 2), torch.zeros(1, 2), noise=torch.tensor([[-1.0, 2.0]]))
+    tensor([[0., 3.]])
     """
     # z = mu + sigma * epsilon,   sigma = exp(log_var / 2)
     return mu + torch.exp(0.5 * log_var) * noise
 
 
 def kl_divergence(mu: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mu, exp(log_var)) || N(0, I)) of each row in nats, (n, latent_dim) -> (n,): appendix B."""
+    """KL(N(mu, exp(log_var)) || N(0, I)) of each row in nats, (n, latent_dim) -> (n,): appendix B.
+
+    >>> kl_divergence(torch.tensor([[0.0, 0.0], [1.0, 2.0]]), torch.zeros(2, 2))
+    tensor([0.0000, 2.5000])
+    """
     # KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
     return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1)
 
 
 def log_likelihood(x: Tensor, logits: Tensor, levels: int = 16) -> Tensor:
-    """log p(x|z) of each image in nats: grey levels and logits (..., pixels) -> (...,)."""
+    """log p(x|z) of each image in nats: grey levels and logits (..., pixels) -> (...,).
+
+    >>> log_likelihood(torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1), levels=1)  # a fair coin
+    tensor([-0.6931, -0.6931])
+    """
     # log Bin(x; L, p) = log (L choose x) + x log p + (L - x) log(1 - p),   p = sigmoid(logit)
     log_choose = math.lgamma(levels + 1) - torch.lgamma(x + 1) - torch.lgamma(levels - x + 1)
     return (log_choose + x * logits - levels * F.softplus(logits)).sum(dim=-1)
@@ -59,13 +90,23 @@ def elbo(x: Tensor, logits: Tensor, mu: Tensor, log_var: Tensor, beta: float = 1
         x, logits: (n, pixels), grey levels and what the decoder made of z.
         mu, log_var: (n, latent_dim), what the encoder made of x.
         beta: weight of the KL term; 1 is the bound, more is the beta-VAE (Higgins et al. 2017).
+
+    >>> x, logits = torch.zeros(3, 64), torch.zeros(3, 64)
+    >>> elbo(x, logits, mu=torch.zeros(3, 4), log_var=torch.zeros(3, 4)).shape
+    torch.Size([3])
     """
     # ELBO = E_q [log p(x|z)] - beta KL(q(z|x) || p(z))
     return log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
-    """One step uphill on the mean ELBO of the batch; returns the loss, which is its negative."""
+    """One step uphill on the mean ELBO of the batch; returns the loss, which is its negative.
+
+    >>> model = VAE()
+    >>> optimizer = torch.optim.Adam(model.parameters())
+    >>> train_step(model, optimizer, torch.zeros(8, 64)) > 0  # minus the mean ELBO
+    True
+    """
     loss = -model.elbo(x).mean()
     optimizer.zero_grad()
     loss.backward()
@@ -75,14 +116,24 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) ->
 
 @torch.no_grad()
 def sample(decoder: nn.Module, count: int, latent_dim: int) -> Tensor:
-    """`count` new images: the mean grey levels (count, pixels), 0 to 16, of p(x|z) for z ~ p(z)."""
+    """`count` new images: the mean grey levels (count, pixels), 0 to 16, of p(x|z) for z ~ p(z).
+
+    >>> sample(nn.Linear(4, 64), count=3, latent_dim=4).shape
+    torch.Size([3, 64])
+    """
     z = torch.randn(count, latent_dim)
     return 16 * torch.sigmoid(decoder(z))
 
 
 def interpolate(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
     """`steps` points on the line from z_start to z_end, both included: (latent_dim,) twice ->
-    (steps, latent_dim)."""
+    (steps, latent_dim).
+
+    >>> interpolate(torch.zeros(2), torch.ones(2), steps=3)
+    tensor([[0.0000, 0.0000],
+            [0.5000, 0.5000],
+            [1.0000, 1.0000]])
+    """
     t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
     return (1 - t) * z_start + t * z_end
 
@@ -92,6 +143,10 @@ def importance_weighted_bound(log_weights: Tensor) -> Tensor:
 
     Args:
         log_weights: log p(x, z_k) - log q(z_k|x) for k samples of z and n images.
+
+    >>> log_weights = torch.tensor([[0.0], [2.0]])  # two samples of z, one image
+    >>> importance_weighted_bound(log_weights) > log_weights.mean(dim=0)  # above the mean ELBO
+    tensor([True])
     """
     # L_k = log 1/k sum_k w_k; logsumexp does not underflow where exp(log w) would
     return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
@@ -101,6 +156,9 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
     """How many latents carry information: those whose mu varies over the images, (n, latent_dim).
 
     A unit is active if Var_x(E[z_j|x]) > threshold (Burda et al. 2016, section 5.2).
+
+    >>> active_units(torch.tensor([[0.0, 1.0], [2.0, 1.0]]))  # the second latent never moves
+    1
     """
     return int((mu.var(dim=0) > threshold).sum())
 
@@ -114,6 +172,11 @@ class VAE(nn.Module):
         dropout: in the decoder, while training; it keeps 1,200 images from being learnt by heart.
         classes: 0, or the number of classes y that encoder and decoder are told (one-hot).
         pixels, levels: grey levels an image, and the highest of them.
+
+    >>> model = VAE(latent_dim=4)
+    >>> x = torch.zeros(5, 64)
+    >>> model.elbo(x).shape, model.sample(3).shape
+    (torch.Size([5]), torch.Size([3, 64]))
     """
 
     def __init__(
@@ -179,20 +242,33 @@ class VAE(nn.Module):
 
 
 def draw(means: Tensor, levels: int = 16) -> Tensor:
-    """Grey levels drawn from binomials with these means: whole numbers, like a real image's."""
+    """Grey levels drawn from binomials with these means: whole numbers, like a real image's.
+
+    >>> draw(torch.tensor([0.0, 16.0]))
+    tensor([ 0., 16.])
+    """
     return torch.binomial(torch.full_like(means, levels), means / levels)
 
 
 def fit(
-    model: VAE, data: Sequence[Tensor], settings: SimpleNamespace, *, seed: int = 0
+    model: VAE,
+    data: Sequence[Tensor],
+    settings: VAESettings | SimpleNamespace,
+    *,
+    seed: int = 0,
 ) -> Iterator[Step]:
     """Train `model` on x, or on x and y, and yield every step; the model ends in evaluation mode.
 
-    `settings` holds steps, batch_size, learning_rate, beta, and shift (the share of images moved by
-    a pixel, see `random_shift`). Adam with a cosine decay of the learning rate to 0.
+    Args:
+        data: grey levels x (n, pixels), and their classes y (n,) if the model takes any.
+        settings: `VAESettings`, or a table of them; the networks are those of `model`.
+
+    >>> settings = VAESettings(steps=2, learning_rate=1e-3)
+    >>> [step.number for step in fit(VAE(), [torch.ones(8, 64)], settings)]
+    [1, 2]
     """
+    settings = VAESettings.of(settings)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
 
     def step(x: Tensor, y: Tensor | None = None) -> float:
         loss = -model.elbo(random_shift(x, settings.shift), y, settings.beta).mean()
@@ -205,17 +281,31 @@ def fit(
         steps=settings.steps,
         batch_size=settings.batch_size,
         seed=seed,
-        schedulers=[scheduler],
+        optimizers=[optimizer],
+        lr_schedule="cosine",
         label="training the VAE",
     )
     model.eval()
 
 
-def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: int = 0) -> VAE:
+def conditional_vae(
+    x: Tensor, y: Tensor, settings: VAESettings | SimpleNamespace, *, seed: int = 0
+) -> VAE:
     """A VAE of x given y, from its checkpoint or trained now.
 
-    `settings` is as for `fit`, with the model's latent_dim, width, depth and dropout beside it.
+    Args:
+        x, y: grey levels (n, pixels), and their classes (n,).
+        settings: `VAESettings`, or a table of them such as `lesson.settings.cvae`.
+
+    Raises:
+        ValueError: for a setting that is not known, or one that is missing.
+
+    >>> x, y = torch.zeros(20, 64), torch.arange(20) % 10
+    >>> settings = VAESettings(steps=2, learning_rate=1e-3)
+    >>> conditional_vae(x, y, settings).sample(2, torch.tensor([3, 8])).shape
+    torch.Size([2, 64])
     """
+    settings = VAESettings.of(settings)
     torch.manual_seed(seed)
     model = VAE(
         settings.latent_dim,
@@ -225,8 +315,6 @@ def conditional_vae(x: Tensor, y: Tensor, settings: SimpleNamespace, *, seed: in
         classes=int(y.max()) + 1,
         pixels=x.shape[1],
     ).to(x.device)
-    key = {**vars(settings), "seed": seed, "data": fingerprint(x, y)}
-    load_or_train(
-        "conditional_vae", model, lambda: finish(fit(model, (x, y), settings, seed=seed)), key
-    )
-    return model.eval()
+    loop = fit(model, (x, y), settings, seed=seed)
+    fit_with_checkpoint("conditional_vae", model, loop, settings=settings, data=(x, y), seed=seed)
+    return model

@@ -8,11 +8,11 @@ model.sample(1000, seed=1, condition={"sex": "female"}, constraint=lambda f: f["
 """
 
 from course_lib.models.tabular.baselines import GaussianCopula, IndependentColumns
-from course_lib.models.tabular.diffusion import TabularDiffusion
+from course_lib.models.tabular.diffusion import TabularDiffusion, TabularDiffusionSettings
 from course_lib.models.tabular.encoding import Block, TableEncoder
-from course_lib.models.tabular.loss import mixed_loss
+from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
-from course_lib.models.tabular.vae import TabularVAE
+from course_lib.models.tabular.vae import TabularVAE, TabularVAESettings
 
 __all__ = [
     "Block",
@@ -21,6 +21,8 @@ __all__ = [
     "TableEncoder",
     "TableModel",
     "TabularDiffusion",
+    "TabularDiffusionSettings",
     "TabularVAE",
-    "mixed_loss",
+    "TabularVAESettings",
+    "block_loss",
 ]

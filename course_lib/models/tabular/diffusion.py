@@ -8,6 +8,7 @@ learnt by cross-entropy, whose mean is the clean one-hot to step towards (Dielem
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -24,11 +25,34 @@ from course_lib.models.diffusion import (
     velocity,
 )
 from course_lib.models.tabular.encoding import TableEncoder
-from course_lib.models.tabular.loss import mixed_loss
+from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
+from course_lib.syllabus import Settings
 from course_lib.training import Step, ema_of, finish, gradient_step, training_loop
 
 TIMES = 1000  # steps of the noising process
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularDiffusionSettings(Settings):
+    """How a `TabularDiffusion` is made and trained, and how it draws.
+
+    Attributes:
+        width, depth: units in each block of the network, and how many blocks.
+        batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+        ema_decay: of the moving average of the weights, from which rows are drawn.
+        sampling_steps: evaluations of the network for each row.
+
+    >>> TabularDiffusionSettings(width=64).sampling_steps
+    20
+    """
+
+    width: int = 128
+    depth: int = 2
+    batch_size: int = 256
+    learning_rate: float = 5e-3
+    ema_decay: float = 0.99
+    sampling_steps: int = 20
 
 
 class TabularDiffusion(TableModel):
@@ -36,27 +60,20 @@ class TabularDiffusion(TableModel):
 
     Args:
         encoder: how rows become numbers; a `TableEncoder` that need not be fitted.
-        width, depth: units in each block of the network, and how many blocks.
-        batch_size, learning_rate: of Adam, with a cosine decay to 0.
-        ema_decay: of the averaged weights, which are those that sample.
-        sampling_steps: network evaluations a row.
+        settings: see `TabularDiffusionSettings`; its defaults unless given.
+
+    >>> frame = pd.DataFrame({"x": np.arange(40.0), "kind": ["a", "b"] * 20})
+    >>> TabularDiffusion().fit(frame, steps=2).sample(3, seed=1).shape
+    (3, 2)
     """
 
     def __init__(
         self,
         encoder: TableEncoder | None = None,
-        *,
-        width: int = 128,
-        depth: int = 2,
-        batch_size: int = 256,
-        learning_rate: float = 5e-3,
-        ema_decay: float = 0.99,
-        sampling_steps: int = 20,
+        settings: TabularDiffusionSettings | None = None,
     ):
         self.encoder = encoder or TableEncoder()
-        self.width, self.depth = width, depth
-        self.batch_size, self.learning_rate = batch_size, learning_rate
-        self.ema_decay, self.sampling_steps = ema_decay, sampling_steps
+        self.settings = settings or TabularDiffusionSettings()
         self.alpha_bar = cosine_schedule(TIMES)
 
     def fit(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> "TabularDiffusion":
@@ -72,14 +89,15 @@ class TabularDiffusion(TableModel):
         """As `fit`, but yields every step, between which the model may draw, with its loss."""
         x = torch.from_numpy(self.encoder.fit(frame).encode(frame))
         self.table = frame.head(0)
+        settings = self.settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = Denoiser(self.width, self.depth, pixels=self.encoder.width)
+            self.network = Denoiser(settings.width, settings.depth, pixels=self.encoder.width)
         chance = torch.Generator().manual_seed(seed)
         optimizer = torch.optim.Adam(
-            self.network.parameters(), self.learning_rate, (0.9, 0.99), fused=True
+            self.network.parameters(), settings.learning_rate, (0.9, 0.99), fused=True
         )
-        numbers, ema = self.numbers, ema_of(self.network, self.ema_decay)
+        numbers, ema = self.numbers, ema_of(self.network, settings.ema_decay)
 
         def step(x_0: Tensor) -> float:
             # One time in each n-th of the range instead of n independent ones: a steadier loss.
@@ -88,18 +106,18 @@ class TabularDiffusion(TableModel):
             noise = torch.randn(x_0.shape, generator=chance)
             x_t = q_sample(x_0, self.alpha_bar[t], noise)
             target = torch.where(numbers, velocity(x_0, self.alpha_bar[t], noise), x_0)
-            loss = mixed_loss(self.network(x_t, t / TIMES), target, self.encoder.blocks)
+            loss = block_loss(self.network(x_t, t / TIMES), target, self.encoder.blocks)
             return gradient_step(loss.mean(), optimizer)
 
         yield from training_loop(
             step,
             (x,),
             steps=steps,
-            batch_size=self.batch_size,
+            batch_size=settings.batch_size,
             seed=seed,
-            schedulers=[torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)],
+            optimizers=[optimizer],
+            lr_schedule="cosine",
             ema=ema,
-            model=self.network,
             label="training the diffusion model",
         )
         self.network.load_state_dict(ema.module.state_dict())
@@ -114,11 +132,11 @@ class TabularDiffusion(TableModel):
 
     def denoise(self, x_t: Tensor, t: int) -> Tensor:
         """The mean of the clean rows given x_t at the time t, (n, d) both."""
-        said = self.network(x_t, torch.full((len(x_t),), t / TIMES))
-        x_0, _ = from_velocity(x_t, said, self.alpha_bar[t].expand(len(x_t)))
+        output = self.network(x_t, torch.full((len(x_t),), t / TIMES))
+        x_0, _ = from_velocity(x_t, output, self.alpha_bar[t].expand(len(x_t)))
         for block in self.encoder.blocks:
             if block.kind == "category":
-                x_0[:, block.slice] = said[:, block.slice].softmax(dim=1)
+                x_0[:, block.slice] = output[:, block.slice].softmax(dim=1)
             elif block.present is not None:
                 # E[x_0 | x_t] = P(it applies | x_t) E[x_0 | x_t, it applies]: else it is 0.
                 x_0[:, block.slice] *= x_0[:, block.present].sum(dim=1, keepdim=True)
@@ -128,7 +146,7 @@ class TabularDiffusion(TableModel):
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
         x = torch.randn(n, self.encoder.width, generator=chance)
-        times = torch.linspace(TIMES, 0, self.sampling_steps + 1).round().long().tolist()
+        times = torch.linspace(TIMES, 0, self.settings.sampling_steps + 1).round().long().tolist()
         log_snr = 0.5 * torch.log(self.alpha_bar / (1 - self.alpha_bar))
         before = None
         for t, s in pairwise(times):

@@ -12,11 +12,11 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from course_lib.syllabus import unknown
 
-FEW = 20  # a column of numbers with so many distinct values at most becomes a category
-MASS = 0.05  # the share of rows from which a single value of a number is a state of its own
-MODES = 10  # of a number at most, in "modes"; those with hardly any weight are dropped
+FEW = 20  # a column of numbers with at most this many distinct values becomes a category
+MASS = 0.05  # a single value that this share of the rows has is a state of its own
+MODES = 10  # the most modes of a number; those with less than MODE_WEIGHT are dropped
 MODE_WEIGHT = 0.005
-MODE_ROWS = 5_000  # from which the modes are fitted at most
+MODE_ROWS = 5_000  # the most rows from which the modes are fitted
 GRAINS = 10.0 ** np.arange(6, -10, -1)
 MISSING, RARE, NUMBER = "(missing)", "(rare)", "(number)"
 
@@ -25,15 +25,19 @@ MISSING, RARE, NUMBER = "(missing)", "(rare)", "(number)"
 class Block:
     """What some columns of the encoded table are.
 
+    >>> frame = pd.DataFrame({"kind": ["a", "b", "a"]})
+    >>> TableEncoder().fit(frame).blocks
+    (Block(name='kind', kind='category', slice=slice(0, 2, None), states=('a', 'b'), present=None),)
+
     Attributes:
         name: the table's column.
         kind: "number", one encoded column; or "category", one-hot, a column for each state.
         slice: which encoded columns.
         states: of a category, what each of its encoded columns stands for: a level of the table or a
             number's point mass; or "(missing)", "(rare)", "(number)", "(mode 1)" and so on.
-        present: of a number, the encoded columns of which one is 1 where the number applies, and
-            which are all 0 where the row has a point mass or a missing value instead. None where
-            it always applies.
+        present: of a number, the encoded columns that say whether it applies: one of them is 1 where
+            it does, and all are 0 where the row has a point mass or a missing value instead. None
+            where the number always applies.
     """
 
     name: str
@@ -46,40 +50,49 @@ class Block:
 class TableEncoder:
     """Makes rows of numbers of a table, and tables of such rows.
 
-    A column of numbers with over 20 distinct values becomes a "number", with a "category" before it
-    that says which state the row is in wherever there is more than one: the ordinary number (or its
+    A column of numbers with over 20 distinct values becomes a "number". Where a row of it can be in
+    more than one state, a "category" before the number says in which: an ordinary number (or its
     mode), a point mass (a value that at least 5 % of the rows have, such as the zeros of a debt), or
     a missing value. Everything else becomes a "category".
 
+    >>> frame = pd.DataFrame({"size": np.arange(30.0), "kind": ["a", "b", "c"] * 10})
+    >>> encoder = TableEncoder().fit(frame)
+    >>> encoder.encode(frame).shape  # one number, and a column for each of three levels
+    (30, 4)
+    >>> encoder.decode(encoder.encode(frame)).equals(frame)
+    True
+
     Args:
         numbers: "quantile": normal scores, so that any marginal becomes a standard normal. Or
-            "modes": a mixture of normal laws is fitted, and a number becomes its mode and how many
+            "modes": a mixture of normal distributions is fitted, and a number becomes its mode and how many
             of that mode's standard deviations it lies from its mean (mode-specific normalisation, Xu
             et al. 2019, arXiv 1907.00503, section 4.2; there the mode is drawn by chance and the
             unit is four standard deviations; here the likeliest mode and one, so that the same
             table always gives the same rows, of unit scale). Then a number without a grain of its
             own (see `decode`) comes back to a float32's seven digits; all else comes back exactly.
-        kinds: column name -> "number" or "category", where the rule above is not wanted.
-        rare: levels of a category with fewer rows than this share one state, "(rare)", and are
-            drawn again by their frequency, whatever the rest of the row is. 0, the default, keeps
-            each: then the round trip is exact. Pool where a model has too few rows to learn from.
+        kinds: column name -> "number" or "category", where the rule above does not suit.
+        rare: levels of a category with fewer rows than this share one state, "(rare)". Decoding
+            draws them by their frequency, whatever the rest of the row is. With 0, the default, each
+            level keeps a state of its own, and the round trip is exact. A model with few rows to
+            learn from may need a higher value.
 
     Attributes:
-        blocks: the `Block`s in order; width: how many encoded columns there are.
+        blocks: the `Block`s in order.
+        width: the number of encoded columns.
     """
 
     def __init__(
         self, numbers: str = "quantile", kinds: Mapping[str, str] | None = None, rare: int = 0
     ):
-        if numbers not in LAWS:
-            raise ValueError(unknown("encoding of numbers", numbers, LAWS))
+        if numbers not in SCALES:
+            raise ValueError(unknown("encoding of numbers", numbers, SCALES))
         self.numbers, self.kinds, self.rare = numbers, dict(kinds or {}), rare
         for kind in self.kinds.values():
             if kind not in ("number", "category"):
                 raise ValueError(unknown("kind", kind, ("number", "category")))
 
     def fit(self, frame: pd.DataFrame) -> "TableEncoder":
-        """Learn columns, dtypes, levels, ranges and laws from a table of at least one row.
+        """Learn columns, dtypes, levels, ranges and scales from a table of at least one row.
 
         Raises:
             ValueError: for no rows or columns, repeated column names, infinite numbers, dtypes other
@@ -89,7 +102,7 @@ class TableEncoder:
             raise ValueError(f"A table needs rows and columns; this one is {frame.shape}.")
         if not frame.columns.is_unique:
             twice = frame.columns[frame.columns.duplicated()][0]
-            raise ValueError(f"Column names must differ; '{twice}' is there twice.")
+            raise ValueError(f"Column names must differ; '{twice}' occurs twice.")
         for name in self.kinds:
             if name not in frame:
                 raise ValueError(unknown("column", str(name), list(frame)))
@@ -155,9 +168,9 @@ class TableEncoder:
             if kind is None:
                 kind = "number" if values.nunique() > FEW else "category"
             if kind == "number" and values.isna().all():
-                raise ValueError(f"Column '{name}' has no values to be a number by.")
+                raise ValueError(f"Column '{name}' has no values, so it cannot be a number.")
             if kind == "number":
-                return _Number(name, values, LAWS[self.numbers])
+                return _Number(name, values, SCALES[self.numbers])
         elif kind == "number":
             raise ValueError(f"Column '{name}' holds no numbers; its dtype is {values.dtype}.")
         elif not (
@@ -232,7 +245,7 @@ class _Category:
 class _Number:
     """A state where there is more than one, and the number on a scale of its own."""
 
-    def __init__(self, name: str, values: pd.Series, law: type):
+    def __init__(self, name: str, values: pd.Series, scale: type):
         self.name, self.dtype = name, values.dtype
         present = values.dropna().to_numpy(float)
         self.low, self.high = present.min(), present.max()
@@ -241,8 +254,8 @@ class _Number:
         common = counts >= MASS * len(values)
         # Where every value is common, as in a column that was asked to be a number, none is special.
         self.masses = distinct[common & ~common.all()]
-        self.law = law(present[~np.isin(present, self.masses)])
-        modes = self.law.modes
+        self.scale = scale(present[~np.isin(present, self.masses)])
+        modes = self.scale.modes
         self.states = [NUMBER] if modes == 1 else [f"(mode {i + 1})" for i in range(modes)]
         self.states += list(self.masses.astype(int) if (self.grain or 0) >= 1 else self.masses)
         self.missing = _missing(values)
@@ -254,8 +267,8 @@ class _Number:
         if self.width == 1:
             return [Block(self.name, "number", slice(start, start + 1))]
         stop = start + self.width - 1
-        present = slice(start, start + self.law.modes)
-        if self.law.modes == len(self.states):
+        present = slice(start, start + self.scale.modes)
+        if self.scale.modes == len(self.states):
             present = None
         return [
             Block(self.name, "category", slice(start, stop), tuple(self.states)),
@@ -267,22 +280,22 @@ class _Number:
         absent = np.isnan(x)
         if absent.any() and self.missing is _NONE:
             raise ValueError(_unseen_missing(self.name))
-        mode, score = self.law.encode(np.where(absent, self.low, x).clip(self.low, self.high))
+        mode, score = self.scale.encode(np.where(absent, self.low, x).clip(self.low, self.high))
         for i, mass in enumerate(self.masses):
-            mode = np.where(x == mass, self.law.modes + i, mode)
+            mode = np.where(x == mass, self.scale.modes + i, mode)
         mode = np.where(absent, len(self.states) - 1, mode)
-        score = np.where(mode < self.law.modes, score, 0)[:, None]
+        score = np.where(mode < self.scale.modes, score, 0)[:, None]
         if self.width == 1:
             return score
         return np.concatenate([_one_hot(mode, len(self.states)), score], axis=1)
 
     def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
         state = encoded[:, :-1].argmax(axis=1) if self.width > 1 else np.zeros(len(encoded), int)
-        x = self.law.decode(np.minimum(state, self.law.modes - 1), encoded[:, -1])
+        x = self.scale.decode(np.minimum(state, self.scale.modes - 1), encoded[:, -1])
         # Dividing by a whole number of grains a unit gives the very float that was written down.
         x = _on_grain(x, self.grain).clip(self.low, self.high)
         for i, mass in enumerate(self.masses):
-            x = np.where(state == self.law.modes + i, mass, x)
+            x = np.where(state == self.scale.modes + i, mass, x)
         values = pd.Series(x)
         if self.missing is not _NONE:
             values = values.mask(state == len(self.states) - 1)
@@ -290,7 +303,7 @@ class _Number:
 
 
 class _Scores:
-    """Normal scores: the number's quantile among those seen, as that of a standard normal law."""
+    """Normal scores: the number's quantile among those seen, as that of a standard normal variable."""
 
     modes = 1
 
@@ -340,7 +353,7 @@ class _Modes:
         return self.means[mode] + self.sds[mode] * score.astype(float)
 
 
-LAWS = {"quantile": _Scores, "modes": _Modes}
+SCALES = {"quantile": _Scores, "modes": _Modes}
 _NONE = object()  # no value was missing
 
 

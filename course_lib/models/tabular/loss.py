@@ -1,4 +1,4 @@
-"""The loss of rows in which numbers and categories stand side by side."""
+"""The loss of rows that hold both numbers and categories."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,23 @@ from torch import Tensor
 from course_lib.models.tabular.encoding import Block
 
 
-def mixed_loss(
+def block_loss(
     output: Tensor, target: Tensor, blocks: Sequence[Block], log_sd: Tensor | None = None
 ) -> Tensor:
-    """The loss of each row in nats, (n,): numbers by a normal law, categories by cross-entropy.
+    """The loss of each row in nats, (n,): normal distributions for numbers, cross-entropy for categories.
+
+    >>> blocks = [Block("x", "number", slice(0, 1)), Block("y", "category", slice(1, 3))]
+    >>> block_loss(torch.zeros(2, 3), torch.tensor([[1.0, 1, 0], [0.0, 0, 1]]), blocks)
+    tensor([1.1931, 0.6931])
 
     Args:
-        output: (n, d), what a network says: the mean of each number, logits of each category.
-        target: (n, d), encoded rows: numbers and one-hots. Where a number does not apply (a missing
-            value, a point mass; see `Block.present`) it adds nothing.
-        blocks: which encoded column is what.
-        log_sd: (d,), log standard deviations, of which the numbers' are used. None: all are 1 and
-            the constants are left out, so that a number adds half its squared error.
+        output: (n, d), of a network: the mean of each number, the logits of each category.
+        target: (n, d), encoded rows: numbers and one-hot columns. A number that does not apply (a
+            missing value, a point mass; see `Block.present`) adds nothing.
+        blocks: what each encoded column is.
+        log_sd: (d,), log standard deviations; only those of numbers are used. None: all standard
+            deviations are 1 and the constants are left out, so that a number adds half its squared
+            error.
     """
     total = output.new_zeros(len(output))
     for block in blocks:

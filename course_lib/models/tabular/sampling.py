@@ -1,4 +1,4 @@
-"""What every model of a table can do: draw rows, also such as meet a condition or a constraint."""
+"""What every model of a table can do: draw rows, if asked for only those that meet a condition."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,12 +8,18 @@ import pandas as pd
 from course_lib.syllabus import unknown
 
 Constraint = Callable[[pd.DataFrame], "pd.Series | np.ndarray"]
-LEAST_DRAWN = 200  # rows in a round of rejection, so that a few rows wanted get a fair trial
+LEAST_DRAWN = 200  # rows in a round of rejection, so that a request for few rows has a fair chance
 MOST_DRAWN = 20_000  # rows in a round, so that memory stays small
 
 
 class TableModel:
-    """A model that draws tables. A subclass has `fit`, which sets `table`, and `_draw(n, rng)`."""
+    """A model that draws tables. A subclass has `fit`, which sets `table`, and `_draw(n, rng)`.
+
+    >>> from course_lib.models.tabular import GaussianCopula
+    >>> model = GaussianCopula().fit(pd.DataFrame({"x": range(10)}))
+    >>> isinstance(model, TableModel), len(model.sample(4))
+    (True, 4)
+    """
 
     table: pd.DataFrame  # the fitted table without its rows: names and dtypes
 
@@ -30,20 +36,26 @@ class TableModel:
     ) -> pd.DataFrame:
         """`n` new rows, with the columns and dtypes of the table that was fitted.
 
-        Rows that do not meet condition and constraint are thrown away and others drawn for them
-        (rejection), so that what comes back follows the model's own law given both.
+        Rows that do not meet condition and constraint are thrown away, and others are drawn instead
+        (rejection sampling). The rows returned follow the model's own distribution, given both.
 
         Args:
             seed: one seed, one table.
-            condition: column -> value that every row shall have, e.g. `{"sex": "female"}`; None asks
+            condition: column -> the value that every row must have, e.g. `{"sex": "female"}`; None asks
                 for a missing value.
             constraint: maps a table to n booleans, e.g. `lambda f: f["debt"] <= f["income"]`.
-            tries: at most so many rows are drawn for each one wanted, and 200 times as many at least.
+            tries: the most rows that are drawn for each row wanted; for fewer than 200 rows wanted, as
+                many as for 200.
 
         Raises:
             ValueError: for a model not fitted yet, n below 1, an unknown column in `condition`, or a
-                constraint that does not give one boolean a row.
+                constraint that does not give one boolean for each row.
             RuntimeError: when the tries are used up; it says how many rows were drawn and accepted.
+
+        >>> from course_lib.models.tabular import IndependentColumns
+        >>> model = IndependentColumns().fit(pd.DataFrame({"x": range(10)}))
+        >>> bool((model.sample(5, constraint=lambda rows: rows["x"] > 6)["x"] > 6).all())
+        True
         """
         if not hasattr(self, "table"):
             raise ValueError("The model has seen no table yet: call `fit` first.")
@@ -58,7 +70,7 @@ class TableModel:
         kept, accepted, drawn = [], 0, 0
         most = tries * max(n, LEAST_DRAWN)
         while accepted < n and drawn < most:
-            # As many as the share accepted so far asks for, and some more.
+            # As many as the share accepted so far makes necessary, and a fifth more.
             wanted = 1.2 * (n - accepted) * (drawn + 1) / (accepted + 1)
             size = int(np.clip(wanted, LEAST_DRAWN, min(MOST_DRAWN, max(most - drawn, 1))))
             rows = self._draw(size, rng)
@@ -68,7 +80,7 @@ class TableModel:
         if accepted < n:
             raise RuntimeError(
                 f"Of {drawn:,} rows drawn {accepted:,} were accepted, and {n:,} are wanted. The model "
-                "(nearly) never draws such rows: loosen the condition or the constraint, ask for "
+                "never, or hardly ever, draws such rows: loosen the condition or the constraint, ask for "
                 "fewer rows, or allow more tries."
             )
         return pd.concat(kept, ignore_index=True).head(n)
@@ -79,10 +91,13 @@ def meets(
     condition: Mapping[str, object] | None = None,
     constraint: Constraint | None = None,
 ) -> np.ndarray:
-    """Which rows meet both: (n,) bool. A comparison with a missing value is not met.
+    """Which rows meet both: (n,) bool. A missing value meets no comparison.
 
     Raises:
-        ValueError: when the constraint does not give one boolean a row.
+        ValueError: when the constraint does not give one boolean for each row.
+
+    >>> meets(pd.DataFrame({"x": [1, 2, 3]}), constraint=lambda rows: rows["x"] > 1)
+    array([False,  True,  True])
     """
     good = np.ones(len(rows), bool)
     for name, value in (condition or {}).items():
@@ -93,10 +108,10 @@ def meets(
         )
     if constraint is None:
         return good
-    said = pd.Series(constraint(rows))
-    if len(said) != len(rows) or not pd.api.types.is_bool_dtype(said):
+    answers = pd.Series(constraint(rows))
+    if len(answers) != len(rows) or not pd.api.types.is_bool_dtype(answers):
         raise ValueError(
-            f"The constraint must give one boolean a row, {len(rows)} in all; "
-            f"it gave {len(said)} of dtype {said.dtype}."
+            f"The constraint must give one boolean for each row, {len(rows)} in all; "
+            f"it gave {len(answers)} of dtype {answers.dtype}."
         )
-    return good & said.fillna(False).to_numpy(bool)
+    return good & answers.fillna(False).to_numpy(bool)

@@ -1,6 +1,7 @@
 """A variational autoencoder of tables, after TVAE (Xu et al. 2019, arXiv 1907.00503, section 4.4)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,40 +10,68 @@ from torch import Tensor, nn
 
 from course_lib.models.layers import mlp
 from course_lib.models.tabular.encoding import TableEncoder
-from course_lib.models.tabular.loss import mixed_loss
+from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
 from course_lib.models.vae import kl_divergence, reparameterize
+from course_lib.syllabus import Settings
 from course_lib.training import Step, finish, gradient_step, training_loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularVAESettings(Settings):
+    """How a `TabularVAE` is made and trained.
+
+    Attributes:
+        latent_dim, width, depth: dimensions of z, units of a hidden layer, and how many layers.
+        beta: weight of the KL term.
+        batch_size, learning_rate: of Adam; the rate falls to 0 along a cosine.
+
+    >>> TabularVAESettings(width=64).latent_dim
+    16
+    """
+
+    latent_dim: int = 16
+    width: int = 128
+    depth: int = 2
+    beta: float = 1.0
+    batch_size: int = 256
+    learning_rate: float = 5e-3
+
+
+class _Network(nn.Module):
+    """Encoder and decoder of rows (n, d), and the log standard deviation of each number (d,)."""
+
+    def __init__(self, d: int, settings: TabularVAESettings):
+        super().__init__()
+        hidden = [settings.width] * settings.depth
+        self.encoder = mlp(d, *hidden, 2 * settings.latent_dim)
+        self.decoder = mlp(settings.latent_dim, *hidden, d)
+        self.log_sd = nn.Parameter(torch.zeros(d))
 
 
 class TabularVAE(TableModel):
     """Encoder and decoder of encoded rows, each an MLP; one standard deviation for each number.
 
-    A row's loss is -ELBO: `mixed_loss` of the decoder's output, plus beta KL(q(z|x) || N(0, I)).
+    A row's loss is -ELBO: `block_loss` of the decoder's output, plus beta KL(q(z|x) || N(0, I)).
     Rows are drawn from p(x|z), with its noise: categories by their probabilities, numbers with
     their standard deviations.
 
     Args:
         encoder: how rows become numbers; a `TableEncoder` that need not be fitted.
-        latent_dim, width, depth: dimensions of z, units of a hidden layer, and how many layers.
-        beta: weight of the KL term.
-        batch_size, learning_rate: of Adam, with a cosine decay to 0.
+        settings: see `TabularVAESettings`; its defaults unless given.
+
+    >>> frame = pd.DataFrame({"x": np.arange(40.0), "kind": ["a", "b"] * 20})
+    >>> TabularVAE().fit(frame, steps=2).sample(3, seed=1).shape
+    (3, 2)
     """
 
     def __init__(
         self,
         encoder: TableEncoder | None = None,
-        *,
-        latent_dim: int = 16,
-        width: int = 128,
-        depth: int = 2,
-        beta: float = 1.0,
-        batch_size: int = 256,
-        learning_rate: float = 5e-3,
+        settings: TabularVAESettings | None = None,
     ):
         self.encoder = encoder or TableEncoder()
-        self.latent_dim, self.width, self.depth, self.beta = latent_dim, width, depth, beta
-        self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.settings = settings or TabularVAESettings()
 
     def fit(self, frame: pd.DataFrame, *, steps: int = 1000, seed: int = 0) -> "TabularVAE":
         """Fit the encoder and train; the same seed gives the same model.
@@ -62,48 +91,43 @@ class TabularVAE(TableModel):
         self.table = frame.head(0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            hidden, d = [self.width] * self.depth, self.encoder.width
-            self.network = nn.ModuleDict(
-                {
-                    "encoder": mlp(d, *hidden, 2 * self.latent_dim),
-                    "decoder": mlp(self.latent_dim, *hidden, d),
-                }
-            )
-        self.network.log_sd = nn.Parameter(torch.zeros(d))
+            self.network = _Network(self.encoder.width, self.settings)
         noise = torch.Generator().manual_seed(seed)
-        optimizer = torch.optim.Adam(self.network.parameters(), self.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        optimizer = torch.optim.Adam(
+            self.network.parameters(), self.settings.learning_rate, fused=True
+        )
 
         def step(x: Tensor) -> dict[str, float]:
-            mu, log_var = self.network["encoder"](x).chunk(2, dim=1)
+            mu, log_var = self.network.encoder(x).chunk(2, dim=1)
             z = reparameterize(mu, log_var, torch.randn(mu.shape, generator=noise))
-            said = self.network["decoder"](z)
+            output = self.network.decoder(z)
             # No sharper than a hundredth: a number that follows from others has a likelihood that
             # grows without bound.
             log_sd = self.network.log_sd.clamp(min=np.log(0.01))
-            reconstruction = mixed_loss(said, x, self.encoder.blocks, log_sd).mean()
+            reconstruction = block_loss(output, x, self.encoder.blocks, log_sd).mean()
             kl = kl_divergence(mu, log_var).mean()
-            gradient_step(reconstruction + self.beta * kl, optimizer)
+            gradient_step(reconstruction + self.settings.beta * kl, optimizer)
             return {"reconstruction": reconstruction.item(), "kl": kl.item()}
 
         yield from training_loop(
             step,
             (x,),
             steps=steps,
-            batch_size=self.batch_size,
+            batch_size=self.settings.batch_size,
             seed=seed,
-            schedulers=[schedule],
+            optimizers=[optimizer],
+            lr_schedule="cosine",
             label="training the VAE",
         )
 
     @torch.no_grad()
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        z = torch.randn(n, self.latent_dim, generator=noise)
-        said = self.network["decoder"](z)
-        x = torch.zeros_like(said)
+        z = torch.randn(n, self.settings.latent_dim, generator=noise)
+        output = self.network.decoder(z)
+        x = torch.zeros_like(output)
         for block in self.encoder.blocks:
-            here = said[:, block.slice]
+            here = output[:, block.slice]
             if block.kind == "category":
                 state = torch.multinomial(here.softmax(dim=1), 1, generator=noise)
                 x[:, block.slice] = x[:, block.slice].scatter(1, state, 1.0)

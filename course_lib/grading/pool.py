@@ -1,11 +1,13 @@
 """Grading many submissions: on all cores or a cluster, resumable, each result written once."""
 
+import atexit
 import contextlib
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -17,17 +19,19 @@ from concurrent.futures import (
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from tqdm.auto import tqdm
 
 from course_lib.files import write_whole
-from course_lib.grading.exports import file_name
-from course_lib.grading.grade import unreadable
+from course_lib.grading.errors import GradingError
+from course_lib.grading.evaluation import grade_submission, unreadable
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.result import GradingError
-from course_lib.grading.sandbox import SandboxError
-from course_lib.grading.submission import Submission
-from course_lib.grading.worker import close, grade_one
+from course_lib.grading.result import Result
+from course_lib.grading.sandbox.engines import make, try_walls
+from course_lib.grading.sandbox.process import Sandbox, SandboxError
+from course_lib.grading.summary import file_name
 
 MAX_TRIES = 3
 RUN_FILE = "run.json"
@@ -38,24 +42,6 @@ class _Task:
     submission: Submission
     file: Path
     tries: int = 0
-
-    @property
-    def about(self) -> dict:
-        return about(self.submission)
-
-
-def about(submission: Submission) -> dict:
-    """What is known of a submission before it is opened, as its result holds it."""
-    submitted = submission.submitted
-    return {
-        "student": submission.student,
-        "student_id": submission.student_id,
-        "source": submission.source,
-        "layout": submission.layout,
-        "attempt": submission.attempt,
-        "late": submission.late,
-        "submitted": submitted.isoformat() if submitted else None,
-    }
 
 
 def secret_of(out: Path, seed: str | None) -> str:
@@ -96,7 +82,7 @@ def grade_all(
     workers: int | None = None,
     cluster: object | None = None,
     progress: bool = True,
-) -> Iterator[dict]:
+) -> Iterator[Result]:
     """Grade all submissions and yield their results, those of earlier runs first.
 
     Each result is written to `out/results` as soon as it is there, whole or not at all; what is
@@ -119,7 +105,7 @@ def grade_all(
         waiting = []
         for submission in submissions:
             task = _prepare(submission, marking, folder)
-            if isinstance(task, dict):
+            if isinstance(task, Result):
                 bar.update()
                 yield task
             else:
@@ -129,27 +115,26 @@ def grade_all(
             yield result
 
 
-def _prepare(submission: Submission, marking: Marking, folder: Path) -> dict | _Task:
+def _prepare(submission: Submission, marking: Marking, folder: Path) -> Result | _Task:
     """A result that needs no grading, or the task; its bytes are read again when its turn comes."""
     try:
         content = submission.read()
     except GradingError as error:
-        return unreadable(about(submission), marking, str(error))
+        return unreadable(submission, marking, str(error))
     digest = hashlib.sha256(content).hexdigest()
     parts = (submission.student, submission.student_id, submission.source, digest)
     key = hashlib.sha256("\0".join((*parts, marking.version, marking.seed_hash)).encode())
-    name = file_name({"student": submission.student, "student_id": submission.student_id})
-    file = folder / f"{name}-{key.hexdigest()[:16]}.json"
+    name = file_name(submission)
+    file = folder / f"{name}-{key.hexdigest()}.json"
     done = _stored(file)
     return done if done is not None else _Task(submission, file)
 
 
-def _stored(file: Path) -> dict | None:
+def _stored(file: Path) -> Result | None:
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        return Result.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    return result if isinstance(result, dict) and result.get("version") == 1 else None
 
 
 def _run(
@@ -158,12 +143,12 @@ def _run(
     engine: str,
     workers: int | None,
     cluster: object | None,
-) -> Iterator[dict]:
+) -> Iterator[Result]:
     """Grade the tasks, a window of them at a time, so that memory stays flat."""
     todo = list(reversed(tasks))
     while todo:
         with _executor(cluster, workers, len(todo)) as (executor, window):
-            running: dict[Future, _Task] = {}
+            running: dict[Future[Result], _Task] = {}
             whole = True
             while running or (todo and whole):
                 while todo and whole and len(running) < _room(todo[-1], window):
@@ -171,10 +156,12 @@ def _run(
                     try:
                         content = task.submission.read()
                     except GradingError as error:  # it has gone since
-                        yield unreadable(task.about, marking, str(error))
+                        yield unreadable(task.submission, marking, str(error))
                         continue
                     try:
-                        future = executor.submit(grade_one, marking, engine, task.about, content)
+                        future = executor.submit(
+                            grade_one, marking, engine, task.submission, content
+                        )
                     except BrokenExecutor:
                         todo.append(task)
                         whole = False
@@ -188,17 +175,17 @@ def _run(
                         todo.append(task)
                         continue
                     if task.tries < MAX_TRIES:  # the next run tries again what failed here
-                        write_whole(task.file, json.dumps(result, ensure_ascii=False))
+                        write_whole(task.file, json.dumps(result.to_json(), ensure_ascii=False))
                     yield result
 
 
 def _room(task: _Task, window: int) -> int:
-    """How many may run beside this one. Whoever is at the last try runs alone, so that nobody
-    fails for another's sake."""
+    """How many may run at the same time. A task at its last try runs alone, so that no other
+    task can make it fail."""
     return 1 if task.tries == MAX_TRIES - 1 else window
 
 
-def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
+def _result(future: Future[Result], task: _Task, marking: Marking) -> Result | None:
     """What came of it; None if it is to be tried again."""
     try:
         return future.result()
@@ -210,16 +197,22 @@ def _result(future: Future, task: _Task, marking: Marking) -> dict | None:
             return None
         why = f"{type(error).__name__}: {error}"[:200]
         sentence = f"Grading it failed {MAX_TRIES} times ({why})."
-        return unreadable(task.about, marking, sentence, kind="failed")
+        return unreadable(task.submission, marking, sentence, kind="failed")
+
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class _Here(Executor):
     """Grades in this very process: one worker is not worth a second one."""
 
-    def submit(self, function, /, *arguments) -> Future:
-        future: Future = Future()
+    def submit(
+        self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        future: Future[_T] = Future()
         try:
-            future.set_result(function(*arguments))
+            future.set_result(function(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -229,7 +222,7 @@ class _Here(Executor):
 def _executor(
     cluster: object | None, workers: int | None, tasks: int
 ) -> Iterator[tuple[Executor, int]]:
-    """Something that runs `grade_one` elsewhere, and how many it may have at once."""
+    """What runs `grade_one`, and how many calls it may have at once."""
     if cluster is None:
         count = max(1, min(workers or os.cpu_count() or 1, tasks))
         if count == 1:
@@ -252,3 +245,36 @@ def _executor(
     finally:
         if client is not cluster:
             client.close()
+
+
+# --- a worker ----------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_ready: dict[tuple[str, str, str], tuple[Marking, Sandbox]] = {}
+
+
+def grade_one(marking: Marking, engine: str, submission: Submission, content: bytes) -> Result:
+    """The result of one submission. Raises SandboxError if there is no sandbox."""
+    with _lock:  # one at a time: a job has the warm process, and the judge the random generators
+        marking, sandbox = warm(marking, engine)
+        return grade_submission(content, submission, marking, sandbox)
+
+
+def warm(marking: Marking, engine: str) -> tuple[Marking, Sandbox]:
+    """This process's sandbox, started and tested. Raises SandboxError if it cannot be started."""
+    key = (marking.version, marking.seed_hash, engine)
+    if key not in _ready:
+        close()
+        sandbox = make(engine, marking)
+        if engine != "none":
+            try_walls(sandbox)
+        _ready[key] = marking, sandbox
+    return _ready[key]
+
+
+@atexit.register
+def close() -> None:
+    """End this worker's sandbox."""
+    for _, sandbox in _ready.values():
+        sandbox.close()
+    _ready.clear()

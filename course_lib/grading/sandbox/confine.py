@@ -1,7 +1,7 @@
-"""Locking a forked process up for good, before it meets a learner's code.
+"""Confines a forked process permanently, before it runs a learner's code.
 
 bubblewrap gives the warm process its read-only system without a network. Since a fork of it cannot
-start bubblewrap again without losing what is warm, the last walls are raised here: namespaces of
+start bubblewrap again without losing its warm state, the last walls are put up here: namespaces of
 the fork's own, limits, and a filter of system calls by libseccomp. Linux only; imported on both
 sides of the border, it does nothing by itself.
 """
@@ -57,14 +57,14 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *arguments) -> None:
+def _call(name: str, *arguments: object) -> None:
     if getattr(_libc(), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise ConfineError(number, f"{name}: {os.strerror(number)}")
 
 
 def drop_root() -> None:
-    """Become the user nobody, for good."""
+    """Become the user nobody, permanently."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -86,12 +86,12 @@ def new_namespaces() -> None:
 
 
 def end_with_parent() -> None:
-    """Be killed when the parent ends, whatever ended it."""
+    """Be killed when the parent ends, for whatever reason."""
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def own_files() -> None:
-    """An empty SCRATCH and /dev/shm of one's own, and in /proc what `written_in_proc` found."""
+    """Mount a private, empty SCRATCH and /dev/shm, and a /proc with what `written_in_proc` found."""
     own = MS_NOSUID | MS_NODEV
     for place in (SCRATCH.encode(), b"/dev/shm"):
         _call("mount", b"tmpfs", place, b"tmpfs", own, b"size=64m,nr_inodes=2048,mode=1777")

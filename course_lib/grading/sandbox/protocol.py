@@ -22,7 +22,7 @@ MAX_ARRAYS = 256
 MAX_DIMENSIONS = 16
 
 
-class WireError(ValueError):
+class ProtocolError(ValueError):
     """Bytes that keep none of the agreements; the message says which."""
 
 
@@ -35,7 +35,7 @@ def read_frame(read: Callable[[int], bytes], limit: int = MAX_FRAME) -> bytes:
     """One frame; `read(n)` gives at most n bytes, and none at the end."""
     magic, size = FRAME.unpack(_exactly(read, FRAME.size))
     if magic != MAGIC or size > limit:
-        raise WireError("what came is no frame of the agreed form or size")
+        raise ProtocolError("what came is not a frame of the agreed form or size")
     return _exactly(read, size)
 
 
@@ -64,19 +64,19 @@ def pack(header: Mapping, arrays: Mapping[str, np.ndarray] | None = None) -> byt
 
 
 def unpack(payload: bytes, max_json: int = MAX_INWARD) -> tuple[dict, dict[str, np.ndarray]]:
-    """The JSON and the arrays of a frame's payload. Raises WireError."""
+    """The JSON and the arrays of a frame's payload. Raises ProtocolError."""
     if len(payload) < 4:
-        raise WireError("the message is too short")
+        raise ProtocolError("the message is too short")
     (size,) = struct.unpack(">I", payload[:4])
     if size > max_json:
-        raise WireError("the message's JSON is too long")
+        raise ProtocolError("the message's JSON is too long")
     header = read_json(payload[4 : 4 + size])
     names = header.pop("arrays", [])
     arrays = unpack_arrays(payload[4 + size :])
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise WireError("the names of the arrays are no list of texts")
+        raise ProtocolError("the names of the arrays are no list of texts")
     if len(names) != len(arrays) or len(set(names)) != len(names):
-        raise WireError("the arrays and their names do not match")
+        raise ProtocolError("the arrays and their names do not match")
     return header, dict(zip(names, arrays, strict=True))
 
 
@@ -84,9 +84,9 @@ def read_json(data: bytes) -> dict:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise WireError("the message is no valid JSON") from None
+        raise ProtocolError("the message is not valid JSON") from None
     if not isinstance(value, dict):
-        raise WireError("the message is JSON of another form")
+        raise ProtocolError("the message is JSON of another form")
     return value
 
 
@@ -97,25 +97,25 @@ def unpack_arrays(data: bytes) -> list[np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             if [m.filename for m in members] != [f"{i}.npy" for i in range(len(members))]:
-                raise WireError("the archive holds other files")
+                raise ProtocolError("the archive holds other files")
             if any(m.compress_type != zipfile.ZIP_STORED for m in members):
-                raise WireError("the archive is compressed")
+                raise ProtocolError("the archive is compressed")
             if sum(m.file_size for m in members) > len(data):
-                raise WireError("the archive lies about its size")
+                raise ProtocolError("the archive lies about its size")
             return [_array(archive.read(member)) for member in members]
-    except WireError:
+    except ProtocolError:
         raise
     except Exception as error:  # zipfile and NumPy raise many kinds on broken bytes
-        raise WireError(f"the arrays cannot be read ({type(error).__name__})") from None
+        raise ProtocolError(f"the arrays cannot be read ({type(error).__name__})") from None
 
 
 def _check_directory(data: bytes) -> None:
     """The directory at the archive's end is short, so that `zipfile` may read it whole."""
     if data[-22:-18] != b"PK\5\6" or data[-42:-38] == b"PK\6\7":
-        raise WireError("the archive does not end as it should")
+        raise ProtocolError("the archive does not end as it should")
     number, size = struct.unpack("<HI", data[-12:-6])
     if number > MAX_ARRAYS or size > 64 * MAX_ARRAYS:
-        raise WireError(f"more than {MAX_ARRAYS} arrays")
+        raise ProtocolError(f"more than {MAX_ARRAYS} arrays")
 
 
 def _array(data: bytes) -> np.ndarray:
@@ -127,12 +127,12 @@ def _array(data: bytes) -> np.ndarray:
     }[version]
     shape, fortran, dtype = read(stream)
     if dtype.kind not in "biufc" or dtype.itemsize > 16:
-        raise WireError(f"an array of the kind {dtype.kind!r}")
+        raise ProtocolError(f"an array of the kind {dtype.kind!r}")
     if len(shape) > MAX_DIMENSIONS or any(not isinstance(n, int) or n < 0 for n in shape):
-        raise WireError("an array of an impossible shape")
+        raise ProtocolError("an array of an impossible shape")
     if math.prod(n for n in shape if n) > MAX_FRAME:  # an empty one could carry a message so
-        raise WireError("an array of an impossible shape")
+        raise ProtocolError("an array of an impossible shape")
     values = data[stream.tell() :]
     if math.prod(shape) * dtype.itemsize != len(values):
-        raise WireError("an array that lies about its shape")
+        raise ProtocolError("an array that lies about its shape")
     return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()

@@ -1,4 +1,4 @@
-"""Grading one submission: find its answers and run them in the sandbox, judge them out here."""
+"""Grading one submission: find its answers, run them in the sandbox, and judge them outside it."""
 
 import builtins
 import hashlib
@@ -16,10 +16,14 @@ from course_lib.exercises.exercise import Case, Exercise, call
 from course_lib.exercises.judge import assess
 from course_lib.exercises.sources import standalone
 from course_lib.exercises.trial import Outcome
-from course_lib.grading import wire
-from course_lib.grading.confine import Limits
+from course_lib.grading import result
+from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.sandbox import DIED, ENDED, TAMPERED, TIMED_OUT, Reply, Sandbox
+from course_lib.grading.result import Flag, Hashes, Mark, Result
+from course_lib.grading.sandbox import protocol
+from course_lib.grading.sandbox.confine import Limits
+from course_lib.grading.sandbox.job import DIED, ENDED, TIMED_OUT
+from course_lib.grading.sandbox.process import TAMPERED, Reply, Sandbox
 
 MAX_SOURCE = 4 * 2**20
 LOAD_SECONDS = 60
@@ -36,128 +40,112 @@ KIND = re.compile(
 
 
 @dataclass
-class _Marks:
-    """What an exercise has come to."""
+class _Progress:
+    """The state of one exercise's grading."""
 
     exercise: Exercise
     found: str = "nowhere"
-    cases: list[dict] = field(default_factory=list)
-    flags: list[dict] = field(default_factory=list)
+    cases: list[result.Case] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
     seconds: float = 0.0
     fingerprint: str = ""
     length: int = 0
 
     @property
     def passed(self) -> bool:
-        return bool(self.cases) and all(case["passed"] for case in self.cases)
+        return bool(self.cases) and all(case.passed for case in self.cases)
 
     def give(self, verdicts: Sequence[tuple[str, bool, str]]) -> None:
         """Share the points out evenly. `verdicts`: each case's name, pass or fail, sentence."""
         worth = self.exercise.points / len(verdicts)
         self.cases = [
-            {
-                "name": name,
-                "passed": passed,
-                "points": worth if passed else 0.0,
-                "of": worth,
-                "sentence": sentence,
-            }
+            result.Case(name, passed, worth if passed else 0.0, worth, sentence)
             for name, passed, sentence in verdicts
         ]
 
     def flag(self, kind: str, sentence: str) -> None:
-        flag = {"exercise": self.exercise.id, "kind": kind, "sentence": sentence}
+        flag = Flag(kind, sentence, self.exercise.id)
         if flag not in self.flags:
             self.flags.append(flag)
 
-    def as_dict(self) -> dict:
-        passed = sum(case["passed"] for case in self.cases)
-        return {
-            "id": self.exercise.id,
-            "title": self.exercise.title,
-            "points": round(self.exercise.points * passed / max(1, len(self.cases)), 4),
-            "of": float(self.exercise.points),
-            "found": self.found,
-            "cases": self.cases,
-            "seconds": round(self.seconds, 3),
-            "fingerprint": self.fingerprint,
-            "length": self.length,
-        }
+    def mark(self) -> Mark:
+        passed = sum(case.passed for case in self.cases)
+        return Mark(
+            id=self.exercise.id,
+            title=self.exercise.title,
+            points=round(self.exercise.points * passed / max(1, len(self.cases)), 4),
+            of=float(self.exercise.points),
+            found=self.found,
+            cases=tuple(self.cases),
+            seconds=round(self.seconds, 3),
+            fingerprint=self.fingerprint,
+            length=self.length,
+        )
 
 
-# Kinds of flags for which a person must look before the mark may count.
-NEEDS_PERSON = {"missing", "unreadable", "tampered", "failed"}
-
-
-def grade(content: bytes, about: Mapping[str, object], marking: Marking, sandbox: Sandbox) -> dict:
-    """The result of one submission, as `docs/instructor.md` describes it.
-
-    Args:
-        content: the notebook file.
-        about: what is known of it: student, source, attempt ...; copied into the result.
-    """
+def grade_submission(
+    content: bytes, submission: Submission, marking: Marking, sandbox: Sandbox
+) -> Result:
+    """The result of one submission. `content` is the notebook file's bytes."""
     began = time.perf_counter()
     digest = hashlib.sha256(content).hexdigest()
     sandbox.next_submission()
     try:
         answers = _find(content, marking, sandbox)
     except NotebookError as error:
-        return unreadable(about, marking, str(error), digest=digest)
-    marks = [_Marks(exercise) for exercise in marking.exercises]
+        return unreadable(submission, marking, str(error), digest=digest)
+    exercises = [_Progress(exercise) for exercise in marking.exercises]
     passed: set[str] = set()
-    for mark in marks:
+    for progress in exercises:
         start = time.perf_counter()
-        _mark(mark, answers[mark.exercise.id], passed, marking, digest, sandbox)
-        mark.seconds = time.perf_counter() - start
-        if mark.passed:
-            passed.add(mark.exercise.id)
-    flags = [flag for mark in marks for flag in mark.flags]
-    return _result(about, marking, digest, marks, flags, began, sandbox.name)
+        _mark(progress, answers[progress.exercise.id], passed, marking, digest, sandbox)
+        progress.seconds = time.perf_counter() - start
+        if progress.passed:
+            passed.add(progress.exercise.id)
+    flags = [flag for progress in exercises for flag in progress.flags]
+    return _result(submission, marking, digest, exercises, flags, began, sandbox.name)
 
 
 def unreadable(
-    about: Mapping[str, object],
+    submission: Submission,
     marking: Marking,
     sentence: str,
     kind: str = "unreadable",
     digest: str = "",
-) -> dict:
+) -> Result:
     """The result of a submission that could not be graded: no points, and a person must look."""
-    marks = [_Marks(exercise) for exercise in marking.exercises]
-    for mark in marks:
-        mark.give([("all", False, "Not graded: see the note at the top.")])
-    flags = [{"exercise": None, "kind": kind, "sentence": sentence}]
-    return _result(about, marking, digest, marks, flags, time.perf_counter(), "none")
+    exercises = [_Progress(exercise) for exercise in marking.exercises]
+    for progress in exercises:
+        progress.give([("all", False, "Not graded: see the note at the top.")])
+    flags = [Flag(kind, sentence)]
+    return _result(submission, marking, digest, exercises, flags, time.perf_counter(), "none")
 
 
 def _result(
-    about: Mapping[str, object],
+    submission: Submission,
     marking: Marking,
     digest: str,
-    marks: Sequence[_Marks],
-    flags: list[dict],
+    exercises: Sequence[_Progress],
+    flags: Sequence[Flag],
     began: float,
     sandbox: str,
-) -> dict:
-    exercises = [mark.as_dict() for mark in marks]
-    return {
-        "version": 1,
-        **about,
-        "lesson": marking.lesson,
-        "hashes": {
-            "submission": digest,
-            "exercises": marking.version,
-            "seed": marking.seed_hash,
-        },
-        "points": round(sum(e["points"] for e in exercises), 4),
-        "of": marking.points,
-        "needs_person": any(flag["kind"] in NEEDS_PERSON for flag in flags),
-        "flags": flags,
-        "exercises": exercises,
-        "seconds": round(time.perf_counter() - began, 3),
-        "graded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sandbox": sandbox,
-    }
+) -> Result:
+    return Result(
+        student=submission.student,
+        student_id=submission.student_id,
+        source=submission.source,
+        layout=submission.layout,
+        attempt=submission.attempt,
+        late=submission.late,
+        submitted=submission.submitted,
+        lesson=marking.lesson,
+        hashes=Hashes(digest, marking.version, marking.seed_hash),
+        flags=(*([Flag("identity", submission.doubt)] if submission.doubt else ()), *flags),
+        marks=tuple(progress.mark() for progress in exercises),
+        seconds=round(time.perf_counter() - began, 3),
+        graded=datetime.now(UTC).replace(microsecond=0),
+        sandbox=sandbox,
+    )
 
 
 def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answer]:
@@ -170,7 +158,7 @@ def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answe
         },
         arrays={"notebook": np.frombuffer(content or b" ", np.uint8)},
         limits=Limits(memory=2**31),
-        max_json=wire.MAX_FRAME,
+        max_json=protocol.MAX_FRAME,
     )
     if reply.ending == ENDED and reply.messages and "error" in reply.last[0]:
         raise NotebookError(_printable(reply.last[0]["error"]))
@@ -213,22 +201,26 @@ def _one_of(value: object, allowed: Sequence[str]) -> str:
 
 
 def _mark(
-    mark: _Marks,
+    progress: _Progress,
     answer: Answer,
     passed: set[str],
     marking: Marking,
     digest: str,
     sandbox: Sandbox,
 ) -> None:
-    exercise = mark.exercise
-    mark.found, mark.fingerprint, mark.length = answer.found, answer.fingerprint, answer.length
+    exercise = progress.exercise
+    progress.found, progress.fingerprint, progress.length = (
+        answer.found,
+        answer.fingerprint,
+        answer.length,
+    )
     cases = marking.cases(exercise, digest)
 
     def none(sentence: str) -> None:
-        mark.give([(case.name, False, sentence) for case in cases])
+        progress.give([(case.name, False, sentence) for case in cases])
 
     if answer.found == "nowhere":
-        mark.flag(
+        progress.flag(
             "missing",
             f"No answer to {exercise.id} was found: no cell carries its tag or its marker "
             f"“# exercise: {exercise.id}”, and none defines {exercise.reference.__name__}.",
@@ -245,7 +237,7 @@ def _mark(
         if name in earlier and name not in passed
     }
     request = _request(exercise, answer, fallbacks, marking.patience)
-    outcomes = _outcomes(mark, request, cases, sandbox, marking.patience)
+    outcomes = _outcomes(progress, request, cases, sandbox, marking.patience)
     if isinstance(outcomes, str):
         return none(outcomes)
     tried = cases[: len(outcomes)]
@@ -254,11 +246,13 @@ def _mark(
         for case, verdict in zip(tried, assess(exercise, tried, outcomes), strict=True)
     ]
     untried = [(c.name, False, "Not tried, because of the cases before it.") for c in cases]
-    mark.give(verdicts + untried[len(verdicts) :])
-    if marking.forbid_reference and mark.passed and mark.length >= 40:
+    progress.give(verdicts + untried[len(verdicts) :])
+    if marking.forbid_reference and progress.passed and progress.length >= 40:
         own = fingerprint_of(exercise.reference)
-        if own == mark.fingerprint:
-            mark.flag("solution", f"The answer to {exercise.id} is the library's, but for names.")
+        if own == progress.fingerprint:
+            progress.flag(
+                "solution", f"The answer to {exercise.id} is the library's, up to the names in it."
+            )
     return None
 
 
@@ -281,13 +275,13 @@ def _request(
 
 
 def _outcomes(
-    mark: _Marks, request: dict, cases: Sequence[Case], sandbox: Sandbox, patience: float
+    progress: _Progress, request: dict, cases: Sequence[Case], sandbox: Sandbox, patience: float
 ) -> list[Outcome] | str:
     """What the answer gave on each case, or a sentence where it could not even be loaded.
 
     Each case meets a process of its own, but where the whole notebook must run before the first.
     """
-    exercise = mark.exercise
+    exercise = progress.exercise
     groups = [list(cases)] if exercise.whole_notebook else [[case] for case in cases]
     outcomes: list[Outcome] = []
     died = 0
@@ -302,7 +296,7 @@ def _outcomes(
             return _printable(reply.messages[0][0]["error"])
         given = [] if tampered else [_outcome(exercise, *m) for m in reply.messages[1:]]
         if len(given) < len(group):
-            given += [_failed(mark, reply)] * (len(group) - len(given))
+            given += [_failed(progress, reply)] * (len(group) - len(given))
         outcomes += given
         died += reply.ending == DIED
         hopeless = tampered or given[-1].unsolved
@@ -320,10 +314,10 @@ class _Sender:
     def __call__(self) -> bytes:
         arrays = {n: v for n, v in self.case.inputs.items() if isinstance(v, np.ndarray)}
         inputs = {n: None if n in arrays else v for n, v in self.case.inputs.items()}
-        return wire.pack({"name": self.case.name, "inputs": inputs}, arrays)
+        return protocol.pack({"name": self.case.name, "inputs": inputs}, arrays)
 
 
-def _failed(mark: _Marks, reply: Reply) -> Outcome:
+def _failed(progress: _Progress, reply: Reply) -> Outcome:
     """The outcome of a job that gave none."""
     if reply.ending == TIMED_OUT:
         return Outcome(
@@ -331,9 +325,9 @@ def _failed(mark: _Marks, reply: Reply) -> Outcome:
             error="Your answer was stopped: it ran far beyond its time and could not be reached.",
         )
     if reply.ending == TAMPERED:
-        mark.flag(
+        progress.flag(
             "tampered",
-            f"While {mark.exercise.id} ran, something other than the grader's own code wrote to "
+            f"While {progress.exercise.id} ran, something other than the grader's own code wrote to "
             "the grader. What it gave counts as failed; look at the answer.",
         )
         return Outcome(error="What your answer wrote could not be read as a result.")
@@ -370,7 +364,7 @@ def _outcome(exercise: Exercise, said: dict, arrays: dict[str, np.ndarray]) -> O
             timed_out=bool(said["timed_out"]),
             mutated=mutated,
         )
-    except Exception:  # whatever a hostile message can lead to
+    except Exception:  # a hostile message can raise anything
         return Outcome(error="What your answer wrote could not be read as a result.")
 
 

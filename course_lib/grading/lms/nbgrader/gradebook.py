@@ -26,8 +26,9 @@ from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
 from course_lib.files import write_whole
-from course_lib.grading.assignment import ESSAY, answer_cell, points_cell
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.lms.nbgrader.assignment import ESSAY, answer_cell, points_cell
+from course_lib.grading.result import Mark, Result
 from course_lib.syllabus import lesson
 
 PERSON = "A person has to look at this before it counts."
@@ -36,16 +37,16 @@ HASHED = re.compile(r"-[0-9a-f]{12}$")
 
 
 def push(
-    results: Iterable[dict],
+    results: Iterable[Result],
     course: Path,
     assignment: str,
-    feedback: Callable[[dict], str] | None = None,
-    notebook: Callable[[dict], bytes] | None = None,
+    feedback: Callable[[Result], str] | None = None,
+    notebook: Callable[[Result], bytes] | None = None,
 ) -> int:
     """Put results into the gradebook of the nbgrader course in the folder `course`.
 
     Args:
-        results: one a student, as `course_lib.grading.result` describes them.
+        results: one a student, as `course_lib.grading.errors` describes them.
         assignment: its name in nbgrader; it holds the lesson's notebook, from `write_assignment`.
         feedback: from a result to the HTML page that the student gets, if there is to be one.
         notebook: from a result to the submission's bytes, for formgrader to show; may raise
@@ -74,7 +75,7 @@ def push(
             student = _student(result, gradebook)
             if student in pushed:
                 raise GradingError(
-                    f"Two results are of one student, {result['student']!r}: choose one of them."
+                    f"Two results are of one student, {result.student!r}: choose one of them."
                 )
             _push_one(result, student, app, gradebook, assignment, feedback, notebook)
             pushed.add(student)
@@ -95,10 +96,10 @@ def student_id(name: str) -> str:
     return f"{kept or 'student'}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
-def _student(result: dict, gradebook: Gradebook) -> str:
+def _student(result: Result, gradebook: Gradebook) -> str:
     """The student's id in the gradebook, where it is entered if it is new. Two students of one name
     have two ids in an LMS; the second of them gets it into the name."""
-    name, number = result["student"], result["student_id"] or None
+    name, number = result.student, result.student_id or None
     student = student_id(name)
     try:
         entry = gradebook.find_student(student)
@@ -120,8 +121,16 @@ def _app(course: Path) -> NbGrader:
     return app
 
 
-def _push_one(result, student, app, gradebook, assignment, feedback, notebook) -> None:
-    name = result["lesson"]
+def _push_one(
+    result: Result,
+    student: str,
+    app: NbGrader,
+    gradebook: Gradebook,
+    assignment: str,
+    feedback: Callable[[Result], str] | None,
+    notebook: Callable[[Result], bytes] | None,
+) -> None:
+    name = result.lesson
     try:
         released = gradebook.find_notebook(name, assignment)
     except MissingEntry:
@@ -143,8 +152,8 @@ def _push_one(result, student, app, gradebook, assignment, feedback, notebook) -
     changed = _content(autograded / f"{name}.ipynb") != shown
 
     stamp = _content(submitted / "timestamp.txt") or b""
-    if result["submitted"] and parse_utc(result["submitted"]) != _time(stamp):
-        stamp = result["submitted"].encode()
+    if result.submitted and parse_utc(result.submitted) != _time(stamp):
+        stamp = result.submitted.isoformat().encode()
     submission = gradebook.update_or_create_submission(assignment, student, timestamp=_time(stamp))
     row = gradebook.find_submission_notebook(name, assignment, student)
     _enter(result, row, changed)
@@ -175,11 +184,11 @@ def _push_one(result, student, app, gradebook, assignment, feedback, notebook) -
     _write(autograded / f"{name}.ipynb", shown)
 
 
-def _enter(result: dict, row: SubmittedNotebook, changed: bool) -> None:
+def _enter(result: Result, row: SubmittedNotebook, changed: bool) -> None:
     """Scores and comments of one submitted notebook. What is as it was is left alone, together with
     what a person has since decided about it."""
-    graded = {points_cell(exercise["id"]): exercise for exercise in result["exercises"]}
-    answers = {points_cell(name): answer_cell(name) for name in lesson(result["lesson"]).exercises}
+    graded = {points_cell(mark.id): mark for mark in result.marks}
+    answers = {points_cell(name): answer_cell(name) for name in lesson(result.lesson).exercises}
     if unknown := set(graded) - {grade.name for grade in row.grades}:
         raise GradingError(
             f"The assignment in the gradebook has no cell {', '.join(sorted(unknown))}. Was it "
@@ -190,15 +199,15 @@ def _enter(result: dict, row: SubmittedNotebook, changed: bool) -> None:
         if grade.name not in answers:  # the essay, or a cell of the instructor's own
             grade.needs_manual_grade |= changed
             continue
-        exercise = graded.get(grade.name)
-        score = _score(result, exercise, grade.max_score)
-        text = _comment(result, exercise)
+        mark = graded.get(grade.name)
+        score = _score(result, mark, grade.max_score)
+        text = _comment(result, mark)
         comment = comments.get(answers[grade.name])
         if (grade.auto_score, comment.auto_comment if comment else text) == (score, text):
             continue
         grade.auto_score = score
         grade.needs_manual_grade = (
-            result["needs_person"] or score is None or grade.manual_score is not None
+            result.needs_person or score is None or grade.manual_score is not None
         )
         if comment:
             comment.auto_comment = text
@@ -206,25 +215,25 @@ def _enter(result: dict, row: SubmittedNotebook, changed: bool) -> None:
         comments[ESSAY].auto_comment = _comment(result, None)
 
 
-def _score(result: dict, exercise: dict | None, most: float) -> float | None:
+def _score(result: Result, mark: Mark | None, most: float) -> float | None:
     """The exercise's points on the gradebook's scale; None, and no zero, where a person decides."""
-    if exercise is None or (result["needs_person"] and exercise["found"] == "nowhere"):
+    if mark is None or (result.needs_person and mark.found == "nowhere"):
         return None
-    return exercise["points"] / exercise["of"] * most
+    return mark.points / mark.of * most
 
 
-def _comment(result: dict, exercise: dict | None) -> str | None:
+def _comment(result: Result, mark: Mark | None) -> str | None:
     """What to say about an exercise, or about the whole submission. nbgrader takes it for Markdown,
     so what might be HTML is escaped."""
-    lines = [PERSON] if result["needs_person"] else []
-    if exercise is None and result["late"]:
+    lines = [PERSON] if result.needs_person else []
+    if mark is None and result.late:
         lines.append("Handed in late.")
-    about = exercise and exercise["id"]
-    lines += [flag["sentence"] for flag in result["flags"] if flag["exercise"] == about]
+    about = mark.id if mark else None
+    lines += [flag.sentence for flag in result.flags if flag.exercise == about]
     failed: dict[str, list[str]] = {}
-    for case in exercise["cases"] if exercise else ():
-        if not case["passed"]:
-            failed.setdefault(case["sentence"], []).append(case["name"])
+    for case in mark.cases if mark else ():
+        if not case.passed:
+            failed.setdefault(case.sentence, []).append(case.name)
     lines += [f"{'; '.join(names)}: {sentence}" for sentence, names in failed.items()]
     short = (" ".join(line.split())[:500] for line in lines)
     return "\n".join(f"- {escape(line, quote=False)}" for line in short) or None
@@ -239,7 +248,7 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
         try:
             cells = _cells(raw)
         except Exception:  # JSON of any shape may come in
-            problem = "The submission is no notebook that could be shown."
+            problem = "The submission is not a notebook that can be shown."
     appended = []
     for source in released.source_cells:
         free = [  # of the right kind, and not yet another graded cell
@@ -261,7 +270,7 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
             appended.append(cell)
         cell.metadata["nbgrader"] = _metadata(source, released)
     heading = [_cell("markdown", f"**{escape(problem)}**")] if problem else []
-    book = new_notebook()
+    book: NotebookNode = new_notebook()
     book.cells = [*heading, *(cell for _, cell in cells), *appended]
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # the same each time
@@ -285,11 +294,12 @@ def _cells(raw: bytes) -> list[tuple[object, NotebookNode]]:
 def _cell(kind: object, text: str) -> NotebookNode:
     """A cell with this text and nothing else. (nbformat's own functions check every cell against a
     JSON schema, a third of the time that a push took.)"""
+    known = kind if kind in ("code", "markdown") else "raw"
+    fields: dict[str, object] = {"cell_type": known, "source": text, "metadata": {}}
     if kind == "code":
-        empty = {"outputs": [], "execution_count": None}
-        return nbformat.from_dict({"cell_type": kind, "source": text, "metadata": {}, **empty})
-    known = kind if kind == "markdown" else "raw"
-    return nbformat.from_dict({"cell_type": known, "source": text, "metadata": {}})
+        fields |= {"outputs": [], "execution_count": None}
+    cell: NotebookNode = nbformat.from_dict(fields)
+    return cell
 
 
 def _first_line(text: str) -> str:
@@ -313,10 +323,10 @@ def _metadata(source: SourceCell, released: Notebook) -> dict:
     return metadata | ({"points": points[source.name]} if source.name in points else {})
 
 
-def _read(notebook: Callable[[dict], bytes] | None, result: dict) -> tuple[bytes | None, str]:
+def _read(notebook: Callable[[Result], bytes] | None, result: Result) -> tuple[bytes | None, str]:
     """The submission, or None and a sentence that says why it is not there."""
     if notebook is None:
-        return None, f"The submission is not kept here. It came as: {result['source']}"
+        return None, f"The submission is not kept here. It came as: {result.source}"
     try:
         return notebook(result), ""
     except GradingError as error:

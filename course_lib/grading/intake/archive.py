@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, cast
 
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 
 LARGEST = 200 * 2**20  # bytes of a notebook, or of a zip inside a zip
 # Bytes of a zip's table of contents. Python keeps some ten times as much: a million files in a
@@ -52,7 +53,7 @@ class Source:
     problem: str = ""
 
     def read(self, most: int | None = None) -> bytes:
-        """The bytes, at most `most` of them. Raises GradingError if they cannot be had."""
+        """The bytes, at most `most` of them. Raises GradingError if they cannot be read."""
         if self.problem:
             raise GradingError(self.problem)
         most = LARGEST if most is None else most
@@ -110,6 +111,8 @@ def archive(path: Path) -> list[Leaf]:
 def inner(leaf: Leaf) -> list[Leaf]:
     """The files of a zip that lies in a folder or in a zip; the zip itself with what is wrong."""
     source = leaf.source
+    if source is None:
+        return [leaf]
     try:
         if source.problem or len(source.members) > 1:
             raise GradingError(source.problem or "Zips in zips in zips are not opened.")
@@ -166,7 +169,7 @@ def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
         elif entry.is_file(follow_symlinks=False):
             yield Leaf(here, told, Source(file))
         else:
-            problem = f"{plain(entry.name)} is no ordinary file."
+            problem = f"{plain(entry.name)} is not an ordinary file."
             yield Leaf(here, told, Source(file, problem=problem))
 
 
@@ -179,14 +182,14 @@ def _read_file(path: Path, most: int) -> bytes:
         with open(os.open(path, flags), "rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise GradingError(f"{plain(path.name)} is no ordinary file.")
+                raise GradingError(f"{plain(path.name)} is not an ordinary file.")
             return _bounded(file, about.st_size, most)
     except OSError as error:
         raise GradingError(f"{plain(path.name)} cannot be read: {error.strerror}.") from error
 
 
-def _bounded(file, declared: int, most: int) -> bytes:
-    """All of a file, whatever size it claims to have, unless it is larger than `most` bytes."""
+def _bounded(file: IO[bytes], declared: int, most: int) -> bytes:
+    """All of a file, at most `most` bytes, without trusting the size that it declares."""
     kept = bytearray()
     if declared <= most:
         while block := file.read(2**20):
@@ -207,9 +210,9 @@ def _bounded(file, declared: int, most: int) -> bytes:
 
 class _Guarded:
     """A file that hands out no more than `most` bytes at once, which is how `zipfile` reads a
-    zip's table of contents: all of it, whatever size it claims."""
+    zip's table of contents: all of it, at the size that it declares."""
 
-    def __init__(self, file, most: int):
+    def __init__(self, file: IO[bytes], most: int) -> None:
         self.file, self.most = file, most
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
@@ -220,8 +223,8 @@ class _Guarded:
         return data
 
 
-def _table(file, most: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(_Guarded(file, most))
+def _table(file: IO[bytes], most: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(cast(IO[bytes], _Guarded(file, most)))
 
 
 @lru_cache(maxsize=4)
@@ -260,8 +263,8 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _path(name: str) -> tuple[tuple[str, ...], str]:
-    """The parts of a path; one that would lead out of the zip is no path, but a name with a
-    problem, so that it comes to lie beside nobody else's files."""
+    """The parts of a path; one that would lead out of the zip becomes a name with a
+    problem, so that it cannot land among another student's files."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name) or "\0" in name:
         problem = f"Its name in the zip, '{plain(name)}', is a path that leads out of the zip."
@@ -296,7 +299,7 @@ def _member(opened: zipfile.ZipFile, index: int, most: int) -> bytes:
 
 def _damaged(error: Exception) -> str:
     reason = plain(str(error)).rstrip(".")
-    return f"The zip is damaged, or no zip ({reason or type(error).__name__})."
+    return f"The zip is damaged, or not a zip ({reason or type(error).__name__})."
 
 
 def _is_junk(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What came in: one submission a student and attempt, whatever made the folder or the zip.
+"""What came in: one submission for each student and attempt, from any kind of folder or zip.
 
 Known layouts (each also inside one outer folder or zip, and with a student's own zip opened):
 - a notebook a student, or a folder a student, as people collect them;
@@ -13,29 +13,24 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from course_lib.grading.archive import Leaf, Source, archive, folder, inner, plain
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.archive import Leaf, Source, archive, folder, inner, plain
+from course_lib.grading.lms import LAYOUTS, canvas, gradescope, moodle, nbgrader
+from course_lib.grading.lms.sakai import ATTACHMENTS
+from course_lib.grading.lms.student import Student
 from course_lib.syllabus import course
 
 NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers append the latter
 # What else a student may have handed in: a zip, another archive, and what Canvas writes for text that
 # was typed in and for a link.
 HANDED_IN = re.compile(r"(\.(zip|7z|rar|tar|tgz|gz|bz2|xz)|_(text|link)\.html)$", re.IGNORECASE)
-MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is no submission
+MOST_ATTEMPTS = 20  # of one student; a folder of a million notebooks is not a submission
 MOST_ZIPS = 5  # of one student
-
-CANVAS = re.compile(
-    r"(?P<name>\w+?)(?P<late>_LATE)?_(?P<id>[1-9]\d*)_(?P<file>[1-9]\d*)_(?P<rest>.+)"
-)
-ANONYMOUS = re.compile(r"(?P<late>LATE_)?(?P<name>anon_[0-9A-Za-z]+)_(?P<file>\d+)_(?P<rest>.+)")
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(file|onlinetext)_(?P<rest>.*)")
-GRADESCOPE = re.compile(r"submission_\d+")
-SAKAI = re.compile(r"(?P<name>.+)\((?P<id>[^()]+)\)")
-ATTACHMENTS = "submission attachment(s)"
+BY_HAND, _BY_HAND_TITLE = "folder", "Collected by hand"
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,8 @@ class Submission:
         submitted: when, where the layout says so.
         late: the layout says that it came late.
         problem: a sentence for a person where there is no notebook to read.
-        layout: "canvas", "moodle", "gradescope" or "": whose id `student_id` is.
+        layout: "canvas", "moodle", "gradescope", "sakai", "nbgrader" or "": whose id it is.
+        doubt: a sentence for a person where it is not certain whose submission this is.
     """
 
     student: str
@@ -61,54 +57,68 @@ class Submission:
     late: bool = False
     problem: str = ""
     layout: str = ""
+    doubt: str = ""
     _bytes: Source | None = field(default=None, repr=False)
 
     def read(self) -> bytes:
-        """The notebook's bytes. Raises GradingError with a sentence if they cannot be had."""
+        """The notebook's bytes. Raises GradingError with a sentence if they cannot be read."""
         if self.problem or self._bytes is None:
             raise GradingError(self.problem or "There is no notebook to read.")
         return self._bytes.read()
 
 
-def find(path: Path | str, lesson: str) -> list[Submission]:
+@dataclass(frozen=True)
+class Intake:
+    """What a folder or zip was taken for, and the submissions in it."""
+
+    layout: str
+    submissions: list[Submission]
+
+    def __str__(self) -> str:
+        students = len({(s.student, s.student_id) for s in self.submissions})
+        return f"{self.layout}, {students} {'student' if students == 1 else 'students'}"
+
+
+def find(path: Path | str, lesson: str, layout: str = "auto") -> list[Submission]:
+    """The submissions of a lesson in a folder, a zip or a single notebook; see `take_in`."""
+    return take_in(path, lesson, layout).submissions
+
+
+def take_in(path: Path | str, lesson: str, layout: str = "auto") -> Intake:
     """The submissions of a lesson in a folder, a zip or a single notebook, by student.
 
-    Each student that the layout shows has at least one; where no notebook of his can be found or
-    read, it says so in `problem`. Nobody's files can take the place of somebody else's.
+    The layout is decided once for the whole, from the parts of the names that the LMS has written.
+    Each student that the layout shows has at least one submission; where no notebook can be found or
+    read, `problem` says so. Nobody's files can take the place of somebody else's.
+
+    Args:
+        layout: "auto", one of `LAYOUTS`, or "folder": collected by hand.
 
     Raises:
-        GradingError: if there is no such path, it is no folder, zip or notebook, or nothing is in it.
+        GradingError: if the path does not exist, is not a folder, zip or notebook, or holds no
+            submission; and if two layouts fit equally well.
     """
     path = Path(path)
     if not path.exists():
         raise GradingError(f"There is no folder or file {path}.")
+    if layout not in ("auto", BY_HAND, *LAYOUTS):
+        names = ", ".join(["auto", BY_HAND, *LAYOUTS])
+        raise GradingError(f"--layout {layout}: the known ones are {names}.")
     path = path.resolve()  # a worker that reads may run in another folder
     if path.is_dir():
         name, leaves = path.name, folder(path)
     elif NOTEBOOK.search(path.name):
-        name, leaves = (
-            _stem(path.name),
-            [Leaf((path.name,), plain(path.name), Source(path))],
-        )
+        name, leaves = _stem(path.name), [Leaf((path.name,), plain(path.name), Source(path))]
     else:
         name, leaves = path.stem, archive(path)
-    found = _Finder(lesson).submissions(leaves, name)
+    title, found = _Finder(lesson).submissions(leaves, name, layout)
     if not found:
         raise GradingError(
             f"Nothing in {path} looks like a submission: a notebook (.ipynb), a zip, or a folder for "
             "each student."
         )
-    return sorted(found, key=lambda s: (s.student.casefold(), s.student, s.student_id, s.attempt))
-
-
-@dataclass
-class _Student:
-    name: str
-    id: str = ""
-    late: bool = False
-    layout: str = ""
-    submitted: datetime | None = None
-    leaves: list[Leaf] = field(default_factory=list)
+    found.sort(key=lambda s: (s.student.casefold(), s.student, s.student_id, s.attempt))
+    return Intake(title, found)
 
 
 def _stem(name: str) -> str:
@@ -116,9 +126,9 @@ def _stem(name: str) -> str:
 
 
 def _pattern(lesson: str) -> re.Pattern:
-    """What finds "01_vae" in "1 VAE (final)": its number and words, whatever stands between."""
-    number, *words = re.split(r"[\W_]+", lesson.lstrip("0") or "0")
-    start = rf"(?<!\d)0*{number}" if number.isdigit() else re.escape(number)
+    """What finds "01_vae" in "1 VAE (final)": its number and words, with anything between them."""
+    number, *words = re.split(r"[\W_]+", lesson)
+    start = rf"(?<!\d)0*{int(number)}" if number.isdigit() else re.escape(number)
     rest = r"[\W_]*".join(["", *map(re.escape, words)])
     return re.compile(rf"{start}{rest}(?![A-Za-z])", re.IGNORECASE)
 
@@ -128,7 +138,7 @@ _COPY = re.compile(r"(copy|kopie)?(?: (?:of|von))? ?(\d{0,3})", re.IGNORECASE)
 
 
 class _Finder:
-    """Tells students apart, and each one's notebook of the lesson from his other files."""
+    """Tells students apart, and finds each one's notebook of the lesson among their files."""
 
     def __init__(self, lesson: str):
         self.lesson = lesson
@@ -158,31 +168,64 @@ class _Finder:
 
     # --- whose ----------------------------------------------------------------------------------
 
-    def submissions(self, leaves: list[Leaf], name: str) -> list[Submission]:
-        """The submissions of all students in the tree called `name`."""
-        if self._is_one_student(leaves):
-            students = [_Student(plain(name), leaves=leaves)]
+    def submissions(
+        self, leaves: list[Leaf], name: str, layout: str
+    ) -> tuple[str, list[Submission]]:
+        """The layout's title, and the submissions of all students in the tree called `name`."""
+        if layout == "auto" and self._is_one_student(leaves):
+            title, students = "One student", [Student(plain(name), leaves=leaves)]
         else:
-            students = self._told_apart(self._level(leaves))
-        taken: set[tuple[str, str]] = set()
+            title, students = self._told_apart(self._level(leaves), layout)
         found = []
-        for student in students:  # two of one name stay two
-            names = (student.name, *(f"{student.name} ({n})" for n in range(2, len(students) + 1)))
-            student.name = next(name for name in names if (name, student.id) not in taken)
-            taken.add((student.name, student.id))
+        for student in _labelled(students):
             found += self._attempts(student)
-        return _told_by_source(found)
+        return title, _told_by_source(found)
+
+    def _told_apart(self, leaves: list[Leaf], layout: str) -> tuple[str, list[Student]]:
+        if layout == BY_HAND:
+            return _BY_HAND_TITLE, self._by_hand(leaves)
+        if layout != "auto":
+            known = LAYOUTS[layout]
+            result = known.recognise(leaves, self._is_lesson)
+            if not result.students:
+                raise GradingError(f"--layout {layout}: this is not a download from {known.title}.")
+            return known.title, result.students + self._by_hand(result.rest)
+        fits = []
+        for known in LAYOUTS.values():
+            result = known.recognise(leaves, self._is_lesson)
+            others = {leaf.parts[0] for leaf in result.rest if self._may_be_handed_in(leaf)}
+            share = len(result.students) / (len(result.students) + len(others) or 1)
+            if share > 0.5:  # what a person has added does not change what it is
+                fits.append((share, known, result))
+        if not fits:
+            return _BY_HAND_TITLE, self._by_hand(leaves)
+        best = max(share for share, _, _ in fits)
+        chosen = [(known, result) for share, known, result in fits if share == best]
+        if len(chosen) > 1:
+            titles = " or ".join(known.title for known, _ in chosen)
+            options = " or ".join(f"--layout {known.name}" for known, _ in chosen)
+            raise GradingError(f"This may come from {titles}. Say which: {options}.")
+        ((known, result),) = chosen
+        return known.title, result.students + self._by_hand(result.rest)
+
+    def _is_lesson(self, name: str) -> bool:
+        return self.copy(name) is not None
+
+    def _may_be_handed_in(self, leaf: Leaf) -> bool:
+        return len(leaf.parts) > 1 or bool(self._loose_name(leaf.name))
 
     def _level(self, leaves: list[Leaf]) -> list[Leaf]:
         """The tree from the level of the students on, below folders and zips that only wrap it."""
         while True:
-            course_folder = [
-                leaf for leaf in leaves if leaf.parts[0] == "submitted" and len(leaf.parts) > 3
-            ]
-            if course_folder:
-                return _stripped(course_folder)
+            if any(leaf.parts[0] == nbgrader.SUBMITTED and len(leaf.parts) > 3 for leaf in leaves):
+                return leaves
             top, *further = {leaf.parts[0] for leaf in leaves} or {""}
-            if further or _canvas(top) or MOODLE.fullmatch(top) or GRADESCOPE.fullmatch(top):
+            if (
+                further
+                or canvas.parse(top)
+                or moodle.NAMED.fullmatch(top)
+                or gradescope.FOLDER.fullmatch(top)
+            ):
                 return leaves
             below = leaves
             if len(leaves) == 1 and leaves[0].is_zip:
@@ -194,7 +237,7 @@ class _Finder:
             if (
                 self._is_one_student(below)
                 # "jane/Untitled.ipynb" is Jane's, but "01_vae/jane.ipynb" too.
-                or (list(map(len, books)) == [1] and not self._tells(*books[0], top))
+                or (list(map(len, books)) == [1] and not self._tells(books[0][0], top))
                 or (not books and not any(leaf.is_zip or len(leaf.parts) > 1 for leaf in below))
             ):
                 return leaves
@@ -206,7 +249,7 @@ class _Finder:
 
     def _is_one_student(self, leaves: list[Leaf]) -> bool:
         """Whether this is one student's folder: one notebook is called like the lesson, or lies in
-        a folder that is, and nothing beside it could be another student's."""
+        a folder that is, and nothing next to it could be another student's."""
         books = [leaf.parts for leaf in leaves if NOTEBOOK.search(leaf.name)]
         books = [parts for parts in books if not any(map(self.is_other, parts))]
         if len(books) != 1 or any(leaf.is_zip for leaf in leaves):
@@ -215,50 +258,35 @@ class _Finder:
         in_place = not folders or (len(folders) == 1 and self.copy(folders[0]) == 0)
         return in_place and self.copy(name) is not None
 
-    def _told_apart(self, leaves: list[Leaf]) -> list[_Student]:
-        about = next((leaf for leaf in leaves if leaf.parts == ("submission_metadata.yml",)), None)
-        submitters = _submitters(about) if about else {}
-        canvas = self._is_canvas(leaves)
-        sakai = any(ATTACHMENTS in map(str.casefold, leaf.parts[1:]) for leaf in leaves)
-        loose = Counter(self._loose_name(leaf.name) for leaf in leaves if len(leaf.parts) == 1)
-        found: dict[object, _Student] = {}
-
-        def add(key: object, leaf: Leaf, student: _Student) -> None:
-            found.setdefault(key, student).leaves.append(leaf)
-            found[key].late |= student.late
-
+    def _by_hand(self, leaves: list[Leaf]) -> list[Student]:
+        """Students by folder, else by the name of their file."""
+        names = {x.name: self._loose_name(x.name) for x in leaves if len(x.parts) == 1}
+        counts = Counter(filter(None, names.values()))
+        found: dict[object, Student] = {}
         for leaf in leaves:
-            top, direct = leaf.parts[0], len(leaf.parts) == 1
-            if about and not direct and GRADESCOPE.fullmatch(top):
-                for number, known in enumerate(submitters.get(top) or [_Student(top)]):
-                    add((top, number), leaf, replace(known, layout="gradescope", leaves=[]))
-            elif match := MOODLE.fullmatch(top):
-                if direct:  # downloaded without folders
-                    leaf = replace(leaf, parts=(top, match["rest"]))
-                name, id = plain(match["name"]), match["id"]
-                name = f"{name} {id}" if name == "Participant" else name  # marking is blind
-                add((match["name"], id), leaf, _Student(name, id, layout="moodle"))
-            elif direct and canvas and (match := _canvas(top)):
-                leaf = replace(leaf, parts=(top, match["rest"]))
-                name, id = plain(match["name"]), match.groupdict().get("id", "")
-                add((name, id), leaf, _Student(name, id, bool(match["late"]), "canvas"))
-            elif not direct:
-                match = SAKAI.fullmatch(top) if sakai else None
-                name, id = (match["name"], match["id"]) if match else (top, "")
-                add(("folder", top), leaf, _Student(plain(name.strip()), plain(id)))
-            elif name := self._loose_name(top):
-                add(("file", top), leaf, _Student(plain(name if loose[name] == 1 else _stem(top))))
+            top = leaf.parts[0]
+            if len(leaf.parts) > 1:
+                found.setdefault(("folder", top), Student(plain(top))).leaves.append(leaf)
+            elif name := names[top]:
+                first = self._copied(top)
+                if first and first in names:  # "jane_01_vae (1)" is Jane's second attempt
+                    key, name = ("file", first), names[first]
+                else:
+                    key = ("file", top)
+                    name = name if counts[name] == 1 else _stem(top)
+                found.setdefault(key, Student(plain(name))).leaves.append(leaf)
         return list(found.values())
 
-    def _is_canvas(self, leaves: list[Leaf]) -> bool:
-        """Whether all loose files are called as Canvas calls them, each with an id of its own."""
-        names = [leaf.name for leaf in leaves if len(leaf.parts) == 1]
-        names = [name for name in names if self._loose_name(name) and self.copy(name) is None]
-        ids = [match["file"] for match in map(_canvas, names) if match]
-        return len(set(ids)) == len(names) > 0
+    def _copied(self, name: str) -> str:
+        """The file of which this one is a browser's copy, after the lesson's name: "jane_01_vae.ipynb"
+        for "jane_01_vae (1).ipynb"; "" if it is not such a copy."""
+        if self.copy(name) is not None or self.rest(name) is None:
+            return ""
+        first = re.sub(r" ?\(\d{1,3}\)(?=\.ipynb)", "", name, flags=re.IGNORECASE)
+        return first if first != name else ""
 
     def _loose_name(self, name: str) -> str:
-        """Whose a file outside all folders is, by its name; "" if it is nobody's submission."""
+        """Whose a file outside all folders is, by its name; "" if it is not a submission."""
         if not (NOTEBOOK.search(name) or HANDED_IN.search(name)):
             return ""
         rest = self.rest(name)
@@ -267,7 +295,7 @@ class _Finder:
 
     # --- which ----------------------------------------------------------------------------------
 
-    def _attempts(self, student: _Student) -> list[Submission]:
+    def _attempts(self, student: Student) -> list[Submission]:
         leaves = student.leaves
         attached = [x for x in leaves if ATTACHMENTS in map(str.casefold, x.parts)]
         chosen = self._chosen(attached or leaves)
@@ -278,6 +306,7 @@ class _Finder:
             submitted=student.submitted,
             late=student.late,
             layout=student.layout,
+            doubt=student.doubt,
         )
         if isinstance(chosen, str):
             return [replace(about, problem=chosen)]
@@ -292,7 +321,7 @@ class _Finder:
                     source=leaf.shown,
                     attempt=attempt,
                     submitted=student.submitted or _timestamp(leaf, leaves),
-                    problem=leaf.source.problem,
+                    problem=leaf.source.problem if leaf.source else "",
                     _bytes=leaf.source,
                 )
             )
@@ -320,7 +349,12 @@ class _Finder:
                 f"There are {len(found)} notebooks called like {self.lesson}; a person must say "
                 "which one counts."
             )
-        return sorted(found, key=lambda leaf: self.copy(leaf.name) or 0)
+        return sorted(found, key=lambda leaf: self._attempt(leaf.name))
+
+    def _attempt(self, name: str) -> int:
+        """The number that a browser or an LMS has put behind the lesson's name; 0 for none."""
+        copied = re.search(r"\((\d{1,3})\)$", _stem(name))
+        return self.copy(name) or (int(copied[1]) if copied else 0)
 
     def _nearness(self, leaf: Leaf) -> int:
         """2: called like the lesson; 1: with its name in it; 0: anything; -1: another lesson."""
@@ -346,13 +380,45 @@ class _Finder:
 
     def _nothing(self, leaves: Iterable[Leaf], others: bool) -> str:
         files = [leaf for leaf in leaves if leaf.source]
-        if problem := next((leaf.source.problem for leaf in files if leaf.source.problem), ""):
+        if problem := next(
+            (source.problem for leaf in files if (source := leaf.source) and source.problem), ""
+        ):
             return f"There is no notebook that can be read. {problem}"
         if not files:
             return "The folder is empty."
         if others:
             return f"There is no notebook of {self.lesson}, only {_listed(files)}."
         return f"There is no notebook (.ipynb), only {_listed(files)}."
+
+
+def _labelled(students: list[Student]) -> list[Student]:
+    """The same students, each with a name (and id) of its own.
+
+    Names that look the same, up to spaces and the way in which accents are written, may be a mistake
+    or a trick: they are told apart, never merged, and a person is asked.
+    """
+    alike: dict[tuple[str, str], list[Student]] = {}
+    for student in students:
+        student.name = plain(" ".join(student.name.split())) or "unnamed"
+        alike.setdefault((student.name.casefold(), student.id), []).append(student)
+    taken: set[tuple[str, str]] = {(student.name, student.id) for student in students}
+    given: set[tuple[str, str]] = set()
+    for group in alike.values():
+        if len(group) > 1:
+            where = ", ".join(plain(student.leaves[0].shown, 120) for student in group[:4])
+            sentence = (
+                f"Several submissions are of the name {group[0].name}: {where}. Whose is whose?"
+            )
+            for student in group:
+                student.doubt = student.doubt or sentence
+    # Whoever is called exactly so keeps the name; the others get a number.
+    for student in sorted(students, key=lambda s: s.leaves[0].parts[0] != s.name):
+        if (student.name, student.id) in given:
+            names = (f"{student.name} ({n})" for n in range(2, len(students) + 2))
+            student.name = next(name for name in names if (name, student.id) not in taken)
+            taken.add((student.name, student.id))
+        given.add((student.name, student.id))
+    return students
 
 
 def _told_by_source(found: list[Submission]) -> list[Submission]:
@@ -370,11 +436,6 @@ def _told_by_source(found: list[Submission]) -> list[Submission]:
     return told
 
 
-def _canvas(name: str) -> re.Match | None:
-    found = ANONYMOUS.fullmatch(name) or CANVAS.fullmatch(name)
-    return found if found and re.search(r"[^\W\d_]", found["name"]) else None
-
-
 def _stripped(leaves: list[Leaf]) -> list[Leaf]:
     return [replace(leaf, parts=leaf.parts[1:]) for leaf in leaves]
 
@@ -386,7 +447,7 @@ def _listed(leaves: list[Leaf], most: int = 4) -> str:
 
 
 def _timestamp(leaf: Leaf, leaves: list[Leaf]) -> datetime | None:
-    """When it was submitted, from the `timestamp.txt` that nbgrader puts beside the notebook."""
+    """When it was submitted, from the `timestamp.txt` that nbgrader puts next to the notebook."""
     beside = (*leaf.parts[:-1], "timestamp.txt")
     file = next((other.source for other in leaves if other.parts == beside), None)
     try:
@@ -394,43 +455,3 @@ def _timestamp(leaf: Leaf, leaves: list[Leaf]) -> datetime | None:
         return datetime.fromisoformat(text.strip().replace(" UTC", "+00:00"))
     except (GradingError, ValueError):
         return None
-
-
-def _submitters(leaf: Leaf) -> dict[str, list[_Student]]:
-    """Who handed in each of Gradescope's `submission_<id>` folders, from its metadata.
-
-    Only the lines that matter are parsed: the file also holds all results of earlier gradings.
-    """
-    import yaml
-
-    try:
-        text = leaf.source.read().decode("utf-8", "replace")
-    except GradingError:
-        return {}
-    found = {}
-    for name, block in re.findall(
-        r"^(submission_\d+):[ ]*\n((?:[ ].*\n?|\n)*)", text, re.MULTILINE
-    ):
-        kept = re.findall(
-            r"^  :(?:submitters:[ ]*\n(?:  [- ].*\n?)*|created_at:.*\n?)", block, re.MULTILINE
-        )
-        try:
-            # Not libyaml, which ends the whole process on text nested too deeply.
-            known = yaml.load("".join(kept), Loader=yaml.SafeLoader) or {}
-            found[name] = [
-                _Student(
-                    plain(str(person.get(":name") or name)),
-                    plain(str(person.get(":sid") or person.get(":email") or name)),
-                    submitted=_in_utc(known.get(":created_at")),
-                )
-                for person in known.get(":submitters") or []
-            ]
-        except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError):
-            continue
-    return found
-
-
-def _in_utc(time: object) -> datetime | None:
-    if not isinstance(time, datetime):
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -2,9 +2,9 @@
 
 What a person may edit is the source notebook; the release is made from it by nbgrader itself.
 
-In nbgrader, the tests run beside the answers and can be fooled: `course-lib grade` cannot. So these
-tests are for learners who want to know where they stand, and the hidden ones are no secret: the
-same cases with other numbers.
+In nbgrader, the tests run in the same process as the answers, so an answer can fool them; with
+`course-lib grade` it cannot. These tests are for learners who want to see how far they are. The
+hidden ones are not secret: they are the same cases with other numbers.
 """
 
 import ast
@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from course_lib.exercises import Exercise, get
 from course_lib.exercises.aliases import original
-from course_lib.grading.result import GradingError
+from course_lib.grading.errors import GradingError
 from course_lib.syllabus import ROOT, Lesson
 from course_lib.syllabus import lesson as find_lesson
 
@@ -34,7 +34,7 @@ CONFIG = """\
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "synthetic-data"
-# What stands in place of a solution. The stubs of the lessons follow it: they raise
+# What replaces a solution. The stubs of the lessons follow it: they raise
 # NotImplementedError with a hint, so nbgrader's own line that raises it is left out.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
 # The lessons train models: nbgrader's 30 seconds a cell are too few.
@@ -75,7 +75,7 @@ def write_source(text: str, name: str, out: Path) -> Path:
     if target.exists() and target.read_text(encoding="utf-8") != text:
         raise GradingError(
             f"{target} is there, and is not what would be written: it was changed by hand, or the "
-            "lesson has changed since. Move it away if it may be replaced."
+            "lesson has changed since. Move it away if it can be replaced."
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def answer_cell(exercise_id: str) -> str:
 
 
 def points_cell(exercise_id: str) -> str:
-    """The grade_id of the cell that tests the answer, and bears its points."""
+    """The grade_id of the cell that tests the answer, and carries its points."""
     return "test-" + original(exercise_id).replace(".", "-")
 
 
@@ -153,7 +153,7 @@ def _body(exercise: Exercise, stub: ast.FunctionDef) -> list[str]:
     """The lines of the reference below its docstring; all of it where more than that is needed,
     since it has decorators, or arguments that the stub lacks."""
     lines = inspect.getsource(exercise.reference).rstrip().splitlines()
-    (function,) = ast.parse("\n".join(lines)).body
+    (function,) = (n for n in ast.parse("\n".join(lines)).body if isinstance(n, ast.FunctionDef))
     own = [argument.arg for argument in stub.args.args]
     if function.decorator_list or own != [argument.arg for argument in function.args.args]:
         names = ", ".join(own)
@@ -176,7 +176,8 @@ from course_lib.exercises import earned
 ### END HIDDEN TESTS"""
     name = points_cell(exercise.id)
     metadata = _metadata(name, grade=True, locked=True, points=exercise.points)
-    return new_code_cell(text, id=name, metadata={"nbgrader": metadata})
+    cell: NotebookNode = new_code_cell(text, id=name, metadata={"nbgrader": metadata})
+    return cell
 
 
 def _essay(lesson: Lesson) -> NotebookNode:
@@ -192,10 +193,18 @@ For whoever grades: 1 point for an answer in the learner's own words that rests 
 notebook, quoted with what it was measured on; 1 point for a limit of it that is real.
 ### END SOLUTION"""
     metadata = _metadata(ESSAY, grade=True, solution=True, points=ESSAY_POINTS)
-    return new_markdown_cell(text, id=ESSAY, metadata={"nbgrader": metadata})
+    cell: NotebookNode = new_markdown_cell(text, id=ESSAY, metadata={"nbgrader": metadata})
+    return cell
 
 
-def _metadata(grade_id: str, *, grade=False, solution=False, locked=False, **points: int) -> dict:
+def _metadata(
+    grade_id: str,
+    *,
+    grade: bool = False,
+    solution: bool = False,
+    locked: bool = False,
+    **points: int,
+) -> dict:
     return {
         "schema_version": 3,
         "grade_id": grade_id,

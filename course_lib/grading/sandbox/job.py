@@ -14,9 +14,14 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from course_lib.grading.sandbox.confine import Limits
 
 ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confined"
 _CODES = {0: ENDED, 64: TIMED_OUT, 65: NOT_CONFINED}
@@ -33,7 +38,7 @@ def main(confined: str, preload: str) -> None:
     """
     import fcntl
 
-    from course_lib.grading import confine
+    from course_lib.grading.sandbox import confine
 
     if confined == "namespaces" and os.getuid() == 0:
         confine.drop_root()
@@ -74,8 +79,8 @@ def _warm_up(preload: str) -> None:
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
     import numpy as np
 
-    import course_lib.exercises.answers
-    import course_lib.grading.wire  # noqa: F401
+    import course_lib.exercises.answers  # noqa: F401
+    import course_lib.grading.sandbox.protocol  # noqa: F401
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import run
 
@@ -87,7 +92,7 @@ def _warm_up(preload: str) -> None:
     gc.freeze()  # no collection writes to what forks share
 
 
-def _say(message: dict) -> None:
+def _say(message: dict[str, Any]) -> None:
     os.write(2, json.dumps(message).encode() + b"\n")
 
 
@@ -102,9 +107,9 @@ def _read_line() -> bytes:
     return line
 
 
-def _keep(confined: str, limits) -> None:
+def _keep(confined: str, limits: "Limits") -> None:
     """Fork the job into namespaces of its own, and end it when its time is up."""
-    from course_lib.grading import confine
+    from course_lib.grading.sandbox import confine
 
     try:
         if confined == "namespaces":
@@ -114,7 +119,7 @@ def _keep(confined: str, limits) -> None:
         os._exit(65)
     job = os.fork()
     if job == 0:
-        os.setsid()  # a signal to one's own process group would reach the warm process
+        os.setsid()  # a signal to its own process group would reach the warm process
         confine.end_with_parent()
         try:
             confine.set_limits(limits)
@@ -146,9 +151,9 @@ def _keep(confined: str, limits) -> None:
 
 
 class _Channel:
-    """The job's own way to the grader, off the standard streams that a learner prints to."""
+    """The job's connection to the grader, apart from the standard streams that a learner prints to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.inward, self.outward = os.dup2(0, 100), os.dup2(1, 101)
         quiet = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
@@ -156,15 +161,17 @@ class _Channel:
         os.closerange(3, 100)
         os.closerange(102, 4096)
 
-    def read(self) -> tuple[dict, dict]:
-        from course_lib.grading import wire
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        from course_lib.grading.sandbox import protocol
 
-        return wire.unpack(wire.read_frame(lambda n: os.read(self.inward, n), wire.MAX_INWARD))
+        return protocol.unpack(
+            protocol.read_frame(lambda n: os.read(self.inward, n), protocol.MAX_INWARD)
+        )
 
-    def write(self, header: dict, arrays: dict | None = None) -> None:
-        from course_lib.grading import wire
+    def write(self, header: dict[str, Any], arrays: dict[str, Any] | None = None) -> None:
+        from course_lib.grading.sandbox import protocol
 
-        data = memoryview(wire.pack(header, arrays))
+        data = memoryview(protocol.pack(header, arrays))
         while data:
             data = data[os.write(self.outward, data) :]
 
@@ -175,11 +182,11 @@ def _job() -> None:
     {"look": _look, "find": _find, "answer": _answer}[request["kind"]](channel, request | arrays)
 
 
-def _look(channel: _Channel, request: dict) -> None:
+def _look(channel: _Channel, request: dict[str, Any]) -> None:
     """What a job could reach, for the grader's trial before it lets a submission in."""
     import socket
 
-    def can(what) -> bool:
+    def can(what: Callable[[], object]) -> bool:
         try:
             what()
         except OSError:
@@ -203,7 +210,7 @@ def _look(channel: _Channel, request: dict) -> None:
     )
 
 
-def _find(channel: _Channel, request: dict) -> None:
+def _find(channel: _Channel, request: dict[str, Any]) -> None:
     """Where the answers to some exercises are in a notebook."""
     from dataclasses import asdict
 
@@ -220,18 +227,18 @@ def _find(channel: _Channel, request: dict) -> None:
     return channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
 
 
-def _answer(channel: _Channel, request: dict) -> None:
+def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, call
     from course_lib.exercises.trial import load, run
-    from course_lib.grading import wire
+    from course_lib.grading.sandbox import protocol
 
     answer, error = load(
         request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
     )
     probe = call
     if request["probe"]:
-        namespace: dict = {"__name__": "probe"}
+        namespace: dict[str, Any] = {"__name__": "probe"}
         exec(compile(request["probe"]["source"], "probe", "exec"), namespace)
         probe = namespace[request["probe"]["name"]]
     channel.write({"error": error})
@@ -243,9 +250,9 @@ def _answer(channel: _Channel, request: dict) -> None:
         case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
         outcome = run(exercise, answer, case)
         # What is too much to send is left out, and the judge misses it.
-        kinds = dict(islice(outcome.kinds.items(), wire.MAX_ARRAYS))
+        kinds = dict(islice(outcome.kinds.items(), protocol.MAX_ARRAYS))
         arrays = {name: array for name, array in outcome.arrays.items() if name in kinds}
-        if sum(array.nbytes for array in arrays.values()) > wire.MAX_FRAME // 2:
+        if sum(array.nbytes for array in arrays.values()) > protocol.MAX_FRAME // 2:
             arrays = {}
         channel.write(
             {

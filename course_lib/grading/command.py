@@ -1,0 +1,164 @@
+"""`course-lib grade`, from what came in to what goes out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course_lib.files import write_whole
+from course_lib.grading import feedback, summary
+from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.submission import Submission, take_in
+from course_lib.grading.lms import canvas, moodle
+from course_lib.grading.lms.table import read_table
+from course_lib.grading.lms.teams import for_members, read_teams
+from course_lib.grading.marking import Marking, read_checks
+from course_lib.grading.policy import KEEP, Late, choose
+from course_lib.grading.pool import grade_all, secret_of, warm
+from course_lib.grading.result import Result
+from course_lib.grading.sandbox.engines import in_sight
+
+UNSAFE = """\
+WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
+everything that you can, this folder and its grades included. The marks are still judged outside of it, but
+it may reach what they are judged by. Do this only with code that you would run yourself."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `course-lib grade`; its --help explains them."""
+
+    submissions: Path
+    lesson: str
+    out: Path
+    checks: Path | None = None
+    late: Late = KEEP
+    attempts: str = "best"
+    layout: str = "auto"
+    seed: str | None = None
+    forbid_reference: bool = True
+    engine: str = "auto"
+    workers: int | None = None
+    cluster: object | None = field(default=None, repr=False)
+    assignment: str = ""
+    canvas_roster: Path | None = None
+    moodle_worksheet: Path | None = None
+    teams: Path | None = None
+    nbgrader: Path | None = None
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What came of it: the layout that was recognised, a result a student, and what people must
+    know besides, such as students that a roster does not have."""
+
+    layout: str
+    results: list[Result]
+    notices: list[str]
+
+
+def grade_class(settings: Settings) -> Graded:
+    """Grade everything and write `grades.csv`, the learning management systems' files, the
+    feedback and `similar.csv`.
+
+    Raises:
+        GradingError: for a bad call, or where there is no sandbox.
+    """
+    out = settings.out
+    _out_of_reach(settings)
+    marking = Marking(settings.lesson, "", read_checks(settings.checks), settings.forbid_reference)
+    marking.exercises  # noqa: B018  (raises for an unknown lesson, before anything is made)
+    teams = read_teams(settings.teams) if settings.teams else {}
+    if settings.canvas_roster:
+        read_table(settings.canvas_roster, canvas.COLUMNS)
+    if settings.moodle_worksheet:
+        read_table(settings.moodle_worksheet, moodle.COLUMNS)
+    came_in = take_in(settings.submissions, settings.lesson, settings.layout)
+    submissions = came_in.submissions
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GradingError(f"--out: {out} cannot be made ({error.strerror}).") from None
+    secret = secret_of(out, settings.seed)
+    marking = Marking(settings.lesson, secret, marking.checks, settings.forbid_reference)
+    marking.validate()
+    if settings.cluster is None:
+        warm(marking, settings.engine)  # refuses here, before a worker starts
+    results = list(
+        grade_all(
+            submissions,
+            marking,
+            out,
+            engine=settings.engine,
+            workers=settings.workers,
+            cluster=settings.cluster,
+            progress=settings.progress,
+        )
+    )
+    order = {s.source: i for i, s in enumerate(submissions)}
+    results.sort(key=lambda result: order[result.source])
+    chosen = for_members(choose(results, settings.attempts, settings.late), teams)
+    of_source = {submission.source: submission for submission in submissions}
+    _, notices = summary.write(
+        out,
+        chosen,
+        settings.assignment or settings.lesson,
+        settings.late,
+        settings.canvas_roster,
+        settings.moodle_worksheet,
+    )
+    _feedback(chosen, of_source, settings)
+    write_whole(out / "similar.csv", summary.similar(results))
+    if settings.nbgrader:
+        _push(chosen, of_source, settings, settings.nbgrader)
+    return Graded(str(came_in), chosen, notices)
+
+
+def _out_of_reach(settings: Settings) -> None:
+    """What the sandbox shows to an answer must not hold grades or other submissions."""
+    for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
+        if in_sight(path):
+            raise GradingError(
+                f"{what}: {path} lies among Python's or the system's libraries, which answers can "
+                "see. Move it to another place, such as your home."
+            )
+
+
+def _feedback(
+    results: Sequence[Result], of_source: dict[str, Submission], settings: Settings
+) -> None:
+    folder = settings.out / "feedback"
+    folder.mkdir(exist_ok=True)
+    for result in results:
+        page = feedback.page(result, _figures(of_source[result.source], result), settings.late)
+        write_whole(folder / f"{summary.file_name(result)}.html", page)
+
+
+def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
+    try:
+        notebook = json.loads(submission.read().decode("utf-8-sig"))
+    except (GradingError, ValueError, RecursionError):
+        return {}
+    return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
+
+
+def _push(
+    results: Sequence[Result],
+    of_source: dict[str, Submission],
+    settings: Settings,
+    course: Path,
+) -> None:
+    try:
+        from course_lib.grading.lms.nbgrader.gradebook import push
+    except ImportError as error:
+        raise GradingError(
+            f"--nbgrader needs nbgrader ({error}): pip install 'course-lib[grade]'."
+        ) from None
+    push(
+        results,
+        course,
+        settings.assignment or settings.lesson,
+        feedback=lambda r: feedback.page(r, _figures(of_source[r.source], r), settings.late),
+        notebook=lambda r: of_source[r.source].read(),
+    )

@@ -1,0 +1,240 @@
+"""The kinds of sandbox: what starts each one, and the test that its walls hold.
+
+bubblewrap builds the walls of the warm process: a read-only system without a network, in which
+only Python and this package can be seen. It is small, audited, packaged by every distribution,
+and needs no privileges of its own. bubblewrap starts a program anew each time, so it cannot put
+walls around a fork: `confine` does that for every job. Where there is no bubblewrap, Docker or
+Podman put a container around each submission; that starts slowly and holds as well.
+"""
+
+import importlib.util
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from course_lib.exercises.exercise import Exercise
+from course_lib.grading.marking import Marking
+from course_lib.grading.sandbox.confine import NOBODY, SCRATCH
+from course_lib.grading.sandbox.job import ENDED
+from course_lib.grading.sandbox.process import Sandbox, SandboxError
+
+PACKAGE = Path(__file__).parents[2]
+MASKED = Path(__file__).with_name("masked.py")
+
+
+def solution_files(exercises: Sequence[Exercise]) -> list[Path]:
+    """The files of this package that hold the exercises, with their solutions and mistakes."""
+    files = set()
+    for exercise in exercises:
+        for function in (exercise.reference, exercise.cases):
+            files.add(Path(inspect.getsourcefile(function) or ""))
+    return sorted(file for file in files if file.is_relative_to(PACKAGE))
+
+
+def needed_modules(exercises: Sequence[Exercise]) -> str:
+    """What to import before the first fork, so that no job spends its time on it."""
+    modules = {module for e in exercises if (module := inspect.getmodule(e.cases))}
+    sources = [inspect.getsource(module) for module in modules]
+    names = {
+        "torch.optim": "torch._dynamo",  # which the first step of an optimiser imports
+        "import pandas": "pandas",
+        "from scipy": "scipy.stats",
+        "from sklearn": "sklearn",
+    }
+    return ",".join(m for text, m in names.items() if any(text in s for s in sources))
+
+
+def bubblewrap(hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
+    """A sandbox by bubblewrap. `hidden` are files of this package that answers may not read."""
+    bwrap = shutil.which("bwrap")
+    if sys.platform != "linux" or bwrap is None:
+        raise SandboxError("bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap).")
+    root = os.getuid() == 0
+    command = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
+    command += ["--unshare-cgroup", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if root:  # the warm process becomes nobody as soon as Python runs
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user"]
+    command += ["--clearenv"]
+    for name, value in _environment().items():
+        command += ["--setenv", name, value]
+    mounts = _mounts(hidden)
+    command += [*mounts, "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", SCRATCH]
+    if "/tmp" not in mounts:
+        command += ["--symlink", SCRATCH, "/tmp"]
+    # An ordinary user owns what bubblewrap makes, and could leave files there for a later job.
+    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
+    return Sandbox("bubblewrap", [*command, *_python("namespaces", preload)])
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": SCRATCH,
+        "TMPDIR": SCRATCH,
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "Agg",
+        # A fork must not find itself without the threads of its parent.
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
+
+
+def _python(confined: str, preload: str, paths: Sequence[Path] | None = None) -> list[str]:
+    paths = _import_paths() if paths is None else paths
+    code = (
+        f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}; "
+        f"from course_lib.grading.sandbox.job import main; main({confined!r}, {preload!r})"
+    )
+    return [sys.executable, "-I", "-c", code]
+
+
+def _import_paths() -> list[Path]:
+    """Where Python finds this package, and the libraries that come from elsewhere than its own."""
+    own = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
+    found = [PACKAGE.parent]
+    for name in ("torch", "numpy", "IPython"):
+        place = Path(getattr(importlib.util.find_spec(name), "origin", "")).parents[1]
+        if place not in own and place not in found:
+            found.append(place)
+    return found
+
+
+def _places() -> list[Path]:
+    """The system's libraries, Python and its packages."""
+    places = [Path(p) for p in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")]
+    places += [Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
+    places += [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))]
+    return places + _import_paths()[1:]
+
+
+def in_sight(path: Path) -> bool:
+    """Whether an answer in the sandbox could see this path."""
+    return any(path.resolve().is_relative_to(place.resolve()) for place in [*_places(), PACKAGE])
+
+
+def _mounts(hidden: Sequence[Path]) -> list[str]:
+    """The system's libraries, Python and this package, read-only, and nothing else."""
+    places = _places()
+    arguments: list[str] = []
+    made: set[Path] = set()
+    for place in dict.fromkeys([*places, PACKAGE]):
+        if any(place != other and place.is_relative_to(other) for other in places):
+            continue
+        if place.is_symlink() and place.parent == Path("/"):
+            arguments += ["--symlink", os.readlink(place), str(place)]
+        elif place.exists():
+            for parent in reversed(place.parents[:-1]):
+                if parent not in made:  # bubblewrap would make it for itself only
+                    made.add(parent)
+                    arguments += ["--perms", "0755", "--dir", str(parent)]
+            arguments += ["--ro-bind", str(place), str(place)]
+    for file in hidden:
+        arguments += ["--ro-bind", str(MASKED), str(file)]
+        if (compiled := file.parent / "__pycache__").exists():
+            arguments += ["--tmpfs", str(compiled), "--remount-ro", str(compiled)]
+    return arguments
+
+
+def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
+    """A sandbox by Docker or Podman: one container a submission, from an image with the course's
+    dependencies. The course's own library is mounted into it, without the `hidden` files."""
+    program = shutil.which(engine)
+    if program is None:
+        raise SandboxError(f"{engine} is not installed.")
+    known = subprocess.run([program, "image", "inspect", image], capture_output=True, check=False)
+    if known.returncode:
+        why = known.stderr.decode(errors="replace").strip().splitlines()
+        raise SandboxError(
+            f"{engine} has no image {image} ({why[-1] if why else 'it did not say why'}). "
+            f"Build it in the course's folder: {engine} build --tag {image} docs/sandbox"
+        )
+    command = [program, "run", "--rm", "--interactive", "--network", "none", "--read-only"]
+    command += ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    command += ["--pids-limit", "64", "--ulimit", "nofile=256:256", "--ulimit", "core=0:0"]
+    command += ["--memory", "3g", "--user", f"{NOBODY}:{NOBODY}", "--workdir", SCRATCH]
+    command += ["--tmpfs", f"{SCRATCH}:size=64m,mode=1777"]
+    for name, value in _environment().items():
+        command += ["--env", f"{name}={value}"]
+    inside = Path("/course/course_lib")
+    command += ["--volume", f"{PACKAGE}:{inside}:ro"]
+    for file in hidden:
+        place = inside / file.relative_to(PACKAGE)
+        command += ["--volume", f"{MASKED}:{place}:ro"]
+        if (file.parent / "__pycache__").exists():
+            command += ["--tmpfs", str(place.parent / "__pycache__")]
+    python = _python("container", preload, [inside.parent])
+    return Sandbox(engine, [*command, image, "python", *python[1:]], walls=False)
+
+
+def unconfined(preload: str = "") -> Sandbox:
+    """No sandbox: answers run as the user who grades, and reach all that this user can reach."""
+    forks = sys.platform == "linux"
+    command = _python("limits" if forks else "cold", preload)
+    return Sandbox("none", command, walls=False, forks=forks)
+
+
+ENGINES = ("bubblewrap", "docker", "podman")
+IMAGE = "course-lib-sandbox"
+
+
+def make(engine: str, marking: Marking) -> Sandbox:
+    """The sandbox for a lesson's answers.
+
+    Args:
+        engine: one of ENGINES, "none", or "auto" for the first of ENGINES that there is. An image
+            may follow: "docker:our-image".
+
+    Raises:
+        SandboxError: there is none; the message says what to do.
+    """
+    hidden = solution_files(marking.exercises) if marking.forbid_reference else []
+    preload = needed_modules(marking.exercises)
+    engine, _, image = engine.partition(":")
+    image = image or IMAGE
+    if engine == "none":
+        return unconfined(preload)
+    if engine == "bubblewrap":
+        return bubblewrap(hidden, preload)
+    if engine in ENGINES:
+        return container(engine, image, hidden, preload)
+    if engine != "auto":
+        raise SandboxError(f"There is no sandbox {engine!r}; say one of {', '.join(ENGINES)}.")
+    reasons = []
+    for name in ENGINES:
+        try:
+            sandbox = make(f"{name}:{image}", marking)
+            try_walls(sandbox)
+        except SandboxError as error:
+            reasons.append(f"- {name}: {error}")
+        else:
+            return sandbox
+    raise SandboxError(
+        "There is no sandbox here, and without one a submission could read, change and send away "
+        "everything that you can:\n" + "\n".join(reasons) + "\n"
+        "Put one of these right, or, for submissions that you trust as your own code, say "
+        "--no-sandbox."
+    )
+
+
+def try_walls(sandbox: Sandbox) -> None:
+    """Start the sandbox and test what a job in it can do. Raises SandboxError."""
+    home = str(Path.home())
+    seen = sandbox.ask({"kind": "look", "paths": [str(PACKAGE), "/usr", "/"], "home": home})
+    if seen.ending != ENDED or not seen.messages:
+        raise SandboxError(f"A trial job in the sandbox came to nothing ({seen.ending}).")
+    found, _ = seen.last
+    holes = [what for what in ("root", "can fork", "can open a socket") if found[what]]
+    holes += [f"can write to {path}" for path in found["can write"]]
+    holes += [f"sees {name} in your home" for name in found["in home"]]
+    if sandbox.walls and found["processes seen"]:
+        holes.append("sees other processes")
+    if holes:
+        sandbox.close()
+        raise SandboxError(f"The sandbox does not hold: a job in it {'; '.join(holes)}.")

@@ -1,0 +1,69 @@
+"""How much a process has computed, in seconds that mean the same on every machine and beside any neighbour.
+
+CPU time does not run while a process waits for others that share its cores; a fixed piece of work says
+how fast this machine is. So the minutes of a lesson are a property of the lesson.
+"""
+
+import time
+from contextlib import suppress
+from functools import cache
+
+import psutil
+
+REFERENCE = 0.078  # CPU seconds of `_work` on the machine that the stated minutes come from
+REPEATS = 5
+
+
+@cache
+def speed() -> float:
+    """The speed of one core here, relative to the machine that the stated minutes come from.
+
+    The quickest of a few repeats counts: the others had to share a cache, or were still warming up.
+    """
+    return REFERENCE / min(_timed() for _ in range(REPEATS))
+
+
+def _timed() -> float:
+    start = time.process_time()
+    _work()
+    return time.process_time() - start
+
+
+def _work() -> None:
+    """What lessons do most: many small steps of training in PyTorch, and loops in Python."""
+    import torch  # takes seconds, and most tests do without
+
+    generator = torch.Generator().manual_seed(0)
+    x, first, second = (
+        torch.randn(*shape, generator=generator) for shape in ((128, 64), (64, 128), (128, 64))
+    )
+    for _ in range(150):
+        first, second = (w.detach().requires_grad_() for w in (first, second))
+        loss = (torch.relu(x @ first) @ second - x).pow(2).mean()
+        steps = torch.autograd.grad(loss, (first, second))
+        first, second = (w - 1e-4 * step for w, step in zip((first, second), steps, strict=True))
+    sum(number % 7 for number in range(200_000))
+
+
+class Clock:
+    """The seconds that a process and its descendants have computed, at the reference's speed."""
+
+    def __init__(self, pid: int):
+        self.process = psutil.Process(pid)
+        self.latest = 0.0
+
+    def read(self) -> float:
+        """The seconds since the process began; of one that has ended, the last that were read."""
+        with suppress(psutil.Error):
+            total = _seconds(self.process)
+            for child in self.process.children(recursive=True):
+                with suppress(psutil.Error):  # ended in the meantime: its parent counts it
+                    total += _seconds(child)
+            self.latest = max(self.latest, total * speed())
+        return self.latest
+
+
+def _seconds(process: psutil.Process) -> float:
+    """CPU seconds of a process and of its children that have ended."""
+    times = process.cpu_times()
+    return times.user + times.system + times.children_user + times.children_system

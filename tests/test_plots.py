@@ -1,0 +1,103 @@
+"""Figures with a description, and the dashboard of a training."""
+
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from figure_descriptions import Pictures
+
+from course_lib import plots, training
+
+pytestmark = pytest.mark.usefixtures("own_settings")
+
+
+@pytest.mark.parametrize("alt", ["", "  \n", None])
+def test_a_figure_without_description_is_refused(alt):
+    with pytest.raises(ValueError, match="needs a description"):
+        plots.show(plt.figure(), alt=alt)
+
+
+def test_a_description_reaches_the_page_whole_and_the_figure_is_closed():
+    alt = 'Loss < 1 & "falling" <b>fast</b>'
+    content = plots.bundle(plt.figure(), f" {alt} ")
+    assert Pictures(content["text/html"]).alts == [alt]
+    assert content["text/plain"] == alt
+    assert content["image/png"] in content["text/html"]
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def displays(monkeypatch):
+    """What was displayed: a list of [first content, later contents ...], one for each handle."""
+    shown = []
+
+    def display(content, raw, display_id=False):
+        assert raw
+        shown.append([content])
+        return SimpleNamespace(update=lambda content, raw: shown[-1].append(content))
+
+    monkeypatch.setattr(plots, "display", display)
+    return shown
+
+
+def train_with_dashboard(steps, samples=None, every=0.0):
+    with plots.Dashboard("VAE", every=every) as dashboard:
+        for step in training.training_loop(lambda _: 2.0, [torch.zeros(2)], steps=steps):
+            dashboard.update(step, samples=samples, extra={"held out": 3.0})
+
+
+def test_the_dashboard_draws_once_when_nobody_is_watching(displays):
+    calls = []
+    train_with_dashboard(4, samples=lambda: calls.append(1) or np.zeros((2, 8, 8)))
+    ((content,),) = displays
+    assert len(calls) == 1
+    for part in ("VAE: step 4 of 4", "loss 2", "held out 3", "2 samples"):
+        assert part in content["text/plain"]
+
+
+def test_the_dashboard_redraws_in_one_place_when_somebody_is_watching(displays, monkeypatch):
+    monkeypatch.setenv("COURSE_INTERACTIVE", "1")
+    train_with_dashboard(3)
+    (contents,) = displays
+    assert [c["text/plain"][:16] for c in contents[:3]] == [
+        f"VAE: step {n} of 3" for n in (1, 2, 3)
+    ]
+    assert all(Pictures(content["text/html"]).alts for content in contents)
+
+
+def test_the_dashboard_does_not_redraw_too_often(displays, monkeypatch):
+    monkeypatch.setenv("COURSE_INTERACTIVE", "1")
+    train_with_dashboard(20, every=60.0)
+    assert [len(contents) for contents in displays] == [2]  # the first step and the end
+
+
+def test_the_dashboard_shows_what_was_reached_before_a_failure(displays):
+    with pytest.raises(KeyboardInterrupt), plots.Dashboard("VAE") as dashboard:
+        dashboard.update(training.Step(1, 9, {"loss": 1.0}))
+        raise KeyboardInterrupt
+    assert "step 1 of 9" in displays[0][0]["text/plain"]
+
+
+@pytest.mark.parametrize("shape", [(3, 64), (8, 8), (0, 8, 8), (2, 1, 8, 8)])
+def test_an_image_grid_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match=r"\(n, height, width\)"):
+        plots.image_grid(np.zeros(shape))
+
+
+def test_an_image_grid_holds_every_image_in_its_place():
+    images = np.arange(1, 6).reshape(5, 1, 1) * np.ones((5, 2, 2))
+    sheet = np.asarray(plots.image_grid(images, columns=3).axes[0].images[0].get_array())
+    assert sheet.shape == (2 * 3 + 1, 3 * 3 + 1)
+    assert [sheet[1, 1], sheet[2, 5], sheet[1, 8], sheet[4, 1], sheet[5, 5]] == [1, 2, 3, 4, 5]
+
+
+def test_watching_a_training_does_not_change_it(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_INTERACTIVE", "1")
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    with plots.Dashboard("watched", every=0.0) as dashboard:
+        dashboard.update(training.Step(1, 2, {"loss": 1.0}), lambda: torch.rand(4, 8, 8))
+    torch.testing.assert_close(torch.rand(2), expected)
