@@ -38,6 +38,7 @@ CURES = {
     "pack": {"pack": 3},
     "deviation": {"deviation": True},
     "unrolled": {"unroll": 2, "unroll_rate": 0.1},
+    "unrolled by Adam": {"unroll": 2},
     "WGAN-GP": {"loss": "wasserstein", "gradient_penalty": 0.1},
     "R1": {"r1": 0.1},
     "relativistic": {"loss": "relativistic", "r1": 0.1, "r2": 0.1},
@@ -183,6 +184,29 @@ def test_unrolling_looks_ahead_as_gradient_descent_would_go():
         optimizer.zero_grad()
         loss(network).backward()
         optimizer.step()
+    torch.testing.assert_close(ahead, network(x))
+
+
+@pytest.mark.parametrize("trained", [0, 4])
+def test_unrolling_by_adam_looks_ahead_as_adam_would_go(trained):
+    torch.manual_seed(0)
+    network, x = mlp(2, 5, 1), torch.randn(8, 2)
+    optimizer = torch.optim.Adam(network.parameters(), 0.01, (0.5, 0.99))
+
+    def loss(discriminator):
+        return discriminator(x).square().mean()
+
+    def train(steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(network).backward()
+            optimizer.step()
+
+    train(trained)
+    ahead = cures.unrolled_by_adam(network, loss, 3, optimizer)(x)
+    (slope,) = torch.autograd.grad(ahead.sum(), network[0].weight, retain_graph=True)
+    assert slope.isfinite().all() and slope.abs().max() > 0
+    train(3)
     torch.testing.assert_close(ahead, network(x))
 
 

@@ -271,6 +271,7 @@ def _request(
         "load_seconds": load_seconds * patience,
         "seconds": exercise.seconds,
         "probe": probe,
+        "numpy": exercise.numpy,
     }
 
 
