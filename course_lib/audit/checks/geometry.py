@@ -127,7 +127,7 @@ def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
         comparison,
         margin=margins["mmd"],
         reference=reference,
-        method="difference of mean kernel values, a sharp eye for shapes that moments miss; "
+        method="difference of mean kernel values, which with this kernel compare moments up to the third; "
         f"{size:,} rows of each kind",
     )
 
