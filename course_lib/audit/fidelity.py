@@ -192,6 +192,29 @@ def manifold_measures(real: np.ndarray, generated: np.ndarray, k: int = 5) -> di
     }
 
 
+def vendi_score(features: np.ndarray, bandwidth: float) -> float:
+    """How many kinds of row features (n, d) hold: 1 for n copies, n for rows that are all unlike.
+
+        exp(-sum_i l_i ln l_i),   l_i the eigenvalues of K / n
+
+    with the kernel values K_ij = exp(-|x_i - x_j|^2 / (2 bandwidth^2)). It needs no reference: it says
+    how varied rows are, and not whether they are right. It grows with n, so compare equal n only.
+
+    Raises:
+        ValueError: for a bandwidth of 0 or less.
+
+    Source: Friedman and Dieng 2022, arXiv 2210.02410, definition 3.1.
+
+    >>> round(vendi_score(np.array([[0.0], [0.0], [9.0], [9.0]]), bandwidth=1.0), 3)
+    2.0
+    """
+    if not bandwidth > 0:
+        raise ValueError(f"The kernel needs a bandwidth above 0; got {bandwidth}.")
+    shares = np.linalg.eigvalsh(gram_matrix(np.asarray(features, float), bandwidth) / len(features))
+    shares = shares[shares > 1e-12]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
 def _features(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     real, generated = np.asarray(real, float), np.asarray(generated, float)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:

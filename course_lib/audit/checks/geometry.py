@@ -142,7 +142,8 @@ def _kernel(
         comparison,
         margin=margins["mmd"],
         reference=reference,
-        method=f"difference of mean kernel values; {size:,} rows of each kind",
+        method="difference of mean kernel values, which with this kernel compare moments up to the third; "
+        f"{size:,} rows of each kind",
     )
 
 

@@ -398,9 +398,9 @@ def test_conditions_that_cannot_be_met_are_refused(fitted):
         model.sample(5, constraint=lambda f: f["age"] > 200, tries=10)
     with pytest.raises(ValueError, match=r"column.*height"):
         model.sample(5, condition={"height": 3})
-    with pytest.raises(ValueError, match="one boolean a row"):
+    with pytest.raises(ValueError, match="one boolean for each row"):
         model.sample(5, constraint=lambda f: f["age"])
-    with pytest.raises(ValueError, match="one boolean a row"):
+    with pytest.raises(ValueError, match="one boolean for each row"):
         model.sample(5, constraint=lambda f: True)
     with pytest.raises(ValueError, match="n = 0"):
         model.sample(0)
