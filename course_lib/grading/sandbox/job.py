@@ -170,7 +170,7 @@ class _Channel:
     def write(self, header: dict[str, Any], arrays: dict[str, Any] | None = None) -> None:
         from course_lib.grading.sandbox import protocol
 
-        data = memoryview(protocol.pack(header, arrays))
+        data = memoryview(protocol.pack_message(header, arrays))
         while data:
             data = data[os.write(self.outward, data) :]
 
