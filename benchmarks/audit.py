@@ -2,7 +2,7 @@
 
 Run in the course's environment; each part writes its figures into results/audit.json:
 
-    python benchmarks/audit.py null      # 200 audits of synthetic rows of the very law of the real ones
+    python benchmarks/audit.py null      # 200 audits of rows of the same distribution as the real ones
     python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
 
@@ -132,7 +132,7 @@ FAULTS = {
 
 
 def tables(seed: int) -> tuple[Table, Table, Table]:
-    """Training, holdout and synthetic rows: independent draws of one law."""
+    """Training, holdout and synthetic rows: independent draws of one distribution."""
     seeds = np.random.SeedSequence(seed).generate_state(3)
     return tuple(
         loans.applicants(n, seed=int(s)) for n, s in zip(ROWS.values(), seeds, strict=True)

@@ -35,6 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from course_lib.audit import features
 from course_lib.audit.checks import bias, pairs, privacy
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.fidelity import manifold_measures
 from course_lib.audit.finding import MARGINS
 from course_lib.audit.table import Tables, prepare
@@ -83,12 +84,12 @@ def all_pairs() -> dict:
     half = PAIR_ROWS // 2
 
     def read() -> Tables:
-        return prepare(real[:half], real[half:], synthetic, None, None, None, [], MARGINS)
+        return prepare(real[:half], real[half:], synthetic)
 
-    turns, whole = [], []
+    turns, whole, rng = [], [], np.random.default_rng(0)
     for _ in range(TURNS):
         tables = read()
-        ours = seconds(lambda tables=tables: list(pairs.check(tables)))
+        ours = seconds(lambda tables=tables: list(pairs.check(Evidence(tables), rng)))
         theirs = sdmetrics("pairs", {"real": real, "synthetic": synthetic})["cpu_seconds"]
         turns.append((ours, theirs))
         whole.append(ours + seconds(read))
@@ -104,7 +105,7 @@ def closest_records() -> dict:
     train, holdout, synthetic = (loans.applicants(RECORD_ROWS, seed=seed) for seed in range(3))
 
     def searched() -> None:
-        tables = prepare(train, holdout, synthetic, None, None, None, [], MARGINS)
+        tables = prepare(train, holdout, synthetic)
         real, made = features.encode(tables)
         privacy._closer(real, RECORD_ROWS, made, MARGINS)
 
@@ -126,9 +127,9 @@ def groups() -> dict:
 
     def counted() -> None:
         tables = prepare(
-            real[:half], real[half:], synthetic, None, "approved", None, GROUP_COLUMNS, MARGINS
+            real[:half], real[half:], synthetic, label="approved", sensitive=GROUP_COLUMNS
         )
-        list(bias._label_rates(tables))
+        list(bias._label_rates(Evidence(tables), tables.target))
 
     def bootstrap(draws: int) -> None:
         chosen = synthetic["approved"].to_numpy(int)

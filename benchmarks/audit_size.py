@@ -4,8 +4,8 @@ Run in the course's environment, about two minutes on one core; it writes into r
 
     python benchmarks/audit_size.py
 
-Draws of the loan simulator, all of one law: n training rows, n / 2 holdout rows and n synthetic ones,
-15 columns, label approved, sensitive columns sex and ethnicity, which make 14 groups. Each size runs
+Draws of the loan simulator, all of one distribution: n training rows, n / 2 holdout rows and n synthetic
+ones, 15 columns, label approved, sensitive columns sex and ethnicity, which make 14 groups. Each size runs
 in a process of its own, which says its CPU seconds and its peak memory, imports and data included.
 """
 

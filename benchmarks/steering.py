@@ -3,6 +3,7 @@
 Run in the course's environment, about twenty minutes on one core:
 
     python benchmarks/steering.py digits
+    python benchmarks/steering.py variety
     python benchmarks/steering.py games
     python benchmarks/steering.py ring
 
@@ -10,6 +11,8 @@ Each writes its part of course_lib/mode_collapse/recorded/steering.json, which l
 
 Steering: in each of ten runs another digit is made rare, twelve images of about 120. Each way gives
 108 images that are taken for the rare digit, whatever they show. Measured on held-out real digits.
+Variety: the same ten digits and lesson 07's own networks. How varied are a hundred images that show the
+target? Images that do not are left out, since scattered images of other digits lie near everything.
 Generalisation: the same conditional networks trained by four games, five seeds each, on all digits.
 """
 
@@ -28,11 +31,12 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 from torch import Tensor
 
-from course_lib.audit.fidelity import manifold_measures
+from course_lib.audit.fidelity import manifold_measures, vendi_score
 from course_lib.datasets import load, random_shift
 from course_lib.mode_collapse import RING, GANs, fit, image_gans, mode_counts, recipe, steering
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier, digit_judge, train_judge
+from course_lib.syllabus import lesson
 from course_lib.training import finish
 
 KEEP, MADE, MANY = 12, 108, 1000
@@ -46,6 +50,7 @@ BASE = {
     "learning_rate": 2e-3,
     "beta_1": 0.0,
 }
+STEPS, EQUAL = (10, 30, 100, 500), 100  # fine-tuning is watched there, on so many images on target
 STEERED = {**BASE, "learning_rate": 1e-3, "steps": 1000}
 SHARES = {0.5: (300,), 0.9: (300,), 1.0: (10, 30, 100, 300, 1000)}
 COLLAPSED = {**STEERED, "game": "classical", "beta_1": 0.9, "steps": 100}
@@ -238,6 +243,69 @@ def digits_made_rare() -> dict:
     return {"settings": settings, "runs": rows}
 
 
+def variety_on_target() -> dict:
+    """Purity, and the variety of 100 images that show the target, while a GAN is fine-tuned."""
+    judge, rows = digit_judge(), []
+    for digit in range(10):
+        rows += map(rounded, varied(digit, judge))
+        print(digit, [(row["way"], row["recall"], row["vendi"]) for row in rows], flush=True)
+    return {"settings": {"keep": KEEP, "equal": EQUAL, "steps": STEPS}, "runs": rows}
+
+
+def varied(digit: int, judge: DigitClassifier) -> Iterator[dict]:
+    """Lesson 07's fine-tuning with another rare digit, and the cheap ways; the seed is the digit."""
+    preset = lesson("07_cure_and_steer").settings("cpu")
+    x, y, x_held, y_held = split_of_lesson()
+    scarce = steering.scarce(x, y, digit, KEEP, seed=digit)
+    reference = x_held[y_held == digit]
+    scale = torch.pdist(reference).median().item()
+
+    def on_target(images: Tensor) -> Tensor:
+        return (judge.predict(images) == digit).float()
+
+    def measured(way: str, images: Tensor, purity: float, taken: Tensor) -> dict:
+        """Of images (100, 64) on target; the same recall of images as they come, for comparison."""
+        real = reference.numpy()
+        found = manifold_measures(real, images.numpy())
+        return {
+            "way": way,
+            "digit": digit,
+            "purity": purity,
+            **{name: found[name] for name in ("recall", "coverage", "precision")},
+            "vendi": vendi_score(images.numpy(), scale / 2),
+            "vendi_wide": vendi_score(images.numpy(), scale),
+            "recall_of_all": manifold_measures(real, taken.numpy())["recall"],
+        }
+
+    generator = torch.Generator().manual_seed(digit)
+    again = scarce.few[torch.randint(KEEP, (EQUAL,), generator=generator)]
+    torch.manual_seed(digit)
+    others = x[y != digit][torch.randperm(int((y != digit).sum()))[:EQUAL]]
+    cheap = {
+        "real images": scarce.hidden[:EQUAL],
+        "resampling": again,
+        "shifted copies": random_shift(again, 8 / 9),
+        "SMOTE": steering.smote_sample(scarce.few, EQUAL, seed=digit),
+        "real images of other digits": others,
+    }
+    for way, images in cheap.items():
+        yield measured(way, images, on_target(images).mean().item(), images)
+
+    networks = gan.Generator(16, 32), gan.Discriminator(32)
+    base = networks[0]
+    finish(image_gans.fit(*networks, [scarce.x], preset.base, seed=digit))
+
+    def watched(steps: int) -> dict:
+        images = base.sample(1000)
+        kept, _ = steering.reject(base.sample, on_target, EQUAL, seed=digit)
+        return measured(f"{steps} steps", kept, on_target(images).mean().item(), images[:EQUAL])
+
+    yield watched(0)
+    for step in image_gans.fit(*networks, [scarce.few], preset.tuned, seed=digit):
+        if step.number in STEPS:
+            yield watched(step.number)
+
+
 def games_compared() -> dict:
     """Five seeds of each game, and what real digits alone teach."""
     x, y, x_held, y_held = split_of_lesson()
@@ -271,7 +339,12 @@ def ring_weighted() -> dict:
     return {"settings": {"games": RING_GAMES, "target_modes": CORNER}, "runs": rows}
 
 
-PARTS = {"digits": digits_made_rare, "games": games_compared, "ring": ring_weighted}
+PARTS = {
+    "digits": digits_made_rare,
+    "variety": variety_on_target,
+    "games": games_compared,
+    "ring": ring_weighted,
+}
 
 
 def main(part: str) -> None:

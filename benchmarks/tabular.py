@@ -32,8 +32,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from course_lib import datasets
 from course_lib.audit import features
-from course_lib.audit.finding import MARGINS
-from course_lib.audit.learners import Trials, learner
+from course_lib.audit.learners import learner, prepare_trials
 from course_lib.audit.table import prepare
 from course_lib.datasets.loans import applicants
 from course_lib.models.tabular import (
@@ -131,7 +130,7 @@ def ours(model: TableModel, data: datasets.TableDataset, seed: int, **steps: int
 
 def measured(data: datasets.TableDataset, made: pd.DataFrame, seed: int) -> dict[str, float]:
     """Fidelity and utility of synthetic rows, against the held-out ones."""
-    tables = prepare(data.train, data.held_out, made, None, data.label, None, [], MARGINS)
+    tables = prepare(data.train, data.held_out, made, label=data.label)
     codes = []
     for column in tables.values.values():
         real, synthetic, cells = column.coarse
@@ -151,7 +150,7 @@ def measured(data: datasets.TableDataset, made: pd.DataFrame, seed: int) -> dict
     figures["nearer_to_training_rows"] = np.mean(
         (near[0] < near[1]) + 0.5 * (near[0] == near[1])
     ).item()
-    trials = Trials(tables, np.random.default_rng(seed))
+    trials = prepare_trials(tables, tables.target, np.random.default_rng(seed))
     for side, (x, y) in (("synthetic", trials.made), ("real", trials.train)):
         moves = np.isfinite(x).any(axis=0)
         model = learner(trials.kind, len(y)).fit(x[:, moves], y)

@@ -10,7 +10,7 @@ from course_lib import __version__
 # A verb imports what it needs itself, so that --help and --version answer at once.
 
 
-def progress(args: argparse.Namespace) -> int:
+def _progress(args: argparse.Namespace) -> int:
     """show which exercises are solved"""
     from course_lib.exercises import progress as table
 
@@ -18,18 +18,18 @@ def progress(args: argparse.Namespace) -> int:
     return 0
 
 
-def sync(args: argparse.Namespace) -> int:
+def _sync(args: argparse.Namespace) -> int:
     """write the lessons' header cells and the README's table from syllabus.toml"""
     from course_lib.sync import write_all
 
     return write_all(check=args.check)
 
 
-def sync_arguments(parser: argparse.ArgumentParser) -> None:
+def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if outdated")
 
 
-def repo(args: argparse.Namespace) -> int:
+def _repo(args: argparse.Namespace) -> int:
     """say on which GitHub repository the course is: badges, links and Colab's cells follow"""
     from course_lib.syllabus import course
     from course_lib.sync import ROOT, set_repository
@@ -48,7 +48,7 @@ def repo(args: argparse.Namespace) -> int:
         return 2
 
 
-def repo_arguments(parser: argparse.ArgumentParser) -> None:
+def _repo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Without a name it shows the present one. For a fork, once: course-lib repo OWNER/NAME, "
         "then commit what it wrote."
@@ -59,7 +59,7 @@ def repo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--branch", default="main", help="the branch that learners get (main)")
 
 
-def audit(args: argparse.Namespace) -> int:
+def _audit(args: argparse.Namespace) -> int:
     """compare a synthetic table with the real one: fidelity, utility, bias, privacy"""
     from pathlib import Path
 
@@ -113,10 +113,10 @@ def _number(value: str, name: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise AuditError(f"--margin {name}={value}: '{value}' is no number.") from None
+        raise AuditError(f"--margin {name}={value}: '{value}' is not a number.") from None
 
 
-def audit_arguments(parser: argparse.ArgumentParser) -> None:
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
         "Exit status: 0 clean, 1 findings as grave as --fail-on, 2 bad input. "
@@ -140,7 +140,7 @@ def audit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar and no schema")
 
 
-def grade(args: argparse.Namespace) -> int:
+def _grade(args: argparse.Namespace) -> int:
     """grade a folder or zip of submitted notebooks, each answer in a sandbox"""
     from pathlib import Path
 
@@ -198,7 +198,7 @@ def grade(args: argparse.Namespace) -> int:
     return 1 if open_ or graded.notices else 0
 
 
-def grade_arguments(parser: argparse.ArgumentParser) -> None:
+def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
         "Exit status: 0 all graded, 1 some need a person, 2 bad call. Interrupted or called again, "
@@ -241,7 +241,7 @@ def grade_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar and no table")
 
 
-def assignment(args: argparse.Namespace) -> int:
+def _assignment(args: argparse.Namespace) -> int:
     """write a lesson as an assignment of nbgrader"""
     from pathlib import Path
 
@@ -260,7 +260,7 @@ def assignment(args: argparse.Namespace) -> int:
     return 0
 
 
-def assignment_arguments(parser: argparse.ArgumentParser) -> None:
+def _assignment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Exit status: 0 written, 2 not. Example: course-lib assignment 01_vae --out course"
     )
@@ -270,12 +270,12 @@ def assignment_arguments(parser: argparse.ArgumentParser) -> None:
 
 # Each verb: what it does (its docstring is its help), and what adds its arguments.
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
-    "assignment": (assignment, assignment_arguments),
-    "audit": (audit, audit_arguments),
-    "grade": (grade, grade_arguments),
-    "progress": (progress, None),
-    "repo": (repo, repo_arguments),
-    "sync": (sync, sync_arguments),
+    "assignment": (_assignment, _assignment_arguments),
+    "audit": (_audit, _audit_arguments),
+    "grade": (_grade, _grade_arguments),
+    "progress": (_progress, None),
+    "repo": (_repo, _repo_arguments),
+    "sync": (_sync, _sync_arguments),
 }
 
 

@@ -15,8 +15,9 @@ def missing(name, split=None):
     """A sentence that names what the mirror, a folder, lacks of a data set; "" if nothing."""
     files = T10K if split == "10k" else list(registry()[name].files)
     mirror = Path(os.environ.get("COURSE_DATA_MIRROR") or "no-mirror")
-    absent = [f"{name}/{file}" for file in files if not (mirror / name / file).is_file()]
-    return f"not in COURSE_DATA_MIRROR: {', '.join(absent)}" if absent else ""
+    there = all((mirror / name / file).is_file() for file in files)
+    whole = f"{name} ({split})" if split else name
+    return "" if there else f"{whole} is not in the folder that COURSE_DATA_MIRROR names"
 
 
 def at_hand(name, split=None):

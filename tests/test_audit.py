@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from course_lib import cli
-from course_lib.audit import AuditError, AuditReport, Modes, audit, corruptions
+from course_lib.audit import AuditError, AuditReport, Modes, audit, audit_arrays, corruptions
 from course_lib.audit.files import read_table
 from course_lib.audit.schema import infer
 from course_lib.datasets.loans import applicants
@@ -17,7 +17,7 @@ DRUSAMI_WOMEN = {"sex": "female", "ethnicity": "Drusami"}
 
 
 def draws(n=2000, seed=0):
-    """Training, holdout and synthetic rows, all of one law."""
+    """Training, holdout and synthetic rows, all of one distribution."""
     sizes = (n, n // 2, n)
     return [applicants(rows, seed=100 * seed + i) for i, rows in enumerate(sizes)]
 
@@ -39,7 +39,7 @@ def clean():
 # --- truth -------------------------------------------------------------------------------------
 
 
-def test_one_law_gives_no_findings():
+def test_one_distribution_gives_no_findings():
     # At most 7 % of audits may have one: 3 of 10 or more would happen in 3 % of cases at that rate.
     # The whole study, 200 draws, is benchmarks/audit.py.
     assert sum(bool(significant(loans_audit(*draws(seed=seed)))) for seed in range(10, 20)) < 3
@@ -188,12 +188,12 @@ RING = Modes(
 )
 
 
-def test_arrays_of_one_law_pass_and_a_lost_mode_is_found():
+def test_arrays_of_one_distribution_pass_and_a_lost_mode_is_found():
     train, holdout, made = points(1000, 0), points(1000, 1), points(1000, 2)
-    same = audit(train, holdout, made, modes=RING, progress=False)
+    same = audit_arrays(train, holdout, made, modes=RING, progress=False)
     assert not significant(same)
     lost = made[RING.counts(made)[0].sum() and np.hypot(*(made - RING.centres[0]).T) > 0.2]
-    report = audit(train, holdout, lost, modes=RING, progress=False)
+    report = audit_arrays(train, holdout, lost, modes=RING, progress=False)
     assert report["mode_coverage[all modes]"].verdict == "fail"
     assert "7 of 8 modes" in report["mode_coverage[all modes]"].method
 
@@ -203,7 +203,7 @@ def test_images_are_flattened_and_their_classes_compared():
     images = [rng.random((300, 4, 4)) for _ in range(3)]
     classes = [rng.integers(3, size=300) for _ in range(3)]
     classes[2] = np.where(classes[2] == 0, 1, classes[2])
-    report = audit(*images, classes=tuple(classes), progress=False)
+    report = audit_arrays(*images, classes=tuple(classes), progress=False)
     assert report["group_share[class = 0]"].verdict == "fail"
     assert report.about["features"] == 16
 
@@ -212,7 +212,7 @@ def test_a_model_that_learnt_by_heart_is_told_by_its_likelihoods():
     rng = np.random.default_rng(0)
     train, holdout, made = (rng.normal(size=(400, 3)) for _ in range(3))
     logs = rng.normal(size=400) + 1, rng.normal(size=400), rng.normal(size=400)
-    report = audit(train, holdout, made, log_likelihood=logs, progress=False)
+    report = audit_arrays(train, holdout, made, log_likelihood=logs, progress=False)
     assert report["likelihood_gap[training rows]"].verdict == "fail"
     assert report["likelihood[synthetic rows]"].q > 0.05
 
@@ -224,14 +224,24 @@ def test_a_model_that_learnt_by_heart_is_told_by_its_likelihoods():
         ([np.zeros((50, 2)), np.zeros((5, 2)), np.zeros((50, 2))], {}, "holdout array has shape"),
         ([np.full((50, 2), np.nan)] * 3, {}, "NaN or infinity"),
         ([np.full((50, 2), "a")] * 3, {}, "not numbers"),
-        ([np.zeros((50, 2))] * 3, {"label": "y"}, "Arrays have no columns"),
+        ([pd.DataFrame({"x": range(50)})] * 3, {}, "Tables are audited by `audit`"),
         ([np.zeros((50, 2))] * 3, {"classes": (np.zeros(4),) * 3}, "one class to each row"),
         ([np.zeros((50, 2))] * 3, {"log_likelihood": (np.zeros(4),) * 3}, "one number to each row"),
     ],
 )
 def test_arrays_that_cannot_be_audited(parts, options, says):
     with pytest.raises(AuditError, match=says):
-        audit(*parts, progress=False, **options)
+        audit_arrays(*parts, progress=False, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"label": "y"}, {"modes": RING}, {"classes": (0, 0, 0)}])
+def test_arrays_given_to_the_audit_of_tables_are_sent_to_the_other(options):
+    with pytest.raises(AuditError, match="audit_arrays"):
+        audit(*[np.zeros((50, 2))] * 3, progress=False, **options)
+    with pytest.raises(AuditError, match="audit_arrays"):
+        audit(pd.DataFrame({"x": range(50)}), None, np.zeros((50, 2)), progress=False)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'labels'"):
+        audit(*[np.zeros((50, 2))] * 3, labels="y")
 
 
 # --- bad tables ----------------------------------------------------------------------------------
@@ -252,7 +262,7 @@ def small(**columns):
         (small(), small(), {"label": "z"}, "no column 'z' in the real data"),
         (small(), small().drop(columns="b"), {"label": "b"}, "no column 'b' in the synthetic"),
         (small(), small(), {"sensitive": "z"}, "no column 'z'"),
-        (small(), small(), {"label": "b", "positive": "q"}, "no level of the label 'b'"),
+        (small(), small(), {"label": "b", "positive": "q"}, "not a level of the label 'b'"),
         (small(), small(), {"label": "a", "positive": 1}, "is a number"),
         (small(), small(), {"schema": {"z": "number"}}, "schema names 'z'"),
         (small(), small(), {"schema": {"a": "integer"}}, "the kinds are"),
@@ -408,8 +418,8 @@ def test_the_command_ends_with_1_on_findings_and_writes_the_report(files, tmp_pa
         (b"", "is empty"),
         (b"a,b\n", "0 rows"),
         (b"a,a\n1,2\n", "names 'a' more than once"),
-        (b'a,b\n1,2\n1,2,3,4\n"', "no table that can be read"),
-        (b"PK\x03\x04\x00\x00\x00", "no text file"),
+        (b'a,b\n1,2\n1,2,3,4\n"', "cannot be read as a table"),
+        (b"PK\x03\x04\x00\x00\x00", "not a text file"),
         (b"\x1f\x8b\x08broken", "damaged .gz"),
         (None, "There is no file"),
     ],
@@ -428,7 +438,7 @@ def test_files_that_cannot_be_read(files, tmp_path, capsys, content, says):
     [
         (["--label", "aproved"], "no column 'aproved'"),
         (["--schema", "age"], "--schema wants names and values"),
-        (["--margin", "label_rate=much"], "'much' is no number"),
+        (["--margin", "label_rate=much"], "'much' is not a number"),
         (["--margin", "label=1"], "label_rate"),
         (["--html", "nowhere/report.html"], "no folder"),
     ],
@@ -441,7 +451,7 @@ def test_bad_calls_end_with_2(files, capsys, options, says):
 
 def test_a_damaged_parquet_file_and_a_folder_are_named(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(AuditError, match="no Parquet file"):
+    with pytest.raises(AuditError, match="cannot be read as Parquet"):
         read_table(tmp_path / "t.parquet")
     with pytest.raises(AuditError, match="is a folder"):
         read_table(tmp_path)

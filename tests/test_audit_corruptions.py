@@ -241,7 +241,7 @@ def test_a_column_becomes_a_proxy(loans, column, fidelity):
     assert betrayed(damaged) == pytest.approx(expected, abs=0.04)
     assert betrayed(loans) < 0.7
     assert truth.strength == fidelity and "gives ethnicity away" in truth.sentence
-    if column == "income":  # cut where the groups' shares lie: the column's own law hardly moves
+    if column == "income":  # cut at the groups' shares: its own distribution hardly moves
         assert damaged[column].median() == pytest.approx(loans[column].median(), rel=0.1)
 
 
@@ -268,7 +268,7 @@ T = pd.DataFrame({"g": ["a", "a", "b", "b"], "y": [True, False, True, False], "n
         (lambda: c.scale_labels(T, "y", {}), "A group is written like"),
         (lambda: c.scale_labels(T, "y", "a"), "A group is written like"),
         (lambda: c.erase_group(T, {"g": "a"}, 1.5), "keep must lie within 0 to 1"),
-        (lambda: c.erase_group(T, {"g": ["a", "b"]}), "nobody is left"),
+        (lambda: c.erase_group(T, {"g": ["a", "b"]}), "no row is left"),
         (lambda: c.erase_group(T, {"g": "a", "n": 3}), "No row has all of g is a and n is 3"),
         (lambda: c.cut_tails(T, "g"), "g holds no numbers"),
         (lambda: c.cut_tails(T, "y"), "y holds no numbers"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from course_lib.audit.checks.columns import kolmogorov_smirnov, reach, wasserstein
+from course_lib.audit.checks.columns import kolmogorov_smirnov, tail_reach, wasserstein
 from course_lib.audit.contingency import cramers_v
 from course_lib.audit.statistics import (
     Comparison,
@@ -62,10 +62,10 @@ def table(rng, n, v):
     return rng.multinomial(n, joint(v)).reshape(4, 4)
 
 
-# --- one law -------------------------------------------------------------------------------------
+# --- one distribution ----------------------------------------------------------------------------
 
 MANY = np.geomspace(1, 30, 80) / np.geomspace(1, 30, 80).sum()
-# Comparisons of m and n draws of one law, and whether their test is exact (or nearly) at small n.
+# Comparisons of m and n draws of one distribution, and whether their test is exact (or nearly) at small n.
 ONE_LAW = {
     "shares, common": (lambda g, m, n: shares(g.binomial(m, 0.4), m, g.binomial(n, 0.4), n), False),
     "shares, rare": (lambda g, m, n: shares(g.binomial(m, 0.03), m, g.binomial(n, 0.03), n), False),
@@ -108,7 +108,7 @@ def test_p_values_are_uniform_under_one_law(name, rows, rng):
 @pytest.mark.parametrize("rows", [SMALL, LARGE], ids=["small", "large"])
 def test_the_reach_of_a_tail_is_tested_conservatively(rows, rng):
     m, n = rows
-    found = drawn(lambda g: reach(g.normal(size=m), g.normal(size=n)), rng)
+    found = drawn(lambda g: tail_reach(g.normal(size=m), g.normal(size=n)), rng)
     for level in (0.01, 0.05):
         assert level / 10 < p_below(found, level) < level + noise(level)
 
@@ -150,7 +150,7 @@ def test_expected_values_under_one_law(rng):
 
 # --- intervals -----------------------------------------------------------------------------------
 
-# Comparisons of two laws, the true value, and the least coverage of a 95 % interval that is asked.
+# Comparisons of two distributions, the true value, and the least coverage of a 95 % interval that is asked.
 TWO_LAWS = {
     "shares": (lambda g, m, n: shares(g.binomial(m, 0.1), m, g.binomial(n, 0.3), n), -0.2, 0.93),
     "shares, rare": (
@@ -301,11 +301,11 @@ def test_a_detectable_distance_or_reach_is_found_at_least_as_often(level, rng):
     shift = 2 * stats.norm.ppf((1 + effect) / 2)
     make = lambda g: kolmogorov_smirnov(g.normal(shift, size=m), g.normal(size=n))  # noqa: E731
     assert power(make, level, rng, 300) > 0.75
-    share = reach(rng.normal(size=m), rng.normal(size=n)).detectable(level)
+    share = tail_reach(rng.normal(size=m), rng.normal(size=n)).detectable(level)
 
     def far(g):
         beyond = g.random(m) < share
-        return reach(np.where(beyond, 99, g.normal(size=m)), g.normal(size=n))
+        return tail_reach(np.where(beyond, 99, g.normal(size=m)), g.normal(size=n))
 
     assert power(far, level, rng, 300) > 0.75
 
@@ -339,13 +339,13 @@ TAILS = {
 
 @pytest.mark.parametrize("name", TAILS)
 def test_the_tail_of_permutations_keeps_its_level(name, rng):
-    law, most = TAILS[name]
-    at = law.isf(np.geomspace(1e-2, 1e-7, 100))
+    tail, most = TAILS[name]
+    at = tail.isf(np.geomspace(1e-2, 1e-7, 100))
     levels = []
     for _ in range(150):
-        null = law.rvs(999, random_state=rng)
+        null = tail.rvs(999, random_state=rng)
         p = np.array([permutation_p(value, null) for value in at])
-        levels.append(law.sf(at[np.argmax(p <= LONE)]))
+        levels.append(tail.sf(at[np.argmax(p <= LONE)]))
     assert np.mean(levels) < most * LONE
 
 

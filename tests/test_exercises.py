@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import time
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +15,7 @@ from course_lib import exercises
 from course_lib.exercises import aliases, assess, get, record
 from course_lib.exercises.answers import CodeCell, Wanted, find_answers
 from course_lib.exercises.checking import check, try_out
+from course_lib.exercises.slips import returning, slip
 from course_lib.exercises.submit import lesson_of
 from course_lib.exercises.trial import run
 
@@ -71,6 +74,81 @@ def test_the_card_is_complete(exercise):
     figure, alt = exercise.picture(exercise.reference)
     plt.close(figure)
     assert len(alt) > 40
+
+
+def scaled(x, by=2.0):
+    """Twice by default, as 2.0 says."""
+    twice = by * x
+    return twice
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [
+        (slip("by * x", "by + x"), 5.0),
+        (slip("2.0", "4.0"), 12.0),  # the docstring does not count
+        (slip("twice", "product", times=2), 6.0),
+        (slip("twice =", "y =", "return twice", "return y"), 6.0),
+        (returning("twice - by"), 4.0),
+    ],
+)
+def test_a_slip_is_the_reference_with_something_changed(change, given):
+    assert change.of(scaled)(3.0) == given
+    assert scaled(3.0) == 6.0
+
+
+def test_a_slip_keeps_what_the_reference_s_module_defines_and_its_decorators():
+    grad_mode = slip("@torch.no_grad()\n", "").of(get("vae.sample").reference)
+    assert grad_mode(lambda z: z.requires_grad_(), 2, 3).requires_grad
+    assert not get("vae.sample").reference(lambda z: z, 2, 3).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (slip("thrice", "once"), "'thrice' 0 times, and not 1 times"),
+        (slip("twice", "y"), "'twice' 2 times, and not 1 times"),
+        (slip("by * x", "by + x", times=2), "'by * x' 1 times, and not 2 times"),
+    ],
+)
+def test_a_slip_that_does_not_fit_the_reference_is_refused(change, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        change.of(scaled)(3.0)
+
+
+def test_a_slip_needs_pairs_of_texts_and_a_reference():
+    with pytest.raises(ValueError, match="pairs"):
+        slip("by", "to", "x")
+    with pytest.raises(ValueError, match="part of an exercise"):
+        slip("by", "to")(3.0)
+
+
+@pytest.mark.parametrize(("numpy", "kind"), [(False, np.float32), (True, np.float64)])
+def test_floats_have_32_bits_in_tensors_and_64_in_numpy(numpy, kind):
+    inputs = {"a": np.ones(2), "b": [0.5, 1.0], "n": np.arange(3), "x": 0.25, "name": "SGD"}
+    (case,) = replace(KL, inputs=lambda seed: {"the case": inputs}, numpy=numpy).cases(0)
+    assert case.name == "the case"
+    assert [case.inputs[name].dtype for name in "abn"] == [kind, kind, np.int64]
+    assert (case.inputs["x"], case.inputs["name"]) == (0.25, "SGD")
+
+
+def test_an_exercise_in_numpy_gets_and_gives_arrays():
+    exercise = get("mode_collapse.mode_counts")
+    seen = []
+
+    def counts(samples, centres, sd):
+        seen.append(type(samples))
+        return exercise.reference(samples, centres, sd).astype(np.int8)
+
+    outcome = run(exercise, counts, exercise.cases(0)[0])
+    assert seen == [np.ndarray]
+    assert outcome.kinds == {"result": "NumPy array float64"}
+
+    def changes(samples, centres, sd):
+        samples[0] = 0
+        return exercise.reference(samples, centres, sd)
+
+    assert run(exercise, changes, exercise.cases(0)[0]).mutated == ("samples",)
 
 
 def stub(*_):
@@ -137,8 +215,6 @@ KL = get("vae.kl_divergence")
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_whatever_an_answer_does_there_is_a_sentence(answer, sentence):
-    from dataclasses import replace
-
     quick = replace(KL, seconds=0.3)
     case = quick.cases(0)[0]
     (verdict,) = assess(quick, [case], [run(quick, answer, case)])
@@ -154,7 +230,6 @@ def test_the_learners_line_is_shown():
 
 def test_the_limit_holds_outside_the_main_thread(tmp_path):
     """There no signal can end a loop, as on Windows."""
-    from dataclasses import replace
     from threading import Thread
 
     outcomes = []

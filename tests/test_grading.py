@@ -293,8 +293,8 @@ def test_how_an_answer_was_found_stands_in_the_result(sandbox):
         (b"[" * 100_000, "nested"),
         (b"\xff\xfe\x00", "UTF-8"),
         (b"{}", "no cells"),
-        (b'{"cells": 3}', "no list"),
-        (b"[]", "no notebook"),
+        (b'{"cells": 3}', "not a list"),
+        (b"[]", "not a notebook"),
         (b"", "JSON"),
     ],
 )

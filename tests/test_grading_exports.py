@@ -422,7 +422,7 @@ def hostile_result() -> Result:
 
 
 def test_the_page_says_what_the_result_says():
-    words = " ".join(" ".join(Page(feedback.page(result())).words).split())
+    words = " ".join(" ".join(Page(feedback.feedback_page(result())).words).split())
     assert "Feedback: Build a VAE" in words
     assert "doe_jane , handed in 2026-09-01 12:30" in words
     assert "3 of 6 points" in words
@@ -433,9 +433,9 @@ def test_the_page_says_what_the_result_says():
 
 def test_the_page_of_a_late_and_of_an_open_submission():
     late = Late.parse("10%")
-    words = " ".join(Page(feedback.page(result(late=True), late=late)).words)
+    words = " ".join(Page(feedback.feedback_page(result(late=True), late=late)).words)
     assert "Handed in late: 3 points became 2.7 (10% off)." in words
-    words = " ".join(Page(feedback.page(unread())).words)
+    words = " ".join(Page(feedback.feedback_page(unread())).words)
     assert "A person will look at this." in words and "This is no notebook." in words
     assert "No mark has been given yet." in words and "of 6" not in words
 
@@ -444,7 +444,7 @@ def test_what_is_missing_stands_with_its_exercise():
     flag = {"exercise": "vae.elbo", "kind": "missing", "sentence": "No cell defines elbo."}
     first, second, third = say("Not solved yet.", result(flags=[flag])).marks
     missing = replace(result(flags=[flag]), marks=(first, second, replace(third, found="nowhere")))
-    words = "".join(Page(feedback.page(missing)).words)
+    words = "".join(Page(feedback.feedback_page(missing)).words)
     _, first, _, last = words.split("Exercise ")
     assert first.count("Not solved yet.") == 1
     assert "No cell defines elbo." in last and "case a" not in last
@@ -455,21 +455,23 @@ def test_what_is_between_instructor_and_machine_is_not_on_the_page():
         {"exercise": None, "kind": kind, "sentence": f"<{kind}>"}
         for kind in ("tampered", "unreadable")
     ]
-    text = feedback.page(result(flags=flags))
+    text = feedback.feedback_page(result(flags=flags))
     assert "tampered" not in text and "&lt;unreadable&gt;" in text
 
 
 def test_no_text_becomes_markup():
     plain = Page(
-        feedback.page(result(flags=[{"exercise": None, "kind": "unreadable", "sentence": "x"}]))
+        feedback.feedback_page(
+            result(flags=[{"exercise": None, "kind": "unreadable", "sentence": "x"}])
+        )
     )
-    page = Page(feedback.page(hostile_result()))
+    page = Page(feedback.feedback_page(hostile_result()))
     assert set(page.tags) <= set(plain.tags)
     for tag, name, value in page.attributes:
         assert not name.startswith("on") and name not in ("href", "action")
         assert name != "src" or value.startswith("data:image/png;base64,")
         assert name != "class" or "<" not in value, tag
-    assert "49" not in feedback.page(hostile_result())  # {{ 7 * 7 }}
+    assert "49" not in feedback.feedback_page(hostile_result())  # {{ 7 * 7 }}
 
 
 def test_only_pictures_of_bounded_size_are_embedded():
@@ -483,7 +485,9 @@ def test_only_pictures_of_bounded_size_are_embedded():
         good[:16] + struct.pack(">II", 100_000, 100_000) + good[24:],
     ]
     page = Page(
-        feedback.page(result(), {"vae.kl_divergence": [*bad, *[good] * 9], "vae.nothing": [good]})
+        feedback.feedback_page(
+            result(), {"vae.kl_divergence": [*bad, *[good] * 9], "vae.nothing": [good]}
+        )
     )
     sources = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert [base64.b64decode(s.partition(",")[2]) for s in sources] == [
@@ -595,7 +599,7 @@ def test_the_page_in_a_browser(browser, tmp_path, scheme, width):
     first, *others = hostile_result().marks
     spoilt = replace(hostile_result(), marks=(replace(first, id="vae.kl_divergence"), *others))
     file = tmp_path / "page.html"
-    file.write_text(feedback.page(spoilt, figures, Late.parse("10%")), encoding="utf-8")
+    file.write_text(feedback.feedback_page(spoilt, figures, Late.parse("10%")), encoding="utf-8")
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=True
     )

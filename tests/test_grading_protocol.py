@@ -57,7 +57,7 @@ def archive(*members, compression=zipfile.ZIP_STORED, names=None):
 )
 def test_arrays_come_back_as_they_went(array):
     header, arrays = protocol.unpack(
-        payload_of(protocol.pack({"a": [1, "ü"]}, {"one": array, "x": array}))
+        payload_of(protocol.pack_message({"a": [1, "ü"]}, {"one": array, "x": array}))
     )
     assert header == {"a": [1, "ü"]} and list(arrays) == ["one", "x"]
     for back in arrays.values():
@@ -146,7 +146,9 @@ def test_bombs_cost_little():
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_and_changed_messages_raise_only_wire_errors(seed):
     rng = np.random.default_rng(seed)
-    good = payload_of(protocol.pack({"kinds": {"a": "number"}}, {"a": np.eye(3), "b": np.array(1)}))
+    good = payload_of(
+        protocol.pack_message({"kinds": {"a": "number"}}, {"a": np.eye(3), "b": np.array(1)})
+    )
     for _ in range(200):
         changed = bytearray(good)
         for place in rng.integers(0, len(good), rng.integers(1, 6)):

@@ -38,6 +38,7 @@ CURES = {
     "pack": {"pack": 3},
     "deviation": {"deviation": True},
     "unrolled": {"unroll": 2, "unroll_rate": 0.1},
+    "unrolled by Adam": {"unroll": 2},
     "WGAN-GP": {"loss": "wasserstein", "gradient_penalty": 0.1},
     "R1": {"r1": 0.1},
     "relativistic": {"loss": "relativistic", "r1": 0.1, "r2": 0.1},
@@ -183,6 +184,29 @@ def test_unrolling_looks_ahead_as_gradient_descent_would_go():
         optimizer.zero_grad()
         loss(network).backward()
         optimizer.step()
+    torch.testing.assert_close(ahead, network(x))
+
+
+@pytest.mark.parametrize("trained", [0, 4])
+def test_unrolling_by_adam_looks_ahead_as_adam_would_go(trained):
+    torch.manual_seed(0)
+    network, x = mlp(2, 5, 1), torch.randn(8, 2)
+    optimizer = torch.optim.Adam(network.parameters(), 0.01, (0.5, 0.99))
+
+    def loss(discriminator):
+        return discriminator(x).square().mean()
+
+    def train(steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(network).backward()
+            optimizer.step()
+
+    train(trained)
+    ahead = cures.unrolled_by_adam(network, loss, 3, optimizer)(x)
+    (slope,) = torch.autograd.grad(ahead.sum(), network[0].weight, retain_graph=True)
+    assert slope.isfinite().all() and slope.abs().max() > 0
+    train(3)
     torch.testing.assert_close(ahead, network(x))
 
 
@@ -338,8 +362,8 @@ def test_the_record_was_made_with_the_recipes_as_they_are(benchmark):
     settings = {name: vars(made) for name, made in recipes(benchmark).items()}
     settings["diffusion"] = vars(control(benchmark))
     assert records.record(benchmark)["settings"] == settings
-    rows = records.runs(benchmark)
-    assert set(rows["cure"]) == set(settings) == set(records.table(benchmark).index)
+    rows = records.cure_runs(benchmark)
+    assert set(rows["cure"]) == set(settings) == set(records.cure_table(benchmark).index)
     assert (rows.groupby("cure")["seed"].apply(sorted).map(tuple) == tuple(range(5))).all()
 
 
@@ -349,7 +373,7 @@ def test_the_cheapest_row_of_the_record_is_made_again():
     gans = GANs(recipe("ring", "vanilla"), dimensions=2, seeds=range(5))
     finish(fit(gans, ring_data()))
     found = [RING.measure(points) for points in gans.sample(SAMPLES)]
-    row = records.table("ring").loc["vanilla"]
+    row = records.cure_table("ring").loc["vanilla"]
     assert all(one["modes"] <= 4 and one["high_quality"] >= 0.9 for one in found)
     assert np.mean([one["modes"] for one in found]) == pytest.approx(row["modes"], abs=1)
     assert np.mean([one["high_quality"] for one in found]) == pytest.approx(
@@ -362,7 +386,7 @@ def test_the_cheapest_row_of_the_record_is_made_again():
 
 def test_what_the_lessons_say_of_the_record_holds():
     """The bars of lessons 06 and 07, on the seeds that are reported and not those of the search."""
-    ring, grid = records.runs("ring"), records.runs("grid")
+    ring, grid = records.cure_runs("ring"), records.cure_runs("grid")
     vanilla = ring.query("cure == 'vanilla'")
     assert (vanilla["modes"] <= 4).all() and (vanilla["high_quality"] >= 0.9).all()
 
@@ -379,7 +403,7 @@ def test_what_the_lessons_say_of_the_record_holds():
     ) in BENCHMARKS:  # R1 against the best that any of PacGAN's rows has, column by column
         rows = records.published(benchmark)
         pacgan = rows[rows.index.str.startswith("PacGAN")]
-        ours = records.table(benchmark).loc["R1"]
+        ours = records.cure_table(benchmark).loc["R1"]
         assert ours["modes"] >= pacgan["modes"].max()
         assert ours["high_quality"] >= pacgan["high_quality"].max()
         assert ours["reverse_kl"] <= pacgan["reverse_kl"].min()

@@ -104,34 +104,34 @@ def test_training_runs_and_follows_its_seed(game):
 
 
 def test_the_record_says_how_it_was_made():
-    found = stacked.recorded()
+    found = stacked.stacked_record()
     assert {"date", "versions", "samples", "judge_accuracy", "held_out", "models"} <= set(found)
     assert found["samples"] == stacked.SAMPLES
     assert all(len(entry["runs"]) == len(found["held_out"]) for entry in found["models"])
 
 
 def test_the_table_holds_the_paper_s_rows_and_ours_sorted():
-    table = stacked.table()
+    table = stacked.stacked_table()
     assert table.loc[("VEEGAN's table 2", "DCGAN"), ["modes", "reverse_kl"]].tolist() == [99, 3.4]
-    assert len(table) == 4 + len(stacked.recorded()["models"]) + 1
+    assert len(table) == 4 + len(stacked.stacked_record()["models"]) + 1
     assert table["modes"][:-1].is_monotonic_increasing
 
 
 def test_what_the_lesson_says_of_the_record_holds():
     """The classical game loses most modes with momentum; the stabilised one never does."""
-    for entry in stacked.recorded()["models"]:
+    for entry in stacked.stacked_record()["models"]:
         modes = [run["modes"] for run in entry["runs"]]
         settings = entry["settings"]
         if settings["game"] == "classical" and settings["beta_1"] == 0.9:
             assert max(modes) < 100
         if settings["game"] == "stabilised" and settings["beta_1"] <= 0.5:
             assert min(modes) > 900
-    assert all(run["modes"] == 1000 for run in stacked.recorded()["held_out"])
+    assert all(run["modes"] == 1000 for run in stacked.stacked_record()["held_out"])
 
 
 def test_a_row_of_the_record_is_made_again():
     """Seed 0 of the first row, cut after a third of its steps: as collapsed as the record says."""
-    entry = stacked.recorded()["models"][0]
+    entry = stacked.stacked_record()["models"][0]
     settings = image_gans.ImageGANSettings.of({**entry["settings"], "steps": 1000})
     assert settings.game == "classical"
     torch.manual_seed(0)

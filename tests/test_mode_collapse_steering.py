@@ -94,11 +94,11 @@ def test_gains_are_paired():
 
 @pytest.mark.parametrize("part", ["digits", "games", "ring"])
 def test_a_record_says_how_it_was_made(part):
-    assert {"date", "versions", "settings", "runs"} <= set(steering.recorded(part))
+    assert {"date", "versions", "settings", "runs"} <= set(steering.steering_record(part))
 
 
 def test_every_way_was_tried_for_every_digit():
-    table = steering.runs("digits")
+    table = steering.steering_runs("digits")
     assert (table.groupby("way")["digit"].nunique() == 10).all()
     assert (table.groupby("way").size() == 10).all()
 

@@ -29,6 +29,7 @@ from course_lib.colab import FIRST_CELL_METADATA
 from course_lib.datasets.loading import EMBEDDED
 from course_lib.datasets.registry import registry
 from course_lib.exercises import get
+from course_lib.exercises.registry import declared
 from course_lib.explore.quiz import FOLDER as QUIZZES
 from course_lib.syllabus import course
 
@@ -400,7 +401,7 @@ def test_the_syllabus_lists_the_exercises_that_there_are():
         import_module(f"course_lib.exercises.{module.name}")
         for module in iter_modules(course_lib.exercises.__path__)
     ]
-    there = [e.id for module in modules for e in getattr(module, "EXERCISES", ())]
+    there = [e.id for module in modules for e in declared(module)]
     listed = [name for lesson in LESSONS.values() for name in lesson.exercises]
     assert sorted(there) == sorted(listed)
 

@@ -1,9 +1,20 @@
 """Measures of synthetic data. They judge samples or features, wherever those come from."""
 
-from course_lib.audit.finding import MARGINS, Finding
+from course_lib.audit.entry_points import audit, audit_arrays
+from course_lib.audit.finding import MARGINS, Finding, Findings
 from course_lib.audit.report import AuditReport, Gate
-from course_lib.audit.run import audit
 from course_lib.audit.schema import AuditError, Schema
 from course_lib.mode_collapse import Modes
 
-__all__ = ["MARGINS", "AuditError", "AuditReport", "Finding", "Gate", "Modes", "Schema", "audit"]
+__all__ = [
+    "MARGINS",
+    "AuditError",
+    "AuditReport",
+    "Finding",
+    "Findings",
+    "Gate",
+    "Modes",
+    "Schema",
+    "audit",
+    "audit_arrays",
+]

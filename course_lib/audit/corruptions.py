@@ -1,19 +1,19 @@
 """Planted faults: each function damages a copy of a table and says truly what it did.
 
-An audit that is worth its name finds them; with these it can be tried out. All of them take any
+A good audit finds them; with these functions an audit can be tested. All of them take any
 DataFrame, mixed types and missing values included, leave it as it is, and return the damaged copy
 with a `Damage`. Rows keep their number, order and index, and columns their type, unless said
 otherwise. One seed, one result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import (
     is_bool_dtype,
-    is_integer,
     is_integer_dtype,
     is_list_like,
     is_numeric_dtype,
@@ -40,7 +40,7 @@ class Damage:
     columns: tuple[str, ...]
     strength: float
     sentence: str
-    where: dict = field(default_factory=dict)
+    where: dict[str, Any] = field(default_factory=dict)
 
 
 Damaged = tuple[pd.DataFrame, Damage]
@@ -49,7 +49,7 @@ Damaged = tuple[pd.DataFrame, Damage]
 def scale_labels(
     table: pd.DataFrame,
     label: str,
-    group: Mapping,
+    group: Mapping[str, Any],
     factor: float = 0.5,
     *,
     positive: object = True,
@@ -66,6 +66,11 @@ def scale_labels(
     Raises:
         ValueError: if the label is not of two values, the group is empty or unknown, or there are
             too few negatives for the factor.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = scale_labels(table, "paid", {"sex": "f"})
+    >>> damage.sentence
+    'Where sex is f, the number of rows with paid = True was multiplied by 0.5.'
     """
     rng = np.random.default_rng(seed)
     values = _column(table, label)
@@ -103,9 +108,9 @@ def scale_labels(
 
 
 def erase_group(
-    table: pd.DataFrame, group: Mapping, keep: float = 0.0, *, seed: int = 0
+    table: pd.DataFrame, group: Mapping[str, Any], keep: float = 0.0, *, seed: int = 0
 ) -> Damaged:
-    """Erase a group or an intersection, but for a share `keep` of its rows.
+    """Erase a group or an intersection, except for a share `keep` of its rows.
 
     The rows are replaced by rows drawn from outside the group, so their number stays.
 
@@ -115,12 +120,17 @@ def erase_group(
 
     Raises:
         ValueError: for a group that is unknown, empty or everybody, or a share out of range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = erase_group(table, {"sex": "f"})
+    >>> set(damaged["sex"])
+    {'m'}
     """
     rng = np.random.default_rng(seed)
     _share(keep, "keep")
     inside = _members(table, group)
     if inside.all():
-        raise ValueError(f"All rows have {_words(group)}; nobody is left to take their place.")
+        raise ValueError(f"All rows have {_words(group)}; no row is left to take their place.")
     members = np.flatnonzero(inside)
     gone = rng.choice(members, len(members) - round(keep * len(members)), replace=False)
     return _resampled(table, gone, np.flatnonzero(~inside), rng), Damage(
@@ -144,12 +154,18 @@ def cut_tails(table: pd.DataFrame, column: str, share: float = 0.01) -> Damaged:
 
     Raises:
         ValueError: for a column without numbers or a share out of range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = cut_tails(table, "age", 0.1)
+    >>> damage.sentence
+    'age was clipped to 10 to 89, its quantiles 0.1 and 0.9.'
     """
     values = _numbers(table, column)
     if not 0 < share < 0.5:
         raise ValueError(f"The share of each tail must lie between 0 and 0.5; got {share}.")
     known = values.dropna()
-    low, high = known.quantile(share, "higher"), known.quantile(1 - share, "lower")
+    ends: list[Any] = [known.quantile(share, "higher"), known.quantile(1 - share, "lower")]
+    low, high = ends
     damaged = table.copy()
     damaged[column] = values.clip(low, high).array
     return damaged, Damage(
@@ -163,13 +179,19 @@ def cut_tails(table: pd.DataFrame, column: str, share: float = 0.01) -> Damaged:
 def break_correlation(
     table: pd.DataFrame, column: str, share: float = 1.0, *, seed: int = 0
 ) -> Damaged:
-    """Permute a column among a random share of the rows: its own law stays, its ties to others go.
+    """Permute a column among a random share of the rows: its own distribution stays, its
+    correlations with others are lost.
 
     Args:
         share: above 0 to 1; of all correlations with other columns, about 1 - `share` is left.
 
     Raises:
         ValueError: for an unknown column or a share out of range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = break_correlation(table, "age")
+    >>> damage.sentence
+    'age was shuffled among a share of 1 of the rows.'
     """
     rng = np.random.default_rng(seed)
     values = _column(table, column)
@@ -194,7 +216,7 @@ def invent_category(
     *,
     seed: int = 0,
 ) -> Damaged:
-    """Write a level that the column has not into a random share of the rows.
+    """Write a level that the column does not have into a random share of the rows.
 
     Args:
         column: text or categories; of a pandas Categorical the categories grow by one.
@@ -202,6 +224,11 @@ def invent_category(
 
     Raises:
         ValueError: for a column of numbers, a level that is there already, or a share out of range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = invent_category(table, "sex", "x")
+    >>> int((damaged["sex"] == "x").sum())
+    1
     """
     rng = np.random.default_rng(seed)
     values = _column(table, column).copy()
@@ -218,7 +245,7 @@ def invent_category(
         "invent_category",
         (column,),
         share,
-        f"{column} is {level!r}, which the real data do not know, in a share of {share:g} of the "
+        f"{column} is {level!r}, which the real data do not have, in a share of {share:g} of the "
         "rows.",
         {column: level},
     )
@@ -234,6 +261,11 @@ def change_unit(table: pd.DataFrame, column: str, factor: float) -> Damaged:
 
     Raises:
         ValueError: for a column without numbers or another factor.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = change_unit(table, "age", 12)
+    >>> damage.sentence
+    'age was multiplied by 12 throughout.'
     """
     values = _numbers(table, column)
     if not 0 < factor < np.inf or factor == 1:
@@ -264,6 +296,11 @@ def copy_training(
 
     Raises:
         ValueError: for other columns, too few training rows, a share out of range or noise below 0.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = copy_training(table, table, 0.1)
+    >>> damage.sentence
+    'A share of 0.1 of the rows are verbatim copies of training rows.'
     """
     rng = np.random.default_rng(seed)
     if set(training.columns) != set(table.columns):
@@ -299,7 +336,7 @@ def copy_training(
 
 
 def drop_modes(
-    table: pd.DataFrame, column: str, modes: int | Sequence = 1, *, seed: int = 0
+    table: pd.DataFrame, column: str, modes: int | Sequence[Any] = 1, *, seed: int = 0
 ) -> Damaged:
     """Drop modes of one column, as a collapsed generator does: their rows become rows of others.
 
@@ -313,11 +350,16 @@ def drop_modes(
 
     Raises:
         ValueError: for an unknown or empty mode, or if no other mode would be left.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = drop_modes(table, "sex", ["m"])
+    >>> set(damaged["sex"])
+    {'f'}
     """
     rng = np.random.default_rng(seed)
     values = _column(table, column)
     ranged = is_numeric_dtype(values) and values.nunique() > BINS
-    if is_integer(modes):
+    if isinstance(modes, int | np.integer):
         there = _ranges(values) if ranged else list(values.dropna().unique())
         if not 0 < modes < len(there):
             raise ValueError(
@@ -352,6 +394,11 @@ def round_values(table: pd.DataFrame, column: str, to: float) -> Damaged:
 
     Raises:
         ValueError: for a column without numbers or a step that is not positive.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = round_values(table, "age", 10)
+    >>> damage.sentence
+    'age was rounded to multiples of 10.'
     """
     values = _numbers(table, column)
     if not 0 < to < np.inf:
@@ -383,6 +430,11 @@ def add_proxy(
     Raises:
         ValueError: for one column twice, too few distinct values in `column`, or a fidelity out of
             range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = add_proxy(table, "age", of="sex", fidelity=1.0)
+    >>> damaged.groupby("sex")["age"].max().tolist()
+    [48, 97]
     """
     rng = np.random.default_rng(seed)
     values, sensitive = _column(table, column), _column(table, of)
@@ -434,7 +486,7 @@ def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     return values
 
 
-def _members(table: pd.DataFrame, group: Mapping) -> np.ndarray:
+def _members(table: pd.DataFrame, group: Mapping[str, Any]) -> np.ndarray:
     """Which rows match all columns of a group; there must be some."""
     if not isinstance(group, Mapping) or not group:
         raise ValueError(f"A group is written like {{'sex': 'female'}}; got {group!r}.")
@@ -481,14 +533,15 @@ def _ranges(values: pd.Series) -> list[tuple[float, float]]:
     return [(float(low), float(high)) for low, high in zip(edges, ends, strict=True)]
 
 
-def _words(group: Mapping) -> str:
+def _words(group: Mapping[str, Any]) -> str:
     return " and ".join(
         f"{name} is {' or '.join(map(str, levels)) if is_list_like(levels) else levels}"
         for name, levels in group.items()
     )
 
 
-def _some(values: Sequence) -> str:
+def _some(values: Iterable[object]) -> str:
     """Up to eight values in words."""
-    shown = ", ".join(str(value) for value in list(values)[:8])
+    values = list(values)
+    shown = ", ".join(str(value) for value in values[:8])
     return shown + ", ..." * (len(values) > 8) if shown else "none"

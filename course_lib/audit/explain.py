@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from course_lib.audit.finding import VERDICTS, Finding
 
@@ -42,25 +43,40 @@ UNKNOWN = {
 
 @cache
 def metrics() -> Mapping[str, Mapping[str, str]]:
-    """All explanations, by metric."""
+    """All explanations, by metric.
+
+    >>> metrics()["mmd"]["title"]
+    'Kernel distance of whole rows'
+    """
     return tomllib.loads(FILE.read_text(encoding="utf-8"))
 
 
 def about_metric(metric: str) -> Mapping[str, str]:
-    """A metric's title, kind, unit and texts; stand-ins for one from a newer version's report."""
+    """A metric's title, kind, unit and texts; stand-ins for one from a newer version's report.
+
+    >>> about_metric("a_new_one")["title"]
+    'a new one'
+    """
     return metrics().get(metric) or UNKNOWN | {"title": metric.replace("_", " ")}
 
 
 def paper(metric: str) -> str:
-    """Where a metric comes from."""
+    """Where a metric comes from.
+
+    >>> paper("recall")[:24]
+    'Kynkäänniemi et al. 2019'
+    """
     return about_metric(metric)["paper"]
 
 
-def written(value: float | None, metric: str, *, distance: bool = False) -> str:
+def with_unit(value: float | None, metric: str, *, distance: bool = False) -> str:
     """A number of a metric with its unit: 14.3%, +2.1 points, 0.31 sd, 0.532, 1.2 nats.
 
     Args:
         distance: a margin or a smallest effect: it has no sign, and of two shares it is in points.
+
+    >>> with_unit(0.143, "missing_rate"), with_unit(0.02, "missing_rate", distance=True)
+    ('+14.3 points', '2 points')
     """
     if value is None:
         return "–"
@@ -77,14 +93,23 @@ def written(value: float | None, metric: str, *, distance: bool = False) -> str:
 
 
 def interval(finding: Finding) -> str:
-    """The finding's 95% interval, or nothing."""
+    """The finding's 95% interval, or nothing.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> interval(found)
+    '-13.0 points to -7.0 points'
+    """
     if finding.low is None or finding.high is None:
         return ""
-    return f"{written(finding.low, finding.metric)} to {written(finding.high, finding.metric)}"
+    return f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
 
 
 def chance(p: float) -> str:
-    """A p-value as a frequency."""
+    """A p-value as a frequency.
+
+    >>> chance(0.004)
+    'about once in 250'
+    """
     if p < 1e-9:
         return "less than once in a billion"
     if p > 0.1:
@@ -93,17 +118,31 @@ def chance(p: float) -> str:
 
 
 def small(p: float) -> str:
-    """A p-value to read: what lies below all doubt is only bounded."""
+    """A p-value to read: what lies below all doubt is only bounded.
+
+    >>> small(1e-20)
+    '< 1e-12'
+    """
     return f"= {p:.2g}" if p >= 1e-12 else "< 1e-12"
 
 
 def times(finding: Finding) -> str:
-    """The effect in margins, with as many digits as help."""
+    """The effect in margins, with as many digits as help.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> times(found)
+    '2'
+    """
     return f"{finding.effect:,.0f}" if finding.effect >= 10 else f"{finding.effect:.2g}"
 
 
-def explanation(finding: Finding, about: Mapping[str, object]) -> str:
-    """What a finding measures, what it says here, how it comes to its verdict, and its source."""
+def explanation(finding: Finding, about: Mapping[str, Any]) -> str:
+    """What a finding measures, what it says here, how it comes to its verdict, and its source.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> explanation(found, {"level": 0.05}).splitlines()[0]
+    'sex = f · Label rate of the group · fail'
+    """
     words = about_metric(finding.metric)
     general = {
         "What it measures": f"{words['measures']} {words['read']}",
@@ -117,11 +156,21 @@ def explanation(finding: Finding, about: Mapping[str, object]) -> str:
 
 
 def heading(name: str) -> str:
+    """A paragraph's heading with the mark that ends it.
+
+    >>> heading("Source"), heading("Could it be chance?")
+    ('Source.', 'Could it be chance?')
+    """
     return name if name.endswith("?") else f"{name}."
 
 
-def specifics(finding: Finding, about: Mapping[str, object]) -> dict[str, str]:
-    """What the numbers of one finding say, in sentences by heading."""
+def specifics(finding: Finding, about: Mapping[str, Any]) -> dict[str, str]:
+    """What the numbers of one finding say, in sentences by heading.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> specifics(found, {"level": 0.05})["What to do"][:27]
+    'See whether the other group'
+    """
     parts = {"What was found": _found(finding)}
     if finding.margin is not None:
         parts["Could it be chance?"] = _chance(finding)
@@ -138,13 +187,13 @@ def _found(finding: Finding) -> str:
         return "Nothing could be measured: too few rows."
 
     def number(value: float | None) -> str:
-        return written(value, finding.metric)
+        return with_unit(value, finding.metric)
 
     told = f"The estimate is {number(finding.estimate)}"
     told += f" (95% interval {interval(finding)})" if interval(finding) else ""
     told += f", from {finding.n:,} rows on the smaller side."
     if finding.null is not None:
-        told += f" Two samples of one law would give about {number(finding.null)}"
+        told += f" Two samples of one distribution would give about {number(finding.null)}"
         told += f"; the real holdout gives {number(finding.reference)}" * (
             finding.reference is not None
         )
@@ -156,8 +205,11 @@ def _chance(finding: Finding) -> str:
     if finding.estimate is None:
         return ""
     if finding.p is None:
-        return "No exact test is known for this measure, so the interval has to decide."
-    told = f"Under one law, a result this extreme would come {chance(finding.p)} (p {small(finding.p)})."
+        return "No exact test is known for this measure, so the interval decides."
+    told = (
+        "If both sides have the same distribution, a result this extreme would come "
+        f"{chance(finding.p)} (p {small(finding.p)})."
+    )
     if finding.q is not None:
         told += f" Corrected for the many tests of the report, q {small(finding.q)}: "
         told += (
@@ -173,10 +225,10 @@ def _share(q: float) -> str:
 
 
 def _power(finding: Finding) -> str:
-    if finding.detectable is None:
-        return "What effect could have been found is not known here."
+    if finding.detectable is None or finding.margin is None:
+        return "It is not known what effect could have been found here."
     least, margin = (
-        written(value, finding.metric, distance=True)
+        with_unit(value, finding.metric, distance=True)
         for value in (finding.detectable, finding.margin)
     )
     seen = finding.detectable <= finding.margin
@@ -194,12 +246,12 @@ def _verdict(finding: Finding, level: float) -> str:
     far = f"{times(finding)} times the margin"
     if finding.q is None:
         return {
-            "fail": f"Fail: the whole interval is further from what one law gives than matters ({far}).",
-            "pass": "Pass: the whole interval is nearer to what one law gives than matters.",
+            "fail": f"Fail: the whole interval is beyond the margin around the expected value ({far}).",
+            "pass": "Pass: the whole interval is within the margin around the expected value.",
         }.get(
             finding.verdict,
-            "Underpowered: the interval reaches across the margin, so whether the difference matters "
-            "cannot be told.",
+            "Underpowered: the interval reaches across the margin, so nobody can say whether the "
+            "difference matters.",
         )
     return {
         "fail": f"Fail: it is too large for chance (q below {level:g}), and at {far} large enough to "
@@ -218,18 +270,22 @@ def _act(finding: Finding) -> str:
         return about_metric(finding.metric)["act"]
     if finding.verdict == "pass":
         return ""
-    told = "Do not read this as a pass. More rows, or fewer findings, would tell."
+    told = "Do not read this as a pass. More rows, or fewer findings, would decide it."
     # Errors shrink with the root of the rows, except where models are drawn, not rows.
     trained = about_metric(finding.metric)["kind"] in ("utility", "decisions")
     if finding.detectable and finding.margin and not trained:
         more = (finding.detectable / finding.margin) ** 2
         if more > 1:
-            told += f" Roughly {more:,.1f} times as many rows, real and synthetic, would do."
+            told += f" Roughly {more:,.1f} times as many rows, real and synthetic, would be enough."
     return told
 
 
 def sentence(text: str) -> str:
-    """A phrase as a sentence; a symbol at its start stays as it is."""
+    """A phrase as a sentence; a symbol at its start stays as it is.
+
+    >>> sentence("rounded alike")
+    'Rounded alike.'
+    """
     if not text:
         return ""
     start = text[0].upper() if text[1:2].islower() else text[0]
@@ -237,7 +293,11 @@ def sentence(text: str) -> str:
 
 
 def summary(counts: Mapping[str, int]) -> str:
-    """A report's verdict in a sentence or two, from the number of findings with each verdict."""
+    """A report's verdict in a sentence or two, from the number of findings with each verdict.
+
+    >>> summary({"fail": 0, "warn": 0, "underpowered": 0, "pass": 9})
+    'No difference that matters was found in 9 findings.'
+    """
     total = sum(counts.values())
     fail, warn, dark, _ = (counts[verdict] for verdict in VERDICTS)
     if fail:

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def share_z(k: int, m: int, k_real: int, n: int) -> float:
-    """How many standard errors a share has moved, if both tables were draws of one law.
+    """How many standard errors a share has moved, if both tables were draws of one distribution.
 
     Args:
         k, m: the group's rows among m synthetic rows.
@@ -15,6 +15,9 @@ def share_z(k: int, m: int, k_real: int, n: int) -> float:
 
     Source: the two-sample test of proportions with the pooled share, e.g. Agresti, "Categorical
     Data Analysis", 3rd ed., 2013, chapter 3.
+
+    >>> round(share_z(40, 100, 50, 100), 2)
+    -1.42
     """
     pooled = (k + k_real) / (m + n)
     sd = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
@@ -22,7 +25,11 @@ def share_z(k: int, m: int, k_real: int, n: int) -> float:
 
 
 def label_rates(label: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """P(label = 1 | group) for each of the codes, (groups,); NaN for a group without rows."""
+    """P(label = 1 | group) for each of the codes, (groups,); NaN for a group without rows.
+
+    >>> label_rates(np.array([1, 0, 1, 1]), np.array([0, 0, 1, 1]), 3).tolist()
+    [0.5, 1.0, nan]
+    """
     rates = np.full(groups, np.nan)
     for code in range(groups):
         rows = label[group == code]
@@ -39,13 +46,20 @@ def amplification(real: np.ndarray, synthetic: np.ndarray) -> float:
             and it grows in the direction that it has among the real rows.
 
     Source: after Zhao et al. 2017, arXiv 1707.09457.
+
+    >>> round(amplification(np.array([0.6, 0.5]), np.array([0.7, 0.5])), 2)
+    0.1
     """
     gap_real, gap = real[0] - real[1], synthetic[0] - synthetic[1]
     return float(np.sign(gap_real) * (gap - gap_real))
 
 
 def demographic_parity(chosen: np.ndarray, group: np.ndarray) -> float:
-    """The largest difference between groups of the share that is chosen."""
+    """The largest difference between groups of the share that is chosen.
+
+    >>> demographic_parity(np.array([1, 1, 0, 1]), np.array([0, 0, 1, 1]))
+    0.5
+    """
     rates = [chosen[group == code].mean() for code in np.unique(group)]
     return float(max(rates) - min(rates))
 
@@ -56,6 +70,9 @@ def equalized_odds(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> 
     Each group needs rows of either truth.
 
     Source: Hardt et al. 2016, arXiv 1610.02413.
+
+    >>> equalized_odds(np.array([1, 0, 1, 0]), np.array([1, 0, 0, 0]), np.array([0, 0, 1, 1]))
+    1.0
     """
     gaps = []
     for side in (0, 1):
@@ -69,6 +86,9 @@ def reweighting(label: np.ndarray, group: np.ndarray) -> np.ndarray:
 
     Source: Kamiran and Calders 2012, DOI 10.1007/s10115-011-0463-8, "reweighing": the weight is
     P(group) P(label) / P(group, label).
+
+    >>> reweighting(np.array([1, 1, 0, 1]), np.array([0, 0, 1, 1])).tolist()
+    [0.75, 0.75, 0.5, 1.5]
     """
     weights = np.empty(len(label))
     for code in np.unique(group):
@@ -85,6 +105,9 @@ def implied_false_positives(prevalence: float, precision: float, recall: float) 
 
     Source: Chouldechova 2017, arXiv 1610.07524, where precision is called PPV and recall is
     1 - FNR.
+
+    >>> round(implied_false_positives(0.5, 0.8, 0.8), 3)
+    0.2
     """
     odds = prevalence / (1 - prevalence)
     return odds * (1 - precision) / precision * recall

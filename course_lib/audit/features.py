@@ -15,6 +15,12 @@ def encode(tables: Tables) -> tuple[np.ndarray, np.ndarray]:
     category becomes one indicator for each of its common levels and one for the rest, scaled so that
     two different levels are one apart. Missing is the middle, and an indicator of its own. Each
     column so weighs about as much, whatever its unit.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"sex": list("fm") * 20})
+    >>> real, synthetic = encode(prepare(table, table, table))
+    >>> real.shape, synthetic.shape
+    ((80, 2), (40, 2))
     """
     parts = [
         _number(column) if column.is_number else _category(column)
@@ -43,7 +49,7 @@ def _number(column: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _category(column: Values) -> tuple[np.ndarray, np.ndarray]:
-    top = np.argsort(-np.bincount(column.real[column.real >= 0], minlength=column.known))[:TOP]
+    top = column.by_count[:TOP]
     cell = np.full(len(column.levels) + 1, len(top))
     cell[top] = np.arange(len(top))
     cell[-1] = len(top) + 1
@@ -52,5 +58,9 @@ def _category(column: Values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample_rows(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Row numbers in order: all of `count`, or `most` of them drawn without replacement."""
+    """Row numbers in order: all of `count`, or `most` of them drawn without replacement.
+
+    >>> sample_rows(4, 10, np.random.default_rng(0)).tolist()
+    [0, 1, 2, 3]
+    """
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))

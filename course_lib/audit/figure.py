@@ -1,23 +1,18 @@
 """One picture of a report: where the harm is, and how much of it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from course_lib.audit.explain import KINDS, SYMBOLS, about_metric, times
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 from course_lib.session import THEME
-
-if TYPE_CHECKING:
-    from course_lib.audit.report import AuditReport
 
 ROWS = 18  # of the matrix
 GRAVEST = 12  # findings of the forest plot
@@ -34,12 +29,18 @@ MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "pass": "s"}
 INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "pass": BLUE}
 
 
-def draw(report: AuditReport) -> tuple[Figure, str]:
+def draw(report: Findings) -> tuple[Figure, str]:
     """The picture and its description in words.
 
     Left, a matrix: columns and groups of the data against kinds of check, each cell with its gravest
-    verdict. Right, the gravest findings of each family: how far they are from what one law would
-    give, in margins, so that 1 is where an effect begins to matter.
+    verdict. Right, the gravest findings of each family: how far they are from the value expected of
+    one distribution, in margins, so that 1 is where an effect begins to matter.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> report = Findings((found,), None, (), {})
+    >>> figure, description = draw(report)
+    >>> description[:38]
+    'An audit of 1 finding: 1 fail, 0 warn,'
     """
     rows, more = _rows(report.findings)
     worst = gravest(report.findings)
@@ -88,6 +89,9 @@ def places(finding: Finding, broken: Collection[str] = ()) -> Iterator[str]:
 
     A pair belongs to both its columns, or only to those that are `broken` by themselves: their
     pairs with all others fail for that reason.
+
+    >>> list(places(Finding("bias", "label_rate", "sex = f", columns=("sex", "paid"))))
+    ['sex = f']
     """
     kind = about_metric(finding.metric)["kind"]
     group = finding.slice.removesuffix(" against the rest")
@@ -120,7 +124,7 @@ def _matrix(ax: Axes, rows: dict[str, dict[str, str]], more: int, least: int) ->
             if kind not in cells:
                 continue
             fill, ink = LOOKS[cells[kind]]
-            ax.add_patch(plt.Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=fill, lw=0))
+            ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=fill, lw=0))
             ax.text(x, y, SYMBOLS[cells[kind]], color=ink, ha="center", va="center", size=9)
     ax.set_xlim(-0.5, max(len(kinds), 1) - 0.5)
     if more:
@@ -134,14 +138,19 @@ def _matrix(ax: Axes, rows: dict[str, dict[str, str]], more: int, least: int) ->
     ax.set_yticks(range(len(rows)), [shortened(place, 26) for place in rows], parse_math=False)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    ax.set_title("Where: the gravest verdict of each check", size=10)
+    ax.set_title("Where: the most serious verdict of each check", size=10)
 
 
 # --- how much -----------------------------------------------------------------------------------
 
 
 def gravest(findings: Sequence[Finding]) -> list[Finding]:
-    """The gravest measured findings, dealt out evenly among the families."""
+    """The gravest measured findings, dealt out evenly among the families.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> len(gravest([found] * 9))
+    2
+    """
     queues = []
     for family in FAMILIES:
         own = [f for f in findings if f.family == family and f.margin and f.estimate is not None]
@@ -163,9 +172,17 @@ def gravest(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(chosen, key=lambda f: (VERDICTS.index(f.verdict), -f.effect))
 
 
-def reach(finding: Finding) -> tuple[float, float]:
-    """The finding's interval as distances from the expected value, in margins; 0 if it holds it."""
-    null, sign = finding.null or 0.0, 1 if finding.estimate >= (finding.null or 0.0) else -1
+def in_margins(finding: Finding) -> tuple[float, float]:
+    """The finding's interval as distances from the expected value, in margins; 0 if it holds it.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> [round(end, 2) for end in in_margins(found)]
+    [1.4, 2.6]
+    """
+    if finding.estimate is None or not finding.margin:
+        return 0.0, 0.0
+    null = finding.null or 0.0
+    sign = 1 if finding.estimate >= null else -1
     ends = [
         sign * ((finding.estimate if end is None else end) - null) / finding.margin
         for end in (finding.low, finding.high)
@@ -176,12 +193,12 @@ def reach(finding: Finding) -> tuple[float, float]:
 def _forest(ax: Axes, findings: Sequence[Finding]) -> None:
     for y, finding in enumerate(findings):
         ink = INKS[finding.verdict]
-        ax.plot(reach(finding), [y, y], color=ink, lw=1.6, ls="-", solid_capstyle="butt")
+        ax.plot(in_margins(finding), [y, y], color=ink, lw=1.6, ls="-", solid_capstyle="butt")
         ax.plot(finding.effect, y, MARKERS[finding.verdict], color=ink, ms=7, mec="white", mew=0.8)
-        if finding.detectable is not None:
+        if finding.detectable is not None and finding.margin:
             ax.plot(finding.detectable / finding.margin, y, "|", color="#444444", ms=9, mew=1.2)
     ax.axvline(1, color="#222222", lw=1.0, ls="--", zorder=0)
-    far = max((max(f.effect, reach(f)[1]) for f in findings), default=1.0)
+    far = max((max(f.effect, in_margins(f)[1]) for f in findings), default=1.0)
     if far > 6:
         # Even up to where it matters, by tens beyond.
         ax.set_xscale("symlog", linthresh=1)
@@ -202,7 +219,7 @@ def _forest(ax: Axes, findings: Sequence[Finding]) -> None:
     ax.set_xlabel("times the effect that matters; | the least it would have found", size=8)
     ax.xaxis.set_label_coords(1.0, -0.06)
     ax.xaxis.label.set(ha="right")
-    ax.set_title("How much: the gravest of each family", size=10, loc="right")
+    ax.set_title("How much: the most serious of each family", size=10, loc="right")
     if not findings:
         ax.text(0.5, 0.5, "nothing was measured", transform=ax.transAxes, ha="center")
 
@@ -216,7 +233,11 @@ def _legend(fig: Figure, counts: dict[str, int]) -> None:
 
 
 def shortened(name: str, most: int) -> str:
-    """A name of at most `most` characters on one line, cut in the middle, where names differ least."""
+    """A name of at most `most` characters on one line, cut in the middle, where names differ least.
+
+    >>> shortened("a very long name of a column", 16)
+    'a very lon…olumn'
+    """
     name = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split())
     if len(name) > most and " & " in name:  # an intersection: its levels say most
         name = " & ".join(part.split(" = ", 1)[-1] for part in name.split(" & "))
@@ -229,9 +250,10 @@ def shortened(name: str, most: int) -> str:
 # --- in words -----------------------------------------------------------------------------------
 
 
-def _told(report: AuditReport, rows: dict[str, dict[str, str]], worst: Sequence[Finding]) -> str:
+def _told(report: Findings, rows: dict[str, dict[str, str]], worst: Sequence[Finding]) -> str:
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items())
-    told = f"An audit of {len(report.findings)} findings: {counts}."
+    number = len(report.findings)
+    told = f"An audit of {number} finding{'s' * (number != 1)}: {counts}."
     for verdict, verb in (("fail", "fail"), ("warn", "warn")):
         where = [
             f"{shortened(place, 40)} in {_joined([KINDS[k] for k in KINDS if cells.get(k) == verdict])}"
@@ -243,11 +265,11 @@ def _told(report: AuditReport, rows: dict[str, dict[str, str]], worst: Sequence[
             told += f" Checks {verb} for: {'; '.join(where[:8])}{more}."
     harm = [f for f in worst if f.verdict in ("fail", "warn")][:6]
     if harm:
-        told += " The gravest effects, in multiples of what matters: " + "; ".join(
+        told += " The most serious effects, in multiples of what matters: " + "; ".join(
             f"{about_metric(f.metric)['title']}, {shortened(f.slice, 40)}: {times(f)}" for f in harm
         )
         return told + "."
-    return told + " No finding of harm stands out."
+    return told + " No finding is a fail or a warn."
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -18,6 +18,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
     Raises:
         AuditError: with what is wrong with the file and what to do.
+
+    >>> pd.DataFrame({"sex": ["f", "m"], "age": [31, 40]}).to_csv("made.csv", sep=";", index=False)
+    >>> read_table("made.csv")["age"].tolist()
+    [31, 40]
     """
     path = Path(path)
     if path.is_dir():
@@ -46,7 +50,7 @@ def _parquet(path: Path) -> pd.DataFrame:
         ) from error
     except (ValueError, OSError) as error:
         first = str(error).splitlines()[0]
-        raise AuditError(f"{path} is no Parquet file that can be read: {first}") from error
+        raise AuditError(f"{path} cannot be read as Parquet: {first}") from error
 
 
 def _csv(path: Path) -> pd.DataFrame:
@@ -58,8 +62,8 @@ def _csv(path: Path) -> pd.DataFrame:
     names = [name.strip() for name in next(csv.reader([first.rstrip("\r")], delimiter=separator))]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise AuditError(
-            f"The first line of {path} names {listed(twice)} more than once. Rename or drop one: it "
-            "cannot be told which is meant."
+            f"The first line of {path} names {listed(twice)} more than once. Rename or drop one: the "
+            "audit cannot know which one you mean."
         )
     try:
         table = pd.read_csv(
@@ -70,7 +74,7 @@ def _csv(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, ValueError) as error:
         told = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         raise AuditError(
-            f"{path} is no table that can be read: {told} Does a value hold '{separator}' without "
+            f"{path} cannot be read as a table: {told} Does a value hold '{separator}' without "
             "quotation marks around it?"
         ) from error
     table.columns = [str(name).strip() for name in table.columns]
@@ -85,7 +89,7 @@ def _text(path: Path) -> str:
         except (OSError, EOFError) as error:
             raise AuditError(f"{path} is a damaged .gz file: {error}.") from error
     if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise AuditError(f"{path} is no text file. CSV and Parquet (.parquet) can be read.")
+        raise AuditError(f"{path} is not a text file. The audit reads CSV and Parquet (.parquet).")
     for encoding in (
         ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
     ):
@@ -93,4 +97,4 @@ def _text(path: Path) -> str:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise AuditError(f"{path} is in no encoding that is known here. Save it as UTF-8.")
+    raise AuditError(f"{path} has an unknown character encoding. Save it as UTF-8.")

@@ -1,20 +1,23 @@
-"""One thing an audit found, and how it comes to a verdict."""
+"""What an audit found: one finding, all of them, and how they come to their verdicts."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
 FAMILIES = ("structure", "fidelity", "utility", "bias", "privacy")
 VERDICTS = ("fail", "warn", "underpowered", "pass")  # the gravest first
 
-# The smallest effect that matters, for each metric: the distance from what one law would give. These
-# are conventions, not laws of nature; `audit(..., margins={...})` changes them. "relative" margins
-# are shares of the real rate, after the four-fifths rule for selection rates (US Uniform Guidelines
-# on Employee Selection Procedures, 29 CFR 1607.4 D).
+# The smallest effect that matters, for each metric: the distance from what two samples of one
+# distribution would give. These are conventions, not laws of nature; `audit(..., margins={...})`
+# changes them. "relative" margins are shares of the real rate, after the four-fifths rule for
+# selection rates (US Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D).
 MARGINS = {
     "total_variation": 0.05,
     "kolmogorov_smirnov": 0.05,
@@ -66,7 +69,7 @@ class Finding:
         low, high: its 95 % interval.
         reference: the same measure of the real holdout against the real training rows, where it is
             cheap to have.
-        null: what two samples of one law would give on average.
+        null: what two samples of one distribution would give on average.
         p, q: the p-value, and the same after Benjamini and Hochberg's correction for all findings.
         n: rows that it rests on, on the smaller side.
         detectable: the smallest distance from `null` that would have been found in 80 % of cases at
@@ -118,8 +121,54 @@ class Finding:
         away = (self.estimate or 0.0) - (self.null or 0.0)
         return max(self.side * away, 0.0) if self.side else abs(away)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, and the id, for JSON and tables."""
         return {"id": self.id} | asdict(self) | {"columns": list(self.columns)}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings of one audit, the gravest first, and what they rest on.
+
+    Attributes:
+        findings: each measure of each slice with its verdict.
+        schema: what each column was read as; None for arrays.
+        notes: where samples were used, what was set aside.
+        about: rows of each table, level, seed, label and sensitive columns.
+    """
+
+    findings: tuple[Finding, ...]
+    schema: Schema | None
+    notes: tuple[str, ...]
+    about: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        order = sorted(
+            self.findings,
+            key=lambda f: (VERDICTS.index(f.verdict), FAMILIES.index(f.family), -f.effect, f.id),
+        )
+        object.__setattr__(self, "findings", tuple(order))
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many findings have each verdict."""
+        found = Counter(finding.verdict for finding in self.findings)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def verdict(self) -> str:
+        """The gravest verdict that rests on a finding of harm: fail, warn or pass."""
+        return next((each for each in ("fail", "warn") if self.counts[each]), "pass")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the reader must know: where a sample was used, what was set aside."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -142,7 +191,12 @@ def measured(
     caveat: str = "",
     columns: Sequence[str] = (),
 ) -> Draft:
-    """A draft from a comparison; NaN means that nothing could be measured."""
+    """A draft from a comparison; NaN means that nothing could be measured.
+
+    >>> from course_lib.audit.statistics import shares
+    >>> measured("bias", "group_share", "sex = f", shares(40, 100, 50, 100), margin=0.1).finding.n
+    100
+    """
 
     def number(value: float | None) -> float | None:
         return None if value is None or not np.isfinite(value) else float(value)
@@ -173,7 +227,11 @@ def measured(
 def stated(
     metric: str, slice: str, verdict: str, method: str, columns: Sequence[str] = (), n: int = 0
 ) -> Draft:
-    """A fact about the tables' structure, which needs no test."""
+    """A fact about the tables' structure, which needs no test.
+
+    >>> stated("empty", "age", "warn", "no values").finding.id
+    'empty[age]'
+    """
     finding = Finding(
         "structure", metric, slice, verdict=verdict, method=method, n=n, columns=tuple(columns)
     )
@@ -183,30 +241,37 @@ def stated(
 def judge(drafts: Sequence[Draft], level: float = 0.05) -> list[Finding]:
     """Correct all p-values together, then give each finding its verdict.
 
-    With a p-value: *fail* if q < level and the estimate is a margin or more away from what one law
-    gives; *warn* if q < level but nearer; else *pass* if an effect of a margin would have been found,
-    and *underpowered* if it could have been missed. Without one, the interval decides: *fail* if all
-    of it is beyond the margin, *pass* if it stays within, and *underpowered* if it lies across.
+    With a p-value: *fail* if q < level and the estimate is a margin or more away from what one
+    distribution gives; *warn* if q < level but nearer; else *pass* if an effect of a margin would
+    have been found, and *underpowered* if it could have been missed. Without one, the interval
+    decides: *fail* if all of it is beyond the margin, *pass* if it stays within, and *underpowered*
+    if it reaches across.
 
-    What could have been found is reckoned at level / (number of tests): the level that correction
-    leaves to a lone effect.
+    What could have been found is computed at level / (number of tests): the level that the
+    correction leaves to a single effect.
 
     Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate".
+
+    >>> from course_lib.audit.statistics import shares
+    >>> draft = measured("bias", "group_share", "sex = f", shares(4, 100, 50, 100), margin=0.1)
+    >>> judge([draft])[0].verdict
+    'fail'
     """
-    tested = [i for i, draft in enumerate(drafts) if draft.finding.p is not None]
-    q = dict.fromkeys(range(len(drafts)))
+    tested = [(i, draft.finding.p) for i, draft in enumerate(drafts) if draft.finding.p is not None]
+    q: dict[int, float] = {}
     if tested:
-        p = np.clip([drafts[i].finding.p for i in tested], 0, 1)
-        q |= dict(zip(tested, false_discovery_control(p).tolist(), strict=True))
+        p = np.clip([p for _, p in tested], 0, 1)
+        corrected = false_discovery_control(p).tolist()
+        q = {i: value for (i, _), value in zip(tested, corrected, strict=True)}
     each = level / max(len(tested), 1)
-    return [_judged(draft, q[i], level, each) for i, draft in enumerate(drafts)]
+    return [_judged(draft, q.get(i), level, each) for i, draft in enumerate(drafts)]
 
 
 def _judged(draft: Draft, q: float | None, level: float, each: float) -> Finding:
     finding, comparison = draft.finding, draft.comparison
     if comparison is None:
         return finding
-    if finding.estimate is None:
+    if finding.estimate is None or finding.margin is None:
         return replace(finding, verdict="underpowered")
     detectable = comparison.detectable(each) if comparison.detectable else None
     distance = finding.distance
@@ -216,7 +281,7 @@ def _judged(draft: Draft, q: float | None, level: float, each: float) -> Finding
         seen = detectable is not None and detectable <= finding.margin
         verdict = "pass" if seen else "underpowered"
     else:
-        half = (finding.high - finding.low) / 2
+        half = (comparison.high - comparison.low) / 2
         verdict = (
             "fail"
             if distance - half > finding.margin

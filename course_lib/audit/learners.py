@@ -10,9 +10,10 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.features import sample_rows
+from course_lib.audit.finding import Note
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import area
-from course_lib.audit.table import Tables
+from course_lib.audit.table import Tables, Target
 
 FITTED = 50_000  # rows at most that a model learns from
 TRIED = 20_000  # rows of the holdout at most that it is tried on
@@ -20,90 +21,98 @@ LEAST = 10  # rows of each class that a group needs for an area under the curve
 LEAK = 0.98  # Cramér's V from which a column gives the label away
 
 
-def usable(tables: Tables) -> list[str]:
-    """The columns that a model may learn from: all but the label, and but what gives it away.
+def giveaways(tables: Tables, target: Target) -> list[str]:
+    """The columns that give the label away, such as a default that only granted loans can have.
 
-    A column that follows from the label, such as a loan's default that only approved applicants can
-    have, would let every model score alike; the report says which was left out.
+    With them every model would score alike, so models do without.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> giveaways(tables, tables.target)
+    ['z']
     """
-    leaks = [
+    return [
         name
         for name in tables.features
-        if cramers_v(joint(tables.values[name], tables.values[tables.label])[1]) > LEAK
+        if cramers_v(joint(tables.values[name], target.column)[1]) > LEAK
     ]
-    if leaks:
-        tables.notes.append(
-            f"Models that predict '{tables.label}' did without {listed(leaks)}, which nearly "
-            "determines it in the real data."
-        )
-    return [name for name in tables.features if name not in leaks]
 
 
 def design(tables: Tables, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Columns (n, features) of the real and the synthetic rows: numbers, and codes of categories."""
-    real, synthetic = [], []
+    """Columns (n, features) of the real and the synthetic rows: numbers, and codes of categories.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> real, synthetic = design(tables, ["x", "z"])
+    >>> real.shape, synthetic.shape
+    ((120, 2), (60, 2))
+    """
+    real: list[np.ndarray] = []
+    synthetic: list[np.ndarray] = []
     for name in names:
         column = tables.values[name]
         for side, values in ((real, column.real), (synthetic, column.synthetic)):
             values = values.astype(np.float32)
-            if not column.is_number:  # a level that the real data lack is a missing one to a model
+            if (
+                column.known is not None
+            ):  # a level that the real data lack is a missing one to a model
                 values[(values < 0) | (values >= column.known)] = np.nan
             side.append(values)
     return np.stack(real, axis=1), np.stack(synthetic, axis=1)
 
 
-def learner(kind: str, rows: int):
-    """Gradient-boosted trees that small and large tables both can feed."""
+def learner(kind: str, rows: int) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
+    """Gradient-boosted trees that small and large tables both can feed.
+
+    >>> learner("binary", rows=100).min_samples_leaf
+    5
+    """
     model = HistGradientBoostingRegressor if kind == "number" else HistGradientBoostingClassifier
     leaf = int(np.clip(rows // 20, 2, 20))
     return model(max_iter=60, min_samples_leaf=leaf, early_stopping=False, random_state=0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trials:
     """Models fitted to disjoint parts of the synthetic rows and of the real training rows.
 
-    All are tried on the same holdout rows. Given these, models from parts of one law are drawn from
-    one law too, so that the two sets of scores may be compared by a t-test: it counts the luck of
-    training, which a single model on each side hides.
+    All are tried on the same holdout rows. Models from parts of one distribution are themselves
+    draws of one distribution, so that the two sets of scores may be compared by a t-test: it counts
+    the luck of training, which a single model on each side hides.
+
+    Attributes:
+        target: what they predict.
+        design: the columns (n, features) that they learn from, of all real and all synthetic rows.
+        train, made: features and label of the real training rows and of the synthetic rows that they
+            learn from, in random order.
+        held: numbers of the real rows that they are tried on.
+        x, y: features and label of these.
+        notes: what was left out, and where samples were used.
     """
 
-    tables: Tables
-    rng: np.random.Generator
+    target: Target
+    design: tuple[np.ndarray, np.ndarray]
+    train: tuple[np.ndarray, np.ndarray]
+    made: tuple[np.ndarray, np.ndarray]
+    held: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    notes: tuple[Note, ...]
 
-    def __post_init__(self) -> None:
-        tables, rng = self.tables, self.rng
-        column = tables.values[tables.label]
-        self.kind = (
-            "number" if column.is_number else "binary" if column.known == 2 else "multiclass"
-        )
-        real, synthetic = self.design = design(tables, usable(tables))
-        y_real, y_synthetic = self._target()
-        split = tables.n_train
-        size = min(split, len(synthetic), FITTED)
-        self.train = _known(real[:split], y_real[:split], size, rng)
-        self.made = _known(synthetic, y_synthetic, size, rng)
-        held = np.flatnonzero(np.isfinite(y_real[split:])) + split
-        self.held = held[sample_rows(len(held), TRIED, rng)]
-        self.x, self.y = real[self.held], y_real[self.held]
-        if size == FITTED or len(held) > TRIED:
-            tables.notes.append(
-                f"Models learnt from {size:,} rows of each kind and were tried on {len(self.held):,} "
-                "holdout rows."
-            )
-        self.size = min(len(self.train[1]), len(self.made[1]))
-        self.parts = 10 if self.size >= 5000 else 5
+    @property
+    def kind(self) -> str:
+        return self.target.kind
 
-    def _target(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.kind == "binary":
-            return self.tables.outcome
-        column = self.tables.values[self.tables.label]
-        if self.kind == "number":
-            return column.real, column.synthetic
-        return tuple(
-            np.where((codes >= 0) & (codes < column.known), codes, np.nan).astype(float)
-            for codes in (column.real, column.synthetic)
-        )
+    @property
+    def size(self) -> int:
+        """How many rows of each kind the models learn from."""
+        return min(len(self.train[1]), len(self.made[1]))
+
+    @property
+    def parts(self) -> int:
+        return 10 if self.size >= 5000 else 5
 
     @property
     def measure(self) -> str:
@@ -117,10 +126,11 @@ class Trials:
     @cached_property
     def whole(self) -> tuple[float, float]:
         """The score of one model on all synthetic rows, and of one on as many real ones."""
-        return tuple(
+        made, train = (
             self.score(self._predict(x[: self.size], y[: self.size]))
             for x, y in (self.made, self.train)
         )
+        return made, train
 
     def _of(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.stack(
@@ -135,11 +145,11 @@ class Trials:
             return np.full(len(self.x), np.nan)
         model = learner(self.kind, len(y)).fit(x[:, moves], y)
         if self.kind == "binary":
-            return model.predict_proba(self.x[:, moves])[:, 1]
-        return model.predict(self.x[:, moves])
+            return np.asarray(model.predict_proba(self.x[:, moves])[:, 1])
+        return np.asarray(model.predict(self.x[:, moves]))
 
     def score(self, prediction: np.ndarray, rows: np.ndarray | None = None) -> float:
-        """AUC, accuracy or R² on the holdout, or on some of its rows; NaN if it cannot be had."""
+        """AUC, accuracy or R² on the holdout, or on some of its rows; NaN where there are too few."""
         rows = np.ones(len(self.y), bool) if rows is None else rows
         truth, prediction = self.y[rows], prediction[rows]
         if len(truth) < 2 or np.isnan(prediction).any():
@@ -153,7 +163,62 @@ class Trials:
         return area(prediction[truth == 1], prediction[truth == 0])
 
 
-def _known(x: np.ndarray, y: np.ndarray, size: int, rng) -> tuple[np.ndarray, np.ndarray]:
+def prepare_trials(tables: Tables, target: Target, rng: np.random.Generator) -> Trials:
+    """Draw the rows that models of the target learn from and are tried on.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> tables = prepare(table, table, table, label="y")
+    >>> trials = prepare_trials(tables, tables.target, np.random.default_rng(0))
+    >>> trials.measure, trials.size
+    ('AUC', 60)
+    """
+    leaks = giveaways(tables, target)
+    notes = []
+    if leaks:
+        notes.append(
+            Note(
+                f"Models that predict '{target.name}' did without {listed(leaks)}, which nearly "
+                "determines it in the real data."
+            )
+        )
+    real, synthetic = design(tables, [name for name in tables.features if name not in leaks])
+    y_real, y_synthetic = _numbers_of(target)
+    split = tables.n_train
+    size = min(split, len(synthetic), FITTED)
+    trained = _known(real[:split], y_real[:split], size, rng)
+    made = _known(synthetic, y_synthetic, size, rng)
+    known = np.flatnonzero(np.isfinite(y_real[split:])) + split
+    held = known[sample_rows(len(known), TRIED, rng)]
+    if size == FITTED or len(known) > TRIED:
+        notes.append(
+            Note(
+                f"Models learnt from {size:,} rows of each kind and were tried on {len(held):,} "
+                "holdout rows."
+            )
+        )
+    return Trials(
+        target, (real, synthetic), trained, made, held, real[held], y_real[held], tuple(notes)
+    )
+
+
+def _numbers_of(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """The label as numbers that a model can predict, NaN where it is not known: real, synthetic."""
+    if target.kind == "binary":
+        return target.outcome
+    column = target.column
+    if column.known is None:
+        return column.real, column.synthetic
+
+    def codes(values: np.ndarray) -> np.ndarray:
+        return np.where((values >= 0) & (values < column.known), values, np.nan).astype(float)
+
+    return codes(column.real), codes(column.synthetic)
+
+
+def _known(
+    x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     rows = np.flatnonzero(np.isfinite(y))
     rows = rng.permutation(rows)[:size]
     return x[rows], y[rows]

@@ -1,12 +1,10 @@
 """A report as one HTML file: no network, readable by eye, by ear, on paper and on a phone."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,22 +23,19 @@ from course_lib.audit.explain import (
     specifics,
     summary,
     times,
-    written,
+    with_unit,
 )
 from course_lib.audit.figure import draw, gravest, shortened
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.schema import KINDS
 from course_lib.plots import image_html
-
-if TYPE_CHECKING:
-    from course_lib.audit.report import AuditReport
 
 QUESTIONS = {
     "structure": "Are the same columns there, and can they be read?",
     "fidelity": "Do the synthetic rows look like real ones?",
     "utility": "Do models learn from them what they should?",
     "bias": "Are all groups there, and treated as in the real data?",
-    "privacy": "Do they give the people in the training data away?",
+    "privacy": "Do they reveal people in the training data?",
 }
 
 # Every value is escaped: names of columns and levels are other people's text.
@@ -53,8 +48,14 @@ _templates = Environment(
 )
 
 
-def page(report: AuditReport) -> str:
-    """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read."""
+def page(report: Findings) -> str:
+    """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> report = Findings((found,), None, (), {})
+    >>> page(report).lower().startswith("<!doctype html>")
+    True
+    """
     figure, alt = draw(report)
     found = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
@@ -75,8 +76,14 @@ def page(report: AuditReport) -> str:
     )
 
 
-def snippet(report: AuditReport, most: int = 8) -> str:
-    """A few lines of HTML for a notebook, in the colours of its theme."""
+def snippet(report: Findings, most: int = 8) -> str:
+    """A few lines of HTML for a notebook, in the colours of its theme.
+
+    >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
+    >>> report = Findings((found,), None, (), {})
+    >>> "1 fail" in snippet(report)
+    True
+    """
     facts = [f for f in report.findings if f.margin is None]
     worst = [f for f in facts + gravest(report.findings) if f.verdict in ("fail", "warn")]
     return _templates.get_template("snippet.html").render(
@@ -101,7 +108,7 @@ def _png(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-def _families(report: AuditReport) -> list[dict]:
+def _families(report: Findings) -> list[dict[str, Any]]:
     """What the template shows of each family that has findings."""
     shown = []
     for family in FAMILIES:
@@ -114,8 +121,12 @@ def _families(report: AuditReport) -> list[dict]:
                 "name": family,
                 "question": QUESTIONS[family],
                 "counts": _counts(own),
-                "open": [row for row in rows if row["finding"].verdict != "pass"],
-                "passed": [row for row in rows if row["finding"].verdict == "pass"],
+                "open": [
+                    row for row, each in zip(rows, own, strict=True) if each.verdict != "pass"
+                ],
+                "passed": [
+                    row for row, each in zip(rows, own, strict=True) if each.verdict == "pass"
+                ],
             }
         )
     return shown
@@ -125,16 +136,16 @@ def _counts(findings: Sequence[Finding]) -> dict[str, int]:
     return {v: sum(finding.verdict == v for finding in findings) for v in VERDICTS}
 
 
-def _row(finding: Finding, report: AuditReport) -> dict[str, object]:
+def _row(finding: Finding, report: Findings) -> dict[str, object]:
     return {
         "finding": finding,
         "title": about_metric(finding.metric)["title"],
-        "estimate": written(finding.estimate, finding.metric),
+        "estimate": with_unit(finding.estimate, finding.metric),
         "interval": interval(finding),
-        "null": written(finding.null, finding.metric),
-        "reference": written(finding.reference, finding.metric),
-        "margin": written(finding.margin, finding.metric, distance=True),
-        "detectable": written(finding.detectable, finding.metric, distance=True),
+        "null": with_unit(finding.null, finding.metric),
+        "reference": with_unit(finding.reference, finding.metric),
+        "margin": with_unit(finding.margin, finding.metric, distance=True),
+        "detectable": with_unit(finding.detectable, finding.metric, distance=True),
         "times": times(finding) if finding.margin and finding.estimate is not None else "–",
         "words": specifics(finding, report.about),
     }

@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
 
 from course_lib import __version__
 from course_lib.audit.explain import explanation, paper
 from course_lib.audit.figure import draw
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding
+from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.schema import AuditError, Column, Schema
 from course_lib.files import write_whole
@@ -36,38 +36,8 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class AuditReport:
-    """The findings of one audit, the gravest first.
-
-    Attributes:
-        findings: each measure of each slice with its verdict.
-        schema: what each column was taken for; None for arrays.
-        notes: where samples were used, what was set aside.
-        about: rows of each table, level, seed, label and sensitive columns.
-    """
-
-    findings: tuple[Finding, ...]
-    schema: Schema | None
-    notes: tuple[str, ...]
-    about: Mapping[str, object]
-
-    def __post_init__(self) -> None:
-        order = sorted(
-            self.findings,
-            key=lambda f: (VERDICTS.index(f.verdict), FAMILIES.index(f.family), -f.effect, f.id),
-        )
-        object.__setattr__(self, "findings", tuple(order))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many findings have each verdict."""
-        found = Counter(finding.verdict for finding in self.findings)
-        return {verdict: found[verdict] for verdict in VERDICTS}
-
-    @property
-    def verdict(self) -> str:
-        """The gravest verdict that rests on a finding of harm: fail, warn or pass."""
-        return next((each for each in ("fail", "warn") if self.counts[each]), "pass")
+class AuditReport(Findings):
+    """The findings of one audit, the gravest first: to read, to keep, to compare, to gate."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items())
@@ -82,9 +52,6 @@ class AuditReport:
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
         return "\n".join([*lines, *self.notes])
-
-    def __iter__(self):
-        return iter(self.findings)
 
     def __getitem__(self, id: str) -> Finding:
         """The finding of that id. Raises KeyError that names the nearest ones."""
@@ -114,7 +81,7 @@ class AuditReport:
             + (f"Near to it: {', '.join(near)}." if near else "All ids: report.table().index.")
         )
 
-    def gate(self, policy: str | Mapping[str, object] = "fail") -> Gate:
+    def gate(self, policy: str | Mapping[str, Any] = "fail") -> Gate:
         """Pass or fail, with reasons, for a pipeline.
 
         Args:
@@ -126,12 +93,10 @@ class AuditReport:
         Raises:
             AuditError: for a policy that is not understood.
         """
-        rules = {"fail_on": policy} if isinstance(policy, str) else dict(policy)
+        rules: dict[str, Any] = {"fail_on": policy} if isinstance(policy, str) else dict(policy)
         known = {"fail_on", "families", "ignore", "underpowered"}
-        if wrong := set(rules) - known:
-            raise AuditError(
-                f"A policy has no '{min(wrong)}'; it knows {', '.join(sorted(known))}."
-            )
+        if wrong := sorted(set(rules) - known):
+            raise AuditError(f"A policy has no '{wrong[0]}'; it has {', '.join(sorted(known))}.")
         fail_on = rules.get("fail_on", "fail")
         if fail_on not in ("fail", "warn"):
             raise AuditError(f"fail_on must be 'fail' or 'warn', not {fail_on!r}.")
@@ -166,10 +131,10 @@ class AuditReport:
                 change = "new" if one is None else "gone"
             else:
                 step = VERDICTS.index(two.verdict) - VERDICTS.index(one.verdict)
-                step = step or one.effect - two.effect
-                if step == 0:
+                moved = step or one.effect - two.effect
+                if moved == 0:
                     continue
-                change = "better" if step > 0 else "worse"
+                change = "better" if moved > 0 else "worse"
             rows.append(
                 {
                     "id": id,
@@ -186,7 +151,7 @@ class AuditReport:
         columns += ["estimate before", "estimate", "effect before", "effect"]
         return pd.DataFrame(rows, columns=["id", *columns]).set_index("id")
 
-    def to_json(self, path: str | os.PathLike | None = None) -> str:
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """The whole report as JSON, and into a file if a path is given."""
         content = {
             "format": FORMAT,
@@ -205,7 +170,7 @@ class AuditReport:
             write_whole(path, text)
         return text
 
-    def to_html(self, path: str | os.PathLike | None = None) -> str:
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """The whole report as one HTML page that needs no network; into a file if a path is given."""
         text = page(self)
         if path is not None:
@@ -221,7 +186,7 @@ class AuditReport:
 
     @classmethod
     def from_json(cls, text: str) -> "AuditReport":
-        """A report from what `to_json` gave. Raises AuditError if it is none."""
+        """A report from what `to_json` gave. Raises AuditError if it is not one."""
         try:
             content = json.loads(text)
             if content["format"] != FORMAT:
@@ -243,4 +208,4 @@ class AuditReport:
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, AuditError):
                 raise
-            raise AuditError(f"This is no audit report: {error!r}.") from error
+            raise AuditError(f"This is not an audit report: {error!r}.") from error

@@ -1,7 +1,7 @@
 """What each column of a table is, inferred from the real data or given."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ KINDS = {
     "number": "a quantity, compared by its distribution",
     "category": "one of a few levels, compared by their shares",
     "date": "a point in time, compared as a number of days",
-    "text": "free text, looked at only for copies",
-    "identifier": "a name or number of its own for each row, looked at only for copies",
+    "text": "free text, checked only for copies",
+    "identifier": "a different name or number in each row, checked only for copies",
     "empty": "no values in the real data",
 }
 FEW = 12  # a numeric column with so many values at most is compared level by level
@@ -54,12 +54,19 @@ def infer(table: pd.DataFrame) -> Schema:
 
     Numbers with at most 12 distinct values count as categories; whole numbers or words that never
     repeat as identifiers; strings of which 95 % read as numbers or as dates as those.
+
+    >>> infer(pd.DataFrame({"sex": list("fm") * 20, "height": np.linspace(1.5, 2, 40)})).kinds()
+    {'sex': 'category', 'height': 'number'}
     """
     return Schema(tuple(_column(str(name), table[name]) for name in table.columns))
 
 
 def given(kinds: "Schema | Mapping[str, str]", table: pd.DataFrame) -> Schema:
-    """`kinds` where it names a column, inference for the rest. Raises AuditError if it is wrong."""
+    """`kinds` where it names a column, inference for the rest. Raises AuditError if it is wrong.
+
+    >>> given({"zip": "category"}, pd.DataFrame({"zip": range(100, 200)})).kinds()
+    {'zip': 'category'}
+    """
     asked = kinds.kinds() if isinstance(kinds, Schema) else dict(kinds)
     inferred = infer(table)
     if unknown := [name for name in asked if name not in inferred.kinds()]:
@@ -80,11 +87,15 @@ def given(kinds: "Schema | Mapping[str, str]", table: pd.DataFrame) -> Schema:
     )
 
 
-def listed(names: Sequence[str] | Mapping, most: int = 8) -> str:
-    """Names in quotation marks, the first few of a long list."""
-    names = [f"'{name}'" for name in names]
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """Names in quotation marks, the first few of a long list.
+
+    >>> listed(["sex", "age", "income"], most=2)
+    "'sex', 'age' and 1 more"
+    """
+    quoted = [f"'{name}'" for name in names]
+    more = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _column(name: str, values: pd.Series) -> Column:
@@ -140,7 +151,11 @@ def _strings(name: str, present: pd.Series, distinct: int) -> Column:
 
 
 def as_dates(values: pd.Series) -> pd.Series:
-    """Strings or timestamps as timestamps, NaT where they are none."""
+    """Strings or timestamps as timestamps, NaT where they are none.
+
+    >>> as_dates(pd.Series(["2020-01-31", "soon"])).isna().tolist()
+    [False, True]
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on formats that pandas has to guess for each value
         return pd.to_datetime(values, errors="coerce", utc=True, format="mixed")

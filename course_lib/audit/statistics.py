@@ -1,17 +1,19 @@
 """Two samples compared: an estimate, its interval, a p-value, and what could have been detected.
 
-Every comparison asks the same question: are the synthetic rows drawn from the law of the real ones?
+Every comparison asks the same question: do the synthetic and the real rows have one distribution?
 Most work on counts, which are all that a test needs of a table, however long it is.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import special, stats
 
-Z = stats.norm.ppf(0.975)
-POWER = stats.norm.ppf(0.8)
+Z = float(stats.norm.ppf(0.975))
+POWER = float(stats.norm.ppf(0.8))
+Alternative = Literal["two-sided", "less", "greater"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class Comparison:
     Attributes:
         estimate: the statistic.
         low, high: its 95 % interval.
-        null: its expected value if both samples had one law.
-        p: the chance of a statistic this far from `null` under one law; None where no valid test is
-            known, and the interval has to serve.
+        null: its expected value if both samples had the same distribution.
+        p: the chance of a statistic this far from `null` if both had the same distribution; None
+            where no valid test is known, and the interval decides.
         detectable: the distance from `null` that is found in 80 % of cases, given the level of the
             test; None where nothing could be found.
         n: how many rows, real or synthetic, it rests on: the smaller number.
@@ -40,7 +42,7 @@ class Comparison:
     side: int = 0
 
     def one_sided(self, side: int) -> "Comparison":
-        """The same with only one direction tested, for a statistic whose law is symmetric."""
+        """The same with only one direction tested, for a statistic with a symmetric distribution."""
         p = self.p
         if p is not None:
             p = p / 2 if side * (self.estimate - self.null) > 0 else 1 - p / 2
@@ -50,7 +52,11 @@ class Comparison:
 def from_z(
     estimate: float, se: float, n: int, *, null: float = 0.0, p: float | None = None
 ) -> Comparison:
-    """A statistic that is close to normal with standard error `se`; two-sided."""
+    """A statistic that is close to normal with standard error `se`; two-sided.
+
+    >>> round(from_z(0.3, 0.1, n=100).p, 4)
+    0.0027
+    """
     if p is None:
         p = float(2 * stats.norm.sf(abs(estimate - null) / se)) if se > 0 else 1.0
     return Comparison(
@@ -64,8 +70,14 @@ def from_z(
     )
 
 
-def interval_only(estimate: float, sd: float, n: int, *, null: float, floor: float | None = None):
-    """A statistic with a standard deviation and no valid test."""
+def interval_only(
+    estimate: float, sd: float, n: int, *, null: float, floor: float | None = None
+) -> Comparison:
+    """A statistic with a standard deviation and no valid test.
+
+    >>> interval_only(0.3, 0.1, 100, null=0.0).p is None
+    True
+    """
     low = estimate - Z * sd
     return Comparison(
         estimate,
@@ -82,8 +94,11 @@ def shares(k: int, m: int, k_real: int, n: int, side: int = 0) -> Comparison:
     """k of m synthetic rows against k_real of n real ones: the difference of the two shares.
 
     The interval is Newcombe's (1998, method 10); the p-value is Fisher's exact one where a cell
-    expects fewer than 50 rows, else that of the pooled z-test. Fisher's law is lopsided where m and
-    n differ, so that a one-sided p-value (`side` 1 or -1) is not half of the two-sided one.
+    expects fewer than 50 rows, else that of the pooled z-test. Fisher's distribution is asymmetric where
+    m and n differ, so that a one-sided p-value (`side` 1 or -1) is not half of the two-sided one.
+
+    >>> round(shares(40, 100, 50, 100).estimate, 3)
+    -0.1
     """
     if min(m, n) == 0:
         return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
@@ -93,8 +108,9 @@ def shares(k: int, m: int, k_real: int, n: int, side: int = 0) -> Comparison:
     difference = p1 - p2
     se = np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))
     if min(pooled, 1 - pooled) * min(m, n) < 50:
-        asked = {0: "two-sided", 1: "greater", -1: "less"}[side]
-        p = float(stats.fisher_exact([[k, m - k], [k_real, n - k_real]], asked).pvalue)
+        asked: Alternative = "two-sided" if side == 0 else "greater" if side > 0 else "less"
+        table = np.array([[k, m - k], [k_real, n - k_real]])
+        p = float(stats.fisher_exact(table, asked).pvalue)
     elif side:
         p = float(stats.norm.sf(side * difference / se))
     else:
@@ -133,14 +149,21 @@ def _wilson(k: int, n: int) -> tuple[float, float]:
 
 
 def total_variation(synthetic: np.ndarray, real: np.ndarray) -> float:
-    """Half the summed absolute difference of two sets of counts as shares: 0 alike, 1 disjoint."""
+    """Half the summed absolute difference of two sets of counts as shares: 0 alike, 1 disjoint.
+
+    >>> total_variation(np.array([50, 50]), np.array([75, 25]))
+    0.25
+    """
     return float(np.abs(synthetic / synthetic.sum() - real / real.sum()).sum() / 2)
 
 
 def expected_total_variation(counts: np.ndarray, m: int, n: int) -> float:
-    """Total variation of m against n rows of one law whose pooled counts are `counts`.
+    """Total variation of m against n rows of one distribution whose pooled counts are `counts`.
 
     Each share differs by about N(0, p (1 - p) (1/m + 1/n)), whose mean size is sd sqrt(2 / pi).
+
+    >>> round(expected_total_variation(np.array([50, 50]), 100, 100), 3)
+    0.056
     """
     p = counts / counts.sum()
     return float(np.sqrt(p * (1 - p) * (1 / m + 1 / n) * 2 / np.pi).sum() / 2)
@@ -150,6 +173,9 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """Two sets of counts (cells,) by total variation, with the chi-squared test of homogeneity.
 
     Cells that expect fewer than 5 rows on either side are tested as one.
+
+    >>> round(counts(np.array([50, 50]), np.array([80, 20])).estimate, 3)
+    0.3
     """
     synthetic, real = synthetic.ravel(), real.ravel()
     filled = synthetic + real > 0
@@ -179,8 +205,8 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
             noncentral = _noncentrality(level, df)
             return float(np.sqrt(noncentral * (1 / m + 1 / n)) / 2)
 
-    # What chance adds to the estimate lies between nothing and what it adds under one law; the
-    # interval allows for both, else it would leave out the truth wherever most cells do not differ.
+    # What chance adds to the estimate lies between nothing and what it adds under one distribution;
+    # the interval allows for both, else it would leave out the truth wherever most cells do not differ.
     null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
     return Comparison(
         estimate,
@@ -227,6 +253,12 @@ def permuted(
     Args:
         statistic: maps counts (draws, *cells) of both sides to numbers (draws,).
         synthetic, real: counts of one shape.
+
+    >>> def gap(synthetic, real):
+    ...     return synthetic[:, 0] - real[:, 0]
+    ...
+    >>> permuted(gap, np.array([50, 50]), np.array([80, 20]), np.random.default_rng(0)).estimate
+    -30.0
     """
     shape, m, n = synthetic.shape, int(synthetic.sum()), int(real.sum())
     if min(m, n) == 0:
@@ -263,6 +295,9 @@ def permutation_p(observed: float, null: np.ndarray) -> float:
 
     Source: Knijnenburg et al. 2009, "Fewer permutations, more accurate P-values", with the
     generalised Pareto tail's shape fixed at zero.
+
+    >>> permutation_p(0.5, np.linspace(0, 1, 999))
+    0.5
     """
     beyond = int((null >= observed).sum())
     if beyond >= 10:
@@ -275,7 +310,11 @@ def permutation_p(observed: float, null: np.ndarray) -> float:
 
 
 def permutation_threshold(level: float, null: np.ndarray) -> float:
-    """The value from which on `permutation_p` is below `level`."""
+    """The value from which on `permutation_p` is below `level`.
+
+    >>> round(permutation_threshold(0.1, np.linspace(0, 1, 999)), 3)
+    0.9
+    """
     upper = float(np.quantile(null, 0.9))
     if level * (len(null) + 1) >= 11:
         return float(np.quantile(null, 1 - level))
@@ -284,7 +323,11 @@ def permutation_threshold(level: float, null: np.ndarray) -> float:
 
 
 def welch(synthetic: np.ndarray, real: np.ndarray, n: int) -> Comparison:
-    """The difference of the means of two sets of independent values, by Welch's t-test."""
+    """The difference of the means of two sets of independent values, by Welch's t-test.
+
+    >>> welch(np.array([0.7, 0.8, 0.9]), np.array([0.7, 0.8, 0.9]), n=100).p
+    1.0
+    """
     synthetic, real = np.asarray(synthetic, float), np.asarray(real, float)
     synthetic, real = synthetic[np.isfinite(synthetic)], real[np.isfinite(real)]
     if min(len(synthetic), len(real)) < 3:
@@ -315,7 +358,11 @@ def welch(synthetic: np.ndarray, real: np.ndarray, n: int) -> Comparison:
 
 
 def area(above: np.ndarray, below: np.ndarray) -> float:
-    """The area under the ROC curve: how often a score of `above` exceeds one of `below`; ties half."""
+    """The area under the ROC curve: how often a score of `above` exceeds one of `below`; ties half.
+
+    >>> area(np.array([2, 3]), np.array([1, 2]))
+    0.875
+    """
     ranks = stats.rankdata(np.concatenate([above, below]))[: len(above)]
     return float((ranks.mean() - (len(above) + 1) / 2) / len(below))
 
@@ -326,6 +373,9 @@ def rank_sum(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     For scores that were fixed before these rows were seen, the area is the Mann-Whitney statistic,
     whose mean 1/2 and variance under permutation are known, ties included. The interval is that of
     DeLong et al. 1988.
+
+    >>> rank_sum(np.array([2, 3]), np.array([1, 2])).estimate
+    0.875
     """
     m, n = len(synthetic), len(real)
     if min(m, n) < 2:

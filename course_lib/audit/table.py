@@ -1,9 +1,10 @@
 """Tables made comparable: one set of columns, numbers as floats, categories as codes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class Values:
     kind: str
     real: np.ndarray
     synthetic: np.ndarray
-    levels: tuple = ()
+    levels: tuple[str, ...] = ()
     known: int | None = None
     bins: int = MOST_BINS
 
@@ -41,13 +42,20 @@ class Values:
     def is_number(self) -> bool:
         return self.known is None
 
+    @property
+    def by_count(self) -> np.ndarray:
+        """Codes of a category's levels in the real data, the most common first."""
+        if self.known is None:
+            raise TypeError(f"{self.name} is a number: it has no levels.")
+        return np.argsort(-np.bincount(self.real[self.real >= 0], minlength=self.known))
+
     @cached_property
     def edges(self) -> np.ndarray:
         """Inner edges of a number's bins, at the real data's quantiles; the outer bins are open."""
         finite = self.real[np.isfinite(self.real)]
         at = np.quantile(finite, np.linspace(0, 1, self.bins + 1)[1:-1], method="lower")
         # A value that fills a bin by itself, such as a gain of zero, gets one of its own, and what
-        # is left beside it is halved.
+        # is left is halved.
         common = np.unique(at[1:][np.diff(at) == 0])
         if len(common):
             others = finite[~np.isin(finite, common)]
@@ -70,7 +78,7 @@ class Values:
 
         else:
             # The most common levels; then the other ones, the invented ones, and missing values.
-            top = np.argsort(-np.bincount(self.real[self.real >= 0], minlength=self.known))[:TOP]
+            top = self.by_count[:TOP]
             cells = len(top) + 3
             to = np.full(len(self.levels) + 1, len(top), np.uint8)
             to[self.known : -1] = len(top) + 1
@@ -78,36 +86,89 @@ class Values:
             to[-1] = cells - 1
 
             def code(values: np.ndarray) -> np.ndarray:
-                return to[values]  # -1, missing, is the last entry
+                codes: np.ndarray = to[values]  # -1, missing, is the last entry
+                return codes
 
         return code(self.real), code(self.synthetic), cells
 
 
-@dataclass
-class Tables:
-    """What every check works on.
+@dataclass(frozen=True)
+class Target:
+    """The column that is to be predicted.
 
     Attributes:
-        train, holdout, synthetic: the tables as given, their columns the common ones.
+        positive: its level that counts; None for a number, whose upper half counts.
+    """
+
+    column: Values
+    positive: str | None
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    @property
+    def kind(self) -> str:
+        """What a model of it predicts: "number", "binary" or "multiclass"."""
+        if self.column.is_number:
+            return "number"
+        return "binary" if self.column.known == 2 else "multiclass"
+
+    @cached_property
+    def outcome(self) -> tuple[np.ndarray, np.ndarray]:
+        """1 where the label is positive, 0 where not, NaN where missing: real and synthetic."""
+        column = self.column
+
+        def positive(values: np.ndarray) -> np.ndarray:
+            if self.positive is None:
+                middle = np.nanmedian(column.real)
+                return np.where(np.isfinite(values), values > middle, np.nan)
+            code = column.levels.index(self.positive)
+            return np.where(values >= 0, values == code, np.nan)
+
+        return positive(column.real), positive(column.synthetic)
+
+    @property
+    def outcome_name(self) -> str:
+        """How the positive side reads in a sentence."""
+        if self.positive is None:
+            return f"{self.name} above its median"
+        return f"{self.name} = {self.positive}"
+
+
+class Group(NamedTuple):
+    """Rows of one level of a sensitive column, or of one level of each of two.
+
+    Attributes:
+        columns: one or two names. real, synthetic: which rows belong to it, bool (n,).
+    """
+
+    columns: tuple[str, ...]
+    real: np.ndarray
+    synthetic: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables, brought to one form.
+
+    Attributes:
+        train, holdout, synthetic: the tables as given, reduced to the columns that all have.
         values: each column that is compared, by name.
-        schema: what each column is.
-        label: the column to be predicted, if one was named; positive: its level that counts.
+        schema: what each column was read as.
+        target: the column to be predicted, if one was named.
         sensitive: columns whose groups are compared.
-        margins: the smallest effect that matters, by metric.
-        drafts: findings about the structure, made on the way. notes: what the reader must know.
+        drafts: findings about the structure, made on the way.
     """
 
     train: pd.DataFrame
     holdout: pd.DataFrame
     synthetic: pd.DataFrame
-    values: dict[str, Values]
+    values: Mapping[str, Values]
     schema: Schema
-    label: str | None
-    positive: object
-    sensitive: tuple[str, ...]
-    margins: Mapping[str, float]
-    drafts: list[Draft] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    target: Target | None = None
+    sensitive: tuple[str, ...] = ()
+    drafts: tuple[Draft, ...] = ()
 
     @property
     def n_train(self) -> int:
@@ -118,41 +179,19 @@ class Tables:
         return len(self.train) + len(self.holdout)
 
     @cached_property
-    def outcome(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """1 where the label is positive, 0 where not, NaN where missing: real and synthetic."""
-        if self.label is None:
-            return None
-        column = self.values[self.label]
-
-        def positive(values: np.ndarray) -> np.ndarray:
-            if column.is_number:
-                middle = np.nanmedian(column.real)
-                return np.where(np.isfinite(values), values > middle, np.nan)
-            code = column.levels.index(self.positive)
-            return np.where(values >= 0, values == code, np.nan)
-
-        return positive(column.real), positive(column.synthetic)
-
-    @property
-    def outcome_name(self) -> str:
-        """How the label's positive side reads in a sentence."""
-        column = self.values[self.label]
-        if column.is_number:
-            return f"{self.label} above its median"
-        return f"{self.label} = {self.positive}"
-
-    @cached_property
-    def groups(self) -> dict[str, tuple[tuple[str, ...], np.ndarray, np.ndarray]]:
-        """Each group of each sensitive column and of their pairs: columns, real and synthetic masks.
+    def groups(self) -> dict[str, Group]:
+        """Each group of each sensitive column and of their pairs, by name.
 
         A number is cut into its quarters first.
         """
-        groups = {}
+        groups: dict[str, Group] = {}
         single: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
         for name in self.sensitive:
-            single[name] = {label: masks for label, *masks in _levels_of(self.values[name])}
+            single[name] = {
+                label: (real, synthetic) for label, real, synthetic in _levels_of(self.values[name])
+            }
             for label, (real, synthetic) in single[name].items():
-                groups[label] = ((name,), real, synthetic)
+                groups[label] = Group((name,), real, synthetic)
         for one, two in combinations(self.sensitive, 2):
             for label_one, (real_one, synthetic_one) in single[one].items():
                 for label_two, (real_two, synthetic_two) in single[two].items():
@@ -160,7 +199,7 @@ class Tables:
                         return groups
                     real = real_one & real_two
                     if real.any():
-                        groups[f"{label_one} & {label_two}"] = (
+                        groups[f"{label_one} & {label_two}"] = Group(
                             (one, two),
                             real,
                             synthetic_one & synthetic_two,
@@ -170,10 +209,10 @@ class Tables:
     @cached_property
     def features(self) -> list[str]:
         """The columns that a model may learn from: all but the label."""
-        return [name for name in self.values if name != self.label]
+        return [name for name in self.values if self.target is None or name != self.target.name]
 
 
-def _levels_of(column: Values):
+def _levels_of(column: Values) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Label and masks of each level of a column that real data have."""
     if column.is_number:
         finite = column.real[np.isfinite(column.real)]
@@ -191,8 +230,7 @@ def _levels_of(column: Values):
             if real.any():
                 yield name, real, (column.synthetic >= low) & (column.synthetic < high)
     else:
-        most = np.argsort(-np.bincount(column.real[column.real >= 0], minlength=column.known))
-        for code in sorted(most[:TOP]):
+        for code in sorted(column.by_count[:TOP]):
             yield (
                 f"{column.name} = {column.levels[code]}",
                 column.real == code,
@@ -204,15 +242,19 @@ def prepare(
     train: pd.DataFrame,
     holdout: pd.DataFrame,
     synthetic: pd.DataFrame,
-    schema: Schema | Mapping[str, str] | None,
-    label: str | None,
-    positive: object,
-    sensitive: Sequence[str],
-    margins: Mapping[str, float],
+    schema: Schema | Mapping[str, str] | None = None,
+    label: str | None = None,
+    positive: object = None,
+    sensitive: Sequence[str] = (),
 ) -> Tables:
-    """Check the three tables and bring them to one form.
+    """Check the three tables and bring them to one form; the arguments are those of `audit`.
 
-    Raises AuditError for what leaves nothing to audit; all else becomes a finding.
+    Raises:
+        AuditError: for what leaves nothing to audit; everything else becomes a finding.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 20, "age": range(40)})
+    >>> prepare(table, table, table, sensitive=["sex"]).groups.keys()
+    dict_keys(['sex = f', 'sex = m'])
     """
     parts = {"real training": train, "real holdout": holdout, "synthetic": synthetic}
     for part, table in parts.items():
@@ -236,7 +278,7 @@ def prepare(
                 f"There is no column '{name}' in the {where} data. The columns in common are: "
                 f"{listed(shared)}."
             )
-    values = {}
+    values: dict[str, Values] = {}
     # About 20 rows to a cell of a pair, so that the counts can tell something.
     bins = int(np.clip(np.sqrt(min(len(real), len(synthetic)) / 20), 3, MOST_BINS))
     for column in found.columns:
@@ -257,34 +299,31 @@ def prepare(
         raise AuditError(
             f"No column can be compared: {listed(shared)} are empty, identifiers or free text."
         )
-    tables = Tables(
-        train, holdout, synthetic, values, found, label, None, tuple(sensitive), margins, drafts
-    )
-    tables.positive = _positive(values[label], positive) if label else None
-    return tables
+    target = Target(values[label], _positive(values[label], positive)) if label else None
+    return Tables(train, holdout, synthetic, values, found, target, tuple(sensitive), tuple(drafts))
 
 
 def _check_shape(part: str, table: pd.DataFrame) -> None:
     if not isinstance(table, pd.DataFrame):
         raise AuditError(
             f"The {part} data must be a pandas DataFrame like the others; got "
-            f"{type(table).__name__}. Arrays can be audited too, if all three are arrays."
+            f"{type(table).__name__}. Features and images as arrays are audited by `audit_arrays`."
         )
     if twice := table.columns[table.columns.duplicated()].unique().tolist():
         raise AuditError(
             f"The {part} data have more than one column named {listed(twice)}. Rename or drop one: "
-            "it cannot be told which is meant."
+            "the audit cannot know which one you mean."
         )
     if table.shape[1] == 0 or len(table) == 0:
         raise AuditError(f"The {part} data are empty: {len(table)} rows, {table.shape[1]} columns.")
     if len(table) < LEAST_ROWS:
         raise AuditError(
-            f"The {part} data have {len(table)} row{'s' * (len(table) > 1)}; nothing can be said of "
-            f"fewer than {LEAST_ROWS}."
+            f"The {part} data have {len(table)} row{'s' * (len(table) > 1)}; an audit needs at "
+            f"least {LEAST_ROWS}."
         )
 
 
-def _column_drafts(real: list, synthetic: list) -> list[Draft]:
+def _column_drafts(real: Sequence[str], synthetic: Sequence[str]) -> list[Draft]:
     drafts = [
         stated("column_missing", str(name), "fail", "the synthetic data lack this column", [name])
         for name in real
@@ -298,8 +337,10 @@ def _column_drafts(real: list, synthetic: list) -> list[Draft]:
     return drafts
 
 
-def _values(name: str, kind: str, real: pd.Series, synthetic: pd.Series):
-    """Findings about one column, and its comparable values or None."""
+def _values(
+    name: str, kind: str, real: pd.Series, synthetic: pd.Series
+) -> tuple[list[Draft], Values | None]:
+    """Findings about one column, and its values in comparable form, or None."""
     if kind == "empty":
         told = "no values in the real data, so nothing to compare with"
         return [stated("empty", name, "warn", told, [name])], None
@@ -313,11 +354,11 @@ def _values(name: str, kind: str, real: pd.Series, synthetic: pd.Series):
                 stated("constant", name, "pass", "one and the same value everywhere", [name])
             )
     else:
-        real, real_drafts = _numbers(name, kind, real, "real")
-        synthetic, synthetic_drafts = _numbers(name, kind, synthetic, "synthetic")
+        numbers, real_drafts = _numbers(name, kind, real, "real")
+        made, synthetic_drafts = _numbers(name, kind, synthetic, "synthetic")
         drafts += real_drafts + synthetic_drafts
-        column = Values(name, kind, real, synthetic)
-        if not np.isfinite(real).any():
+        column = Values(name, kind, numbers, made)
+        if not np.isfinite(numbers).any():
             told = "no readable values in the real data, so nothing to compare with"
             return [*drafts, stated("empty", name, "warn", told, [name])], None
     if not _present(column.synthetic).any():
@@ -331,8 +372,8 @@ def _present(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) if values.dtype.kind == "f" else values >= 0
 
 
-def _numbers(name: str, kind: str, values: pd.Series, part: str):
-    """Floats with NaN where missing, and findings about what was no number."""
+def _numbers(name: str, kind: str, values: pd.Series, part: str) -> tuple[np.ndarray, list[Draft]]:
+    """Floats with NaN where missing, and findings about what is not a number."""
     if kind == "date":
         dates = as_dates(values)
         days = (dates - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
@@ -350,7 +391,8 @@ def _numbers(name: str, kind: str, values: pd.Series, part: str):
                 "unreadable",
                 f"{name}, {part}",
                 "warn",
-                f"{unreadable.sum():,} values are no {kind}, as '{example}'; counted as missing",
+                f"{unreadable.sum():,} values cannot be read as a {kind}, such as '{example}'; "
+                "counted as missing",
                 [name],
                 int(unreadable.sum()),
             )
@@ -389,14 +431,14 @@ def _level(value: object) -> str:
     return f"{number:.15g}" if np.isfinite(number) else text
 
 
-def _sort_key(level: str) -> tuple:
+def _sort_key(level: str) -> tuple[int, float, str]:
     try:
         return (0, float(level), level)
     except ValueError:
         return (1, 0.0, level)
 
 
-def _positive(column: Values, positive: object):
+def _positive(column: Values, positive: object) -> str | None:
     """The level of the label that counts as positive."""
     if column.is_number:
         if positive is not None:
@@ -413,7 +455,7 @@ def _positive(column: Values, positive: object):
     asked = _level(positive)
     if asked not in levels:
         raise AuditError(
-            f"positive={positive!r} is no level of the label '{column.name}', whose levels are "
+            f"positive={positive!r} is not a level of the label '{column.name}', whose levels are "
             f"{listed(levels)}."
         )
     return asked

@@ -5,7 +5,7 @@ The audit's own versions add blocks to spare memory, intervals and reference val
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 
 def c2st(predicted: np.ndarray, truth: np.ndarray, shuffled: np.ndarray) -> tuple[float, float]:
@@ -20,6 +20,10 @@ def c2st(predicted: np.ndarray, truth: np.ndarray, shuffled: np.ndarray) -> tupl
         shuffled: permutations of `truth` (draws, n).
 
     Source: Lopez-Paz and Oquab 2017, arXiv 1610.06545 (classifier two-sample test).
+
+    >>> truth = np.array([0, 1, 0, 1])
+    >>> c2st(truth, truth, np.array([[1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 1, 0]]))
+    (1.0, 0.25)
     """
     accuracy = (predicted == truth).mean()
     null = (predicted == shuffled).mean(axis=1)
@@ -28,11 +32,14 @@ def c2st(predicted: np.ndarray, truth: np.ndarray, shuffled: np.ndarray) -> tupl
 
 
 def extrapolate(sizes: np.ndarray, distances: np.ndarray) -> float:
-    """What Fréchet distances at several sample sizes tend to as the samples grow without end.
+    """What Fréchet distances at several sample sizes tend to as the samples grow.
 
     Their bias falls like 1 / n, so that a straight line in 1 / n has the limit at its 0.
 
     Source: Chong and Forsyth 2020, arXiv 1911.07023.
+
+    >>> round(extrapolate(np.array([100, 200]), np.array([0.5, 0.3])), 6)
+    0.1
     """
     _slope, intercept = np.polyfit(1 / sizes, distances, 1)
     return float(intercept)
@@ -46,6 +53,10 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 5) -> tup
     generated point's ball.
 
     Source: Kynkäänniemi et al. 2019, arXiv 1904.06991, eq. 1 and 2.
+
+    >>> real, generated = np.random.default_rng(0).normal(size=(2, 500, 3))
+    >>> precision_recall(real, 0.1 * generated)[1]
+    0.01
     """
 
     def radius(points: np.ndarray) -> np.ndarray:
@@ -58,7 +69,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 5) -> tup
 
 
 def train_synthetic_test_real(
-    model,
+    model: BaseEstimator,
     synthetic: tuple[np.ndarray, np.ndarray],
     real: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],
@@ -69,6 +80,11 @@ def train_synthetic_test_real(
     (n,); `model` is an unfitted scikit-learn estimator, which is left as it is.
 
     Source: Esteban et al. 2017, arXiv 1706.02633, section 4.1 (TSTR).
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> x, y = np.arange(20.0)[:, None], np.repeat([0, 1], 10)
+    >>> train_synthetic_test_real(LogisticRegression(), (x, 1 - y), (x, y), (x, y))
+    (0.0, 1.0)
     """
     rows = min(len(synthetic[1]), len(real[1]))
     synthetic_score, real_score = (
@@ -78,12 +94,16 @@ def train_synthetic_test_real(
 
 
 def density_ratio(probability: np.ndarray, n_real: int, n_generated: int) -> np.ndarray:
-    """Estimated density of the real law over that of the generator, (n,).
+    """Estimated density of the real distribution over that of the generator, (n,).
 
     Args:
         probability: a calibrated classifier's probability that a row is real (n,).
         n_real, n_generated: how many rows of each kind it was fitted to.
 
     Source: Azadi et al. 2019, arXiv 1810.06758 (discriminator rejection sampling), section 3.
+
+    >>> density_ratio(np.array([0.5, 0.8]), 100, 100).round(3).tolist()
+    [1.0, 4.0]
     """
-    return probability / (1 - probability) * n_generated / n_real
+    ratio: np.ndarray = probability / (1 - probability) * n_generated / n_real
+    return ratio

@@ -1,6 +1,7 @@
 """What an exercise is, its check in the notebook, and one module of exercises a lesson."""
 
 from importlib import import_module
+from typing import Any
 
 _HOME = {
     "Case": "exercise",
@@ -19,8 +20,8 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str):
-    """Fetch a name on first use: whoever runs an answer need not load what draws its check."""
+def __getattr__(name: str) -> Any:
+    """Fetch a name on first use: running an answer does not load the plotting library."""
     if name in _HOME:
         return getattr(import_module(f"course_lib.exercises.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

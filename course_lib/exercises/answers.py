@@ -11,7 +11,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from course_lib.exercises.aliases import current
@@ -76,10 +76,10 @@ class Wanted:
 
 
 def code_cells(content: bytes) -> list[CodeCell]:
-    """The code cells of a notebook file of nbformat 3 or 4, as lenient as may be.
+    """The code cells of a notebook file of nbformat 3 or 4; odd cells are skipped, not refused.
 
     Raises:
-        NotebookError: it is no JSON, or no notebook.
+        NotebookError: it is not JSON, or not a notebook.
     """
     try:
         book = json.loads(content.decode("utf-8-sig"))
@@ -88,17 +88,17 @@ def code_cells(content: bytes) -> list[CodeCell]:
     except RecursionError:
         raise NotebookError("The file's JSON is nested too deeply.") from None
     except ValueError as error:
-        raise NotebookError(f"The file is no valid JSON: {error}.") from None
+        raise NotebookError(f"The file is not valid JSON: {error}.") from None
     if not isinstance(book, dict):
-        raise NotebookError("The file is JSON, but no notebook.")
+        raise NotebookError("The file is JSON, but not a notebook.")
     cells = book.get("cells")
     if cells is None:  # nbformat 3 kept them in worksheets
         sheets = book.get("worksheets")
         if not isinstance(sheets, list):
-            raise NotebookError("The file is JSON, but has no cells: it is no notebook.")
+            raise NotebookError("The file is JSON, but has no cells: it is not a notebook.")
         cells = [c for s in sheets if isinstance(s, dict) for c in s.get("cells") or []]
     if not isinstance(cells, list):
-        raise NotebookError("The notebook's cells are no list.")
+        raise NotebookError("The notebook's cells are not a list.")
     found = []
     for number, cell in enumerate(cells, 1):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
@@ -163,14 +163,14 @@ def _find(
     found, part, name = _choose(wanted, parsed, {known.lower() for known in names})
     if part is None:
         return Answer()
-    place = {"found": found, "name": name, "cell": part.cell.number}
+    place = Answer(found, name, part.cell.number)
     if part.problem:
-        return Answer(**place, problem=part.problem)
+        return replace(place, problem=part.problem)
     roots = [s for s in part.statements if name in s.binds and not _is_check(s)]
     fingerprint, length = _fingerprint(roots[-1].node)
-    place |= {"fingerprint": fingerprint, "length": length}
+    place = replace(place, fingerprint=fingerprint, length=length)
     if _is_stub(roots[-1].node):
-        return Answer(**place, unsolved=True)
+        return replace(place, unsolved=True)
     if wanted.whole_notebook:
         kept = [s for s in everything if not _is_check(s)]
     else:
@@ -182,7 +182,7 @@ def _find(
         if (mine := [s for s in kept if s.cell == p.cell.number])
     )
     uses = tuple(other for other, n in names.items() if n in named and other != wanted.id)
-    return Answer(**place, program=program, uses=uses)
+    return replace(place, program=program, uses=uses)
 
 
 def _choose(
@@ -192,11 +192,14 @@ def _choose(
     tiers: dict[str, list[tuple[_Parsed, str]]] = {"tag": [], "marker": [], "name": []}
     for part in parsed:
         tagged = "exercise" in part.cell.tags
-        markers = [marker for marker in part.markers if marker in known]  # a typo is no marker
+        markers = [
+            marker for marker in part.markers if marker in known
+        ]  # a mistyped id is not a marker
         mine = wanted.id.lower() in markers
         defined = [n for s in part.statements if not _is_check(s) for n in s.binds]
         if mine and wanted.name not in defined and not part.problem:
-            functions = [s.node.name for s in part.statements if _is_function(s.node)]
+            nodes = [s.node for s in part.statements]
+            functions = [n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
             if len(functions) != 1:  # a marker that was left in an empty or unrelated cell
                 continue
             name = functions[0]
@@ -222,7 +225,12 @@ def _choose(
     return "nowhere", None, ""
 
 
-def _later(wanted, parsed, unmarked, part) -> tuple[str, _Parsed, str] | None:
+def _later(
+    wanted: Wanted,
+    parsed: Sequence[_Parsed],
+    unmarked: Sequence[tuple[_Parsed, str]],
+    part: _Parsed,
+) -> tuple[str, _Parsed, str] | None:
     """A definition in a new cell between the answer's and its check: the check would take it."""
     checks = [p.cell.number for p in parsed if any(_is_check(s, wanted.id) for s in p.statements)]
     if not checks:
@@ -244,10 +252,6 @@ def _defines(source: str, name: str) -> bool:
     return (
         re.search(rf"^[ \t]*(def|class)[ \t]+{re.escape(name)}\b", source, re.MULTILINE) is not None
     )
-
-
-def _is_function(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.ClassDef)
 
 
 def _is_stub(node: ast.stmt) -> bool:
@@ -281,7 +285,7 @@ def _is_check(statement: Statement, exercise_id: str | None = None) -> bool:
 class _Normalised(ast.NodeTransformer):
     """Local names become numbers in order of appearance; docstrings and annotations go."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.names: dict[str, str] = {}
 
     def _name(self, name: str) -> str:
@@ -304,7 +308,7 @@ class _Normalised(ast.NodeTransformer):
 
 
 @cache
-def fingerprint_of(function: Callable) -> str:
+def fingerprint_of(function: Callable[..., object]) -> str:
     """The fingerprint that a copy of this function would have."""
     source = inspect.getsource(function)
     return _fingerprint(ast.parse(source).body[0])[0]

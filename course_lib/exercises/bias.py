@@ -1,42 +1,28 @@
-"""The exercises of lesson 10: measures of bias, a cure, and what cannot be had at once."""
+"""The exercises of lesson 10: measures of bias, a cure, and goals that exclude each other."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from course_lib.audit import fairness
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
-
-
-def _probe(answer, **inputs):
-    return answer(*(v.numpy() if hasattr(v, "numpy") else v for v in inputs.values()))
-
 
 # --- a share and its sampling null --------------------------------------------------------------
 
 
-def _share_cases(seed: int) -> list[Case]:
+def _share_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, m, n, p, q):
+    def case(m, n, p, q):
         k, k_real = 1 + int(rng.binomial(m - 2, q)), 1 + int(rng.binomial(n - 2, p))
-        return Case(name, {"k": k, "m": m, "k_real": k_real, "n": n})
+        return {"k": k, "m": m, "k_real": k_real, "n": n}
 
-    return [
-        case("a share that is copied", 4000 + seed, 6000, 0.3, 0.3),
-        case("a rare group that shrank", 1000, 10_000 + seed, 0.04, 0.01),
-        case("a group that grew", 500, 200 + seed, 0.4, 0.7),
-    ]
-
-
-def _share_without_pooling(k, m, k_real, n):
-    p, q = k / m, k_real / n
-    return (p - q) / np.sqrt(p * (1 - p) / m + q * (1 - q) / n)
-
-
-def _share_over_variance(k, m, k_real, n):
-    both = (k + k_real) / (m + n)
-    return (k / m - k_real / n) / (both * (1 - both) * (1 / m + 1 / n))
+    return {
+        "a share that is copied": case(4000 + seed, 6000, 0.3, 0.3),
+        "a rare group that shrank": case(1000, 10_000 + seed, 0.04, 0.01),
+        "a group that grew": case(500, 200 + seed, 0.4, 0.7),
+    }
 
 
 def _share_by_chi_squared(k, m, k_real, n):
@@ -77,37 +63,35 @@ SHARE_Z = Exercise(
     task="Return how many standard errors the synthetic share lies above the real one, both tables "
     "being samples.",
     hints=(
-        "Under the null both tables come from one law, so its share is estimated from both together.",
+        "Under the null both tables come from one distribution, so its share is estimated "
+        "from both together.",
         "Pooled share p = (k + k_real) / (m + n). The variance of the difference is "
         "p (1 - p) (1 / m + 1 / n).",
     ),
     reference=fairness.share_z,
-    cases=_share_cases,
-    probe=_probe,
+    inputs=_share_cases,
+    numpy=True,
     picture=_share_picture,
     mistakes=(
         Mistake(
             "The real rows are a sample too: their own chance, 1 / n, is missing.",
-            lambda k, m, k_real, n: (
-                (k / m - k_real / n)
-                / np.sqrt((k + k_real) / (m + n) * (1 - (k + k_real) / (m + n)) / m)
-            ),
+            slip("(1 / m + 1 / n)", "(1 / m)"),
         ),
         Mistake(
             "Under the null there is one share, so pool: p = (k + k_real) / (m + n).",
-            _share_without_pooling,
+            slip(
+                "pooled * (1 - pooled) * (1 / m + 1 / n)",
+                "k / m * (1 - k / m) / m + k_real / n * (1 - k_real / n) / n",
+            ),
         ),
         Mistake(
             "The sign is turned round: above 0 should mean more synthetic rows than real ones.",
-            lambda k, m, k_real, n: -fairness.share_z(k, m, k_real, n),
+            slip("k / m - k_real / n", "k_real / n - k / m"),
         ),
-        Mistake(
-            "You divided by the variance. A standard error is its root.",
-            _share_over_variance,
-        ),
+        Mistake("You divided by the variance. A standard error is its root.", slip("np.sqrt", "")),
         Mistake(
             "This is the difference alone. Divide it by what chance makes of it.",
-            lambda k, m, k_real, n: k / m - k_real / n,
+            returning("k / m - k_real / n"),
         ),
     ),
     alternatives=(_share_by_chi_squared, _share_by_counts),
@@ -126,16 +110,16 @@ def _people(seed, n, groups, sides=True):
     return rng, label.astype(bool), group
 
 
-def _rates_cases(seed: int) -> list[Case]:
-    def case(name, n, groups, extra):
+def _rates_cases(seed: int) -> Inputs:
+    def case(n, groups, extra):
         _, label, group = _people(seed + n, n, groups)
-        return Case(name, {"label": label, "group": group, "groups": groups + extra})
+        return {"label": label, "group": group, "groups": groups + extra}
 
-    return [
-        case("two groups", 40, 2, 0),
-        case("four groups", 90, 4, 0),
-        case("a group without rows: NaN", 30, 2, 1),
-    ]
+    return {
+        "two groups": case(40, 2, 0),
+        "four groups": case(90, 4, 0),
+        "a group without rows: NaN": case(30, 2, 1),
+    }
 
 
 def _rates_by_counts(label, group, groups):
@@ -177,39 +161,30 @@ LABEL_RATES = Exercise(
     task="Return the rate of the label in each group, and NaN for a group without rows.",
     hints=(
         "For the group with the code 2: label[group == 2].mean().",
-        "The mean of nothing is no number: begin with np.full(groups, np.nan) and fill in what "
+        "The mean of no rows is undefined: begin with np.full(groups, np.nan) and fill in what "
         "there is.",
     ),
     reference=fairness.label_rates,
-    cases=_rates_cases,
-    probe=_probe,
+    inputs=_rates_cases,
+    numpy=True,
     picture=_rates_picture,
     mistakes=(
         Mistake(
             "This is P(group | label): whose share among the approved. Asked is P(label | group).",
-            lambda label, group, groups: (
-                np.bincount(group, weights=label, minlength=groups) / label.sum()
-            ),
+            returning("np.bincount(group, weights=label, minlength=groups) / label.sum()"),
         ),
         Mistake(
             "You divided by all rows: that is P(label, group). Divide by the group's rows.",
-            lambda label, group, groups: (
-                np.bincount(group, weights=label, minlength=groups) / len(label)
-            ),
+            returning("np.bincount(group, weights=label, minlength=groups) / len(label)"),
         ),
-        Mistake(
-            "This is the rate of the label 0.",
-            lambda label, group, groups: 1 - fairness.label_rates(label, group, groups),
-        ),
+        Mistake("This is the rate of the label 0.", returning("1 - rates")),
         Mistake(
             "These are counts. A rate is a share of the group.",
-            lambda label, group, groups: np.bincount(group, weights=label, minlength=groups).astype(
-                float
-            ),
+            returning("np.bincount(group, weights=label, minlength=groups)"),
         ),
         Mistake(
             "A group without rows has no rate, and 0 would read as an accusation: NaN.",
-            lambda label, group, groups: np.nan_to_num(fairness.label_rates(label, group, groups)),
+            returning("np.nan_to_num(rates)"),
         ),
     ),
     alternatives=(_rates_by_counts, _rates_by_list),
@@ -218,18 +193,18 @@ LABEL_RATES = Exercise(
 # --- amplification --------------------------------------------------------------------------------
 
 
-def _amplification_cases(seed: int) -> list[Case]:
+def _amplification_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
     a, b, c = rng.uniform(0.01, 0.09, 3)
 
-    def case(name, real, synthetic):
-        return Case(name, {"real": np.array(real), "synthetic": np.array(synthetic)})
+    def case(real, synthetic):
+        return {"real": np.array(real), "synthetic": np.array(synthetic)}
 
-    return [
-        case("the second group is ahead, and more so", [0.5 + a, 0.7 + b], [0.4 + c, 0.8]),
-        case("the first group is ahead, and less so", [0.8 + a, 0.4 + b], [0.7, 0.5 + c]),
-        case("turned round", [0.6 + a, 0.4 + b], [0.3 + c, 0.75]),
-    ]
+    return {
+        "the second group is ahead, and more so": case([0.5 + a, 0.7 + b], [0.4 + c, 0.8]),
+        "the first group is ahead, and less so": case([0.8 + a, 0.4 + b], [0.7, 0.5 + c]),
+        "turned round": case([0.6 + a, 0.4 + b], [0.3 + c, 0.75]),
+    }
 
 
 def _amplification_picture(answer):
@@ -262,25 +237,25 @@ AMPLIFICATION = Exercise(
         "sign of the real gap.",
     ),
     reference=fairness.amplification,
-    cases=_amplification_cases,
-    probe=_probe,
+    inputs=_amplification_cases,
+    numpy=True,
     picture=_amplification_picture,
     mistakes=(
         Mistake(
             "A gap below 0 grows downwards: multiply the change by the sign of the real gap.",
-            lambda real, synthetic: float((synthetic[0] - synthetic[1]) - (real[0] - real[1])),
+            slip("np.sign(gap_real) * ", ""),
         ),
         Mistake(
             "The absolute value hides the direction: a narrowed gap is not an amplified one.",
-            lambda real, synthetic: float(abs((synthetic[0] - synthetic[1]) - (real[0] - real[1]))),
+            returning("float(abs(gap - gap_real))"),
         ),
         Mistake(
             "Real and synthetic are swapped: this is above 0 where the gap narrowed.",
-            lambda real, synthetic: -fairness.amplification(real, synthetic),
+            slip("gap - gap_real", "gap_real - gap"),
         ),
         Mistake(
             "A gap that turned round is not the same gap: compare with its sign, not its size.",
-            lambda real, synthetic: float(abs(np.diff(synthetic)[0]) - abs(np.diff(real)[0])),
+            returning("float(abs(gap) - abs(gap_real))"),
         ),
     ),
     alternatives=(
@@ -297,20 +272,20 @@ AMPLIFICATION = Exercise(
 # --- what a decision does to groups ---------------------------------------------------------------
 
 
-def _decision_cases(seed: int, truth: bool) -> list[Case]:
-    def case(name, n, groups):
+def _decision_cases(seed: int, truth: bool) -> Inputs:
+    def case(n, groups):
         rng, label, group = _people(seed + n, n, groups)
         chosen = np.concatenate(
             [np.tile([1, 0, 0, 1], groups), rng.random(n) < 0.2 + 0.2 * group[-n:] % 0.7]
         ).astype(bool)
         inputs = {"truth": label} if truth else {}
-        return Case(name, {**inputs, "chosen": chosen, "group": group})
+        return {**inputs, "chosen": chosen, "group": group}
 
-    return [
-        case("two groups", 60, 2),
-        case("three groups", 120, 3),
-        case("four groups, unequal", 300, 4),
-    ]
+    return {
+        "two groups": case(60, 2),
+        "three groups": case(120, 3),
+        "four groups, unequal": case(300, 4),
+    }
 
 
 def _parity_picture(answer):
@@ -343,78 +318,55 @@ DEMOGRAPHIC_PARITY = Exercise(
         "The largest difference is the highest rate minus the lowest.",
     ),
     reference=fairness.demographic_parity,
-    cases=lambda seed: _decision_cases(seed, truth=False),
-    probe=_probe,
+    inputs=lambda seed: _decision_cases(seed, truth=False),
+    numpy=True,
     picture=_parity_picture,
     mistakes=(
         Mistake(
             "This is the ratio of the lowest rate to the highest (the four-fifths rule asks for it). "
             "Here: their difference.",
-            lambda chosen, group: float(
-                min(chosen[group == g].mean() for g in np.unique(group))
-                / max(chosen[group == g].mean() for g in np.unique(group))
-            ),
+            slip("max(rates) - min(rates)", "min(rates) / max(rates)"),
         ),
         Mistake(
             "You divided by all rows. A group's rate is a share of that group.",
-            lambda chosen, group: float(np.ptp(np.bincount(group, weights=chosen) / len(chosen))),
+            slip(".mean()", ".sum() / len(chosen)"),
         ),
         Mistake(
             "This compares a group with everybody, itself included. Compare groups with each other.",
-            lambda chosen, group: float(
-                max(abs(chosen[group == g].mean() - chosen.mean()) for g in np.unique(group))
-            ),
+            slip("max(rates) - min(rates)", "max(abs(rate - chosen.mean()) for rate in rates)"),
         ),
         Mistake(
             "This is the standard deviation of the rates. Take the highest minus the lowest.",
-            lambda chosen, group: float(
-                np.std([chosen[group == g].mean() for g in np.unique(group)])
-            ),
+            returning("float(np.std(rates))"),
         ),
     ),
     alternatives=(
-        lambda chosen, group: float(
-            np.ptp(np.bincount(group, weights=chosen) / np.bincount(group))
-        ),
-        lambda chosen, group: max(
-            float(chosen[group == a].mean() - chosen[group == b].mean())
-            for a in np.unique(group)
-            for b in np.unique(group)
-        ),
+        returning("float(np.ptp(np.bincount(group, weights=chosen) / np.bincount(group)))"),
+        returning("float(max(a - b for a in rates for b in rates))"),
     ),
 )
 
 
-def _odds_cases(seed: int) -> list[Case]:
+def _odds_cases(seed: int) -> Inputs:
     """Of two groups, once the false positives differ more and once the true positives do."""
     rng = np.random.default_rng(seed)
     truth, group = np.tile([0, 1], 120).astype(bool), np.repeat([0, 1], 120)
 
-    def case(name, rates):
+    def case(rates):
         chosen = rng.random(240) < np.array(rates)[group, truth.astype(int)]
-        return Case(name, {"truth": truth, "chosen": chosen, "group": group})
+        return {"truth": truth, "chosen": chosen, "group": group}
 
-    return [
-        case("the false positives differ more", [[0.1, 0.6], [0.7, 0.8]]),
-        case("the true positives differ more", [[0.2, 0.9], [0.1, 0.4]]),
-        _decision_cases(seed, truth=True)[2],
-    ]
-
-
-def _gap_given(truth, chosen, group, side):
-    rows = truth == side
-    return fairness.demographic_parity(chosen[rows], group[rows])
+    return {
+        "the false positives differ more": case([[0.1, 0.6], [0.7, 0.8]]),
+        "the true positives differ more": case([[0.2, 0.9], [0.1, 0.4]]),
+        "four groups, unequal": _decision_cases(seed, truth=True)["four groups, unequal"],
+    }
 
 
 def _odds_by_table(truth, chosen, group):
     cells = np.bincount(2 * group + truth)
     rates = np.bincount(2 * group + truth, weights=chosen) / cells
     return float(np.ptp(rates.reshape(-1, 2), axis=0).max())
-
-
-def _odds_given(truth, chosen, group, by):
-    """As equalized odds, with the conditioning turned round: precision in place of recall."""
-    return max(fairness.demographic_parity(truth[chosen == s], group[chosen == s]) for s in by)
 
 
 def _odds_picture(answer):
@@ -447,70 +399,55 @@ EQUALIZED_ODDS = Exercise(
         "Return the larger gap.",
     ),
     reference=fairness.equalized_odds,
-    cases=_odds_cases,
-    probe=_probe,
+    inputs=_odds_cases,
+    numpy=True,
     picture=_odds_picture,
     mistakes=(
         Mistake(
             "This is the gap in true-positive rates alone, called equal opportunity. False positives "
             "count as well.",
-            lambda truth, chosen, group: _gap_given(truth, chosen, group, 1),
+            slip("in (0, 1)", "in (1,)"),
         ),
         Mistake(
             "You took the mean of the two gaps. The larger one counts.",
-            lambda truth, chosen, group: (
-                sum(_gap_given(truth, chosen, group, side) for side in (0, 1)) / 2
-            ),
+            returning("float(np.mean(gaps))"),
         ),
-        Mistake(
-            "You added the two gaps. The larger one counts.",
-            lambda truth, chosen, group: sum(
-                _gap_given(truth, chosen, group, side) for side in (0, 1)
-            ),
-        ),
+        Mistake("You added the two gaps. The larger one counts.", returning("float(sum(gaps))")),
         Mistake(
             "This is demographic parity: the truth has no part in it.",
-            lambda truth, chosen, group: fairness.demographic_parity(chosen, group),
+            slip(" & (truth == side)", ""),
         ),
         Mistake(
             "Given the decision you compared the truth, which is precision. Compare the decisions, "
             "given the truth.",
-            lambda truth, chosen, group: _odds_given(truth, chosen, group, (0, 1)),
+            slip(
+                "chosen[(group == code) & (truth == side)]",
+                "truth[(group == code) & (chosen == side)]",
+            ),
         ),
     ),
     alternatives=(
         _odds_by_table,
-        lambda truth, chosen, group: max(_gap_given(truth, chosen, group, side) for side in (0, 1)),
+        lambda truth, chosen, group: max(
+            fairness.demographic_parity(chosen[truth == side], group[truth == side])
+            for side in (0, 1)
+        ),
     ),
 )
 
 # --- a cure ---------------------------------------------------------------------------------------
 
 
-def _weight_cases(seed: int) -> list[Case]:
-    def case(name, n, groups):
+def _weight_cases(seed: int) -> Inputs:
+    def case(n, groups):
         _, label, group = _people(seed + n, n, groups)
-        return Case(name, {"label": label, "group": group})
+        return {"label": label, "group": group}
 
-    return [
-        case("two groups", 40, 2),
-        case("three groups", 100, 3),
-        case("four groups", 200, 4),
-    ]
-
-
-def _weights_with(of):
-    """Weights by a formula of P(group), P(label) and P(group, label)."""
-
-    def weights(label, group):
-        result = np.empty(len(label))
-        for g in np.unique(group):
-            for y in (0, 1):
-                cell = (group == g) & (label == y)
-                result[cell] = of((group == g).mean(), (label == y).mean(), cell.mean())
-        return result
-
-    return weights
+    return {
+        "two groups": case(40, 2),
+        "three groups": case(100, 3),
+        "four groups": case(200, 4),
+    }
 
 
 def _weights_by_rates(label, group):
@@ -550,57 +487,54 @@ REWEIGHTING = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return a weight for each row, under which label and group are independent.",
+    task="Return a weight for each row, under which label and group are independent, and the shares of "
+    "the groups and of the labels stay as they are.",
     hints=(
         "If they were independent, a cell would hold P(group) P(label) of the rows. It holds "
         "P(group, label).",
         "The weight of a row is the expected share of its cell over the share that it has.",
     ),
     reference=fairness.reweighting,
-    cases=_weight_cases,
-    probe=_probe,
+    inputs=_weight_cases,
+    numpy=True,
     picture=_weights_picture,
     mistakes=(
         Mistake(
             "The quotient is turned round: cells with too many rows would get still more weight.",
-            _weights_with(lambda g, y, both: both / (g * y)),
+            slip("expected / cell.mean()", "cell.mean() / expected"),
         ),
         Mistake(
             "1 / P(group, label) gives all cells the same weight in total, and so changes the shares "
             "of groups and labels as well.",
-            _weights_with(lambda g, y, both: 1 / both),
+            slip("expected / cell", "1 / cell"),
         ),
         Mistake(
             "P(group) is missing: expected is P(group) P(label).",
-            _weights_with(lambda g, y, both: y / both),
+            slip("(group == code).mean() * ", ""),
         ),
         Mistake(
             "P(label) is missing: expected is P(group) P(label).",
-            _weights_with(lambda g, y, both: g / both),
+            slip(" * (label == value).mean()", ""),
         ),
     ),
     alternatives=(_weights_by_rates, _weights_by_counts),
 )
 
-# --- what cannot be had at once -------------------------------------------------------------------
+# --- goals that exclude each other ----------------------------------------------------------------
 
 
-def _implied_cases(seed: int) -> list[Case]:
+def _implied_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, low, high):
+    def case(low, high):
         p, ppv, tpr = (float(v) for v in rng.uniform(low, high, 3))
-        return Case(name, {"prevalence": p, "precision": ppv, "recall": tpr})
+        return {"prevalence": p, "precision": ppv, "recall": tpr}
 
-    return [
-        case("a rare outcome", 0.1, 0.3),
-        case("a common one", 0.55, 0.9),
-        case("one in between", 0.3, 0.7),
-    ]
-
-
-def _implied_with(of):
-    return lambda prevalence, precision, recall: of(prevalence, precision, recall)
+    return {
+        "a rare outcome": case(0.1, 0.3),
+        "a common one": case(0.55, 0.9),
+        "one in between": case(0.3, 0.7),
+    }
 
 
 def _implied_by_counts(prevalence, precision, recall):
@@ -642,41 +576,28 @@ IMPLIED = Exercise(
         "1 - prevalence.",
     ),
     reference=fairness.implied_false_positives,
-    cases=_implied_cases,
-    probe=_probe,
+    inputs=_implied_cases,
+    numpy=True,
     picture=_implied_picture,
     mistakes=(
         Mistake(
             "1 - precision is the false discovery rate: a share of the chosen. Asked is a share of "
             "the negatives.",
-            _implied_with(lambda p, ppv, tpr: 1 - ppv),
+            returning("1 - precision"),
         ),
         Mistake(
             "The odds of the prevalence are turned round.",
-            _implied_with(lambda p, ppv, tpr: (1 - p) / p * (1 - ppv) / ppv * tpr),
+            slip("prevalence / (1 - prevalence)", "(1 - prevalence) / prevalence"),
         ),
         Mistake(
             "The odds of the precision are turned round.",
-            _implied_with(lambda p, ppv, tpr: p / (1 - p) * ppv / (1 - ppv) * tpr),
+            slip("(1 - precision) / precision", "precision / (1 - precision)"),
         ),
         Mistake(
             "This is a share of all people. Divide by the negatives, 1 - prevalence.",
-            _implied_with(lambda p, ppv, tpr: p * (1 - ppv) / ppv * tpr),
+            slip(" / (1 - prevalence)", ""),
         ),
-        Mistake(
-            "The recall is missing: not every positive is found.",
-            _implied_with(lambda p, ppv, tpr: p / (1 - p) * (1 - ppv) / ppv),
-        ),
+        Mistake("The recall is missing: not every positive is found.", slip(" * recall", "")),
     ),
     alternatives=(_implied_by_counts, _implied_by_odds),
-)
-
-EXERCISES = (
-    SHARE_Z,
-    LABEL_RATES,
-    AMPLIFICATION,
-    DEMOGRAPHIC_PARITY,
-    EQUALIZED_ODDS,
-    REWEIGHTING,
-    IMPLIED,
 )

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import torch
 from IPython.display import display
@@ -14,10 +15,14 @@ from course_lib.exercises.registry import get
 from course_lib.exercises.trial import run
 from course_lib.plots import image_html
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 VISIBLE_SEED = 0
+Verdicts = list[tuple[Case, Verdict]]
 
 
-def check(exercise_id: str, answer: Callable) -> Callable:
+def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     """Try `answer` on the exercise's cases, show what came of it, and return what to go on with.
 
     Returns:
@@ -46,10 +51,8 @@ def check(exercise_id: str, answer: Callable) -> Callable:
     return answer if passed else exercise.reference
 
 
-def try_out(
-    exercise: Exercise, answer: Callable, seed: int = VISIBLE_SEED
-) -> list[tuple[Case, Verdict]]:
-    """The verdict on each case. The rest is spared once an answer is unsolved or out of time."""
+def try_out(exercise: Exercise, answer: object, seed: int = VISIBLE_SEED) -> Verdicts:
+    """The verdict on each case. It stops where an answer is unsolved or out of time."""
     cases, outcomes = [], []
     for case in exercise.cases(seed):
         cases.append(case)
@@ -59,7 +62,7 @@ def try_out(
     return list(zip(cases, assess(exercise, cases, outcomes), strict=True))
 
 
-def _summary(exercise: Exercise, verdicts, passed: bool) -> tuple[str, str]:
+def _summary(exercise: Exercise, verdicts: Verdicts, passed: bool) -> tuple[str, str]:
     name = exercise.reference.__name__
     if passed:
         points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
@@ -78,7 +81,7 @@ def _summary(exercise: Exercise, verdicts, passed: bool) -> tuple[str, str]:
     )
 
 
-def _text(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
+def _text(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> str:
     status, sentence = _summary(exercise, verdicts, passed)
     lines = [f"{exercise.title} - {status}: {sentence}"]
     for case, verdict in verdicts:
@@ -87,7 +90,7 @@ def _text(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
     return "\n".join([*lines, note] if note else lines)
 
 
-def _html(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
+def _html(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> str:
     status, sentence = _summary(exercise, verdicts, passed)
     colour = {"Solved": "#029e73", "Not right yet": "#d55e00"}.get(status, "#0173b2")
     parts = [
@@ -109,12 +112,12 @@ def _html(exercise: Exercise, verdicts, passed: bool, note: str) -> str:
     )
 
 
-def _expected(exercise: Exercise):
+def _expected(exercise: Exercise) -> "tuple[Figure, str]":
     with torch.enable_grad():  # some pictures train, whatever the notebook has switched off
         return exercise.picture(exercise.reference)
 
 
-def _table(verdicts) -> str:
+def _table(verdicts: Verdicts) -> str:
     titles = ["case", "result", "why"]
     rows = [
         [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(_why(verdict))]

@@ -7,30 +7,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.mode_collapse import cures, steering
 from course_lib.plots import BLUE, GREY, ORANGE
-
-
-def _float(array) -> np.ndarray:
-    return np.asarray(array, dtype=np.float32)
-
 
 # --- packing ----------------------------------------------------------------------------------
 
 
-def _pack_cases(seed: int) -> list[Case]:
+def _pack_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, shape, size):
-        return Case(name, {"x": _float(rng.normal(0, 1, shape)), "size": size})
+    def case(shape, size):
+        return {"x": rng.normal(0, 1, shape), "size": size}
 
-    return [
-        case("six points in pairs", (6, 2), 2),
-        case("packs of one: nothing changes", (4, 3), 1),
-        case("twelve points in threes", (12, 5), 3),
-        case("five seeds side by side", (5, 8, 2), 4),
-    ]
+    return {
+        "six points in pairs": case((6, 2), 2),
+        "packs of one: nothing changes": case((4, 3), 1),
+        "twelve points in threes": case((12, 5), 3),
+        "five seeds side by side": case((5, 8, 2), 4),
+    }
 
 
 def _pack_by_slices(x, size):
@@ -72,7 +68,7 @@ PACK = Exercise(
         "x.reshape(*leading, n // size, size * d), with the leading dimensions of x.shape[:-2].",
     ),
     reference=cures.pack,
-    cases=_pack_cases,
+    inputs=_pack_cases,
     picture=_pack_picture,
     mistakes=(
         Mistake(
@@ -81,7 +77,7 @@ PACK = Exercise(
             lambda x, size: torch.cat(x.chunk(size, dim=-2), dim=-1),
         ),
         Mistake(
-            "This repeats each row beside itself: the discriminator learns nothing of the others.",
+            "This repeats each row next to itself: the discriminator learns nothing of the others.",
             lambda x, size: torch.cat([x[..., ::size, :]] * size, dim=-1),
         ),
         Mistake(
@@ -103,32 +99,21 @@ PACK = Exercise(
 # --- minibatch standard deviation -------------------------------------------------------------
 
 
-def _deviation_cases(seed: int) -> list[Case]:
+def _deviation_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, shape, spread=1.0, alike=False):
+    def case(shape, spread=1.0, alike=False):
         values = rng.normal(0.5, spread, shape)
         if alike:  # halves, so that their mean is exact and the slope at 0 is not left to rounding
             values = np.broadcast_to(np.round(2 * values[..., :1, :]) / 2, shape)
-        return Case(name, {"features": _float(values)})
+        return {"features": values}
 
-    return [
-        case("a varied batch", (8, 3)),
-        case("a wide one", (5, 4), spread=4.0),
-        case("all rows alike: a collapse", (6, 3), alike=True),
-        case("two seeds side by side", (2, 7, 4)),
-    ]
-
-
-def _deviation_with(column, square=lambda centred: centred.square().mean(dim=-2, keepdim=True)):
-    """The features beside a column made of the variances (..., 1, d)."""
-
-    def answer(features):
-        variance = square(features - features.mean(dim=-2, keepdim=True))
-        value = column(variance)
-        return torch.cat([features, value.expand(*features.shape[:-1], value.shape[-1])], dim=-1)
-
-    return answer
+    return {
+        "a varied batch": case((8, 3)),
+        "a wide one": case((5, 4), spread=4.0),
+        "all rows alike: a collapse": case((6, 3), alike=True),
+        "two seeds side by side": case((2, 7, 4)),
+    }
 
 
 def _deviation_by_moments(features):
@@ -170,8 +155,8 @@ DEVIATION = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Append to every row one number: the standard deviation over the batch, averaged over the "
-    "features.",
+    task="Append to every row one number: the standard deviation over the batch (divide by n, not "
+    "by n - 1), averaged over the features.",
     hints=(
         "The batch is the second last dimension. Its variance per feature is (..., 1, d) with "
         "keepdim=True; divide by n, not n - 1 (correction=0).",
@@ -180,37 +165,43 @@ DEVIATION = Exercise(
         "expand() repeats the number for all rows, torch.cat(..., dim=-1) appends it.",
     ),
     reference=cures.with_deviation,
-    cases=_deviation_cases,
+    inputs=_deviation_cases,
     probe=_deviation_probe,
     atol=2e-4,
     picture=_deviation_picture,
     mistakes=(
         Mistake(
             "This is the variance. Take its square root.",
-            _deviation_with(lambda v: v.mean(dim=-1, keepdim=True)),
+            slip("(variance + 1e-8).sqrt().mean", "variance.mean"),
         ),
         Mistake(
             "You averaged first and took the root after. Average the standard deviations.",
-            _deviation_with(lambda v: (v.mean(dim=-1, keepdim=True) + 1e-8).sqrt()),
-        ),
-        Mistake(
-            "The deviation was taken over the features of each row. Take it over the batch.",
-            lambda features: torch.cat(
-                [features, (features.var(dim=-1, keepdim=True, correction=0) + 1e-8).sqrt()], dim=-1
+            slip(
+                "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
+                "(variance.mean(dim=-1, keepdim=True) + 1e-8).sqrt()",
             ),
         ),
         Mistake(
+            "The deviation was taken over the features of each row. Take it over the batch.",
+            slip("dim=-2", "dim=-1"),
+        ),
+        Mistake(
             "One column for each feature is appended. One number is enough: their mean.",
-            _deviation_with(lambda v: (v + 1e-8).sqrt()),
+            returning(
+                "torch.cat([features, (variance + 1e-8).sqrt().expand_as(features)], dim=-1)"
+            ),
         ),
         Mistake(
             "The small number under the root is missing: where all rows are alike the slope of the "
             "root is infinite, just when the generator needs one.",
-            _deviation_with(lambda v: (v.sqrt()).mean(dim=-1, keepdim=True)),
+            slip(" + 1e-8", ""),
         ),
     ),
     alternatives=(
-        _deviation_with(lambda v: (v + 1e-8).sqrt().mean(dim=-1, keepdim=True)),
+        slip(
+            "features.var(dim=-2, keepdim=True, correction=0)",
+            "(features - features.mean(-2, True)).square().mean(-2, True)",
+        ),
         _deviation_by_moments,
     ),
 )
@@ -230,26 +221,23 @@ class _Bumpy(nn.Module):
         return (torch.sin(self.w * x) + 0.5 * x).sum(dim=-1)
 
 
-def _penalty_cases(seed: int) -> list[Case]:
+def _penalty_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, shape):
-        return Case(
-            name,
-            {
-                "w": _float(rng.normal(0, 1.5, shape[-1])),
-                "real": _float(rng.normal(0, 1, shape)),
-                "fake": _float(rng.normal(2, 1, shape)),
-                "t": _float(rng.uniform(0, 1, (*shape[:-1], 1))),
-            },
-        )
+    def case(shape):
+        return {
+            "w": rng.normal(0, 1.5, shape[-1]),
+            "real": rng.normal(0, 1, shape),
+            "fake": rng.normal(2, 1, shape),
+            "t": rng.uniform(0, 1, (*shape[:-1], 1)),
+        }
 
-    return [
-        case("one pair of points", (1, 2)),
-        case("a batch of six", (6, 3)),
-        case("64 pixels", (4, 64)),
-        case("three seeds side by side", (3, 5, 2)),
-    ]
+    return {
+        "one pair of points": case((1, 2)),
+        "a batch of six": case((6, 3)),
+        "64 pixels": case((4, 64)),
+        "three seeds side by side": case((3, 5, 2)),
+    }
 
 
 def _penalty_probe(answer, w, real, fake, t):
@@ -260,19 +248,6 @@ def _penalty_probe(answer, w, real, fake, t):
         return {"penalty": penalty, "gradient of the penalty": None}
     gradient = torch.autograd.grad(penalty.sum(), critic.w, allow_unused=True)[0]
     return {"penalty": penalty, "gradient of the penalty": gradient}
-
-
-def _penalty_with(
-    of_gradient=lambda g: (g.norm(dim=-1) - 1).square().mean(),
-    at=lambda real, fake, t: t * real + (1 - t) * fake,
-    create_graph=True,
-):
-    def penalty(critic, real, fake, t):
-        x = at(real, fake, t).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=create_graph)
-        return of_gradient(gradient)
-
-    return penalty
 
 
 def _penalty_by_functional(critic, real, fake, t):
@@ -316,42 +291,42 @@ WASSERSTEIN_PENALTY = Exercise(
         "over all points.",
     ),
     reference=cures.wasserstein_penalty,
-    cases=_penalty_cases,
+    inputs=_penalty_cases,
     probe=_penalty_probe,
     picture=_penalty_picture,
     mistakes=(
         Mistake(
             "The penalty has no gradient of its own, so it could not train anything: pass "
             "create_graph=True to torch.autograd.grad.",
-            _penalty_with(create_graph=False),
+            slip("create_graph=True", "create_graph=False"),
         ),
         Mistake(
             "This is R1's form, which pulls the slope to 0. WGAN-GP holds it at 1.",
-            _penalty_with(lambda g: g.square().sum(dim=-1).mean()),
+            returning("gradient.square().sum(dim=-1).mean()"),
         ),
         Mistake(
             "You took the slope at the real points. Take it between real points and fakes.",
-            _penalty_with(at=lambda real, fake, t: real),
+            slip("(t * real + (1 - t) * fake)", "real"),
         ),
         Mistake(
             "t counts from the wrong end: t = 1 is the real point.",
-            _penalty_with(at=lambda real, fake, t: t * fake + (1 - t) * real),
+            slip("t * real + (1 - t) * fake", "t * fake + (1 - t) * real"),
         ),
         Mistake(
             "You subtracted 1 from the squared length. Take the root first.",
-            _penalty_with(lambda g: (g.square().sum(dim=-1) - 1).square().mean()),
+            returning("(gradient.square().sum(dim=-1) - 1).square().mean()"),
         ),
         Mistake(
             "Each coordinate of the gradient is held at 1 here. The length is: norm(dim=-1).",
-            _penalty_with(lambda g: (g - 1).square().mean()),
+            returning("(gradient - 1).square().mean()"),
         ),
         Mistake(
             "You averaged the slopes before comparing with 1. Each point's slope counts for itself.",
-            _penalty_with(lambda g: (g.norm(dim=-1).mean() - 1).square()),
+            returning("(gradient.norm(dim=-1).mean() - 1).square()"),
         ),
     ),
     alternatives=(
-        _penalty_with(lambda g: ((g**2).sum(-1).sqrt() - 1).pow(2).mean()),
+        returning("((gradient**2).sum(-1).sqrt() - 1).pow(2).mean()"),
         _penalty_by_functional,
     ),
 )
@@ -369,26 +344,23 @@ class _Linear(nn.Module):
         return x @ self.weight + self.bias
 
 
-def _unrolled_cases(seed: int) -> list[Case]:
+def _unrolled_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, steps, rate, rows=6):
-        return Case(
-            name,
-            {
-                "weight": _float(rng.normal(0, 1, 3)),
-                "real": _float(rng.normal(1, 1, (rows, 3))),
-                "fake": _float(rng.normal(-1, 1, (rows, 3))),
-                "steps": steps,
-                "rate": rate,
-            },
-        )
+    def case(steps, rate, rows=6):
+        return {
+            "weight": rng.normal(0, 1, 3),
+            "real": rng.normal(1, 1, (rows, 3)),
+            "fake": rng.normal(-1, 1, (rows, 3)),
+            "steps": steps,
+            "rate": rate,
+        }
 
-    return [
-        case("no step: the discriminator as it is", 0, 0.5),
-        case("one step", 1, 0.5),
-        case("five steps", 5, 0.2),
-    ]
+    return {
+        "no step: the discriminator as it is": case(0, 0.5),
+        "one step": case(1, 0.5),
+        "five steps": case(5, 0.2),
+    }
 
 
 def _unrolled_probe(answer, weight, real, fake, steps, rate):
@@ -411,33 +383,6 @@ def _unrolled_probe(answer, weight, real, fake, steps, rate):
         "gradient for the generator": gradient,
         "weights of the discriminator afterwards": discriminator.weight.data.clone(),
     }
-
-
-def _unrolled_with(sign=-1.0, create_graph=True, extra=0, refresh=True, in_place=False):
-    def answer(discriminator, loss, steps, rate):
-        weights = dict(discriminator.named_parameters())
-
-        def at(values):
-            return lambda x: functional_call(discriminator, values, (x,))
-
-        start = weights
-        for _ in range(steps + extra):
-            origin = weights if refresh else start
-            gradients = torch.autograd.grad(
-                loss(at(origin)), tuple(origin.values()), create_graph=create_graph
-            )
-            weights = {
-                name: weight + sign * rate * gradient
-                for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
-            }
-        if in_place:
-            with torch.no_grad():
-                for name, parameter in discriminator.named_parameters():
-                    parameter.copy_(weights[name])
-            return discriminator
-        return at(weights)
-
-    return answer
 
 
 def _unrolled_recursively(discriminator, loss, steps, rate):
@@ -503,54 +448,62 @@ UNROLLED = Exercise(
         "Return a function: lambda x: functional_call(discriminator, weights, (x,)).",
     ),
     reference=cures.unrolled,
-    cases=_unrolled_cases,
+    inputs=_unrolled_cases,
     probe=_unrolled_probe,
     picture=_unrolled_picture,
     mistakes=(
         Mistake(
             "The steps go uphill: descend, weight - rate * gradient.",
-            _unrolled_with(sign=1.0),
+            slip("weight - rate", "weight + rate"),
         ),
         Mistake(
             "No gradient passes through the steps, so the generator cannot see where its opponent "
             "would go: create_graph=True.",
-            _unrolled_with(create_graph=False),
+            slip("create_graph=True", "create_graph=False"),
         ),
-        Mistake("That is one step too many.", _unrolled_with(extra=1)),
+        Mistake("That is one step too many.", slip("range(steps)", "range(steps + 1)")),
         Mistake(
             "Every step takes its gradient at the first weights. Take it at those that the last "
             "step has reached.",
-            _unrolled_with(refresh=False),
+            slip(
+                "    def at",
+                "    start = weights\n\n    def at",
+                "loss(at(weights)), weights.values()",
+                "loss(at(start)), start.values()",
+            ),
         ),
         Mistake(
             "You changed the discriminator itself. The steps are only looked ahead; work on a copy "
             "of its weights.",
-            _unrolled_with(in_place=True),
+            returning("discriminator.load_state_dict(weights) and discriminator"),
         ),
         Mistake(
             "This is the discriminator as it is now, whatever `steps` says.",
-            lambda discriminator, loss, steps, rate: discriminator,
+            returning("discriminator"),
         ),
     ),
-    alternatives=(_unrolled_recursively, _unrolled_with()),
+    alternatives=(
+        _unrolled_recursively,
+        slip("weight - rate * gradient", "torch.sub(weight, gradient, alpha=rate)"),
+    ),
 )
 
 # --- importance weights -----------------------------------------------------------------------
 
 
-def _weights_cases(seed: int) -> list[Case]:
+def _weights_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, n, rare, share):
+    def case(n, rare, share):
         target = np.arange(n) < rare
-        return Case(name, {"target": rng.permutation(target), "share": share})
+        return {"target": rng.permutation(target), "share": share}
 
-    return [
-        case("a tenth becomes a half", 20, 2, 0.5),
-        case("one row in fifty becomes nine tenths", 50, 1, 0.9),
-        case("the target alone", 12, 3, 1.0),
-        case("as it is: all weights 1", 8, 2, 0.25),
-    ]
+    return {
+        "a tenth becomes a half": case(20, 2, 0.5),
+        "one row in fifty becomes nine tenths": case(50, 1, 0.9),
+        "the target alone": case(12, 3, 1.0),
+        "as it is: all weights 1": case(8, 2, 0.25),
+    }
 
 
 def _weights_by_ratio(target, share):
@@ -574,11 +527,11 @@ def _weights_picture(answer):
     ax.plot(shares, rare, "o-", markersize=3, color=BLUE, label="a row of the target")
     ax.plot(shares, other, "s--", markersize=3, color=ORANGE, label="any other row")
     ax.set(
-        xlabel="wished share of the target", ylabel="weight", title="5 rows of 100 are the target"
+        xlabel="share wanted of the target", ylabel="weight", title="5 rows of 100 are the target"
     )
     ax.legend(fontsize=8)
     return fig, (
-        "The weights of a target of 5 rows in 100 against its wished share: a target row's rises in "
+        "The weights of a target of 5 rows in 100 against the share wanted: a target row's rises in "
         "a line from 1 to 20, any other row's falls from 1 to 0."
     )
 
@@ -592,37 +545,35 @@ IMPORTANCE_WEIGHTS = Exercise(
     task="Return one weight a row, 1 on average, under which the rows of `target` together make up "
     "`share` of all.",
     hints=(
-        "A weight is the density wished for over the density there is: p'(x) / p(x).",
-        "The target's share is now target.sum() / n. It shall become `share`, and the others' "
+        "A weight is the density wanted over the density that the data have: p'(x) / p(x).",
+        "The target's share is now target.sum() / n. It should become `share`, and the others' "
         "1 - share.",
         "torch.where(target, share * n / count, (1 - share) * n / (n - count)).",
     ),
     reference=steering.importance_weights,
-    cases=_weights_cases,
+    inputs=_weights_cases,
     picture=_weights_picture,
     mistakes=(
         Mistake(
             "The other rows keep the weight 1, so the target does not reach its share.",
-            lambda target, share: torch.where(target, share * len(target) / target.sum(), 1.0),
+            slip("(1 - share) * n / (n - count)", "1.0"),
         ),
         Mistake(
             "These weights sum to 1. Their mean should be 1, so that a weighted loss keeps its scale.",
-            lambda target, share: steering.importance_weights(target, share) / len(target),
+            slip(" * n / ", " / ", times=2),
         ),
         Mistake(
             "Each row of the target gets the weight `share`, however few they are. Divide by the "
             "share that they have now.",
-            lambda target, share: torch.where(target, share, 1 - share),
+            slip("share * n / count, (1 - share) * n / (n - count)", "share, 1 - share"),
         ),
         Mistake(
             "Target and rest are swapped.",
-            lambda target, share: steering.importance_weights(~target, share),
+            slip("where(target", "where(~target", "target.sum()", "(~target).sum()"),
         ),
         Mistake(
-            "The ratio is upside down: the density wished for goes over the one there is.",
-            lambda target, share: (
-                1 / torch.where(target, share * len(target) / target.sum(), (1 - share + 1e-9))
-            ),
+            "The ratio is upside down: divide the density wanted by the one that the data have.",
+            returning("1 / torch.where(target, share * n / count, 1 - share + 1e-9)"),
         ),
     ),
     alternatives=(_weights_by_ratio, _weights_by_parts),
@@ -631,17 +582,17 @@ IMPORTANCE_WEIGHTS = Exercise(
 # --- discriminator rejection sampling ---------------------------------------------------------
 
 
-def _acceptance_cases(seed: int) -> list[Case]:
+def _acceptance_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, spread, rows, bound):
-        return Case(name, {"logits": _float(rng.normal(0, spread, rows)), "log_bound": bound})
+    def case(spread, rows, bound):
+        return {"logits": rng.normal(0, spread, rows), "log_bound": bound}
 
-    return [
-        case("a bound above every logit", 1, 6, 5.0),
-        case("a bound that some exceed", 2, 9, 0.5),
-        case("logits so large that exp() overflows", 200, 7, 150.0),
-    ]
+    return {
+        "a bound above every logit": case(1, 6, 5.0),
+        "a bound that some exceed": case(2, 9, 0.5),
+        "logits so large that exp() overflows": case(200, 7, 150.0),
+    }
 
 
 def _acceptance_picture(answer):
@@ -676,66 +627,61 @@ ACCEPTANCE = Exercise(
         "Cap the exponent at 0, not the exponential at 1: then nothing overflows.",
     ),
     reference=steering.acceptance,
-    cases=_acceptance_cases,
+    inputs=_acceptance_cases,
     picture=_acceptance_picture,
     mistakes=(
         Mistake(
             "This is D(x), the probability that the sample is real. It keeps far too much of what q "
             "makes too often; the ratio p / q is exp(logit).",
-            lambda logits, log_bound: torch.sigmoid(logits),
+            returning("torch.sigmoid(logits)"),
         ),
         Mistake(
             "This is D(x) with a shifted threshold. Keep with p / (M q) = exp(logit - log M).",
-            lambda logits, log_bound: torch.sigmoid(logits - log_bound),
+            returning("torch.sigmoid(logits - log_bound)"),
         ),
         Mistake(
             "A probability above 1: cap it where the logit exceeds the bound.",
-            lambda logits, log_bound: (logits - log_bound).clamp(max=80).exp(),
+            slip("max=0", "max=80"),
         ),
         Mistake(
             "The bound is missing: M makes p / (M q) a probability.",
-            lambda logits, log_bound: logits.clamp(max=0).exp(),
+            slip("(logits - log_bound)", "logits"),
         ),
         Mistake(
             "You keep all above the bound and nothing below: what is kept then follows neither p nor "
             "q. Keep with a probability.",
-            lambda logits, log_bound: (logits >= log_bound).float(),
+            returning("(logits >= log_bound).float()"),
         ),
         Mistake(
             "You divided by log M. Divide by M, that is, subtract log M in the exponent.",
-            lambda logits, log_bound: (logits.exp() / log_bound).clamp(max=1),
+            returning("(logits.exp() / log_bound).clamp(max=1)"),
         ),
     ),
     alternatives=(
-        lambda logits, log_bound: torch.exp(torch.minimum(logits - log_bound, torch.zeros(()))),
-        lambda logits, log_bound: torch.where(
-            logits > log_bound, 1.0, torch.exp(logits - log_bound)
-        ),
+        returning("torch.exp(torch.minimum(logits - log_bound, torch.zeros(())))"),
+        returning("torch.where(logits > log_bound, 1.0, torch.exp(logits - log_bound))"),
     ),
 )
 
 # --- SMOTE ------------------------------------------------------------------------------------
 
 
-def _smote_cases(seed: int) -> list[Case]:
+def _smote_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, columns, made):
-        return Case(
-            name,
-            {
-                "x": _float(rng.normal(0, 1, (rows, columns))),
-                "base": rng.integers(rows, size=made),
-                "rank": rng.integers(1, rows, size=made),
-                "t": _float(rng.uniform(0.05, 0.95, (made, 1))),
-            },
-        )
+    def case(rows, columns, made):
+        return {
+            "x": rng.normal(0, 1, (rows, columns)),
+            "base": rng.integers(rows, size=made),
+            "rank": rng.integers(1, rows, size=made),
+            "t": rng.uniform(0.05, 0.95, (made, 1)),
+        }
 
-    return [
-        case("three points, one new", 3, 2, 1),
-        case("twelve images, ten new", 12, 64, 10),
-        case("more new points than old ones", 5, 3, 20),
-    ]
+    return {
+        "three points, one new": case(3, 2, 1),
+        "twelve images, ten new": case(12, 64, 10),
+        "more new points than old ones": case(5, 3, 20),
+    }
 
 
 def _smote_loop(x, base, rank, t):
@@ -786,48 +732,29 @@ SMOTE = Exercise(
         "way there.",
     ),
     reference=steering.smote,
-    cases=_smote_cases,
+    inputs=_smote_cases,
     picture=_smote_picture,
     mistakes=(
         Mistake(
             "Rank 1 is the nearest other row. You counted the row itself as rank 1.",
-            lambda x, base, rank, t: steering.smote(x, base, rank - 1, t),
+            slip("rank]]", "rank - 1]]"),
         ),
         Mistake(
-            "t counts from the wrong end: t = 0 is the row itself.",
-            lambda x, base, rank, t: steering.smote(x, base, rank, 1 - t),
+            "t counts from the wrong end: t = 0 is the row itself.", slip("+ t *", "+ (1 - t) *")
         ),
         Mistake(
             "The neighbours are ordered from the farthest on.",
-            lambda x, base, rank, t: torch.lerp(
-                x[base],
-                x[torch.cdist(x, x).argsort(dim=1, descending=True)[base, rank - 1]],
-                t,
-            ),
+            slip("argsort(dim=1)", "argsort(dim=1, descending=True)", "rank]]", "rank - 1]]"),
         ),
         Mistake(
             "You went towards row number `rank` of x. It is the rank-th nearest neighbour that is "
             "meant.",
-            lambda x, base, rank, t: torch.lerp(x[base], x[rank], t),
+            slip("x[neighbours[base, rank]]", "x[rank]"),
         ),
         Mistake(
             "The step is added to the neighbour. Start from the row `base`.",
-            lambda x, base, rank, t: (
-                steering.smote(x, base, rank, torch.ones_like(t))
-                + steering.smote(x, base, rank, t)
-                - x[base]
-            ),
+            slip("return x[base] +", "return other +"),
         ),
     ),
     alternatives=(_smote_loop, _smote_by_topk),
-)
-
-EXERCISES = (
-    PACK,
-    DEVIATION,
-    WASSERSTEIN_PENALTY,
-    UNROLLED,
-    IMPORTANCE_WEIGHTS,
-    ACCEPTANCE,
-    SMOTE,
 )

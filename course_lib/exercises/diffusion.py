@@ -7,25 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.models import diffusion
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
-
-
-def _float(array) -> np.ndarray:
-    return np.asarray(array, dtype=np.float32)
-
 
 # --- the schedule -----------------------------------------------------------------------------
 
 
-def _schedule_cases(seed: int) -> list[Case]:
+def _schedule_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    return [
-        Case("ten steps", {"steps": 10}),
-        Case("a thousand steps", {"steps": 1000}),
-        Case("some other number of steps", {"steps": int(rng.integers(20, 500))}),
-    ]
+    return {
+        "ten steps": {"steps": 10},
+        "a thousand steps": {"steps": 1000},
+        "some other number of steps": {"steps": int(rng.integers(20, 500))},
+    }
 
 
 def _schedule_picture(answer):
@@ -38,15 +34,6 @@ def _schedule_picture(answer):
         "alpha_bar against t from 0 to 1000. The cosine curve falls gently from 1 to 0 like a "
         "slide; DDPM's linear one falls faster and is near 0 after two thirds."
     )
-
-
-def _f(steps: int, s: float = 0.008, power: int = 2, wave=torch.cos) -> Tensor:
-    t = torch.arange(steps + 1, dtype=torch.float64)
-    return wave((t / steps + s) / (1 + s) * math.pi / 2) ** power
-
-
-def _finished(f: Tensor) -> Tensor:
-    return (f / f[0]).clamp(min=1e-5).float()
 
 
 def _schedule_loop(steps, s=0.008):
@@ -78,34 +65,28 @@ SCHEDULE = Exercise(
         "clamp(min=1e-5) keeps the last value off 0, since the sampler divides by its root.",
     ),
     reference=diffusion.cosine_schedule,
-    cases=_schedule_cases,
+    inputs=_schedule_cases,
     rtol=5e-5,
     atol=1e-6,
     picture=_schedule_picture,
     mistakes=(
         Mistake(
             "The square is missing: it is cos², so that the square root of alpha_bar is a cosine.",
-            lambda steps: _finished(_f(steps, power=1)),
+            slip(" ** 2", ""),
         ),
-        Mistake(
-            "alpha_bar must be 1 at t = 0: divide by f(0).",
-            lambda steps: _f(steps).clamp(min=1e-5).float(),
-        ),
+        Mistake("alpha_bar must be 1 at t = 0: divide by f(0).", slip("f / f[0]", "f")),
         Mistake(
             "This starts with noise and ends with the image. alpha_bar falls from 1 to nearly 0.",
-            lambda steps: _finished(_f(steps)).flip(0),
+            returning("(f / f[0]).clamp(min=1e-5).float().flip(0)"),
         ),
         Mistake(
             "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.",
-            lambda steps: (_f(steps) / _f(steps)[0]).float(),
+            slip(".clamp(min=1e-5)", ""),
         ),
-        Mistake(
-            "The offset s = 0.008 is missing.",
-            lambda steps: _finished(_f(steps, s=0.0)),
-        ),
+        Mistake("The offset s = 0.008 is missing.", slip("s: float = 0.008", "s: float = 0.0")),
         Mistake(
             "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
-            lambda steps: _finished(_f(steps))[1:],
+            returning("(f / f[0]).clamp(min=1e-5).float()[1:]"),
         ),
     ),
     alternatives=(_schedule_loop, _schedule_by_half_angle),
@@ -114,24 +95,21 @@ SCHEDULE = Exercise(
 # --- noise in one step ------------------------------------------------------------------------
 
 
-def _q_cases(seed: int) -> list[Case]:
+def _q_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, pixels, alpha_bar):
-        return Case(
-            name,
-            {
-                "x_0": _float(rng.uniform(-1, 1, (rows, pixels))),
-                "alpha_bar": _float(np.broadcast_to(alpha_bar, rows)),
-                "noise": _float(rng.standard_normal((rows, pixels))),
-            },
-        )
+    def case(rows, pixels, alpha_bar):
+        return {
+            "x_0": rng.uniform(-1, 1, (rows, pixels)),
+            "alpha_bar": np.broadcast_to(alpha_bar, rows),
+            "noise": rng.standard_normal((rows, pixels)),
+        }
 
-    return [
-        case("a single image, half noise", 1, 4, 0.5),
-        case("each image with a time of its own", 3, 5, rng.uniform(0.05, 0.95, 3)),
-        case("as many images as pixels", 6, 6, rng.uniform(0.05, 0.95, 6)),
-    ]
+    return {
+        "a single image, half noise": case(1, 4, 0.5),
+        "each image with a time of its own": case(3, 5, rng.uniform(0.05, 0.95, 3)),
+        "as many images as pixels": case(6, 6, rng.uniform(0.05, 0.95, 6)),
+    }
 
 
 def _q_picture(answer):
@@ -165,34 +143,28 @@ Q_SAMPLE = Exercise(
         "multiplies every pixel of its image.",
     ),
     reference=diffusion.q_sample,
-    cases=_q_cases,
+    inputs=_q_cases,
     picture=_q_picture,
     mistakes=(
         Mistake(
             "The square roots are missing: with them the variances add up to 1.",
-            lambda x_0, alpha_bar, noise: (
-                alpha_bar[:, None] * x_0 + (1 - alpha_bar[:, None]) * noise
-            ),
+            slip(".sqrt()", "", times=2),
         ),
         Mistake(
             "Image and noise have swapped their weights: alpha_bar = 1 is the clean image.",
-            lambda x_0, alpha_bar, noise: diffusion.q_sample(noise, alpha_bar, x_0),
+            returning("alpha_bar.sqrt() * noise + (1 - alpha_bar).sqrt() * x_0"),
         ),
         Mistake(
             "The weight of the noise is √(1 − alpha_bar), not 1 − √alpha_bar.",
-            lambda x_0, alpha_bar, noise: (
-                alpha_bar[:, None].sqrt() * x_0 + (1 - alpha_bar[:, None].sqrt()) * noise
-            ),
+            slip("(1 - alpha_bar).sqrt()", "(1 - alpha_bar.sqrt())"),
         ),
         Mistake(
             "The image keeps its full strength: it must shrink by √alpha_bar.",
-            lambda x_0, alpha_bar, noise: x_0 + (1 - alpha_bar[:, None]).sqrt() * noise,
+            slip("alpha_bar.sqrt() * x_0", "x_0"),
         ),
         Mistake(
             "All images share the first one's alpha_bar. Each has a time of its own.",
-            lambda x_0, alpha_bar, noise: diffusion.q_sample(
-                x_0, alpha_bar[:1].expand(len(x_0)), noise
-            ),
+            slip("unsqueeze(1)", "unsqueeze(1)[:1]"),
         ),
     ),
     alternatives=(
@@ -212,16 +184,13 @@ Q_SAMPLE = Exercise(
 # --- what v says ------------------------------------------------------------------------------
 
 
-def _v_cases(seed: int) -> list[Case]:
-    cases = []
-    for case in _q_cases(seed):
-        x_0, alpha_bar, noise = (torch.from_numpy(v) for v in case.inputs.values())
-        inputs = {
-            "x_t": diffusion.q_sample(x_0, alpha_bar, noise).numpy(),
-            "v": diffusion.velocity(x_0, alpha_bar, noise).numpy(),
-            "alpha_bar": alpha_bar.numpy(),
-        }
-        cases.append(Case(case.name, inputs))
+def _v_cases(seed: int) -> Inputs:
+    cases = {}
+    for name, inputs in _q_cases(seed).items():
+        x_0, alpha_bar, noise = (torch.from_numpy(value).float() for value in inputs.values())
+        x_t = diffusion.q_sample(x_0, alpha_bar, noise)
+        v = diffusion.velocity(x_0, alpha_bar, noise)
+        cases[name] = {"x_t": x_t.numpy(), "v": v.numpy(), "alpha_bar": alpha_bar.numpy()}
     return cases
 
 
@@ -273,39 +242,34 @@ FROM_VELOCITY = Exercise(
         "x_0 = a x_t − b v, and ε = b x_t + a v.",
     ),
     reference=diffusion.from_velocity,
-    cases=_v_cases,
+    inputs=_v_cases,
     rtol=1e-3,
     atol=1e-4,
     picture=_from_velocity_picture,
     mistakes=(
         Mistake(
-            "The order is turned round: first the image, then the noise.",
-            lambda x_t, v, alpha_bar: diffusion.from_velocity(x_t, v, alpha_bar)[::-1],
+            "The order is turned round: first the image, then the noise.", returning("noise, x_0")
         ),
         Mistake(
             "The sign of v is turned round in both: x_0 = a x_t − b v, ε = b x_t + a v.",
-            lambda x_t, v, alpha_bar: diffusion.from_velocity(x_t, -v, alpha_bar),
+            slip(
+                "- (1 - alpha_bar).sqrt() * v",
+                "+ (1 - alpha_bar).sqrt() * v",
+                "+ alpha_bar.sqrt() * v",
+                "- alpha_bar.sqrt() * v",
+            ),
         ),
         Mistake(
             "You took the network's output for the noise. It is v.",
-            lambda x_t, v, alpha_bar: (
-                (x_t - (1 - alpha_bar[:, None]).sqrt() * v) / alpha_bar[:, None].sqrt(),
-                v.clone(),
-            ),
+            returning("(x_t - (1 - alpha_bar).sqrt() * v) / alpha_bar.sqrt(), v"),
         ),
         Mistake(
             "You took the network's output for the image. It is v.",
-            lambda x_t, v, alpha_bar: (
-                v.clone(),
-                (x_t - alpha_bar[:, None].sqrt() * v) / (1 - alpha_bar[:, None]).sqrt(),
-            ),
+            returning("v, (x_t - alpha_bar.sqrt() * v) / (1 - alpha_bar).sqrt()"),
         ),
         Mistake(
             "The square roots are missing: a = √alpha_bar and b = √(1 − alpha_bar).",
-            lambda x_t, v, alpha_bar: (
-                alpha_bar[:, None] * x_t - (1 - alpha_bar[:, None]) * v,
-                (1 - alpha_bar[:, None]) * x_t + alpha_bar[:, None] * v,
-            ),
+            slip(".sqrt()", "", times=4),
         ),
     ),
     alternatives=(_rotated, _by_substitution),
@@ -325,23 +289,20 @@ class _Affine(nn.Module):
         return self.w * x_t + t.unsqueeze(1) / 10
 
 
-def _loss_cases(seed: int) -> list[Case]:
+def _loss_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
     alpha_bar = diffusion.cosine_schedule(10).numpy()
 
-    def case(name, rows, pixels):
-        return Case(
-            name,
-            {
-                "w": _float(rng.normal(0, 1, pixels)),
-                "x_0": _float(rng.uniform(-1, 1, (rows, pixels))),
-                "t": rng.integers(1, 10, rows),
-                "alpha_bar": alpha_bar,
-                "noise": _float(rng.standard_normal((rows, pixels))),
-            },
-        )
+    def case(rows, pixels):
+        return {
+            "w": rng.normal(0, 1, pixels),
+            "x_0": rng.uniform(-1, 1, (rows, pixels)),
+            "t": rng.integers(1, 10, rows),
+            "alpha_bar": alpha_bar,
+            "noise": rng.standard_normal((rows, pixels)),
+        }
 
-    return [case("one image", 1, 4), case("six images at their own times", 6, 5)]
+    return {"one image": case(1, 4), "six images at their own times": case(6, 5)}
 
 
 def _loss_probe(answer, w, x_0, t, alpha_bar, noise):
@@ -351,16 +312,6 @@ def _loss_probe(answer, w, x_0, t, alpha_bar, noise):
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         return {"loss": loss, "gradient": None}
     return {"loss": loss, "gradient": torch.autograd.grad(loss.sum(), network.w)[0]}
-
-
-def _loss_of(target_of, reduce=lambda e: (e**2).mean(), input_of=None):
-    def loss(network, x_0, t, alpha_bar, noise):
-        a = alpha_bar[t]
-        x_t = diffusion.q_sample(x_0, a, noise)
-        given = x_t if input_of is None else input_of(x_0, noise)
-        return reduce(network(given, t) - target_of(x_0, a, noise))
-
-    return loss
 
 
 def _loss_in_x_0(network, x_0, t, alpha_bar, noise):
@@ -403,33 +354,34 @@ LOSS = Exercise(
         "F.mse_loss(network(x_t, t), velocity(x_0, alpha_bar[t], noise)).",
     ),
     reference=diffusion.diffusion_loss,
-    cases=_loss_cases,
+    inputs=_loss_cases,
     probe=_loss_probe,
     picture=_loss_picture,
     mistakes=(
         Mistake(
             "The target is the noise here. This network predicts v: compare with velocity(...).",
-            _loss_of(lambda x_0, a, noise: noise),
+            slip("velocity(x_0, alpha_bar[t], noise)", "noise"),
         ),
         Mistake(
             "The target is the clean image here. This network predicts v: compare with "
             "velocity(...).",
-            _loss_of(lambda x_0, a, noise: x_0),
+            slip("velocity(x_0, alpha_bar[t], noise)", "x_0"),
         ),
         Mistake(
             "The network was shown the clean image. Show it x_t.",
-            _loss_of(diffusion.velocity, input_of=lambda x_0, noise: x_0),
+            slip("network(x_t, t)", "network(x_0, t)"),
         ),
         Mistake(
-            "You summed the squares. Take their mean.",
-            _loss_of(diffusion.velocity, reduce=lambda e: (e**2).sum()),
+            "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")
         ),
         Mistake(
-            "These are absolute errors. The bound asks for squares.",
-            _loss_of(diffusion.velocity, reduce=lambda e: e.abs().mean()),
+            "These are absolute errors. The bound asks for squares.", slip("mse_loss", "l1_loss")
         ),
     ),
-    alternatives=(_loss_of(diffusion.velocity), _loss_in_x_0),
+    alternatives=(
+        returning("(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().mean()"),
+        _loss_in_x_0,
+    ),
 )
 
 # --- one step back ----------------------------------------------------------------------------
@@ -437,24 +389,24 @@ LOSS = Exercise(
 
 def _step_inputs(rng, t, s, rows=3, pixels=5):
     alpha_bar = diffusion.cosine_schedule(1000)
-    x_0 = torch.from_numpy(_float(rng.uniform(-1, 1, (rows, pixels))))
-    noise = torch.from_numpy(_float(rng.standard_normal((rows, pixels))))
+    x_0 = torch.from_numpy(rng.uniform(-1, 1, (rows, pixels))).float()
+    noise = torch.from_numpy(rng.standard_normal((rows, pixels))).float()
     x_t = diffusion.q_sample(x_0, alpha_bar[t].expand(rows), noise)
     return x_t.numpy(), x_0.numpy(), noise.numpy(), alpha_bar[t].numpy(), alpha_bar[s].numpy()
 
 
-def _ddim_cases(seed: int) -> list[Case]:
+def _ddim_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, t, s):
+    def case(t, s):
         _, x_0, noise, _, a_s = _step_inputs(rng, t, s)
-        return Case(name, {"x_0": x_0, "noise": noise, "alpha_bar_s": a_s})
+        return {"x_0": x_0, "noise": noise, "alpha_bar_s": a_s}
 
-    return [
-        case("from much noise to a little less", 900, 850),
-        case("a long step", 700, 200),
-        case("the last step, to the clean image", 50, 0),
-    ]
+    return {
+        "from much noise to a little less": case(900, 850),
+        "a long step": case(700, 200),
+        "the last step, to the clean image": case(50, 0),
+    }
 
 
 def _ddim_picture(answer):
@@ -485,63 +437,49 @@ DDIM_STEP = Exercise(
         "x_s = √alpha_bar_s · x_0 + √(1 − alpha_bar_s) · noise.",
     ),
     reference=diffusion.ddim_step,
-    cases=_ddim_cases,
+    inputs=_ddim_cases,
     picture=_ddim_picture,
     mistakes=(
-        Mistake(
-            "The square roots are missing.",
-            lambda x_0, noise, a: a * x_0 + (1 - a) * noise,
-        ),
+        Mistake("The square roots are missing.", slip(".sqrt()", "", times=2)),
         Mistake(
             "Image and noise have swapped their weights.",
-            lambda x_0, noise, a: a.sqrt() * noise + (1 - a).sqrt() * x_0,
+            returning("alpha_bar_s.sqrt() * noise + (1 - alpha_bar_s).sqrt() * x_0"),
         ),
         Mistake(
             "This jumps to the clean image at once. One step goes only as far as time s.",
-            lambda x_0, noise, a: x_0.clone(),
+            returning("x_0"),
         ),
         Mistake(
             "Fresh noise makes this another sampler. DDIM keeps the noise that is there.",
-            lambda x_0, noise, a: a.sqrt() * x_0 + (1 - a).sqrt() * torch.randn_like(x_0),
+            slip("* noise", "* torch.randn_like(x_0)"),
         ),
     ),
     alternatives=(
-        lambda x_0, noise, a: diffusion.q_sample(x_0, a.expand(len(x_0)), noise),
-        lambda x_0, noise, a: torch.addcmul(x_0 * a**0.5, noise, (1 - a) ** 0.5),
+        returning("q_sample(x_0, alpha_bar_s.expand(len(x_0)), noise)"),
+        returning("torch.addcmul(x_0 * alpha_bar_s**0.5, noise, (1 - alpha_bar_s) ** 0.5)"),
     ),
 )
 
 
-def _ddpm_cases(seed: int) -> list[Case]:
+def _ddpm_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, t, s):
+    def case(t, s):
         x_t, x_0, _, a_t, a_s = _step_inputs(rng, t, s)
-        fresh = _float(rng.standard_normal(x_t.shape))
-        return Case(
-            name,
-            {"x_t": x_t, "x_0": x_0, "alpha_bar_t": a_t, "alpha_bar_s": a_s, "fresh_noise": fresh},
-        )
+        fresh = rng.standard_normal(x_t.shape)
+        return {
+            "x_t": x_t,
+            "x_0": x_0,
+            "alpha_bar_t": a_t,
+            "alpha_bar_s": a_s,
+            "fresh_noise": fresh,
+        }
 
-    return [
-        case("one of a thousand steps", 500, 499),
-        case("a longer step", 800, 600),
-        case("the last step: no noise is added", 50, 0),
-    ]
-
-
-def _ddpm_with(mean_of=None, spread_of=None):
-    """The ancestral step with another mean, or another standard deviation."""
-
-    def step(x_t, x_0, a_t, a_s, fresh):
-        alpha = a_t / a_s
-        mean = (a_s.sqrt() * (1 - alpha) * x_0 + alpha.sqrt() * (1 - a_s) * x_t) / (1 - a_t)
-        variance = (1 - alpha) * (1 - a_s) / (1 - a_t)
-        mean = mean if mean_of is None else mean_of(x_t, x_0, a_t, a_s, alpha)
-        spread = variance.sqrt() if spread_of is None else spread_of(variance, alpha)
-        return mean + spread * fresh
-
-    return step
+    return {
+        "one of a thousand steps": case(500, 499),
+        "a longer step": case(800, 600),
+        "the last step: no noise is added": case(50, 0),
+    }
 
 
 def _ddpm_by_bayes(x_t, x_0, a_t, a_s, fresh):
@@ -588,60 +526,55 @@ DDPM_STEP = Exercise(
         "square root.",
     ),
     reference=diffusion.ddpm_step,
-    cases=_ddpm_cases,
+    inputs=_ddpm_cases,
     rtol=1e-3,
     atol=2e-4,
     picture=_ddpm_picture,
     mistakes=(
         Mistake(
             "You multiplied the fresh noise by the variance. It takes the standard deviation.",
-            _ddpm_with(spread_of=lambda variance, alpha: variance),
+            slip("variance.sqrt()", "variance"),
         ),
         Mistake(
             "The fresh noise is missing: this is the mean only.",
-            _ddpm_with(spread_of=lambda variance, alpha: 0 * variance),
+            slip(" + variance.sqrt() * fresh_noise", ""),
         ),
         Mistake(
             "The variance is 1 − alpha here, that of the step forward. Knowing x_0 makes it smaller: "
             "times (1 − alpha_bar_s) / (1 − alpha_bar_t).",
-            _ddpm_with(spread_of=lambda variance, alpha: (1 - alpha).sqrt()),
+            slip("variance.sqrt()", "(1 - alpha).sqrt()"),
         ),
         Mistake(
             "The weights of x_0 and x_t are swapped in the mean.",
-            _ddpm_with(
-                mean_of=lambda x_t, x_0, a_t, a_s, alpha: (
-                    (a_s.sqrt() * (1 - alpha) * x_t + alpha.sqrt() * (1 - a_s) * x_0) / (1 - a_t)
-                )
+            slip(
+                "(1 - alpha) * x_0",
+                "(1 - alpha) * x_t",
+                "(1 - alpha_bar_s) * x_t",
+                "(1 - alpha_bar_s) * x_0",
             ),
         ),
         Mistake(
             "The mean still has to be divided by 1 − alpha_bar_t.",
-            _ddpm_with(
-                mean_of=lambda x_t, x_0, a_t, a_s, alpha: (
-                    a_s.sqrt() * (1 - alpha) * x_0 + alpha.sqrt() * (1 - a_s) * x_t
-                )
-            ),
+            slip("mean / (1 - alpha_bar_t)", "mean"),
         ),
     ),
     alternatives=(
         _ddpm_by_bayes,
-        lambda x_t, x_0, a_t, a_s, fresh: diffusion.reverse_step(x_t, x_0, a_t, a_s, 1.0, fresh),
+        returning("reverse_step(x_t, x_0, alpha_bar_t, alpha_bar_s, 1.0, fresh_noise)"),
     ),
 )
 
 # --- guidance ---------------------------------------------------------------------------------
 
 
-def _guide_cases(seed: int) -> list[Case]:
+def _guide_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, scale):
-        conditional, unconditional = _float(rng.normal(0, 1, (2, 3, 4)))
-        return Case(
-            name, {"conditional": conditional, "unconditional": unconditional, "scale": scale}
-        )
+    def case(scale):
+        conditional, unconditional = rng.normal(0, 1, (2, 3, 4))
+        return {"conditional": conditional, "unconditional": unconditional, "scale": scale}
 
-    return [case("scale 0: no guidance", 0.0), case("scale 1", 1.0), case("scale 2.5", 2.5)]
+    return {"scale 0: no guidance": case(0.0), "scale 1": case(1.0), "scale 2.5": case(2.5)}
 
 
 def _guide_picture(answer):
@@ -675,35 +608,30 @@ GUIDE = Exercise(
         "conditional + scale · (conditional − unconditional).",
     ),
     reference=diffusion.guide,
-    cases=_guide_cases,
+    inputs=_guide_cases,
     picture=_guide_picture,
     mistakes=(
         Mistake(
             "At scale 0 this gives the unconditional prediction, and at 1 no guidance yet. Here 0 "
             "means no guidance: start from the conditional one.",
-            lambda c, u, scale: u + scale * (c - u),
+            returning("unconditional + scale * (conditional - unconditional)"),
         ),
         Mistake(
             "The two predictions are swapped: this pushes away from the class.",
-            lambda c, u, scale: (1 + scale) * u - scale * c,
+            returning("(1 + scale) * unconditional - scale * conditional"),
         ),
         Mistake(
             "The difference has the wrong sign: this pulls towards the unconditional prediction.",
-            lambda c, u, scale: c + scale * (u - c),
+            returning("conditional + scale * (unconditional - conditional)"),
         ),
         Mistake(
             "The weights must add up to 1: (1 + scale) and minus scale.",
-            lambda c, u, scale: (1 + scale) * c + scale * u,
+            slip("- scale * un", "+ scale * un"),
         ),
-        Mistake(
-            "The scale has no effect.",
-            lambda c, u, scale: 2 * c - u,
-        ),
+        Mistake("The scale has no effect.", returning("2 * conditional - unconditional")),
     ),
     alternatives=(
-        lambda c, u, scale: c + scale * (c - u),
-        lambda c, u, scale: torch.lerp(u, c, 1.0 + scale),
+        returning("conditional + scale * (conditional - unconditional)"),
+        returning("torch.lerp(unconditional, conditional, 1.0 + scale)"),
     ),
 )
-
-EXERCISES = (SCHEDULE, Q_SAMPLE, FROM_VELOCITY, LOSS, DDIM_STEP, DDPM_STEP, GUIDE)

@@ -2,48 +2,36 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from course_lib.audit import fidelity, statistics, textbook
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
-
-
-def _numpy_probe(answer, **inputs):
-    """The answer on NumPy arrays; an array comes back as one of floats, whatever its numbers are."""
-    given = answer(*(v.numpy() if isinstance(v, torch.Tensor) else v for v in inputs.values()))
-    return given.astype(float) if isinstance(given, np.ndarray) else given
-
 
 # --- total variation ------------------------------------------------------------------------------
 
 
-def _counts_cases(seed: int) -> list[Case]:
+def _counts_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, synthetic, real):
-        return Case(
-            name,
-            {"synthetic": np.asarray(synthetic, np.int64), "real": np.asarray(real, np.int64)},
-        )
+    def case(synthetic, real):
+        return {"synthetic": np.asarray(synthetic, np.int64), "real": np.asarray(real, np.int64)}
 
     some = rng.integers(1, 300, 6)
-    law = rng.dirichlet(np.full(10, 2.0))
+    shares = rng.dirichlet(np.full(10, 2.0))
     apart = rng.integers(10, 90, 4)
-    return [
-        case("the same shares, twice as many rows: 0", 2 * some, some),
-        case("no cell in common: 1", [*apart, 0, 0, 0], [0, 0, 0, 0, *apart[:3]]),
-        case("two samples of one law", rng.multinomial(500, law), rng.multinomial(900, law)),
-        case("two laws", rng.integers(0, 200, 8), rng.integers(20, 400, 8)),
-    ]
-
-
-def _shares(counts):
-    return counts / counts.sum()
+    return {
+        "the same shares, twice as many rows: 0": case(2 * some, some),
+        "no cell in common: 1": case([*apart, 0, 0, 0], [0, 0, 0, 0, *apart[:3]]),
+        "two samples of one distribution": case(
+            rng.multinomial(500, shares), rng.multinomial(900, shares)
+        ),
+        "two distributions": case(rng.integers(0, 200, 8), rng.integers(20, 400, 8)),
+    }
 
 
 def _tv_loop(synthetic, real):
@@ -53,19 +41,17 @@ def _tv_loop(synthetic, real):
 
 def _tv_picture(answer):
     rng = np.random.default_rng(0)
-    law = np.full(20, 1 / 20)
+    shares = np.full(20, 1 / 20)
     sizes = np.array([30, 60, 125, 250, 500, 1000, 2000, 4000])
-    means = [
-        np.mean([answer(*rng.multinomial(n, law, 2)) for _ in range(30)])  # both of one law
-        for n in sizes
-    ]
+    means = [np.mean([answer(*rng.multinomial(n, shares, 2)) for _ in range(30)]) for n in sizes]
     fig, ax = plt.subplots(figsize=(4.6, 3))
     ax.loglog(sizes, means, color=BLUE, marker="o", markersize=4)
     ax.set(xlabel="rows on each side", ylabel="mean total variation")
-    ax.set_title("One law, and still not 0")
+    ax.set_title("One distribution, and still not 0")
     return fig, (
-        "Mean total variation of two samples of one law with 20 equal cells, against the rows on each "
-        "side, both logarithmic: a falling straight line, from about 0.4 at 30 rows to 0.04 at 4,000."
+        "Mean total variation of two samples of one distribution with 20 equal cells, against the "
+        "rows on each side, both logarithmic: a falling straight line, from about 0.4 at "
+        "30 rows to 0.04 at 4,000."
     )
 
 
@@ -82,69 +68,58 @@ TOTAL_VARIATION = Exercise(
         "Total variation is half of the summed absolute differences of the shares.",
     ),
     reference=statistics.total_variation,
-    cases=_counts_cases,
-    probe=_numpy_probe,
+    inputs=_counts_cases,
+    numpy=True,
     picture=_tv_picture,
     mistakes=(
         Mistake(
             "The factor ½ is missing: what one cell lacks, another has too much, and it counts twice.",
-            lambda synthetic, real: 2 * statistics.total_variation(synthetic, real),
+            slip(" / 2", ""),
         ),
         Mistake(
             "Counts were compared as they are. Divide each set by its own total first.",
-            lambda synthetic, real: float(np.abs(synthetic - real).sum() / 2),
+            slip(" / synthetic.sum()", "", " / real.sum()", ""),
         ),
         Mistake(
             "This is the largest difference of a single cell. Total variation sums over all cells.",
-            lambda synthetic, real: float(np.abs(_shares(synthetic) - _shares(real)).max()),
+            slip(".sum() / 2", ".max()"),
         ),
         Mistake(
             "Without the absolute value, too much and too little cancel: the shares of both sides sum "
             "to 1.",
-            lambda synthetic, real: float((_shares(synthetic) - _shares(real)).sum() / 2),
+            slip("np.abs", ""),
         ),
         Mistake(
             "This is the mean over the cells. Shares are weights already: take the sum.",
-            lambda synthetic, real: float(np.abs(_shares(synthetic) - _shares(real)).mean() / 2),
+            slip(".sum() / 2", ".mean() / 2"),
         ),
     ),
     alternatives=(
         _tv_loop,
-        lambda synthetic, real: float(1 - np.minimum(_shares(synthetic), _shares(real)).sum()),
+        returning("float(1 - np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
     ),
 )
 
 # --- classifier two-sample test -------------------------------------------------------------------
 
 
-def _c2st_cases(seed: int) -> list[Case]:
+def _c2st_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, n, right):
+    def case(n, right):
         truth = np.arange(n) % 2
         predicted = np.where(np.arange(n) < round(right * n), truth, 1 - truth)
         order = rng.permutation(n)
         predicted, truth = predicted[order], truth[order]
         shuffled = rng.permuted(np.tile(truth, (199, 1)), axis=1)
-        return Case(name, {"predicted": predicted, "truth": truth, "shuffled": shuffled})
+        return {"predicted": predicted, "truth": truth, "shuffled": shuffled}
 
-    return [
-        case("a little better than chance", 40, 0.56),
-        case("exactly as good as chance", 60, 0.5),
-        case("worse than chance", 50, 0.42),
-        case("no permutation comes near", 120, 0.9),
-    ]
-
-
-def _c2st_with(count):
-    """A test whose p-value is `count(null, accuracy)`."""
-
-    def answer(predicted, truth, shuffled):
-        accuracy = (predicted == truth).mean()
-        null = (predicted == shuffled).mean(axis=1)
-        return float(accuracy), float(count(null, accuracy))
-
-    return answer
+    return {
+        "a little better than chance": case(40, 0.56),
+        "exactly as good as chance": case(60, 0.5),
+        "worse than chance": case(50, 0.42),
+        "no permutation comes near": case(120, 0.9),
+    }
 
 
 def _c2st_loop(predicted, truth, shuffled):
@@ -168,7 +143,7 @@ def _c2st_picture(answer):
     ax.set(
         xlabel="p-value",
         ylabel="share of tests below it",
-        title="Under the null, p is all but uniform",
+        title="Under the null, p is almost uniform",
     )
     ax.legend(fontsize=8)
     return fig, (
@@ -192,106 +167,78 @@ C2ST = Exercise(
         "p = (1 + how many of those reach the accuracy) / (1 + how many there are).",
     ),
     reference=textbook.c2st,
-    cases=_c2st_cases,
-    probe=_numpy_probe,
+    inputs=_c2st_cases,
+    numpy=True,
     picture=_c2st_picture,
     mistakes=(
         Mistake(
             "A p-value of 0 claims more than so few permutations can know. Count the true labelling as "
             "one of them: add 1 above and below.",
-            _c2st_with(lambda null, accuracy: (null >= accuracy).mean()),
+            slip(
+                "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))", "(null >= accuracy).mean()"
+            ),
         ),
         Mistake(
             "Ties count as well: a labelling as good as the true one speaks against it too. Use >=.",
-            _c2st_with(lambda null, accuracy: (1 + (null > accuracy).sum()) / (1 + len(null))),
+            slip(">=", ">"),
         ),
         Mistake(
-            "This is the other tail: how many labellings are as bad or worse.",
-            _c2st_with(lambda null, accuracy: (1 + (null <= accuracy).sum()) / (1 + len(null))),
+            "This is the other tail: how many labellings are as bad or worse.", slip(">=", "<=")
         ),
         Mistake(
             "Two-sided: only an accuracy above chance is evidence that the classifier can tell.",
-            _c2st_with(
-                lambda null, accuracy: (
-                    (1 + (np.abs(null - 0.5) >= np.abs(accuracy - 0.5)).sum()) / (1 + len(null))
-                )
-            ),
+            slip("null >= accuracy", "np.abs(null - 0.5) >= np.abs(accuracy - 0.5)"),
         ),
         Mistake(
             "The first value is the mean accuracy of the permutations. Return that of the truth.",
-            lambda predicted, truth, shuffled: (
-                float((predicted == shuffled).mean()),
-                textbook.c2st(predicted, truth, shuffled)[1],
-            ),
+            returning("float(null.mean()), float(p)"),
         ),
     ),
     alternatives=(
         _c2st_loop,
-        _c2st_with(lambda null, accuracy: np.mean(np.append(null, accuracy) >= accuracy)),
+        slip(
+            "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))",
+            "np.mean(np.append(null, accuracy) >= accuracy)",
+        ),
     ),
 )
 
 # --- Fréchet distance -----------------------------------------------------------------------------
 
 
-def _frechet_cases(seed: int) -> list[Case]:
+def _frechet_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, real, generated):
+    def case(real, generated):
         mean_real, cov_real = fidelity.moments(real)
         mean, cov_generated = fidelity.moments(generated)
-        return Case(
-            name,
-            {
-                "mean_real": mean_real,
-                "cov_real": cov_real,
-                "mean": mean,
-                "cov_generated": cov_generated,
-            },
-        )
+        return {
+            "mean_real": mean_real,
+            "cov_real": cov_real,
+            "mean": mean,
+            "cov_generated": cov_generated,
+        }
 
     def rows(n, d):
         return rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) + rng.standard_normal(d)
 
     same = rows(40, 3)
-    return [
-        case("the same moments: 0", same, same),
-        case("only the means differ", same, same + rng.uniform(1, 2, 3)),
-        case("correlated features", rows(60, 4), rows(50, 4)),
-        case("fewer rows than features: no full rank", rows(4, 6), rows(60, 6)),
-    ]
+    return {
+        "the same moments: 0": case(same, same),
+        "only the means differ": case(same, same + rng.uniform(1, 2, 3)),
+        "correlated features": case(rows(60, 4), rows(50, 4)),
+        "fewer rows than features: no full rank": case(rows(4, 6), rows(60, 6)),
+    }
 
 
-def _frechet_with(trace_of, mean_weight=1.0):
-    """The distance with another term in place of tr(C_r + C_g - 2 (C_r C_g)^(1/2))."""
-
-    def answer(mean_real, cov_real, mean, cov_generated):
-        shift = mean_weight * ((mean_real - mean) ** 2).sum()
-        return float(shift + trace_of(cov_real, cov_generated))
-
-    return answer
+_CROSS = 'np.linalg.norm(root(cov_real) @ root(cov_generated), "nuc")'
 
 
-def _right_trace(one, two):
-    zero = np.zeros(len(one))
-    return fidelity.frechet_of_moments(zero, one, zero, two)
-
-
-def _trace_by_eigenvalues(one, two):
-    values = np.linalg.eigvals(one @ two).real.clip(0)
-    return np.trace(one) + np.trace(two) - 2 * np.sqrt(values).sum()
-
-
-def _trace_by_symmetric_root(one, two):
-    values, vectors = np.linalg.eigh(one)
-    half = vectors @ np.diag(np.sqrt(values.clip(0))) @ vectors.T
-    inner = np.linalg.eigvalsh(half @ two @ half).clip(0)
-    return np.trace(one + two) - 2 * np.sqrt(inner).sum()
-
-
-def _trace_by_sqrtm(one, two):
-    ridge = 1e-12 * np.eye(len(one))
-    return np.trace(one + two - 2 * np.real(sqrtm((one + ridge) @ (two + ridge))))
+def _frechet_by_sqrtm(mean_real, cov_real, mean, cov_generated):
+    ridge = 1e-12 * np.eye(len(mean))
+    root = np.real(sqrtm((cov_real + ridge) @ (cov_generated + ridge)))
+    shift = ((mean_real - mean) ** 2).sum()
+    return float(shift + np.trace(cov_real + cov_generated - 2 * root))
 
 
 def _frechet_picture(answer):
@@ -316,8 +263,8 @@ FRECHET = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return the Fréchet distance of two normal laws from their means and covariances, also where "
-    "a covariance has no full rank.",
+    task="Return the Fréchet distance of two normal distributions from their means and "
+    "covariances, also where a covariance has no full rank.",
     hints=(
         "d² = |m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^½). The square root is one of a matrix, not of its "
         "entries.",
@@ -326,52 +273,48 @@ FRECHET = Exercise(
         "tr((C_r C_g)^½) is the sum of the singular values of C_r^½ C_g^½: `np.linalg.norm(..., 'nuc')`.",
     ),
     reference=fidelity.frechet_of_moments,
-    cases=_frechet_cases,
-    probe=_numpy_probe,
+    inputs=_frechet_cases,
+    numpy=True,
     picture=_frechet_picture,
     mistakes=(
         Mistake(
             "The roots were taken entry by entry. The square root of a matrix is a matrix whose product "
             "with itself gives it back.",
-            _frechet_with(
-                lambda one, two: np.trace(
-                    one + two - 2 * np.sqrt(np.abs(one)) @ np.sqrt(np.abs(two))
-                )
-            ),
+            slip(_CROSS, "np.trace(np.sqrt(np.abs(cov_real)) @ np.sqrt(np.abs(cov_generated)))"),
         ),
         Mistake(
-            "The distance of the means must be squared, like the variances beside it.",
-            lambda mean_real, cov_real, mean, cov_generated: float(
-                np.linalg.norm(mean_real - mean) + _right_trace(cov_real, cov_generated)
-            ),
+            "The distance of the means must be squared, like the variances next to it.",
+            slip("difference @ difference", "np.sqrt(difference @ difference)"),
         ),
         Mistake(
             "The means are missing: a generator that is off by a constant would be perfect.",
-            _frechet_with(_right_trace, mean_weight=0.0),
+            slip("difference @ difference + ", ""),
         ),
         Mistake(
             "Only the variances were compared. The covariances off the diagonal matter as well.",
-            _frechet_with(
-                lambda one, two: ((np.sqrt(np.diag(one)) - np.sqrt(np.diag(two))) ** 2).sum()
-            ),
+            slip(_CROSS, "np.sqrt(np.diag(cov_real) * np.diag(cov_generated)).sum()"),
         ),
         Mistake(
             "The square root is missing: the last term is that of the product's root, not of the product.",
-            _frechet_with(lambda one, two: np.trace(one + two - 2 * one @ two)),
+            slip(_CROSS, "np.trace(cov_real @ cov_generated)"),
         ),
         Mistake(
             "This is the root of what is wanted. The distance as everybody quotes it (FID) is squared.",
-            lambda mean_real, cov_real, mean, cov_generated: float(
-                np.sqrt(
-                    max(fidelity.frechet_of_moments(mean_real, cov_real, mean, cov_generated), 0.0)
-                )
+            slip(
+                "return float(",
+                "distance = (",
+                "2 * cross)",
+                "2 * cross)\n    return float(np.sqrt(max(distance, 0.0)))",
             ),
         ),
     ),
     alternatives=(
-        _frechet_with(_trace_by_eigenvalues),
-        _frechet_with(_trace_by_symmetric_root),
-        _frechet_with(_trace_by_sqrtm),
+        slip(_CROSS, "np.sqrt(np.linalg.eigvals(cov_real @ cov_generated).real.clip(0)).sum()"),
+        slip(
+            _CROSS,
+            "np.sqrt(np.linalg.eigvalsh(root(cov_real) @ cov_generated @ root(cov_real)).clip(0)).sum()",
+        ),
+        _frechet_by_sqrtm,
     ),
     atol=1e-4,
 )
@@ -379,20 +322,20 @@ FRECHET = Exercise(
 # --- its limit ------------------------------------------------------------------------------------
 
 
-def _limit_cases(seed: int) -> list[Case]:
+def _limit_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, sizes, limit, slope, noise):
+    def case(sizes, limit, slope, noise):
         sizes = np.asarray(sizes, float)
         distances = limit + slope / sizes + noise * rng.standard_normal(len(sizes))
-        return Case(name, {"sizes": sizes, "distances": distances})
+        return {"sizes": sizes, "distances": distances}
 
     a, b = rng.uniform(1, 5), rng.uniform(500, 3000)
-    return [
-        case("a straight line in 1 / n", [250, 500, 1000, 2000], a, b, 0.0),
-        case("one law: the limit is 0", [100, 200, 400, 800], 0.0, b, 0.0),
-        case("with noise", [300, 500, 900, 1500, 2500], a, b, 0.05),
-    ]
+    return {
+        "a straight line in 1 / n": case([250, 500, 1000, 2000], a, b, 0.0),
+        "one distribution: the limit is 0": case([100, 200, 400, 800], 0.0, b, 0.0),
+        "with noise": case([300, 500, 900, 1500, 2500], a, b, 0.05),
+    }
 
 
 def _limit_by_lstsq(sizes, distances):
@@ -435,29 +378,29 @@ EXTRAPOLATE = Exercise(
         "`np.polyfit(x, y, 1)` returns the slope first, then the intercept.",
     ),
     reference=textbook.extrapolate,
-    cases=_limit_cases,
-    probe=_numpy_probe,
+    inputs=_limit_cases,
+    numpy=True,
     picture=_limit_picture,
     mistakes=(
         Mistake(
             "The line was fitted against n. The bias falls like 1 / n, so only there is it straight.",
-            lambda sizes, distances: float(np.polyfit(sizes, distances, 1)[1]),
+            slip("1 / sizes", "sizes"),
         ),
         Mistake(
             "This is the slope. np.polyfit returns the highest power first.",
-            lambda sizes, distances: float(np.polyfit(1 / sizes, distances, 1)[0]),
+            returning("float(_slope)"),
         ),
         Mistake(
             "This is the distance at the largest sample, which is still biased.",
-            lambda sizes, distances: float(distances[-1]),
+            returning("float(distances[-1])"),
         ),
         Mistake(
             "This is the mean over the sizes: no size is free of the bias, and neither is their mean.",
-            lambda sizes, distances: float(distances.mean()),
+            returning("float(distances.mean())"),
         ),
         Mistake(
             "The fit is against the logarithm of n, which has no place for infinity.",
-            lambda sizes, distances: float(np.polyfit(np.log(sizes), distances, 1)[1]),
+            slip("1 / sizes", "np.log(sizes)"),
         ),
     ),
     alternatives=(_limit_by_lstsq, _limit_by_covariance),
@@ -466,42 +409,20 @@ EXTRAPOLATE = Exercise(
 # --- precision and recall -------------------------------------------------------------------------
 
 
-def _manifold_cases(seed: int) -> list[Case]:
+def _manifold_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, real, generated, k):
-        return Case(name, {"real": real, "generated": generated, "k": k})
+    def case(real, generated, k):
+        return {"real": real, "generated": generated, "k": k}
 
     real = rng.standard_normal((80, 3))
     halves = rng.standard_normal((60, 2)) + 8 * (np.arange(60)[:, None] % 2)
-    return [
-        case("one law", real, rng.standard_normal((70, 3)), 3),
-        case("shrunk to the middle", real, 0.2 * rng.standard_normal((60, 3)), 5),
-        case("one of two modes only", halves, rng.standard_normal((50, 2)), 3),
-        case("twice as wide", real, 2.5 * rng.standard_normal((80, 3)), 4),
-    ]
-
-
-def _manifold_with(k_shift=0, order=(0, 1), swap_balls=False, nearest_only=False):
-    """Precision and recall with something wrong."""
-
-    def answer(real, generated, k):
-        radius_real = np.sort(cdist(real, real), axis=1)[:, k + k_shift]
-        radius_generated = np.sort(cdist(generated, generated), axis=1)[:, k + k_shift]
-        if nearest_only:
-            radius_real = np.full(len(real), radius_real.mean())
-            radius_generated = np.full(len(generated), radius_generated.mean())
-        distance = cdist(real, generated)
-        if swap_balls:
-            precision = (distance < radius_generated).any(axis=0).mean()
-            recall = (distance < radius_real[:, None]).any(axis=1).mean()
-        else:
-            precision = (distance < radius_real[:, None]).any(axis=0).mean()
-            recall = (distance < radius_generated).any(axis=1).mean()
-        both = float(precision), float(recall)
-        return both[order[0]], both[order[1]]
-
-    return answer
+    return {
+        "one distribution": case(real, rng.standard_normal((70, 3)), 3),
+        "shrunk to the middle": case(real, 0.2 * rng.standard_normal((60, 3)), 5),
+        "one of two modes only": case(halves, rng.standard_normal((50, 2)), 3),
+        "twice as wide": case(real, 2.5 * rng.standard_normal((80, 3)), 4),
+    }
 
 
 def _manifold_by_neighbours(real, generated, k):
@@ -531,8 +452,9 @@ def _manifold_picture(answer):
     ax.set(xlabel="scale of the generator", ylim=(-0.05, 1.05), title="One falls, the other rises")
     ax.legend(fontsize=8)
     return fig, (
-        "Precision and recall of a normal law in eight dimensions against the generator's scale: precision "
-        "falls from 1, recall rises from 0; they cross near the true scale 1, at about 0.93."
+        "Precision and recall of a normal distribution in eight dimensions against the generator's "
+        "scale: precision falls from 1, recall rises from 0; they cross near the true "
+        "scale 1, at about 0.93."
     )
 
 
@@ -552,30 +474,38 @@ PRECISION_RECALL = Exercise(
         "Precision: `.any(axis=0).mean()`, over the generated points. Recall: `.any(axis=1).mean()`.",
     ),
     reference=textbook.precision_recall,
-    cases=_manifold_cases,
-    probe=_numpy_probe,
+    inputs=_manifold_cases,
+    numpy=True,
     picture=_manifold_picture,
     mistakes=(
         Mistake(
             "Precision and recall are swapped: precision is about the generated points.",
-            _manifold_with(order=(1, 0)),
+            returning("float(recall), float(precision)"),
         ),
         Mistake(
             "Each point was counted as its own neighbour, so that the balls reach only to neighbour k - 1.",
-            _manifold_with(k_shift=-1),
+            slip("[:, k]", "[:, k - 1]"),
         ),
         Mistake(
             "The balls are the wrong ones: precision asks for the balls of the real points, recall for "
             "those of the generated ones.",
-            _manifold_with(swap_balls=True),
+            slip(
+                "radius(generated)).any(axis=1)",
+                "radius(real)[:, None]).any(axis=1)",
+                "radius(real)[:, None]).any(axis=0)",
+                "radius(generated)).any(axis=0)",
+            ),
         ),
         Mistake(
             "All balls have the same size. Each point has its own radius: wide where points are sparse.",
-            _manifold_with(nearest_only=True),
+            slip(
+                "np.sort(cdist(points, points), axis=1)[:, k]",
+                "np.full(len(points), np.sort(cdist(points, points), axis=1)[:, k].mean())",
+            ),
         ),
         Mistake(
             "The balls reach one neighbour too far: index 0 of the sorted distances is the point itself.",
-            _manifold_with(k_shift=1),
+            slip("[:, k]", "[:, k + 1]"),
         ),
     ),
     alternatives=(_manifold_by_neighbours, _manifold_by_audit),
@@ -584,14 +514,14 @@ PRECISION_RECALL = Exercise(
 # --- train on synthetic, test on real -------------------------------------------------------------
 
 
-def _tstr_cases(seed: int) -> list[Case]:
+def _tstr_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
     def rows(n, apart):
         y = rng.permutation(np.arange(n) % 3)
         return rng.standard_normal((n, 2)) + apart * np.stack([y, y == 1], axis=1), y
 
-    def case(name, m, n, apart):
+    def case(m, n, apart):
         values = {}
         parts = (
             ("synthetic", rows(m, apart)),
@@ -600,13 +530,13 @@ def _tstr_cases(seed: int) -> list[Case]:
         )
         for part, (x, y) in parts:
             values |= {f"{part}_x": x, f"{part}_y": y}
-        return Case(name, values)
+        return values
 
-    return [
-        case("as many rows of each", 60, 60, 0.5),
-        case("more real rows than synthetic ones", 20, 120, 0.5),
-        case("more synthetic rows than real ones", 150, 15, 1.5),
-    ]
+    return {
+        "as many rows of each": case(60, 60, 0.5),
+        "more real rows than synthetic ones": case(20, 120, 0.5),
+        "more synthetic rows than real ones": case(150, 15, 1.5),
+    }
 
 
 def _tstr_probe(answer, synthetic_x, synthetic_y, real_x, real_y, held_out_x, held_out_y):
@@ -614,9 +544,9 @@ def _tstr_probe(answer, synthetic_x, synthetic_y, real_x, real_y, held_out_x, he
     model = KNeighborsClassifier(n_neighbors=1)
     scores = answer(
         model,
-        (synthetic_x.numpy(), synthetic_y.numpy()),
-        (real_x.numpy(), real_y.numpy()),
-        (held_out_x.numpy(), held_out_y.numpy()),
+        (synthetic_x, synthetic_y),
+        (real_x, real_y),
+        (held_out_x, held_out_y),
     )
     return {"scores": scores, "the model was left as it was": not hasattr(model, "classes_")}
 
@@ -629,37 +559,6 @@ def _tstr_by_hand(model, synthetic, real, held_out):
         fitted.fit(x[:n], y[:n])
         scores.append(float((fitted.predict(held_out[0]) == held_out[1]).mean()))
     return scores[0], scores[1]
-
-
-def _tstr_fresh(model, synthetic, real, held_out):
-    (a, b), (c, d) = synthetic, real
-    few = slice(min(len(b), len(d)))
-    one = type(model)(**model.get_params()).fit(a[few], b[few])
-    two = type(model)(**model.get_params()).fit(c[few], d[few])
-    return float(one.score(*held_out)), float(two.score(*held_out))
-
-
-def _tstr_all_rows(model, synthetic, real, held_out):
-    return tuple(float(clone(model).fit(*rows).score(*held_out)) for rows in (synthetic, real))
-
-
-def _tstr_on_training(model, synthetic, real, held_out):
-    rows = min(len(synthetic[1]), len(real[1]))
-    parts = [(x[:rows], y[:rows]) for x, y in (synthetic, real)]
-    return tuple(float(clone(model).fit(*part).score(*part)) for part in parts)
-
-
-def _trts(model, synthetic, real, held_out):
-    rows = min(len(synthetic[1]), len(real[1]))
-    fitted = clone(model).fit(real[0][:rows], real[1][:rows])
-    return float(fitted.score(*synthetic)), float(fitted.score(*held_out))
-
-
-def _tstr_in_place(model, synthetic, real, held_out):
-    rows = min(len(synthetic[1]), len(real[1]))
-    return tuple(
-        float(model.fit(x[:rows], y[:rows]).score(*held_out)) for x, y in (synthetic, real)
-    )
 
 
 def _tstr_picture(answer):
@@ -694,65 +593,61 @@ TSTR = Exercise(
     minutes=10,
     difficulty=2,
     task="Return two scores on the held-out rows: of a model trained on synthetic rows, and of one trained "
-    "on equally many real rows.",
+    "on equally many real rows. Of the larger set take the first rows.",
     hints=(
         "`clone(model)` gives a fresh, unfitted copy; use one for each training set.",
         "`rows = min(len(synthetic[1]), len(real[1]))`, and both learn from their first `rows` rows.",
         "`clone(model).fit(x, y).score(*held_out)` is a score.",
     ),
     reference=textbook.train_synthetic_test_real,
-    cases=_tstr_cases,
+    inputs=_tstr_cases,
     probe=_tstr_probe,
+    numpy=True,
     picture=_tstr_picture,
     mistakes=(
         Mistake(
             "Unequal numbers of rows: the larger set teaches more, whatever its quality. Use equally many.",
-            _tstr_all_rows,
+            slip("x[:rows], y[:rows]", "x, y"),
         ),
         Mistake(
             "The models were tried on the rows that they learnt from. Use the held-out rows.",
-            _tstr_on_training,
+            slip("*held_out", "x[:rows], y[:rows]"),
         ),
         Mistake(
             "This trains on real and tests on synthetic (TRTS): a generator that draws a single easy row "
             "would win. Train on the synthetic rows.",
-            _trts,
+            returning(
+                "clone(model).fit(real[0][:rows], real[1][:rows]).score(*synthetic), real_score"
+            ),
         ),
         Mistake(
             "The scores are the wrong way round: synthetic first, then real.",
-            lambda *parts: textbook.train_synthetic_test_real(*parts)[::-1],
+            returning("float(real_score), float(synthetic_score)"),
         ),
         Mistake(
             "The model that was handed over is fitted now, and the caller did not ask for that. Fit "
             "clone(model).",
-            _tstr_in_place,
+            slip("clone(model)", "model"),
         ),
     ),
-    alternatives=(_tstr_by_hand, _tstr_fresh),
+    alternatives=(_tstr_by_hand, slip("clone(model)", "type(model)(**model.get_params())")),
 )
 
 # --- density ratio --------------------------------------------------------------------------------
 
 
-def _ratio_cases(seed: int) -> list[Case]:
+def _ratio_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, probability, n_real, n_generated):
-        return Case(
-            name, {"probability": probability, "n_real": n_real, "n_generated": n_generated}
-        )
+    def case(probability, n_real, n_generated):
+        return {"probability": probability, "n_real": n_real, "n_generated": n_generated}
 
     few, many = int(rng.integers(100, 300)), int(rng.integers(500, 900))
-    return [
-        case("equally many of each", rng.uniform(0.05, 0.95, 8), 300, 300),
-        case("more generated rows than real ones", rng.uniform(0.05, 0.95, 12), few, many),
-        case("more real rows than generated ones", rng.uniform(0.05, 0.95, 12), many, few),
-    ]
-
-
-def _ratio_by_logits(probability, n_real, n_generated):
-    logit = np.log(probability) - np.log1p(-probability)
-    return np.exp(logit - np.log(n_real / n_generated))
+    return {
+        "equally many of each": case(rng.uniform(0.05, 0.95, 8), 300, 300),
+        "more generated rows than real ones": case(rng.uniform(0.05, 0.95, 12), few, many),
+        "more real rows than generated ones": case(rng.uniform(0.05, 0.95, 12), many, few),
+    }
 
 
 def _ratio_by_bayes(probability, n_real, n_generated):
@@ -765,11 +660,11 @@ def _ratio_picture(answer):
     real, generated = np.exp(-(x**2) / 2), np.exp(-((x - 0.7) ** 2) / 2)
     probability = real / (real + 3 * generated)  # fitted to three times as many generated rows
     fig, ax = plt.subplots(figsize=(4.6, 3))
-    ax.plot(x, real / 2.5066, color=BLUE, label="real law")
+    ax.plot(x, real / 2.5066, color=BLUE, label="real")
     ax.plot(x, generated / 2.5066, color=GREY, label="generator")
     corrected = answer(probability, 100, 300) * generated / 2.5066
     ax.plot(x, corrected, color=ORANGE, linestyle="--", label="generator, weighted")
-    ax.set(xlabel="x", ylabel="density", title="Weights carry one law to the other")
+    ax.set(xlabel="x", ylabel="density", title="Weights turn one density into the other")
     ax.legend(fontsize=8)
     return fig, (
         "Three densities: the real one around 0, the generator's around 0.7, and the generator's times the "
@@ -791,48 +686,37 @@ DENSITY_RATIO = Exercise(
         "The classifier saw n_real / n_generated real rows to each generated one: divide the odds by that.",
     ),
     reference=textbook.density_ratio,
-    cases=_ratio_cases,
-    probe=_numpy_probe,
+    inputs=_ratio_cases,
+    numpy=True,
     picture=_ratio_picture,
     mistakes=(
         Mistake(
             "The numbers of rows are missing: a classifier that saw more generated rows calls everything "
             "less real.",
-            lambda probability, n_real, n_generated: probability / (1 - probability),
+            slip(" * n_generated / n_real", ""),
         ),
         Mistake(
             "The numbers of rows go the other way: divide the odds by n_real / n_generated.",
-            lambda probability, n_real, n_generated: (
-                probability / (1 - probability) * n_real / n_generated
-            ),
+            slip("n_generated / n_real", "n_real / n_generated"),
         ),
         Mistake(
             "This is the generator's density over the real one: rows that look fake would weigh most.",
-            lambda probability, n_real, n_generated: (
-                (1 - probability) / probability * n_real / n_generated
-            ),
+            returning("(1 - probability) / probability * n_real / n_generated"),
         ),
         Mistake(
-            "A probability is no ratio of densities: it never exceeds 1. Take the odds, p / (1 - p).",
-            lambda probability, n_real, n_generated: probability * n_generated / n_real,
+            "A probability is not a ratio of densities: it never exceeds 1. Take the odds, p / (1 - p).",
+            slip(" / (1 - probability)", ""),
         ),
         Mistake(
             "The weights were divided by their sum. Return the ratio itself: its mean, near 1 or not, says "
             "whether the classifier is calibrated.",
-            lambda probability, n_real, n_generated: (
-                probability / (1 - probability) / (probability / (1 - probability)).sum()
-            ),
+            returning("probability / (1 - probability) / (probability / (1 - probability)).sum()"),
         ),
     ),
-    alternatives=(_ratio_by_logits, _ratio_by_bayes),
-)
-
-EXERCISES = (
-    TOTAL_VARIATION,
-    C2ST,
-    FRECHET,
-    EXTRAPOLATE,
-    PRECISION_RECALL,
-    TSTR,
-    DENSITY_RATIO,
+    alternatives=(
+        returning(
+            "np.exp(np.log(probability) - np.log1p(-probability) - np.log(n_real / n_generated))"
+        ),
+        _ratio_by_bayes,
+    ),
 )

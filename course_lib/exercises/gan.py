@@ -8,14 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.models import gan
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
-
-
-def _float(array) -> np.ndarray:
-    return np.asarray(array, dtype=np.float32)
-
 
 # --- Jensen-Shannon divergence ----------------------------------------------------------------
 
@@ -31,22 +27,18 @@ def _box(low: float, high: float) -> np.ndarray:
     return inside / (inside.sum() * 0.02)
 
 
-def _js_cases(seed: int) -> list[Case]:
+def _js_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, p, q):
-        return Case(name, {"p": _float(p), "q": _float(q), "dx": 0.02})
+    def case(p, q):
+        return {"p": p, "q": q, "dx": 0.02}
 
     a, b = rng.uniform(0.5, 2.0, 2)
-    return [
-        case("one density twice: 0", _normal(a, 1), _normal(a, 1)),
-        case("two normal densities", _normal(-a, 1), _normal(b, 0.7)),
-        case("no overlap at all: log 2", _box(-3 - a, -1), _box(1, 3 + b)),
-    ]
-
-
-def _without_zero(p, q):
-    return torch.where(p > 0, p * torch.log(p.clamp(min=1e-30) / q.clamp(min=1e-30)), 0.0)
+    return {
+        "one density twice: 0": case(_normal(a, 1), _normal(a, 1)),
+        "two normal densities": case(_normal(-a, 1), _normal(b, 0.7)),
+        "no overlap at all: log 2": case(_box(-3 - a, -1), _box(1, 3 + b)),
+    }
 
 
 def _js_as_value(p, q, dx):
@@ -99,33 +91,32 @@ JENSEN_SHANNON = Exercise(
         "well: torch.nan_to_num turns that 0 / 0 into 0.",
     ),
     reference=gan.jensen_shannon,
-    cases=_js_cases,
+    inputs=_js_cases,
     atol=1e-4,
     picture=_js_picture,
     mistakes=(
         Mistake(
-            "The factor ½ is missing: each of the two divergences counts half.",
-            lambda p, q, dx: 2 * gan.jensen_shannon(p, q, dx),
+            "The factor ½ is missing: each of the two divergences counts half.", slip("0.5 * ", "")
         ),
         Mistake(
             "The spacing dx is missing: without it this is a sum, not an integral.",
-            lambda p, q, dx: gan.jensen_shannon(p, q, 1.0),
+            slip(" * dx", ""),
         ),
         Mistake(
             "This is KL(p || m) alone. Jensen-Shannon is the mean of it and KL(q || m).",
-            lambda p, q, dx: _without_zero(p, (p + q) / 2).sum() * dx,
+            slip(" + torch.xlogy(q, q / m)", "", "0.5 * ", ""),
         ),
         Mistake(
             "You compared with the sum p + q. The mean is half of it.",
-            lambda p, q, dx: 0.5 * (_without_zero(p, p + q) + _without_zero(q, p + q)).sum() * dx,
+            slip("(p + q) / 2\n", "p + q\n"),
         ),
         Mistake(
             "Bits, not nats: use the natural logarithm.",
-            lambda p, q, dx: gan.jensen_shannon(p, q, dx) / math.log(2),
+            returning("0.5 * torch.nan_to_num(terms).sum() * dx / math.log(2)"),
         ),
         Mistake(
             "This is the mean of KL(p || q) and KL(q || p). Compare each with m = (p + q) / 2.",
-            lambda p, q, dx: 0.5 * (_without_zero(p, q) + _without_zero(q, p)).sum() * dx,
+            slip("p / m", "p / q.clamp(min=1e-30)", "q / m", "q / p.clamp(min=1e-30)"),
         ),
     ),
     alternatives=(_js_as_value, _js_loop),
@@ -134,18 +125,18 @@ JENSEN_SHANNON = Exercise(
 # --- the two losses ---------------------------------------------------------------------------
 
 
-def _logits_cases(seed: int, names: tuple[str, ...]) -> list[Case]:
+def _logits_cases(seed: int, names: tuple[str, ...]) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, centre, spread, rows):
-        values = {n: _float(rng.normal(centre, spread, rows)) for n in names}
-        return Case(name, values)
+    def case(centre, spread, rows):
+        values = {n: rng.normal(centre, spread, rows) for n in names}
+        return values
 
-    return [
-        case("an undecided discriminator", 0, 0.1, 4),
-        case("logits of either sign", 0, 2, 7),
-        case("logits so large that exp() overflows", 0, 300, 5),
-    ]
+    return {
+        "an undecided discriminator": case(0, 0.1, 4),
+        "logits of either sign": case(0, 2, 7),
+        "logits so large that exp() overflows": case(0, 300, 5),
+    }
 
 
 def _game_picture(answer):
@@ -178,32 +169,28 @@ DISCRIMINATOR_LOSS = Exercise(
         "not overflow.",
     ),
     reference=gan.discriminator_loss,
-    cases=lambda seed: _logits_cases(seed, ("real_logits", "fake_logits")),
+    inputs=lambda seed: _logits_cases(seed, ("real_logits", "fake_logits")),
     picture=_game_picture,
     mistakes=(
         Mistake(
             "Real and fake are swapped: this loss rewards calling real images fake.",
-            lambda real_logits, fake_logits: gan.discriminator_loss(fake_logits, real_logits),
+            slip("-real_logits", "real_logits", "(fake_logits", "(-fake_logits"),
         ),
         Mistake(
             "The fakes are missing: a discriminator that calls everything real would pay nothing.",
-            lambda real_logits, fake_logits: F.softplus(-real_logits).mean(),
+            slip(" + F.softplus(fake_logits).mean()", ""),
         ),
         Mistake(
             "Both terms call the images real. For fakes the sign of the logit turns: softplus(l).",
-            lambda real_logits, fake_logits: (
-                F.softplus(-real_logits).mean() + F.softplus(-fake_logits).mean()
-            ),
+            slip("softplus(fake_logits)", "softplus(-fake_logits)"),
         ),
         Mistake(
             "You summed over the batch. Take the mean over the real images and over the fakes.",
-            lambda real_logits, fake_logits: (
-                F.softplus(-real_logits).sum() + F.softplus(fake_logits).sum()
-            ),
+            slip(".mean()", ".sum()", times=2),
         ),
         Mistake(
             "You averaged the two terms. Goodfellow's game adds them.",
-            lambda real_logits, fake_logits: gan.discriminator_loss(real_logits, fake_logits) / 2,
+            returning("(F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()) / 2"),
         ),
         Mistake(
             "You took logits for probabilities. The sigmoid comes first, best inside softplus.",
@@ -218,9 +205,7 @@ DISCRIMINATOR_LOSS = Exercise(
             F.binary_cross_entropy_with_logits(real_logits, torch.ones_like(real_logits))
             + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
         ),
-        lambda real_logits, fake_logits: (
-            -(F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean())
-        ),
+        returning("-(F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean())"),
     ),
 )
 
@@ -253,36 +238,31 @@ GENERATOR_LOSS = Exercise(
         "-log D(G(z)), averaged; with logits that is one softplus.",
     ),
     reference=gan.generator_loss,
-    cases=lambda seed: _logits_cases(seed, ("fake_logits",)),
+    inputs=lambda seed: _logits_cases(seed, ("fake_logits",)),
     picture=_generator_picture,
     mistakes=(
         Mistake(
             "This is the saturating loss, log(1 - D): nearly flat where the generator is worst. "
             "Minimise -log D instead.",
-            lambda fake_logits: -F.softplus(fake_logits).mean(),
+            returning("-F.softplus(fake_logits).mean()"),
         ),
         Mistake(
             "This is the discriminator's loss on fakes: it would make them easier to detect.",
-            lambda fake_logits: F.softplus(fake_logits).mean(),
+            slip("-fake_logits", "fake_logits"),
         ),
         Mistake(
             "The sign is turned round: this loss grows when the discriminator is fooled.",
-            lambda fake_logits: -F.softplus(-fake_logits).mean(),
+            slip("return F", "return -F"),
         ),
-        Mistake(
-            "You summed over the batch. Take the mean.",
-            lambda fake_logits: F.softplus(-fake_logits).sum(),
-        ),
+        Mistake("You summed over the batch. Take the mean.", slip(".mean()", ".sum()")),
         Mistake(
             "This is the mean logit, the loss of a Wasserstein GAN. Here: -log sigmoid(logit).",
-            lambda fake_logits: -fake_logits.mean(),
+            returning("-fake_logits.mean()"),
         ),
     ),
     alternatives=(
-        lambda fake_logits: -F.logsigmoid(fake_logits).mean(),
-        lambda fake_logits: F.binary_cross_entropy_with_logits(
-            fake_logits, torch.ones_like(fake_logits)
-        ),
+        returning("-F.logsigmoid(fake_logits).mean()"),
+        returning("F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))"),
     ),
 )
 
@@ -316,27 +296,24 @@ class _Linear(nn.Module):
         return x @ self.weight
 
 
-def _step_cases(seed: int) -> list[Case]:
+def _step_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, steps, optimizer):
-        return Case(
-            name,
-            {
-                "g": _float(rng.normal(0, 1, (2, 3))),
-                "d": _float(rng.normal(0, 1, 3)),
-                "real": _float(rng.normal(1, 1, (6, 3))),
-                "z": _float(rng.normal(0, 1, (6, 2))),
-                "steps": steps,
-                "optimizer": optimizer,
-            },
-        )
+    def case(steps, optimizer):
+        return {
+            "g": rng.normal(0, 1, (2, 3)),
+            "d": rng.normal(0, 1, 3),
+            "real": rng.normal(1, 1, (6, 3)),
+            "z": rng.normal(0, 1, (6, 2)),
+            "steps": steps,
+            "optimizer": optimizer,
+        }
 
-    return [
-        case("one step of gradient descent", 1, "SGD"),
-        case("three steps, one after the other", 3, "SGD"),
-        case("three steps of Adam", 3, "Adam"),
-    ]
+    return {
+        "one step of gradient descent": case(1, "SGD"),
+        "three steps, one after the other": case(3, "SGD"),
+        "three steps of Adam": case(3, "Adam"),
+    }
 
 
 def _step_probe(answer, g, d, real, z, steps, optimizer):
@@ -355,30 +332,12 @@ def _step_probe(answer, g, d, real, z, steps, optimizer):
     }
 
 
-def _step_with(detach_d=True, detach_g=False, zero=True, flip=False, order="dg"):
-    """One round of the game with one thing wrong."""
-
-    def step(generator, discriminator, g_optimizer, d_optimizer, real, z):
-        losses = {}
-        for turn in order:
-            fake = generator(z)
-            if turn == "d":
-                optimizer = d_optimizer
-                fake = fake.detach() if detach_d else fake
-                both = discriminator(real), discriminator(fake)
-                loss = gan.discriminator_loss(*(reversed(both) if flip else both))
-            else:
-                optimizer = g_optimizer
-                fake = fake.detach().requires_grad_() if detach_g else fake
-                loss = gan.generator_loss(discriminator(fake))
-            if zero:
-                optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses[turn] = loss.item()
-        return losses["d"], losses["g"]
-
-    return step
+_GENERATORS_TURN = """\
+    g_loss = generator_loss(discriminator(generator(z)))
+    g_optimizer.zero_grad()
+    g_loss.backward()
+    g_optimizer.step()
+"""
 
 
 def _step_in_one_go(generator, discriminator, g_optimizer, d_optimizer, real, z):
@@ -395,20 +354,6 @@ def _step_in_one_go(generator, discriminator, g_optimizer, d_optimizer, real, z)
         parameter.grad = gradient
     g_optimizer.step()
     return d_loss.item(), g_loss.item()
-
-
-def _step_without_grad(generator, discriminator, g_optimizer, d_optimizer, real, z):
-    with torch.no_grad():
-        fake = generator(z)
-    d_optimizer.zero_grad()
-    d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
-    d_loss.backward()
-    d_optimizer.step()
-    g_optimizer.zero_grad()
-    g_loss = gan.generator_loss(discriminator(generator(z)))
-    g_loss.backward()
-    g_optimizer.step()
-    return float(d_loss.detach()), float(g_loss.detach())
 
 
 def _step_by_autograd(generator, discriminator, g_optimizer, d_optimizer, real, z):
@@ -466,30 +411,33 @@ ALTERNATING_STEP = Exercise(
         "zero_grad() right before backward() also clears what the other half left behind.",
     ),
     reference=gan.alternating_step,
-    cases=_step_cases,
+    inputs=_step_cases,
     probe=_step_probe,
     picture=_step_picture,
     mistakes=(
         Mistake(
             "The discriminator's loss flows back into the generator: detach the fakes in the first "
             "half. It costs time, and moves the generator wherever its gradients are not cleared.",
-            _step_with(detach_d=False),
+            slip(".detach()", ""),
         ),
         Mistake(
             "The generator never moves: in the second half its images must not be detached.",
-            _step_with(detach_g=True),
+            slip("generator(z)))", "generator(z).detach()))"),
         ),
         Mistake(
             "Gradients of earlier steps add up: clear them before each backward().",
-            _step_with(zero=False),
+            slip("d_optimizer.zero_grad()", "pass", "g_optimizer.zero_grad()", "pass"),
         ),
         Mistake(
             "Real and fake are swapped in the discriminator's loss.",
-            _step_with(flip=True),
+            slip(
+                "discriminator(real), discriminator(fake)",
+                "discriminator(fake), discriminator(real)",
+            ),
         ),
         Mistake(
             "The generator moved first. Here the discriminator does, and the generator answers.",
-            _step_with(order="gd"),
+            slip(_GENERATORS_TURN, "", "    fake =", _GENERATORS_TURN + "    fake ="),
         ),
         Mistake(
             "The generator's loss was computed before the discriminator had moved. Ask the new "
@@ -497,7 +445,10 @@ ALTERNATING_STEP = Exercise(
             _step_in_one_go,
         ),
     ),
-    alternatives=(_step_without_grad, _step_by_autograd),
+    alternatives=(
+        slip("fake = generator(z).detach()", "with torch.no_grad():\n        fake = generator(z)"),
+        _step_by_autograd,
+    ),
 )
 
 # --- gradient penalty -------------------------------------------------------------------------
@@ -514,16 +465,13 @@ class _Bumpy(nn.Module):
         return (torch.sin(self.w * x) + 0.5 * x).sum(dim=1)
 
 
-def _penalty_cases(seed: int) -> list[Case]:
+def _penalty_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, pixels):
-        return Case(
-            name,
-            {"w": _float(rng.normal(0, 1, pixels)), "x": _float(rng.normal(0, 1, (rows, pixels)))},
-        )
+    def case(rows, pixels):
+        return {"w": rng.normal(0, 1, pixels), "x": rng.normal(0, 1, (rows, pixels))}
 
-    return [case("one image", 1, 3), case("a batch of five", 5, 4), case("64 pixels", 8, 64)]
+    return {"one image": case(1, 3), "a batch of five": case(5, 4), "64 pixels": case(8, 64)}
 
 
 def _penalty_probe(answer, w, x):
@@ -534,15 +482,6 @@ def _penalty_probe(answer, w, x):
         return {"penalty": penalty, "gradient of the penalty": None}
     gradient = torch.autograd.grad(penalty.sum(), discriminator.w, allow_unused=True)[0]
     return {"penalty": penalty, "gradient of the penalty": gradient}
-
-
-def _penalty_with(of_gradient, create_graph=True):
-    def penalty(discriminator, x):
-        x = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=create_graph)
-        return of_gradient(gradient)
-
-    return penalty
 
 
 def _penalty_by_functional(discriminator, x):
@@ -594,30 +533,27 @@ GRADIENT_PENALTY = Exercise(
         "square, sum over the pixels, average over the batch.",
     ),
     reference=gan.gradient_penalty,
-    cases=_penalty_cases,
+    inputs=_penalty_cases,
     probe=_penalty_probe,
     picture=_penalty_picture,
     mistakes=(
         Mistake(
             "The penalty has no gradient of its own, so it could not train anything: pass "
             "create_graph=True to torch.autograd.grad.",
-            _penalty_with(lambda g: g.square().sum(dim=1).mean(), create_graph=False),
+            slip("create_graph=True", "create_graph=False"),
         ),
         Mistake(
             "You averaged over the pixels. The squared length is their sum.",
-            _penalty_with(lambda g: g.square().mean()),
+            slip(".sum(dim=-1).mean()", ".mean()"),
         ),
-        Mistake(
-            "This is the length, not its square.",
-            _penalty_with(lambda g: g.norm(dim=1).mean()),
-        ),
+        Mistake("This is the length, not its square.", returning("gradient.norm(dim=1).mean()")),
         Mistake(
             "You summed over the batch. Take the mean over the images.",
-            _penalty_with(lambda g: g.square().sum()),
+            slip(".sum(dim=-1).mean()", ".sum()"),
         ),
         Mistake(
             "This holds the length at 1, as WGAN-GP does. R1 pulls it towards 0.",
-            _penalty_with(lambda g: (g.norm(dim=1) - 1).square().mean()),
+            returning("(gradient.norm(dim=1) - 1).square().mean()"),
         ),
     ),
     alternatives=(_penalty_by_functional, _penalty_by_rows),
@@ -654,68 +590,53 @@ RELATIVISTIC = Exercise(
         "-log sigmoid(better - worse), averaged over the pairs; softplus again.",
     ),
     reference=gan.relativistic_loss,
-    cases=lambda seed: _logits_cases(seed, ("better", "worse")),
+    inputs=lambda seed: _logits_cases(seed, ("better", "worse")),
     picture=_relativistic_picture,
     mistakes=(
         Mistake(
             "The difference is turned round: this rewards the worse of the two.",
-            lambda better, worse: F.softplus(better - worse).mean(),
+            slip("worse - better", "better - worse"),
         ),
         Mistake(
             "Each logit is judged on its own here. Judge the difference of the pair.",
-            lambda better, worse: F.softplus(-better).mean() + F.softplus(worse).mean(),
+            returning("F.softplus(-better).mean() + F.softplus(worse).mean()"),
         ),
         Mistake(
             "You took the difference of the means. Compare pair by pair, then average the losses.",
-            lambda better, worse: F.softplus(worse.mean() - better.mean()),
+            returning("F.softplus(worse.mean() - better.mean())"),
         ),
-        Mistake(
-            "You summed over the pairs. Take the mean.",
-            lambda better, worse: F.softplus(worse - better).sum(),
-        ),
+        Mistake("You summed over the pairs. Take the mean.", slip(".mean()", ".sum()")),
         Mistake(
             "The softplus is missing: a bare difference can be driven to infinity.",
-            lambda better, worse: (worse - better).mean(),
+            returning("(worse - better).mean()"),
         ),
     ),
     alternatives=(
-        lambda better, worse: -F.logsigmoid(better - worse).mean(),
-        lambda better, worse: F.binary_cross_entropy_with_logits(
-            better - worse, torch.ones_like(better)
-        ),
+        returning("-F.logsigmoid(better - worse).mean()"),
+        returning("F.binary_cross_entropy_with_logits(better - worse, torch.ones_like(better))"),
     ),
 )
 
 # --- a walk on the sphere ---------------------------------------------------------------------
 
 
-def _slerp_cases(seed: int) -> list[Case]:
+def _slerp_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, start, end, steps):
-        return Case(name, {"z_start": _float(start), "z_end": _float(end), "steps": steps})
+    def case(start, end, steps):
+        return {"z_start": start, "z_end": end, "steps": steps}
 
     z = rng.normal(0, 1, 8)
-    return [
-        case("a quarter of a circle", [1.0, 0.0], [0.0, 1.0], 3),
-        case("two latents of different length", *rng.normal(0, 1, (2, 32)), 7),
-        case("the same latent twice", z, z, 4),
-    ]
+    start, end = rng.normal(0, 1, (2, 32))
+    return {
+        "a quarter of a circle": case([1.0, 0.0], [0.0, 1.0], 3),
+        "two latents of different length": case(start, end, 7),
+        "the same latent twice": case(z, z, 4),
+    }
 
 
 def _unit(z: Tensor) -> Tensor:
     return z / z.norm()
-
-
-def _slerp_with(angle_of):
-    def walk(z_start, z_end, steps):
-        angle = angle_of(z_start, z_end)
-        t = torch.linspace(0, 1, steps)[:, None]
-        return (torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / torch.sin(
-            angle
-        ).clamp(min=1e-6)
-
-    return walk
 
 
 def _slerp_by_numbers(z_start, z_end, steps):
@@ -772,7 +693,7 @@ SLERP = Exercise(
         "the cosine just above 1, so clamp it.",
     ),
     reference=gan.slerp,
-    cases=_slerp_cases,
+    inputs=_slerp_cases,
     rtol=1e-3,
     atol=1e-4,
     picture=_slerp_picture,
@@ -780,40 +701,25 @@ SLERP = Exercise(
         Mistake(
             "This is the straight line. In many dimensions it cuts through the middle of the prior; "
             "follow the arc.",
-            lambda z_start, z_end, steps: torch.lerp(
-                z_start, z_end, torch.linspace(0, 1, steps)[:, None]
-            ),
+            returning("torch.lerp(z_start, z_end, t)"),
         ),
         Mistake(
             "The walk goes the wrong way round: t = 0 must give z_start.",
-            lambda z_start, z_end, steps: gan.slerp(z_end, z_start, steps),
+            slip("0, 1, steps", "1, 0, steps"),
         ),
         Mistake(
             "The angle needs directions: divide the dot product by both lengths.",
-            _slerp_with(lambda a, b: torch.arccos((a @ b).clamp(-1, 1))),
+            slip(" / (z_start.norm() * z_end.norm())", ""),
         ),
         Mistake(
             "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
-            lambda z_start, z_end, steps: gan.slerp(z_start, z_end, steps + 1)[:-1],
+            slip("0, 1, steps", "0, 1 - 1 / steps, steps"),
         ),
         Mistake(
             "This keeps the weights of the straight line and only stretches the points to the "
             "length of z_start: they are not evenly spaced on the arc.",
-            lambda z_start, z_end, steps: (
-                F.normalize(torch.lerp(z_start, z_end, torch.linspace(0, 1, steps)[:, None]), dim=1)
-                * z_start.norm()
-            ),
+            returning("F.normalize(torch.lerp(z_start, z_end, t), dim=1) * z_start.norm()"),
         ),
     ),
     alternatives=(_slerp_by_numbers, _slerp_by_plane),
-)
-
-EXERCISES = (
-    JENSEN_SHANNON,
-    DISCRIMINATOR_LOSS,
-    GENERATOR_LOSS,
-    ALTERNATING_STEP,
-    GRADIENT_PENALTY,
-    RELATIVISTIC,
-    SLERP,
 )

@@ -21,8 +21,8 @@ class Verdict:
 def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Verdict]:
     """Judge what an answer gave on each case against what the reference gives.
 
-    An answer that fails is held against the exercise's typical mistakes. Where one of them gives
-    the same on every case, its sentence takes the place of the general one.
+    An answer that fails is compared with the exercise's typical mistakes. Where one of them gives
+    the same on every case, its sentence replaces the general one.
     """
     expected = [run(exercise, exercise.reference, case) for case in cases]
     verdicts = [
@@ -57,7 +57,7 @@ def _assess_one(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdic
     return verdict
 
 
-def _named_mistake(exercise: Exercise, cases, outcomes) -> str:
+def _named_mistake(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> str:
     for mistake in exercise.mistakes:
         if all(
             compare(exercise, run(exercise, mistake.answer, case), given).passed
@@ -68,7 +68,7 @@ def _named_mistake(exercise: Exercise, cases, outcomes) -> str:
 
 
 def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
-    """Hold every value of `given` against `expected`: kind, shape, finiteness, then numbers."""
+    """Compare every value of `given` with `expected`: kind, shape, finiteness, then numbers."""
     if set(given.kinds) != set(expected.kinds):
         return Verdict(
             False,
@@ -90,7 +90,7 @@ def _compare_one(
     if name not in expected.arrays:  # of one kind, and without numbers, such as None
         return Verdict(True)
     if name not in given.arrays:
-        return Verdict(False, f"{what} holds no plain numbers. Is it a sparse tensor?")
+        return Verdict(False, f"{what} does not hold plain numbers. Is it a sparse tensor?")
     right, value = expected.arrays[name], given.arrays[name]
     if value.shape != right.shape:
         return Verdict(

@@ -5,66 +5,40 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from sklearn.metrics import pairwise_distances_argmin_min
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.mode_collapse import GRID, RING, game, modes
 from course_lib.plots import BLUE, GREY, ORANGE
-
-
-def _numpy_probe(answer, **inputs):
-    """The answer on NumPy arrays; an array comes back as one of floats, whatever its numbers are."""
-    given = answer(*(v.numpy() if isinstance(v, torch.Tensor) else v for v in inputs.values()))
-    return given.astype(float) if isinstance(given, np.ndarray) else given
-
 
 # --- modes counted, and their quality ------------------------------------------------------------
 
 
-def _points(rng, law, n, keep, blur=1.0):
+def _points(rng, mixture, n, keep, blur=1.0):
     """n points from the modes `keep` of a mixture, `blur` times as wide as they should be."""
     chosen = rng.choice(keep, n)
-    return law.centres[chosen] + blur * law.sd * rng.standard_normal((n, 2))
+    return mixture.centres[chosen] + blur * mixture.sd * rng.standard_normal((n, 2))
 
 
-def _mode_cases(seed: int) -> list[Case]:
+def _mode_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, law, n, keep, blur=1.0):
-        return Case(
-            name,
-            {
-                "samples": _points(rng, law, n, keep, blur),
-                "centres": law.centres.copy(),
-                "sd": law.sd,
-            },
-        )
+    def case(mixture, n, keep, blur=1.0):
+        return {
+            "samples": _points(rng, mixture, n, keep, blur),
+            "centres": mixture.centres.copy(),
+            "sd": mixture.sd,
+        }
 
-    return [
-        case("the ring itself", RING, 300, np.arange(8)),
-        case("a ring without its last two modes, and blurred", RING, 300, np.arange(6), 2.5),
-        case("a few modes of the grid, far too wide", GRID, 400, np.arange(0, 20, 3), 4.0),
-    ]
+    return {
+        "the ring itself": case(RING, 300, np.arange(8)),
+        "a ring without its last two modes, and blurred": case(RING, 300, np.arange(6), 2.5),
+        "a few modes of the grid, far too wide": case(GRID, 400, np.arange(0, 20, 3), 4.0),
+    }
 
 
 def _distances(samples, centres):
     return np.linalg.norm(samples[:, None] - centres, axis=-1)
-
-
-def _counts_where(good_of):
-    """Counts by nearest mode of the samples that `good_of(samples, centres, distances, sd)` picks."""
-
-    def answer(samples, centres, sd):
-        distances = _distances(samples, centres)
-        good = good_of(samples, centres, distances, sd)
-        return np.bincount(distances.argmin(axis=1)[good], minlength=len(centres))
-
-    return answer
-
-
-def _in_a_box(samples, centres, distances, sd):
-    apart = np.abs(samples - centres[distances.argmin(axis=1)])
-    return (apart <= 3 * sd).all(axis=1)
 
 
 def _counts_mode_by_mode(samples, centres, sd):
@@ -110,41 +84,41 @@ MODE_COUNTS = Exercise(
         "`np.bincount(nearest[good], minlength=len(centres))` counts them, empty modes included.",
     ),
     reference=modes.mode_counts,
-    cases=_mode_cases,
-    probe=_numpy_probe,
+    inputs=_mode_cases,
+    numpy=True,
     picture=_counts_picture,
     mistakes=(
         Mistake(
             "Every sample is counted for its nearest mode, however far away it is: rubbish between two "
             "modes would count as a mode reached.",
-            _counts_where(lambda samples, centres, distances, sd: np.ones(len(samples), bool)),
+            slip("[distance <= 3 * sd]", ""),
         ),
         Mistake(
             "One standard deviation is too strict: it throws away 61 % of the true points. The papers "
             "allow three.",
-            _counts_where(lambda samples, centres, distances, sd: distances.min(axis=1) <= sd),
+            slip("3 * sd", "sd"),
         ),
         Mistake(
             "A squared distance is compared with 3 sd. Take the root, or square the other side as well.",
-            _counts_where(
-                lambda samples, centres, distances, sd: distances.min(axis=1) ** 2 <= 3 * sd
-            ),
+            slip("distance <=", "distance**2 <="),
         ),
         Mistake(
             "Three standard deviations in each coordinate make a square; its corners are farther away. "
             "The distance to the centre counts.",
-            _counts_where(_in_a_box),
+            slip(
+                "distance <= 3 * sd", "(np.abs(samples - centres[nearest]) <= 3 * sd).all(axis=1)"
+            ),
         ),
         Mistake(
             "Modes at the end that no sample reached are left out. np.bincount takes a minlength.",
-            lambda samples, centres, sd: np.trim_zeros(
-                modes.mode_counts(samples, centres, sd), trim="b"
-            ),
+            slip(", minlength=len(centres)", ""),
         ),
         Mistake(
             "This says which modes are reached. Return how many samples each has: the divergence needs "
             "them.",
-            lambda samples, centres, sd: (modes.mode_counts(samples, centres, sd) > 0).astype(int),
+            returning(
+                "(np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) > 0).astype(int)"
+            ),
         ),
     ),
     alternatives=(_counts_mode_by_mode, _counts_in_a_loop),
@@ -187,25 +161,24 @@ HIGH_QUALITY = Exercise(
         "The mean of an array of booleans is the share of those that are true.",
     ),
     reference=modes.high_quality,
-    cases=_mode_cases,
-    probe=_numpy_probe,
+    inputs=_mode_cases,
+    numpy=True,
     picture=_quality_picture,
     mistakes=(
         Mistake(
             "This is the number of good samples. Divide by how many there are in all.",
-            lambda samples, centres, sd: float(modes.mode_counts(samples, centres, sd).sum()),
+            slip("mean()", "sum()"),
         ),
         Mistake(
             "This is the share of bad samples: those beyond three standard deviations.",
-            lambda samples, centres, sd: 1 - modes.high_quality(samples, centres, sd),
+            slip("distance <=", "distance >"),
         ),
         Mistake(
             "Percent: the share should lie between 0 and 1.",
-            lambda samples, centres, sd: 100 * modes.high_quality(samples, centres, sd),
+            returning("100 * float((distance <= 3 * sd).mean())"),
         ),
         Mistake(
-            "One standard deviation is too strict. The papers allow three.",
-            lambda samples, centres, sd: modes.high_quality(samples, centres, sd / 3),
+            "One standard deviation is too strict. The papers allow three.", slip("3 * sd", "sd")
         ),
         Mistake(
             "The mean over samples and centres together: each sample has one nearest centre, so this is "
@@ -215,44 +188,31 @@ HIGH_QUALITY = Exercise(
     ),
     alternatives=(
         _quality_near_each,
-        lambda samples, centres, sd: (
-            sum(pairwise_distances_argmin_min(samples, centres)[1] <= 3 * sd) / len(samples)
-        ),
+        returning("sum(distance <= 3 * sd) / len(samples)"),
     ),
 )
 
 # --- reverse KL divergence -----------------------------------------------------------------------
 
 
-def _kl_cases(seed: int) -> list[Case]:
+def _kl_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, counts):
-        return Case(name, {"counts": np.asarray(counts, dtype=np.int64)})
+    def case(counts):
+        return {"counts": np.asarray(counts, dtype=np.int64)}
 
     some = rng.integers(5, 400, 8)
     some[rng.choice(8, 3, replace=False)] = 0
-    return [
-        case("every mode equally often: 0", np.full(8, rng.integers(50, 300))),
-        case("one mode of eight: log 8", np.eye(8)[rng.integers(8)] * rng.integers(100, 3000)),
-        case("three modes missing, the others uneven", some),
-        case("25 modes, uneven", rng.integers(1, 200, 25)),
-    ]
+    return {
+        "every mode equally often: 0": case(np.full(8, rng.integers(50, 300))),
+        "one mode of eight: log 8": case(np.eye(8)[rng.integers(8)] * rng.integers(100, 3000)),
+        "three modes missing, the others uneven": case(some),
+        "25 modes, uneven": case(rng.integers(1, 200, 25)),
+    }
 
 
 def _shares(counts):
     return counts / counts.sum()
-
-
-def _forward_kl(counts):
-    with np.errstate(divide="ignore"):
-        return float(-np.log(_shares(counts) * len(counts)).mean())
-
-
-def _kl_unmasked(counts):
-    q = _shares(counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float((q * np.log(q * len(q))).sum())
 
 
 def _entropy(counts):
@@ -299,28 +259,26 @@ REVERSE_KL = Exercise(
         "Pick the modes with q > 0 before you take the logarithm.",
     ),
     reference=modes.reverse_kl,
-    cases=_kl_cases,
-    probe=_numpy_probe,
+    inputs=_kl_cases,
+    numpy=True,
     picture=_kl_picture,
     mistakes=(
         Mistake(
             "This is KL(real || generated), which is infinite as soon as one mode is missing. Swap the "
             "two.",
-            _forward_kl,
+            slip("(q[there] * np.log(q[there] / p[there])).sum()", "-np.log(q / p).mean()"),
         ),
         Mistake(
             "Modes without samples give 0 log 0, which is NaN to a computer. Leave them out of the sum.",
-            _kl_unmasked,
+            slip('divide="ignore"', 'all="ignore"', "q > 0", "q >= 0"),
         ),
         Mistake(
             "The counts must be divided by their sum first: a divergence is between shares.",
-            lambda counts: float(
-                (counts[counts > 0] * np.log(counts[counts > 0] * len(counts))).sum()
-            ),
+            slip("counts / counts.sum()", "counts"),
         ),
         Mistake(
             "Bits, not nats: use the natural logarithm.",
-            lambda counts: modes.reverse_kl(counts) / math.log(2),
+            slip("max(divergence, 0.0)", "divergence / np.log(2)"),
         ),
         Mistake(
             "This is the entropy of the shares. The divergence is log(number of modes) minus it.",
@@ -328,7 +286,7 @@ REVERSE_KL = Exercise(
         ),
         Mistake(
             "This is the mean over the modes. The shares are weights already: take the sum.",
-            lambda counts: modes.reverse_kl(counts) / len(counts),
+            slip("max(divergence, 0.0)", "divergence / len(counts)"),
         ),
     ),
     alternatives=(_kl_loop, lambda counts: math.log(len(counts)) - _entropy(counts)),
@@ -337,21 +295,25 @@ REVERSE_KL = Exercise(
 # --- the birthday estimate -----------------------------------------------------------------------
 
 
-def _birthday_cases(seed: int) -> list[Case]:
+def _birthday_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, size, n, dimensions=2):
+    def case(size, n, dimensions=2):
         there = 10 * rng.permutation(size * dimensions).reshape(size, dimensions).astype(float)
         drawn = rng.integers(size, size=n)
         drawn[-1] = drawn[0]  # at least one pair, whatever the seed
         noise = rng.uniform(-0.2, 0.2, (n, dimensions))
-        return Case(name, {"samples": there[drawn] + noise, "tolerance": 1.0})
+        return {"samples": there[drawn] + noise, "tolerance": 1.0}
 
-    return [
-        case("a single mode: 1", 1, 10),
-        case("eight modes", 8, 60),
-        case("a thousand different ones, in five dimensions", 1000, 80, 5),
-    ]
+    return {
+        "a single mode: 1": case(1, 10),
+        "eight modes": case(8, 60),
+        "a thousand different ones, in five dimensions": case(1000, 80, 5),
+        "no two alike: infinitely many": {
+            "samples": 10 * rng.permutation(40).reshape(20, 2).astype(float),
+            "tolerance": 1.0,
+        },
+    }
 
 
 def _apart(samples):
@@ -363,13 +325,13 @@ def _support_loop(samples, tolerance):
     for i in range(n):
         for j in range(i):
             same += np.linalg.norm(samples[i] - samples[j]) <= tolerance
-    return n * (n - 1) / (2 * same)
+    return n * (n - 1) / (2 * same) if same else np.inf
 
 
 def _support_matrix(samples, tolerance):
     n = len(samples)
     same = (_apart(samples) <= tolerance).sum() - n  # each pair twice, and no sample with itself
-    return float(n * (n - 1) / same)
+    return float(n * (n - 1) / same) if same else math.inf
 
 
 def _distinct(samples, tolerance):
@@ -403,7 +365,7 @@ SUPPORT_SIZE = Exercise(
     minutes=15,
     difficulty=3,
     task="Return how many equally likely samples there would be, estimated from how many pairs of the "
-    "given ones lie within the tolerance of each other.",
+    "given ones lie within the tolerance of each other: infinitely many (float('inf')) if no pair does.",
     hints=(
         "Of N equally likely things, two draws are the same with probability 1 / N. How many pairs do n "
         "draws make?",
@@ -412,24 +374,24 @@ SUPPORT_SIZE = Exercise(
         "divide.",
     ),
     reference=modes.support_size,
-    cases=_birthday_cases,
-    probe=_numpy_probe,
+    inputs=_birthday_cases,
+    numpy=True,
     picture=_birthday_picture,
     mistakes=(
         Mistake(
             "Equal pairs are counted twice, as (i, j) and as (j, i), while n (n - 1) / 2 counts each pair "
             "once: the estimate is half of what it should be.",
-            lambda samples, tolerance: _support_matrix(samples, tolerance) / 2,
+            slip("same = int(", "same = 2 * int("),
         ),
         Mistake(
             "Each sample is also compared with itself, and is of course the same.",
-            lambda samples, tolerance: float(
-                len(samples) * (len(samples) - 1) / (_apart(samples) <= tolerance).sum()
+            slip(
+                "same = int((pdist(samples) <= tolerance).sum())",
+                "same = (pdist(samples) <= tolerance).sum() + len(samples) / 2",
             ),
         ),
         Mistake(
-            "This is the share of equal pairs, 1 / N. Turn it over.",
-            lambda samples, tolerance: 1 / modes.support_size(samples, tolerance),
+            "This is the share of equal pairs, 1 / N. Turn it over.", returning("same / pairs")
         ),
         Mistake(
             "This counts the different samples that were drawn; it can never exceed n. The birthday "
@@ -438,9 +400,7 @@ SUPPORT_SIZE = Exercise(
         ),
         Mistake(
             "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.",
-            lambda samples, tolerance: (
-                modes.support_size(samples, tolerance) * len(samples) / (len(samples) - 1)
-            ),
+            slip("(len(samples) - 1)", "len(samples)"),
         ),
     ),
     alternatives=(_support_loop, _support_matrix),
@@ -459,46 +419,27 @@ def _hills(peaks, heights):
     return discriminator
 
 
-def _response_cases(seed: int) -> list[Case]:
+def _response_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, peaks, n, steps, rate):
-        return Case(
-            name,
-            {
-                "peaks": rng.uniform(-2, 2, (peaks, 2)).astype(np.float32),
-                "heights": rng.uniform(0, 1, peaks).astype(np.float32),
-                "x": rng.normal(0, 1, (n, 2)).astype(np.float32),
-                "steps": steps,
-                "rate": rate,
-            },
-        )
+    def case(peaks, n, steps, rate):
+        return {
+            "peaks": rng.uniform(-2, 2, (peaks, 2)),
+            "heights": rng.uniform(0, 1, peaks),
+            "x": rng.normal(0, 1, (n, 2)),
+            "steps": steps,
+            "rate": rate,
+        }
 
-    return [
-        case("one hill, a single step", 1, 5, 1, 0.2),
-        case("three hills, ten steps", 3, 6, 10, 0.2),
-        case("three hills, a hundred small steps", 3, 8, 100, 0.05),
-    ]
+    return {
+        "one hill, a single step": case(1, 5, 1, 0.2),
+        "three hills, ten steps": case(3, 6, 10, 0.2),
+        "three hills, a hundred small steps": case(3, 8, 100, 0.05),
+    }
 
 
 def _response_probe(answer, peaks, heights, x, steps, rate):
     return answer(_hills(peaks, heights), x, steps, rate)
-
-
-def _climb(sign=1.0, reduce=torch.sum, once=False, unit=False):
-    """Climbing with one thing wrong."""
-
-    def answer(discriminator, x, steps, rate):
-        start = x
-        for _ in range(steps):
-            at = (start if once else x).detach().requires_grad_()
-            (slope,) = torch.autograd.grad(reduce(discriminator(at)), at)
-            if unit:
-                slope = slope / slope.norm(dim=1, keepdim=True)
-            x = x + sign * rate * slope
-        return x.detach()
-
-    return answer
 
 
 def _climb_point_by_point(discriminator, x, steps, rate):
@@ -539,7 +480,7 @@ def _response_picture(answer):
         ax.grid(False)
     return fig, (
         "Three panels over the hill of a fixed discriminator, darkest at the upper left: a cloud of "
-        "points at the start, drawn out towards the hill after 10 steps, and heaped on its top after 150."
+        "points at the start, drawn out towards the hill after 10 steps, and all on its top after 150."
     )
 
 
@@ -559,30 +500,32 @@ BEST_RESPONSE = Exercise(
         "(slope,) = torch.autograd.grad(discriminator(x).sum(), x), and then x = x + rate * slope.",
     ),
     reference=game.best_response,
-    cases=_response_cases,
+    inputs=_response_cases,
     probe=_response_probe,
     picture=_response_picture,
     mistakes=(
         Mistake(
             "The points go downhill, to where the discriminator says fake. Add the gradient.",
-            _climb(sign=-1.0),
+            slip("x + rate", "x - rate"),
         ),
         Mistake(
             "The gradient of the mean is smaller by the number of points: each point should take its own "
             "full step. Take the sum.",
-            _climb(reduce=torch.mean),
+            slip(".sum()", ".mean()"),
         ),
         Mistake(
-            "The slope is always the one at the start. Ask for it anew where the points are now.",
-            _climb(once=True),
+            "The slope is always the one at the start. Compute it again where the points are now.",
+            slip(
+                "for _ in",
+                "start = x.clone().requires_grad_()\n    for _ in",
+                "discriminator(x).sum(), x",
+                "discriminator(start).sum(), start",
+            ),
         ),
-        Mistake(
-            "Only one step was taken.",
-            lambda discriminator, x, steps, rate: game.best_response(discriminator, x, 1, rate),
-        ),
+        Mistake("Only one step was taken.", slip("range(steps)", "range(1)")),
         Mistake(
             "The slopes are cut to length 1, so that points never come to rest. Use them as they are.",
-            _climb(unit=True),
+            slip("rate * slope", "rate * slope / slope.norm(dim=1, keepdim=True)"),
         ),
     ),
     alternatives=(_climb_point_by_point, _climb_with_sgd),
@@ -591,32 +534,18 @@ BEST_RESPONSE = Exercise(
 # --- mode hopping --------------------------------------------------------------------------------
 
 
-def _hopping_cases(seed: int) -> list[Case]:
+def _hopping_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, count, rate, rounds):
+    def case(count, rate, rounds):
         q = rng.dirichlet(np.full(count, 5.0))
-        return Case(name, {"q": q, "rate": rate, "rounds": rounds})
+        return {"q": q, "rate": rate, "rounds": rounds}
 
-    return [
-        case("two modes", 2, 0.3, 8),
-        case("eight modes, a long memory", 8, 0.05, 40),
-        case("eight modes, a short memory", 8, 0.5, 40),
-    ]
-
-
-def _hop(choose=np.argmin, keep=lambda rate: 1 - rate, add=lambda rate: rate, late=False):
-    """Hopping with one thing wrong."""
-
-    def answer(q, rate, rounds):
-        visited = []
-        for _ in range(rounds):
-            mode = choose(q)
-            q = keep(rate) * q + add(rate) * np.eye(len(q))[mode]
-            visited.append(choose(q) if late else mode)
-        return np.array(visited)
-
-    return answer
+    return {
+        "two modes": case(2, 0.3, 8),
+        "eight modes, a long memory": case(8, 0.05, 40),
+        "eight modes, a short memory": case(8, 0.5, 40),
+    }
 
 
 def _hop_by_logits(q, rate, rounds):
@@ -667,42 +596,33 @@ MODE_HOPPING = Exercise(
         "Make a new q in each round (q = ...) instead of changing the given one in place.",
     ),
     reference=game.mode_hopping,
-    cases=_hopping_cases,
-    probe=_numpy_probe,
+    inputs=_hopping_cases,
+    numpy=True,
     picture=_hopping_picture,
     mistakes=(
         Mistake(
             "The generator goes where q is highest: where the discriminator has met it most. The logit "
             "log(p / q) is highest where q is lowest.",
-            _hop(choose=np.argmax),
+            slip("argmin", "argmax"),
         ),
         Mistake(
             "The discriminator never learns: q stays as it was, and the generator with it.",
-            _hop(keep=lambda rate: 1.0, add=lambda rate: 0.0),
+            slip("(1 - rate) * q + rate * (np.arange(len(q)) == mode)", "q"),
         ),
         Mistake(
             "The shares of old and new are swapped: the memory should move by `rate` towards the new "
             "mode.",
-            _hop(keep=lambda rate: rate, add=lambda rate: 1 - rate),
+            slip("(1 - rate) * q + rate *", "rate * q + (1 - rate) *"),
         ),
         Mistake(
             "These are the modes after each round's update, one round late. Note the mode before the "
             "discriminator moves.",
-            _hop(late=True),
+            slip("append(mode)", "append(np.argmin(q))"),
         ),
         Mistake(
             "The old memory does not fade: multiply q by 1 - rate before the new mode is added.",
-            _hop(keep=lambda rate: 1.0),
+            slip("(1 - rate) * q", "q"),
         ),
     ),
     alternatives=(_hop_by_logits, _hop_in_plain_python),
-)
-
-EXERCISES = (
-    MODE_COUNTS,
-    HIGH_QUALITY,
-    REVERSE_KL,
-    SUPPORT_SIZE,
-    BEST_RESPONSE,
-    MODE_HOPPING,
 )

@@ -6,25 +6,26 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special, stats
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.slips import returning, slip
 from course_lib.model_collapse import refit, tail_loss, theory, training_rows
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 # --- the recursion ----------------------------------------------------------------------------
 
 
-def _refit_cases(seed: int) -> list[Case]:
+def _refit_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, generations, rule):
+    def case(rows, generations, rule):
         inputs = {"data": rng.normal(3, 2, rows), "generations": generations, "rule": rule}
-        return Case(name, inputs)
+        return inputs
 
-    return [
-        case("one generation", 6, 1, "the last generation"),
-        case("five generations, each learns from the last", 8, 5, "the last generation"),
-        case("four generations, each learns from all before it", 5, 4, "all generations"),
-    ]
+    return {
+        "one generation": case(6, 1, "the last generation"),
+        "five generations, each learns from the last": case(8, 5, "the last generation"),
+        "four generations, each learns from all before it": case(5, 4, "all generations"),
+    }
 
 
 def _refit_probe(answer, data, generations, rule):
@@ -41,29 +42,9 @@ def _refit_probe(answer, data, generations, rule):
     def learn_from(made):
         return made[-1] if rule == "the last generation" else np.concatenate(made)
 
-    made = answer(fit, sample, data.numpy(), generations, learn_from)
+    made = answer(fit, sample, data, generations, learn_from)
     rows = {f"generation {number}": np.asarray(rows) for number, rows in enumerate(made)}
     return {**rows, "how many rows each fit saw": np.asarray(learnt)}
-
-
-def _refit_with(rows=lambda data, made, learn_from: learn_from(made), real=True, fewer=0):
-    """The loop with one thing wrong."""
-
-    def loop(fit, sample, data, generations, learn_from):
-        made = [data]
-        for _ in range(generations - fewer):
-            made.append(sample(fit(rows(data, made, learn_from)), len(data)))
-        return made if real else made[1:]
-
-    return loop
-
-
-def _refit_growing(fit, sample, data, generations, learn_from):
-    made = [data]
-    for _ in range(generations):
-        rows = learn_from(made)
-        made.append(sample(fit(rows), len(rows)))
-    return made
 
 
 def _refit_recursive(fit, sample, data, generations, learn_from):
@@ -114,31 +95,32 @@ REFIT = Exercise(
         "sample(model, len(data)) gives the new generation.",
     ),
     reference=refit,
-    cases=_refit_cases,
+    inputs=_refit_cases,
     probe=_refit_probe,
+    numpy=True,
     picture=_refit_picture,
     mistakes=(
         Mistake(
-            "Every generation was fitted to the real rows: that is no recursion. Fit to what "
+            "Every generation was fitted to the real rows: that is not a recursion. Fit to what "
             "learn_from(made) picks.",
-            _refit_with(rows=lambda data, made, learn_from: data),
+            slip("learn_from(made)", "data"),
         ),
         Mistake(
             "The real rows are missing: they are generation 0, the first of the list.",
-            _refit_with(real=False),
+            returning("made[1:]"),
         ),
         Mistake(
             "One generation is missing: the real rows do not count as one.",
-            _refit_with(fewer=1),
+            slip("range(generations)", "range(generations - 1)"),
         ),
         Mistake(
             "Each generation learnt from the last one, whatever the rule. Let learn_from(made) pick.",
-            _refit_with(rows=lambda data, made, learn_from: made[-1]),
+            slip("learn_from(made)", "made[-1]"),
         ),
         Mistake(
             "Generations must stay as large as the real data: sample len(data) rows, not as many as "
             "were learnt from.",
-            _refit_growing,
+            slip("len(data)", "len(learn_from(made))"),
         ),
     ),
     alternatives=(_refit_recursive, _refit_while),
@@ -147,14 +129,14 @@ REFIT = Exercise(
 # --- the theory of the normal loop ------------------------------------------------------------
 
 
-def _variance_cases(seed: int) -> list[Case]:
+def _variance_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(20, 200))
-    return [
-        Case("no generation: 1", {"n": n, "generations": 0}),
-        Case("one generation of few samples", {"n": int(rng.integers(4, 9)), "generations": 1}),
-        Case("many generations", {"n": n, "generations": int(rng.integers(50, 150))}),
-    ]
+    return {
+        "no generation: 1": {"n": n, "generations": 0},
+        "one generation of few samples": {"n": int(rng.integers(4, 9)), "generations": 1},
+        "many generations": {"n": n, "generations": int(rng.integers(50, 150))},
+    }
 
 
 def _variance_by_integration(n, generations):
@@ -200,8 +182,8 @@ MEDIAN_VARIANCE = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the median variance of a normal law with variance 1 after so many refits to n of its "
-    "own samples.",
+    task="Return the variance of the typical chain after so many refits to n of its own samples, "
+    "beginning with 1: the exponential of the mean of its logarithm.",
     hints=(
         "Each refit multiplies the variance by chi²/(n - 1), with n - 1 degrees of freedom. The "
         "logarithm of a product is a sum: how large is one of its terms on average?",
@@ -209,36 +191,36 @@ MEDIAN_VARIANCE = Exercise(
         "exp(G (digamma(h) - ln h)) with h = (n - 1) / 2; scipy.special.digamma.",
     ),
     reference=theory.gaussian_median_variance,
-    cases=_variance_cases,
+    inputs=_variance_cases,
     rtol=1e-3,
     picture=_variance_picture,
     mistakes=(
         Mistake(
-            "This is the mean variance, which stays 1. The typical run, the median, loses variance.",
-            lambda n, generations: 1.0,
+            "This is the mean variance, which stays 1. The typical chain loses variance.",
+            returning("1.0"),
         ),
-        Mistake(
-            "Estimating the mean costs a degree of freedom: n - 1, not n.",
-            lambda n, generations: theory.gaussian_median_variance(n + 1, generations),
-        ),
+        Mistake("Estimating the mean costs a degree of freedom: n - 1, not n.", slip("n - 1", "n")),
         Mistake(
             "This is ((n - 1) / n)^G, the mean variance when the fit divides by n. Here it divides by "
             "n - 1, and the loss comes from chance alone.",
-            lambda n, generations: ((n - 1) / n) ** generations,
+            returning("((n - 1) / n) ** generations"),
         ),
         Mistake(
-            "This is the logarithm of the median variance: take its exponential.",
-            lambda n, generations: math.log(theory.gaussian_median_variance(n, generations)),
+            "This is the median of one factor, to the power G. The median of a product is not the "
+            "product of the medians: take the mean of the logarithm, times G, and then the exponential.",
+            returning("float(stats.chi2.median(n - 1) / (n - 1)) ** generations"),
         ),
         Mistake(
-            "This is the median standard deviation. Its square is the variance.",
-            lambda n, generations: theory.gaussian_median_variance(n, generations) ** 0.5,
+            "This is the logarithm of the typical variance: take its exponential.",
+            returning("float(generations * drift)"),
+        ),
+        Mistake(
+            "This is the typical standard deviation. Its square is the variance.",
+            returning("float(np.exp(generations * drift)) ** 0.5"),
         ),
         Mistake(
             "Half the degrees of freedom: digamma and logarithm both take (n - 1) / 2.",
-            lambda n, generations: math.exp(
-                generations * (special.digamma(n - 1) - math.log(n - 1))
-            ),
+            slip(" / 2", ""),
         ),
     ),
     alternatives=(_variance_by_integration, _variance_step_by_step),
@@ -247,44 +229,22 @@ MEDIAN_VARIANCE = Exercise(
 # --- tails ------------------------------------------------------------------------------------
 
 
-def _tail_cases(seed: int) -> list[Case]:
+def _tail_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, real, synthetic, share):
-        return Case(name, {"real": real, "synthetic": synthetic, "share": share})
+    def case(real, synthetic, share):
+        return {"real": real, "synthetic": synthetic, "share": share}
 
     real = rng.normal(5, 2, 400)
-    return [
-        case("the same rows: nothing is lost", real, real, 0.05),
-        case("a narrower law", real, rng.normal(5, 1.5, 300), 0.1),
-        case("skewed rows, another share", rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
-        case("a law that has moved", real, rng.normal(6, 2, 400), 0.05),
-    ]
-
-
-def _tail_probe(answer, real, synthetic, share):
-    return np.asarray(answer(real.numpy(), synthetic.numpy(), share), dtype=float)
-
-
-def _tails_with(part=0.5, by="real", join=False):
-    """Quantiles at part * share and 1 - part * share of the rows named; both tails, or their sum."""
-
-    def loss(real, synthetic, share=0.05):
-        cut = np.quantile(real if by == "real" else synthetic, [part * share, 1 - part * share])
-        tails = np.array([_beyond(rows, *cut) for rows in (real, synthetic)])
-        if join:
-            tails = tails.sum(axis=1, keepdims=True) * [1, 1]
-        return 1 - tails[1] / tails[0]
-
-    return loss
-
-
-def _beyond(rows, low, high):
-    return (rows < low).mean(), (rows > high).mean()
-
-
-def _tails_as_shares(real, synthetic, share=0.05):
-    return np.array(_beyond(synthetic, *np.quantile(real, [share / 2, 1 - share / 2])))
+    return {
+        "the same rows: nothing is lost": case(real, real, 0.05),
+        "a narrower distribution": case(real, rng.normal(5, 1.5, 300), 0.1),
+        "skewed rows, another share": case(rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
+        "a distribution that has moved": case(real, rng.normal(6, 2, 400), 0.05),
+        "whole numbers, some of them on the edge of a tail": case(
+            rng.poisson(6.0, 500).astype(float), rng.poisson(5.5, 600).astype(float), 0.3
+        ),
+    }
 
 
 def _tails_by_sorting(real, synthetic, share=0.05):
@@ -317,7 +277,7 @@ def _tail_picture(answer):
     ax.plot(scales, losses[:, 0], color=BLUE, label="low tail")
     ax.plot(scales, losses[:, 1], color=ORANGE, linestyle="--", label="high tail")
     ax.set(xlabel="standard deviation", ylabel="tail loss", ylim=(-1.2, 1.1))
-    ax.set_title("A law that has moved up by 0.3")
+    ax.set_title("A distribution moved up by 0.3")
     ax.legend(fontsize=8)
     return fig, (
         "Tail loss of N(0.3, s²) against s, where N(0, 1) is real. Both tails are lost for small s. The "
@@ -340,36 +300,37 @@ TAIL_LOSS = Exercise(
         "synthetic rows, over their share of the real rows. What is missing is 1 minus that.",
     ),
     reference=tail_loss,
-    cases=_tail_cases,
-    probe=_tail_probe,
+    inputs=_tail_cases,
+    probe=call_for_array,
+    numpy=True,
     picture=_tail_picture,
     mistakes=(
         Mistake(
             "The tails begin at the quantiles of the real rows. At quantiles of the synthetic ones a "
-            "law that has shrunk finds its own small tails complete.",
-            _tails_with(by="synthetic"),
+            "distribution that has shrunk finds its own small tails complete.",
+            slip("quantile(real", "quantile(synthetic"),
         ),
         Mistake(
             "Each side got the whole share. The two tails share it: share / 2 on either side.",
-            _tails_with(part=1),
+            slip("share / 2", "share", times=2),
         ),
         Mistake(
-            "Both tails were thrown together. Keep them apart: a law that has moved makes one heavier, "
-            "which hides that the other is gone.",
-            _tails_with(join=True),
+            "Both tails were thrown together. Keep them apart: a distribution that has moved makes "
+            "one heavier, which hides that the other is gone.",
+            returning("1 - np.repeat(in_synthetic.sum() / in_real.sum(), 2)"),
         ),
         Mistake(
             "These are the shares of synthetic rows in the tails. Divide each by that of the real rows, "
             "and subtract the ratio from 1.",
-            _tails_as_shares,
+            returning("in_synthetic"),
         ),
         Mistake(
             "This is what has been kept. What is lost is 1 minus it.",
-            lambda real, synthetic, share=0.05: 1 - tail_loss(real, synthetic, share),
+            returning("in_synthetic / in_real"),
         ),
         Mistake(
             "The low tail comes first, then the high one.",
-            lambda real, synthetic, share=0.05: tail_loss(real, synthetic, share)[::-1].copy(),
+            returning("(1 - in_synthetic / in_real)[::-1]"),
         ),
     ),
     alternatives=(_tails_by_sorting, _tails_by_counts),
@@ -378,21 +339,17 @@ TAIL_LOSS = Exercise(
 # --- a rare class dies ------------------------------------------------------------------------
 
 
-def _extinction_cases(seed: int) -> list[Case]:
+def _extinction_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, share, n, generations):
-        return Case(name, {"share": share, "n": n, "generations": generations})
+    def case(share, n, generations):
+        return {"share": share, "n": n, "generations": generations}
 
-    return [
-        case("one generation", float(rng.uniform(0.02, 0.1)), 40, 1),
-        case("a rare class for twelve generations", float(rng.uniform(0.01, 0.05)), 60, 12),
-        case("a common class of few rows", float(rng.uniform(0.3, 0.5)), 8, 30),
-    ]
-
-
-def _extinction_probe(answer, share, n, generations):
-    return np.asarray(answer(share, n, generations), dtype=float)
+    return {
+        "one generation": case(float(rng.uniform(0.02, 0.1)), 40, 1),
+        "a rare class for twelve generations": case(float(rng.uniform(0.01, 0.05)), 60, 12),
+        "a common class of few rows": case(float(rng.uniform(0.3, 0.5)), 8, 30),
+    }
 
 
 def _extinction_by_powers(share, n, generations):
@@ -411,11 +368,6 @@ def _extinction_backwards(share, n, generations):
         said.append(stats.binom.pmf(counts, n, share) @ gone)
         gone = step @ gone
     return np.array(said)
-
-
-def _extinction_late(share, n, generations):
-    gone = theory.extinction(share, n, generations)
-    return np.concatenate([[0.0], gone[:-1]])
 
 
 def _extinction_picture(answer):
@@ -439,7 +391,7 @@ EXTINCTION = Exercise(
     points=3,
     minutes=15,
     difficulty=3,
-    task="Return the chance that a class with this share of the law is gone after 1, 2, ... "
+    task="Return the chance that a class with this share of the distribution is gone after 1, 2, ... "
     "generations of n samples each.",
     hints=(
         "Follow the distribution of the class's count, n + 1 numbers. After the first generation it "
@@ -450,36 +402,30 @@ EXTINCTION = Exercise(
         "of each distribution is the chance to be gone by then.",
     ),
     reference=theory.extinction,
-    cases=_extinction_cases,
-    probe=_extinction_probe,
+    inputs=_extinction_cases,
+    probe=call_for_array,
+    numpy=True,
     picture=_extinction_picture,
     mistakes=(
         Mistake(
             "This draws every generation from the original share. In the recursion the share drifts, "
             "and a class that has become rarer dies sooner.",
-            lambda share, n, generations: (
-                1 - (1 - (1 - share) ** n) ** np.arange(1, generations + 1)
-            ),
+            returning("1 - (1 - (1 - share) ** n) ** np.arange(1, generations + 1)"),
         ),
         Mistake(
             "This is the chance to miss the class in all of G n samples. It needs to be missed in one "
             "generation only, since a class that is gone never comes back.",
-            lambda share, n, generations: (1 - share) ** (n * np.arange(1, generations + 1)),
+            returning("(1 - share) ** (n * np.arange(1, generations + 1))"),
         ),
         Mistake(
             "This is the chance to die in just that generation. Being gone adds up over generations.",
-            lambda share, n, generations: np.diff(
-                theory.extinction(share, n, generations), prepend=0.0
-            ),
+            returning("np.diff(gone, prepend=0.0)"),
         ),
-        Mistake(
-            "This is the chance to be still there.",
-            lambda share, n, generations: 1 - theory.extinction(share, n, generations),
-        ),
+        Mistake("This is the chance to be still there.", returning("1 - np.array(gone)")),
         Mistake(
             "One generation late: the first n samples can already miss the class, with a chance of "
             "(1 - share)^n.",
-            _extinction_late,
+            returning("np.array([0.0, *gone[:-1]])"),
         ),
     ),
     alternatives=(_extinction_by_powers, _extinction_backwards),
@@ -490,23 +436,23 @@ EXTINCTION = Exercise(
 _DRAWS = 400
 
 
-def _rows_cases(seed: int) -> list[Case]:
+def _rows_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, regime, generations, n):
+    def case(regime, generations, n):
         made = rng.permutation(generations * n).reshape(generations, n).astype(float)
-        return Case(name, {"made": made, "regime": regime})
+        return {"made": made, "regime": regime}
 
-    return [
-        case("replace, after three generations", "replace", 4, 5),
-        case("accumulate, after three generations", "accumulate", 4, 5),
-        case("budget, after four generations", "budget", 5, 20),
-    ]
+    return {
+        "replace, after three generations": case("replace", 4, 5),
+        "accumulate, after three generations": case("accumulate", 4, 5),
+        "budget, after four generations": case("budget", 5, 20),
+    }
 
 
 def _rows_probe(answer, made, regime):
     """What is picked, whatever its order and by whatever draw."""
-    made = list(made.numpy())
+    made = list(made)
     rng = np.random.default_rng(0)
     rows = np.sort(np.asarray(answer(made, regime, rng)))
     if regime != "budget":
@@ -515,20 +461,13 @@ def _rows_probe(answer, made, regime):
     for _ in range(_DRAWS):
         rows = np.asarray(answer(made, regime, rng))
         shares.append([np.isin(rows, generation).mean() for generation in made])
+    one, again = (np.asarray(answer(made, regime, np.random.default_rng(1))) for _ in range(2))
     return {
         "number of rows": len(rows),
         "different rows": len(np.unique(rows)),
+        "the same choice from the same rng": np.array_equal(np.sort(one), np.sort(again)),
         "mean share of each generation": np.mean(shares, axis=0),
     }
-
-
-def _budget_with(draw):
-    """Right but for the budget."""
-
-    def rows(made, regime, rng):
-        return draw(made, rng) if regime == "budget" else training_rows(made, regime, rng)
-
-    return rows
 
 
 def _rows_by_index(made, regime, rng):
@@ -587,39 +526,41 @@ TRAINING_ROWS = Exercise(
         "size=how_many_to_take, replace=False) gives row numbers.",
     ),
     reference=training_rows,
-    cases=_rows_cases,
+    inputs=_rows_cases,
     probe=_rows_probe,
+    numpy=True,
     atol=0.03,  # six standard errors of a mean share
     picture=_rows_picture,
     mistakes=(
         Mistake(
             "The real rows were left out. They belong to what accumulates, and they are what keeps "
             "the loop in place.",
-            lambda made, regime, rng: training_rows(
-                made if regime == "replace" else made[1:], regime, rng
-            ),
+            slip("np.concatenate(made)", "np.concatenate(made[1:])"),
         ),
         Mistake(
             "The budget was drawn with replacement, so rows come twice: replace=False.",
-            _budget_with(lambda made, rng: rng.choice(np.concatenate(made), len(made[0]))),
+            slip("replace=False", "replace=True"),
+        ),
+        Mistake(
+            "The budget was not drawn with the rng that is handed over, so nobody can repeat it: "
+            "rng.choice, not np.random.",
+            slip("rng.choice", "np.random.default_rng().choice"),
         ),
         Mistake(
             "The budget took the newest rows. Choose at random among all generations.",
-            _budget_with(lambda made, rng: np.concatenate(made)[-len(made[0]) :]),
+            returning("everything[-len(made[0]) :]"),
         ),
         Mistake(
             "The budget took the first rows, which are the real ones. Choose at random among all.",
-            _budget_with(lambda made, rng: np.concatenate(made)[: len(made[0])]),
+            returning("everything[: len(made[0])]"),
         ),
         Mistake(
             "There is no budget here: take only as many rows as the real data have.",
-            _budget_with(lambda made, rng: np.concatenate(made)),
+            returning("everything"),
         ),
         Mistake(
             "Replace means that the last generation takes the place of all before it: made[-1] alone.",
-            lambda made, regime, rng: training_rows(
-                made, "accumulate" if regime == "replace" else regime, rng
-            ),
+            slip("return made[-1]", "return np.concatenate(made)"),
         ),
     ),
     alternatives=(_rows_by_index, _rows_by_shuffling),
@@ -628,19 +569,19 @@ TRAINING_ROWS = Exercise(
 # --- a share of fresh real data ---------------------------------------------------------------
 
 
-def _spread_cases(seed: int) -> list[Case]:
+def _spread_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(50, 200)) / 1000  # small, so that no digit is lost in the tolerance
+    n = int(rng.integers(50, 200))
 
-    def case(name, generations, fresh):
-        return Case(name, {"n": n, "generations": generations, "fresh": fresh})
+    def case(generations, fresh):
+        return {"n": n, "generations": generations, "fresh": fresh}
 
-    return [
-        case("the first fit", 1, float(rng.uniform(0.1, 0.4))),
-        case("no fresh rows: G / n", int(rng.integers(20, 60)), 0.0),
-        case("a share of fresh rows", int(rng.integers(5, 20)), float(rng.uniform(0.05, 0.3))),
-        case("all rows fresh: 1 / n", 25, 1.0),
-    ]
+    return {
+        "the first fit": case(1, float(rng.uniform(0.1, 0.4))),
+        "no fresh rows: G / n": case(int(rng.integers(20, 60)), 0.0),
+        "a share of fresh rows": case(int(rng.integers(5, 20)), float(rng.uniform(0.05, 0.3))),
+        "all rows fresh: 1 / n": case(25, 1.0),
+    }
 
 
 def _spread_step_by_step(n, generations, fresh=0.0):
@@ -653,13 +594,6 @@ def _spread_step_by_step(n, generations, fresh=0.0):
 def _spread_closed(n, generations, fresh=0.0):
     kept = (1 - fresh) ** 2
     return generations / n if fresh == 0 else (1 - kept**generations) / (1 - kept) / n
-
-
-def _spread_with(kept, first=0):
-    def spread(n, generations, fresh=0.0):
-        return sum(kept(fresh) ** i for i in range(first, generations + first)) / n
-
-    return spread
 
 
 def _spread_picture(answer):
@@ -694,35 +628,28 @@ MEAN_SPREAD = Exercise(
         "G - 1. The closed form of that sum divides by 0 at fresh = 0.",
     ),
     reference=theory.gaussian_mean_spread,
-    cases=_spread_cases,
+    inputs=_spread_cases,
+    atol=1e-8,  # the values are small
     picture=_spread_picture,
     mistakes=(
         Mistake(
-            "A factor on the mean works on its variance squared: (1 - fresh)².",
-            _spread_with(lambda fresh: 1 - fresh),
+            "A factor on the mean works on its variance squared: (1 - fresh)².", slip(" ** 2", "")
         ),
-        Mistake(
-            "This is G / n, the loop without fresh rows.",
-            lambda n, generations, fresh=0.0: generations / n,
-        ),
+        Mistake("This is G / n, the loop without fresh rows.", returning("generations / n")),
         Mistake(
             "This is the level that the variance tends to after very many generations. Stop the sum "
             "at G terms.",
-            lambda n, generations, fresh=0.0: (
-                1 / n / (fresh * (2 - fresh)) if fresh else generations / n
-            ),
+            returning("1 / n / (fresh * (2 - fresh)) if fresh else generations / n"),
         ),
         Mistake(
             "The first fit has no generation before it: begin the sum at i = 0, with 1 / n.",
-            _spread_with(lambda fresh: (1 - fresh) ** 2, first=1),
+            slip("range(generations)", "range(1, generations + 1)"),
         ),
         Mistake(
             "It is the synthetic part that carries the error on, 1 - fresh of the rows, not the fresh "
             "part.",
-            _spread_with(lambda fresh: fresh**2),
+            slip("1 - fresh", "fresh"),
         ),
     ),
     alternatives=(_spread_step_by_step, _spread_closed),
 )
-
-EXERCISES = (REFIT, MEDIAN_VARIANCE, TAIL_LOSS, EXTINCTION, TRAINING_ROWS, MEAN_SPREAD)

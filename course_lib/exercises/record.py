@@ -1,4 +1,4 @@
-"""What has been solved, kept in a small JSON file beside the notebooks."""
+"""What has been solved, kept in a small JSON file next to the notebooks."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """From an exercise's id to the exercise. The syllabus says which there are, and in which order."""
 
 from importlib import import_module
+from types import ModuleType
 
 from course_lib.exercises.aliases import current
 from course_lib.exercises.exercise import Exercise
@@ -18,7 +19,12 @@ def get(exercise_id: str) -> Exercise:
     if exercise_id not in known:
         raise ValueError(unknown("exercise", exercise_id, known))
     module = import_module(f"course_lib.exercises.{exercise_id.partition('.')[0]}")
-    return next(e for e in module.EXERCISES if e.id == exercise_id)
+    return next(e for e in declared(module) if e.id == exercise_id)
+
+
+def declared(module: ModuleType) -> list[Exercise]:
+    """The exercises that a module declares, in their order."""
+    return [value for value in vars(module).values() if isinstance(value, Exercise)]
 
 
 def all_exercises() -> list[Exercise]:

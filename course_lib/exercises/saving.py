@@ -44,7 +44,7 @@ def save_work() -> None:
     if folder is None:
         _download(files)
         print(
-            f"Downloaded: {' and '.join(files)}. To go on another day, upload {FILE} beside the "
+            f"Downloaded: {' and '.join(files)}. To go on another day, upload {FILE} next to the "
             f"notebook. Easier: mount your Drive with\n    {MOUNT}\nand run this cell again."
         )
     else:
@@ -59,7 +59,7 @@ def _name(book: dict) -> str:
 
 
 def _replace(file: Path, content: str) -> None:
-    """Write the file; an older notebook of that name that differs is kept beside it."""
+    """Write the file; an older notebook of that name that differs is kept next to it."""
     if file.suffix == ".ipynb" and file.exists() and file.read_text(encoding="utf-8") != content:
         file.replace(file.with_stem(f"{file.stem} (before)"))
     write_whole(file, content)

@@ -8,6 +8,7 @@ that some names depend on, and leaves the others out. Nothing is executed here.
 import ast
 import inspect
 import symtable
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -101,9 +102,9 @@ def excerpt(source: str, keep: Iterable[Statement]) -> str:
 
 
 @cache
-def standalone(function: Callable) -> str:
+def standalone(function: Callable[..., object]) -> str:
     """The source of a module's function together with what it needs from its module."""
-    source = inspect.getsource(inspect.getmodule(function))
+    source = inspect.getsource(sys.modules[function.__module__])
     everything = statements(source)
     roots = [s for s in everything if function.__name__ in s.binds]
     return excerpt(source, needed(everything, roots))

@@ -5,27 +5,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.models.gaussian import fit_gaussian
 from course_lib.plots import BLUE, ORANGE
 
 
-def _cases(seed: int) -> list[Case]:
+def _cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
     def cloud(mean, mixing, rows=500):
         points = rng.standard_normal((rows, 2)) @ np.asarray(mixing).T + mean
-        return {"points": points.astype(np.float32)}
+        return {"points": points}
 
-    return [
-        Case("a round cloud around (0, 0)", cloud([0, 0], [[1, 0], [0, 1]])),
-        Case("a cloud far from the origin", cloud([5, -3], [[1, 0], [0, 2]])),
-        Case("a slanted cloud", cloud([1, 2], [[2, 0], [1.5, 0.5]])),
-    ]
+    return {
+        "a round cloud around (0, 0)": cloud([0, 0], [[1, 0], [0, 1]]),
+        "a cloud far from the origin": cloud([5, -3], [[1, 0], [0, 2]]),
+        "a slanted cloud": cloud([1, 2], [[2, 0], [1.5, 0.5]]),
+    }
 
 
 def _picture(answer):
-    points = torch.from_numpy(_cases(1)[2].inputs["points"])
+    points = torch.from_numpy(_cases(1)["a slanted cloud"]["points"]).float()
     mean, covariance = answer(points)
     values, vectors = np.linalg.eigh(covariance.numpy())
     angle = np.linspace(0, 2 * np.pi, 200)
@@ -51,51 +52,46 @@ def _loop(points: Tensor):
     return mean, covariance
 
 
-EXERCISES = (
-    Exercise(
-        id="start.fit_gaussian",
-        title="Fit a Gaussian",
-        points=1,
-        minutes=3,
-        difficulty=1,
-        task="Return the mean and the covariance matrix of a cloud of points.",
-        hints=(
-            "The points are the rows of a tensor of shape (n, 2). The mean is one point: average "
-            "over the rows, which is dimension 0.",
-            "Subtract the mean from every point. For centred points C (n, 2) the covariance is "
-            "C.T @ C / n, a matrix of shape (2, 2).",
-        ),
-        reference=fit_gaussian,
-        cases=_cases,
-        rtol=5e-3,  # dividing by n - 1 instead of n is right as well
-        atol=5e-3,
-        picture=_picture,
-        mistakes=(
-            Mistake(
-                "The mean is one number for the whole tensor. Average over the rows only: dim=0.",
-                lambda points: (points.mean(), points.T.cov()),
-            ),
-            Mistake(
-                "The mean was taken within each point, over dim=1. Average over the points: dim=0.",
-                lambda points: (points.mean(dim=1), points.T.cov()),
-            ),
-            Mistake(
-                "These are the standard deviations. The covariance is a matrix of shape (2, 2), "
-                "which also says how x1 and x2 vary together.",
-                lambda points: (points.mean(dim=0), points.std(dim=0)),
-            ),
-            Mistake(
-                "The points were not centred: subtract the mean before you multiply.",
-                lambda points: (points.mean(dim=0), points.T @ points / len(points)),
-            ),
-            Mistake(
-                "The sum of products still has to be divided by the number of points.",
-                lambda points: (
-                    points.mean(dim=0),
-                    (points - points.mean(dim=0)).T @ (points - points.mean(dim=0)),
-                ),
-            ),
-        ),
-        alternatives=(_loop, lambda points: [points.mean(0), points.T.cov(correction=1)]),
+FIT_GAUSSIAN = Exercise(
+    id="start.fit_gaussian",
+    title="Fit a Gaussian",
+    points=1,
+    minutes=3,
+    difficulty=1,
+    task="Return the mean and the covariance matrix of a cloud of points.",
+    hints=(
+        "The points are the rows of a tensor of shape (n, 2). The mean is one point: average "
+        "over the rows, which is dimension 0.",
+        "Subtract the mean from every point. For centred points C (n, 2) the covariance is "
+        "C.T @ C / n, a matrix of shape (2, 2).",
     ),
+    reference=fit_gaussian,
+    inputs=_cases,
+    rtol=5e-3,  # dividing by n - 1 instead of n is right as well
+    atol=5e-3,
+    picture=_picture,
+    mistakes=(
+        Mistake(
+            "The mean is one number for the whole tensor. Average over the rows only: dim=0.",
+            returning("points.mean(), centred.T @ centred / len(points)"),
+        ),
+        Mistake(
+            "The mean was taken within each point, over dim=1. Average over the points: dim=0.",
+            returning("points.mean(dim=1), centred.T @ centred / len(points)"),
+        ),
+        Mistake(
+            "These are the standard deviations. The covariance is a matrix of shape (2, 2), "
+            "which also says how x1 and x2 vary together.",
+            returning("mean, points.std(dim=0)"),
+        ),
+        Mistake(
+            "The points were not centred: subtract the mean before you multiply.",
+            returning("mean, points.T @ points / len(points)"),
+        ),
+        Mistake(
+            "The sum of products still has to be divided by the number of points.",
+            slip(" / len(points)", ""),
+        ),
+    ),
+    alternatives=(_loop, returning("[points.mean(0), points.T.cov(correction=1)]")),
 )

@@ -38,7 +38,7 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
 
     Returns:
         A row an exercise: where its answer was found, how many visible cases it passes, and a
-        sentence where something is amiss. The grader's own cases have other numbers.
+        sentence where something is wrong. The grader's own cases have other numbers.
 
     Raises:
         ValueError: where there is no such file, or it holds none of the course's exercises.

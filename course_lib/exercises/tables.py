@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import norm, rankdata
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.slips import returning, slip
 from course_lib.models.tabular.textbook import (
     conditional_normal,
     draw_levels,
@@ -23,43 +24,18 @@ from course_lib.plots import BLUE, GREY, ORANGE
 # --- numbers ------------------------------------------------------------------------------------
 
 
-def _scores_cases(seed: int) -> list[Case]:
+def _scores_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    return [
-        Case("no two values are equal", {"x": rng.exponential(3, 9)}),
-        Case("whole numbers with ties", {"x": rng.integers(0, 5, 20).astype(float)}),
-        Case("half of the values are zero", {"x": np.r_[np.zeros(12), rng.exponential(2, 12)]}),
-    ]
+    return {
+        "no two values are equal": {"x": rng.exponential(3, 9)},
+        "whole numbers with ties": {"x": rng.integers(0, 5, 20).astype(float)},
+        "half of the values are zero": {"x": np.r_[np.zeros(12), rng.exponential(2, 12)]},
+    }
 
 
 def _scores_probe(answer, x):
-    values, scores = answer(x.numpy())
+    values, scores = answer(x)
     return {"values": np.asarray(values), "scores": np.asarray(scores)}
-
-
-def _scores_with(rank):
-    """Right but for the rank: `rank(counts, n)` in 0 to 1 for each distinct value."""
-
-    def scores(x):
-        values, counts = np.unique(x, return_counts=True)
-        return values, norm.ppf(rank(counts, len(x)))
-
-    return scores
-
-
-def _scores_as_z(x):
-    values = np.unique(x)
-    return values, (values - x.mean()) / x.std()
-
-
-def _scores_uniform(x):
-    values, counts = np.unique(x, return_counts=True)
-    return values, (np.cumsum(counts) - counts / 2) / len(x)
-
-
-def _scores_without_ties(x):
-    values = np.unique(x)
-    return values, norm.ppf((np.arange(len(values)) + 0.5) / len(values))
 
 
 def _scores_by_ranks(x):
@@ -104,39 +80,43 @@ NORMAL_SCORES = Exercise(
         "scipy.stats.norm.ppf turns a share between 0 and 1 into a normal score.",
     ),
     reference=normal_scores,
-    cases=_scores_cases,
+    inputs=_scores_cases,
     probe=_scores_probe,
+    numpy=True,
     picture=_scores_picture,
     rtol=1e-3,
     mistakes=(
         Mistake(
             "The last value gets an infinite score: the share up to and with it is 1. Count only half "
             "of the rows at the value itself.",
-            _scores_with(lambda counts, n: np.cumsum(counts) / n),
+            slip(" - counts / 2", ""),
         ),
         Mistake(
             "The first value gets a score of minus infinity: no row is below it. Add half of the rows "
             "at the value itself.",
-            _scores_with(lambda counts, n: (np.cumsum(counts) - counts) / n),
+            slip("counts / 2", "counts"),
         ),
         Mistake(
             "Equal values were counted once. A value that many rows share takes as much of the normal "
             "distribution as there are rows: use the counts.",
-            _scores_without_ties,
+            slip(
+                "values, counts = np.unique(x, return_counts=True)",
+                "values = x = np.unique(x)\n    counts = np.ones(len(x))",
+            ),
         ),
         Mistake(
             "These are the shares, spread evenly over 0 to 1. One step is missing: norm.ppf.",
-            _scores_uniform,
+            returning("values, middle / len(x)"),
         ),
         Mistake(
             "This shifts and stretches the column, which keeps its shape. Normal scores depend on the "
             "order of the values alone.",
-            _scores_as_z,
+            returning("values, (values - x.mean()) / x.std()"),
         ),
         Mistake(
             "n + 1 avoids the infinite score at one end but is not even: ties must take the middle of "
             "the rows that share them.",
-            _scores_with(lambda counts, n: np.cumsum(counts) / (n + 1)),
+            slip(" - counts / 2", "", "len(x)", "(len(x) + 1)"),
         ),
     ),
     alternatives=(_scores_by_ranks, _scores_by_counting),
@@ -145,62 +125,19 @@ NORMAL_SCORES = Exercise(
 # --- categories -----------------------------------------------------------------------------------
 
 
-def _one_hot_cases(seed: int) -> list[Case]:
+def _one_hot_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, codes, levels):
-        return Case(name, {"codes": codes, "levels": levels})
+    def case(codes, levels):
+        return {"codes": codes, "levels": levels}
 
     some = rng.integers(0, 4, 12)
     some[[1, 5]] = -1
-    return [
-        case("three levels, none missing", rng.permutation(np.arange(9) % 3), 3),
-        case("four levels, some missing", some, 4),
-        case("a level that no row has", np.array([0, -1, 2, 0]), 5),
-    ]
-
-
-def _one_hot_probe(answer, codes, levels):
-    return np.asarray(answer(codes.numpy(), levels), dtype=float)
-
-
-def _one_hot_dropped(codes, levels):
-    rows = one_hot(codes, levels)
-    return rows[:, :-1]
-
-
-def _one_hot_zero(codes, levels):
-    rows = one_hot(codes, levels)
-    rows[:, -1] = 0
-    return rows
-
-
-def _one_hot_seen(codes, levels):
-    seen = np.unique(codes)
-    rows = np.zeros((len(codes), len(seen)))
-    rows[np.arange(len(codes)), np.searchsorted(seen, codes)] = 1
-    return rows
-
-
-def _one_hot_first(codes, levels):
-    return np.roll(one_hot(codes, levels), 1, axis=1)
-
-
-def _one_hot_as_last_level(codes, levels):
-    rows = np.zeros((len(codes), levels + 1))
-    rows[np.arange(len(codes)), np.where(codes < 0, levels - 1, codes)] = 1
-    return rows
-
-
-def _one_hot_by_index(codes, levels):
-    rows = np.zeros((len(codes), levels + 1))
-    rows[np.arange(len(codes)), codes] = 1  # -1 is the last column
-    return rows
-
-
-def _one_hot_by_comparing(codes, levels):
-    states = np.concatenate([np.arange(levels), [-1]])
-    return (codes[:, None] == states).astype(int)
+    return {
+        "three levels, none missing": case(rng.permutation(np.arange(9) % 3), 3),
+        "four levels, some missing": case(some, 4),
+        "a level that no row has": case(np.array([0, -1, 2, 0]), 5),
+    }
 
 
 def _one_hot_picture(answer):
@@ -230,85 +167,65 @@ ONE_HOT = Exercise(
         "value?",
     ),
     reference=one_hot,
-    cases=_one_hot_cases,
-    probe=_one_hot_probe,
+    inputs=_one_hot_cases,
+    probe=call_for_array,
+    numpy=True,
     picture=_one_hot_picture,
     mistakes=(
         Mistake(
             "There is no column for a missing value. That it is missing tells something too (here, "
             "mostly that somebody is young), and a model should learn it.",
-            _one_hot_dropped,
+            returning("np.eye(levels + 1)[states][:, :-1]"),
         ),
         Mistake(
             "A missing value got a row of zeros, which no softmax can give back. It is a state of its "
             "own: a 1 in the last column.",
-            _one_hot_zero,
+            returning("np.eye(levels + 1)[states] * (codes >= 0)[:, None]"),
         ),
         Mistake(
             "Missing values were counted as the last level: an index of -1 is the last column, and that "
             "must be the one for missing values.",
-            _one_hot_as_last_level,
+            slip("levels, codes", "levels - 1, codes"),
         ),
         Mistake(
             "There must be a column for every level, also for one that these rows do not have: the next "
             "rows may have it.",
-            _one_hot_seen,
+            returning("(codes[:, None] == np.unique(codes)).astype(float)"),
         ),
         Mistake(
             "The column for missing values comes last, after all levels.",
-            _one_hot_first,
+            returning("np.roll(np.eye(levels + 1)[states], 1, axis=1)"),
         ),
     ),
-    alternatives=(_one_hot_by_index, _one_hot_by_comparing),
+    alternatives=(
+        returning("np.eye(levels + 1)[codes]"),  # -1 is the last row
+        returning("(codes[:, None] == np.append(np.arange(levels), -1)).astype(int)"),
+    ),
 )
 
 # --- the loss -------------------------------------------------------------------------------------
 
 
-def _loss_cases(seed: int) -> list[Case]:
+def _loss_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, numbers, levels, rows=5):
+    def case(numbers, levels, rows=5):
         target = [rng.normal(size=(rows, numbers))]
         target += [np.eye(width)[rng.integers(0, width, rows)] for width in levels]
-        target = np.concatenate(target, axis=1).astype(np.float32)
-        output = rng.normal(size=target.shape).astype(np.float32)
+        target = np.concatenate(target, axis=1)
+        output = rng.normal(size=target.shape)
         inputs = {"output": output, "target": target, "numbers": numbers}
-        return Case(name, {**inputs, "levels": np.array(levels, int)})
+        return {**inputs, "levels": np.array(levels, int)}
 
-    return [
-        case("two numbers", 2, []),
-        case("a category of four levels", 0, [4]),
-        case("three numbers, two categories", 3, [2, 5]),
-    ]
+    return {
+        "two numbers": case(2, []),
+        "a category of four levels": case(0, [4]),
+        "three numbers, two categories": case(3, [2, 5]),
+    }
 
 
 def _loss_probe(answer, output, target, numbers, levels):
     return answer(output, target, numbers, levels.tolist())
-
-
-def _loss_squared(output, target, numbers, levels):
-    return 0.5 * (output - target).square().sum(dim=1)
-
-
-def _loss_one_softmax(output, target, numbers, levels):
-    log_p = F.log_softmax(output[:, numbers:], dim=1)
-    loss = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
-    return loss - (target[:, numbers:] * log_p).sum(dim=1)
-
-
-def _loss_without_softmax(output, target, numbers, levels):
-    loss = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
-    return loss - (target[:, numbers:] * output[:, numbers:]).sum(dim=1)
-
-
-def _loss_without_half(output, target, numbers, levels):
-    half = 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
-    return mixed_loss(output, target, numbers, levels) + half
-
-
-def _loss_of_numbers(output, target, numbers, levels):
-    return 0.5 * (output[:, :numbers] - target[:, :numbers]).square().sum(dim=1)
 
 
 def _loss_by_split(output, target, numbers, levels):
@@ -325,8 +242,8 @@ def _loss_by_split(output, target, numbers, levels):
 
 
 def _loss_by_likelihood(output, target, numbers, levels):
-    law = torch.distributions.Normal(output[:, :numbers], 1.0)
-    log_p = (law.log_prob(target[:, :numbers]) + 0.5 * math.log(2 * math.pi)).sum(1)
+    normal = torch.distributions.Normal(output[:, :numbers], 1.0)
+    log_p = (normal.log_prob(target[:, :numbers]) + 0.5 * math.log(2 * math.pi)).sum(1)
     start = numbers
     for width in levels:
         chances = output[:, start : start + width].softmax(1)
@@ -371,30 +288,33 @@ MIXED_LOSS = Exercise(
         "Sum over the columns, dim=1: one loss a row. No mean.",
     ),
     reference=mixed_loss,
-    cases=_loss_cases,
+    inputs=_loss_cases,
     probe=_loss_probe,
     picture=_loss_picture,
     mistakes=(
         Mistake(
             "The categories got a squared error. That measures distances between levels that have none; "
             "take the cross-entropy of their logits.",
-            _loss_squared,
+            returning("0.5 * (output - target).square().sum(dim=1)"),
         ),
         Mistake(
             "All categories went through one softmax, as if a row had a single one of all their levels. "
             "Each category needs its own.",
-            _loss_one_softmax,
+            slip("in levels", "in [sum(levels)]"),
         ),
         Mistake(
             "These are logits, not log-probabilities: F.log_softmax first, else the loss has no lower end.",
-            _loss_without_softmax,
+            slip(
+                "F.log_softmax(output[:, start : start + width], dim=1)",
+                "output[:, start : start + width]",
+            ),
         ),
         Mistake(
             "The numbers lack the factor 1/2 of -log N(x; mean, 1), and so weigh twice as much as they "
             "should in comparison with the categories.",
-            _loss_without_half,
+            slip("0.5 * ", ""),
         ),
-        Mistake("The categories add nothing yet.", _loss_of_numbers),
+        Mistake("The categories add nothing yet.", slip("in levels", "in []")),
     ),
     alternatives=(_loss_by_split, _loss_by_likelihood),
 )
@@ -402,18 +322,18 @@ MIXED_LOSS = Exercise(
 # --- drawing a category -----------------------------------------------------------------------------
 
 
-def _draw_cases(seed: int) -> list[Case]:
+def _draw_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, logits):
+    def case(logits):
         u = (rng.permutation(len(logits)) + 0.5) / len(logits)
-        return Case(name, {"logits": logits.astype(np.float32), "u": u.astype(np.float32)})
+        return {"logits": logits, "u": u}
 
-    return [
-        case("two levels, nine to one", np.tile([math.log(9.0), 0.0], (20, 1))),
-        case("five levels, a distribution for each row", rng.normal(size=(40, 5))),
-        case("a rare level comes first", np.tile([-3.0, 1.0, 1.0], (40, 1))),
-    ]
+    return {
+        "two levels, nine to one": case(np.tile([math.log(9.0), 0.0], (20, 1))),
+        "five levels, a distribution for each row": case(rng.normal(size=(40, 5))),
+        "a rare level comes first": case(np.tile([-3.0, 1.0, 1.0], (40, 1))),
+    }
 
 
 def _draw_probe(answer, logits, u):
@@ -428,17 +348,6 @@ def _draw_probe(answer, logits, u):
     }
 
 
-def _draw_of(cumulative, compare=torch.ge):
-    def draw(logits, u):
-        return compare(u[:, None], cumulative(logits)[:, :-1]).sum(dim=1)
-
-    return draw
-
-
-def _draw_off_by_one(logits, u):
-    return (u[:, None] >= logits.softmax(dim=1).cumsum(dim=1)).sum(dim=1) + 1
-
-
 def _draw_by_search(logits, u):
     cumulative = logits.softmax(dim=1).cumsum(dim=1)
     found = torch.searchsorted(cumulative, u[:, None], right=True)[:, 0]
@@ -447,22 +356,22 @@ def _draw_by_search(logits, u):
 
 def _draw_by_loop(logits, u):
     levels = []
-    for law, chance in zip(logits.double().softmax(dim=1).tolist(), u.tolist(), strict=True):
-        level, total = 0, law[0]
-        while chance >= total and level < len(law) - 1:
+    for shares, chance in zip(logits.double().softmax(dim=1).tolist(), u.tolist(), strict=True):
+        level, total = 0, shares[0]
+        while chance >= total and level < len(shares) - 1:
             level += 1
-            total += law[level]
+            total += shares[level]
         levels.append(level)
     return torch.tensor(levels)
 
 
 def _draw_picture(answer):
-    law = torch.tensor([0.6, 0.3, 0.07, 0.03])
+    shares = torch.tensor([0.6, 0.3, 0.07, 0.03])
     u = torch.rand(4000, generator=torch.Generator().manual_seed(0))
-    drawn = torch.bincount(answer(law.log().expand(4000, 4), u).long(), minlength=4) / 4000
+    drawn = torch.bincount(answer(shares.log().expand(4000, 4), u).long(), minlength=4) / 4000
     fig, ax = plt.subplots(figsize=(4.2, 2.8))
     at = np.arange(4)
-    ax.bar(at - 0.2, law, 0.4, color=GREY, label="the model's distribution")
+    ax.bar(at - 0.2, shares, 0.4, color=GREY, label="the model's shares")
     ax.bar(at + 0.2, drawn, 0.4, color=BLUE, label="4,000 rows drawn")
     ax.set(xlabel="level", ylabel="share")
     ax.set_xticks(at)
@@ -487,30 +396,30 @@ DRAW_LEVELS = Exercise(
         "The level's number is how many of the cumulative sums are at or below u.",
     ),
     reference=draw_levels,
-    cases=_draw_cases,
+    inputs=_draw_cases,
     probe=_draw_probe,
     picture=_draw_picture,
     mistakes=(
         Mistake(
             "This picks the likeliest level every time, and a level that is nowhere the likeliest "
             "is never drawn: so rare groups vanish. Draw by chance.",
-            lambda logits, u: logits.argmax(dim=1),
+            returning("logits.argmax(dim=1)"),
         ),
         Mistake(
             "The logits were summed up as they are. Make probabilities of them first: softmax.",
-            _draw_of(lambda logits: logits.cumsum(dim=1)),
+            slip(".softmax(dim=1)", ""),
         ),
         Mistake(
-            "The probabilities were not summed up: u must be held against the cumulative sums.",
-            _draw_of(lambda logits: logits.softmax(dim=1)),
+            "The probabilities were not summed up: u must be compared with the cumulative sums.",
+            slip(".cumsum(dim=1)", ""),
         ),
         Mistake(
             "One too high: levels count from 0, so a u below the first cumulative sum is level 0.",
-            _draw_off_by_one,
+            returning("(u[:, None] >= cumulative).sum(dim=1) + 1"),
         ),
         Mistake(
             "Every level is equally likely here, whatever the logits say.",
-            lambda logits, u: (u * logits.shape[1]).long(),
+            returning("(u * logits.shape[1]).long()"),
         ),
     ),
     alternatives=(_draw_by_search, _draw_by_loop),
@@ -519,54 +428,28 @@ DRAW_LEVELS = Exercise(
 # --- the copula -------------------------------------------------------------------------------------
 
 
-def _copula_cases(seed: int) -> list[Case]:
+def _copula_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, root, shape, rows=25):
+    def case(root, shape, rows=25):
         data = rng.normal(size=(40, len(root))) @ root
         noise = rng.normal(size=(rows, len(root)))
-        return Case(name, {"data": shape(data), "noise": noise})
+        return {"data": shape(data), "noise": noise}
 
     pair = np.array([[1.0, 0.9], [0.0, 0.5]])
     three = np.array([[1.0, -0.7, 0.3], [0.0, 0.8, 0.6], [0.0, 0.0, 0.9]])
-    return [
-        case("two correlated columns", pair, lambda x: x),
-        case("three columns with long tails", three, lambda x: np.exp(2 * x)),
-        case(
-            "columns of very different scales", three, lambda x: x**3 * [1, 100, 0.01] + [0, 50, 3]
+    return {
+        "two correlated columns": case(pair, lambda x: x),
+        "three columns with long tails": case(three, lambda x: np.exp(2 * x)),
+        "columns of very different scales": case(
+            three, lambda x: x**3 * [1, 100, 0.01] + [0, 50, 3]
         ),
-    ]
-
-
-def _copula_probe(answer, data, noise):
-    return np.asarray(answer(data.numpy(), noise.numpy()))
-
-
-def _ranks(data):
-    return norm.ppf((rankdata(data, axis=0) - 0.5) / len(data))
+    }
 
 
 def _back(data, uniform):
     columns = zip(data.T, uniform.T, strict=True)
     return np.stack([np.quantile(x, u, method="inverted_cdf") for x, u in columns], axis=1)
-
-
-def _copula_with(correlation=lambda data: np.corrcoef(_ranks(data), rowvar=False), turn=True):
-    def copula(data, noise):
-        root = np.linalg.cholesky(correlation(data))
-        return _back(data, norm.cdf(noise @ (root.T if turn else root)))
-
-    return copula
-
-
-def _copula_normal(data, noise):
-    root = np.linalg.cholesky(np.corrcoef(_ranks(data), rowvar=False))
-    return noise @ root.T * data.std(axis=0) + data.mean(axis=0)
-
-
-def _copula_scores(data, noise):
-    root = np.linalg.cholesky(np.corrcoef(_ranks(data), rowvar=False))
-    return noise @ root.T
 
 
 def _copula_by_sorting(data, noise):
@@ -622,31 +505,32 @@ GAUSSIAN_COPULA = Exercise(
         'method="inverted_cdf") looks up the values there.',
     ),
     reference=gaussian_copula,
-    cases=_copula_cases,
-    probe=_copula_probe,
+    inputs=_copula_cases,
+    probe=call_for_array,
+    numpy=True,
     picture=_copula_picture,
     mistakes=(
         Mistake(
             "The columns are independent here: correlate the noise before you use it.",
-            _copula_with(correlation=lambda data: np.eye(data.shape[1])),
+            slip("np.corrcoef(scores, rowvar=False)", "np.eye(data.shape[1])"),
         ),
         Mistake(
             "These are the correlations of the raw values, which a long tail distorts. Take those of the "
             "normal scores.",
-            _copula_with(correlation=lambda data: np.corrcoef(data, rowvar=False)),
+            slip("corrcoef(scores", "corrcoef(data"),
         ),
         Mistake(
             "The root stands the wrong way round: for rows of noise it is noise @ L.T.",
-            _copula_with(turn=False),
+            slip("root.T", "root"),
         ),
         Mistake(
             "Each column came out normal. Turn the correlated numbers into shares by norm.cdf, and these "
             "into values by the column's quantiles.",
-            _copula_normal,
+            returning("noise @ root.T * data.std(axis=0) + data.mean(axis=0)"),
         ),
         Mistake(
             "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
-            _copula_scores,
+            returning("noise @ root.T"),
         ),
     ),
     alternatives=(_copula_by_sorting, _copula_by_columns),
@@ -655,60 +539,30 @@ GAUSSIAN_COPULA = Exercise(
 # --- conditional rows --------------------------------------------------------------------------------
 
 
-def _conditional_cases(seed: int) -> list[Case]:
+def _conditional_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, d, k):
+    def case(d, k):
         rows = rng.normal(size=(3 * d, d)) @ rng.normal(size=(d, d))
         inputs = {"correlation": np.corrcoef(rows, rowvar=False), "known": rng.normal(size=k)}
-        return Case(name, inputs)
+        return inputs
 
-    return [
-        case("one of two is known", 2, 1),
-        case("two of five are known", 5, 2),
-        case("all but one are known", 4, 3),
-    ]
+    return {
+        "one of two is known": case(2, 1),
+        "two of five are known": case(5, 2),
+        "all but one are known": case(4, 3),
+    }
 
 
 def _conditional_probe(answer, correlation, known):
-    mean, covariance = answer(correlation.numpy(), known.numpy())
+    mean, covariance = answer(correlation, known)
     return {"mean": np.asarray(mean), "covariance": np.asarray(covariance)}
-
-
-def _parts(correlation, known):
-    k = len(known)
-    return correlation[:k, :k], correlation[:k, k:], correlation[k:, k:]
-
-
-def _conditional_without_inverse(correlation, known):
-    _, across, rest = _parts(correlation, known)
-    return across.T @ known, rest - across.T @ across
-
-
-def _conditional_unreduced(correlation, known):
-    return conditional_normal(correlation, known)[0], _parts(correlation, known)[2]
-
-
-def _conditional_ignored(correlation, known):
-    rest = _parts(correlation, known)[2]
-    return np.zeros(len(rest)), conditional_normal(correlation, known)[1]
-
-
-def _conditional_added(correlation, known):
-    mean, covariance = conditional_normal(correlation, known)
-    return mean, 2 * _parts(correlation, known)[2] - covariance
 
 
 def _conditional_by_precision(correlation, known):
     k, precision = len(known), np.linalg.inv(correlation)
     covariance = np.linalg.inv(precision[k:, k:])
     return -covariance @ precision[k:, :k] @ known, covariance
-
-
-def _conditional_by_inverse(correlation, known):
-    inner, across, rest = _parts(correlation, known)
-    weights = across.T @ np.linalg.inv(inner)
-    return weights @ known, rest - weights @ inner @ weights.T
 
 
 def _conditional_picture(answer):
@@ -743,48 +597,61 @@ CONDITIONAL_NORMAL = Exercise(
         "np.linalg.solve(C_kk, C_kr) gives C_kk^-1 C_kr, which is W transposed.",
     ),
     reference=conditional_normal,
-    cases=_conditional_cases,
+    inputs=_conditional_cases,
     probe=_conditional_probe,
+    numpy=True,
     picture=_conditional_picture,
     mistakes=(
         Mistake(
             "C_kk^-1 is missing. Known values that repeat each other must share their influence.",
-            _conditional_without_inverse,
+            slip(
+                "np.linalg.solve(correlation[:k, :k], correlation[:k, k:]).T",
+                "correlation[:k, k:].T",
+            ),
         ),
         Mistake(
             "The mean is right, but knowing something also makes the rest less uncertain: subtract W C_kr "
             "from C_rr.",
-            _conditional_unreduced,
+            returning("weights @ known, correlation[k:, k:]"),
         ),
-        Mistake("The known values do not move the mean yet.", _conditional_ignored),
+        Mistake(
+            "The known values do not move the mean yet.",
+            slip("weights @ known", "0 * weights @ known"),
+        ),
         Mistake(
             "The covariance has grown. Knowledge shrinks it: C_rr minus W C_kr.",
-            _conditional_added,
+            slip("- weights @", "+ weights @"),
         ),
     ),
-    alternatives=(_conditional_by_precision, _conditional_by_inverse),
+    alternatives=(
+        _conditional_by_precision,
+        slip(
+            "np.linalg.solve(correlation[:k, :k], correlation[:k, k:]).T",
+            "correlation[k:, :k] @ np.linalg.inv(correlation[:k, :k])",
+        ),
+    ),
 )
 
 # --- constraints ------------------------------------------------------------------------------------
 
 
-def _where_cases(seed: int) -> list[Case]:
+def _where_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, least, n):
-        return Case(name, {"stream": rng.normal(size=4000), "least": least, "n": n})
+    def case(least, n):
+        return {"stream": rng.normal(size=4000), "least": least, "n": n}
 
-    return [
-        case("half of the rows are good", 0.0, 20),
-        case("one row in six is good", 1.0, 30),
-        case("every row is good", -99.0, 12),
-        case("no row is good", 99.0, 5),
-    ]
+    return {
+        "half of the rows are good": case(0.0, 20),
+        "one row in six is good": case(1.0, 30),
+        "every row is good": case(-99.0, 12),
+        "no row is good": case(99.0, 5),
+    }
 
 
 def _where_probe(answer, stream, least, n):
     """The rows that come back, drawn from a stream in its order; none if RuntimeError is raised."""
-    stream, place = stream.numpy(), [0]
+    place = [0]
 
     def draw(m):
         start = place[0]
@@ -798,50 +665,6 @@ def _where_probe(answer, stream, least, n):
     except RuntimeError:
         return {"gave up with a RuntimeError": 1, "rows": np.zeros(0)}
     return {"gave up with a RuntimeError": 0, "rows": rows}
-
-
-def _where_clipped(draw, meets, n, rounds=100):
-    rows = sample_where(draw, meets, n, rounds)
-    drawn = draw(n)
-    return np.where(meets(drawn), drawn, rows.min())
-
-
-def _where_once(draw, meets, n, rounds=100):
-    rows = draw(n)
-    good = rows[meets(rows)]
-    if not len(good):
-        raise RuntimeError("no good row")
-    return good
-
-
-def _where_short(draw, meets, n, rounds=100):
-    kept = []
-    for _ in range(rounds):
-        rows = draw(n)
-        kept.extend(rows[meets(rows)])
-        if len(kept) >= n:
-            break
-    return np.array(kept[:n])
-
-
-def _where_long(draw, meets, n, rounds=100):
-    kept = []
-    for _ in range(rounds):
-        rows = draw(n)
-        kept.extend(rows[meets(rows)])
-        if len(kept) >= n:
-            return np.array(kept)
-    raise RuntimeError("too few")
-
-
-def _where_bad(draw, meets, n, rounds=100):
-    kept = []
-    for _ in range(rounds):
-        rows = draw(n)
-        kept.extend(rows[~meets(rows)])
-        if len(kept) >= n:
-            return np.array(kept[:n])
-    raise RuntimeError("too few")
 
 
 def _where_one_by_one(draw, meets, n, rounds=100):
@@ -893,35 +716,33 @@ SAMPLE_WHERE = Exercise(
         "raise RuntimeError, and say how many there were.",
     ),
     reference=sample_where,
-    cases=_where_cases,
+    inputs=_where_cases,
     probe=_where_probe,
+    numpy=True,
     picture=_where_picture,
     mistakes=(
         Mistake(
             "Rows that break the constraint were moved to its edge, where they pile up: a new, false "
             "peak. Throw them away and draw others.",
-            _where_clipped,
+            slip(
+                "return np.array(kept[:n])",
+                "drawn = draw(n)\n            return np.where(meets(drawn), drawn, min(kept[:n]))",
+            ),
         ),
         Mistake(
             "One round is not enough: what was thrown away must be drawn again until there are n rows.",
-            _where_once,
+            slip("if len(kept) >= n", "if kept"),
         ),
         Mistake(
             "Too few rows came back in silence. Somebody will take them for n: raise RuntimeError.",
-            _where_short,
+            returning("np.array(kept)"),
         ),
-        Mistake("More than n rows came back: cut the list to the first n.", _where_long),
-        Mistake("These are the rows that break the constraint.", _where_bad),
+        Mistake(
+            "More than n rows came back: cut the list to the first n.", slip("kept[:n]", "kept")
+        ),
+        Mistake(
+            "These are the rows that break the constraint.", slip("[meets(rows)]", "[~meets(rows)]")
+        ),
     ),
     alternatives=(_where_one_by_one, _where_recursive),
-)
-
-EXERCISES = (
-    NORMAL_SCORES,
-    ONE_HOT,
-    MIXED_LOSS,
-    DRAW_LEVELS,
-    GAUSSIAN_COPULA,
-    CONDITIONAL_NORMAL,
-    SAMPLE_WHERE,
 )

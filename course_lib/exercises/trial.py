@@ -13,12 +13,12 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import CodeType, FrameType, MappingProxyType
 
 import numpy as np
 import torch
 
-from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.exercise import Case, Exercise, Setup, Value
 from course_lib.session import seed_everything
 
 
@@ -51,7 +51,7 @@ class TimeIsUp(BaseException):
     """Raised inside an answer that runs too long; no `except Exception` swallows it."""
 
 
-def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
+def run(exercise: Exercise | Setup, answer: object, case: Case) -> Outcome:
     """Run `answer` on `case`. Whatever it does, an Outcome comes back, and the global random
     generators are left as they were. Only the learner's own interruption passes through."""
     if not callable(answer):
@@ -59,7 +59,7 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
             error=f"A function is needed here, but this is {_a(type(answer).__name__)}. "
             "Hand over the function's name, without calling it."
         )
-    inputs = {name: _tensor(value) for name, value in case.inputs.items()}
+    inputs = {name: _given(value, exercise.numpy) for name, value in case.inputs.items()}
     with _own_randomness(), torch.enable_grad():
         try:
             with time_limit(exercise.seconds):
@@ -84,6 +84,8 @@ def run(exercise: Exercise, answer: Callable, case: Case) -> Outcome:
     mutated = tuple(name for name, value in case.inputs.items() if _changed(value, inputs[name]))
     arrays, kinds = {}, {}
     for name, value in given:
+        if exercise.numpy and isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            value = value.astype(float)  # whole numbers and booleans are as good as floats there
         kinds[name], array = _plain(value)
         if array is not None:
             arrays[name] = array
@@ -107,7 +109,10 @@ def load(
     Returns:
         The answer and "", or None and a sentence that says why there is none.
     """
-    namespace = {"__name__": "__main__", "display": lambda *things, **options: None}
+    namespace: dict[str, object] = {
+        "__name__": "__main__",
+        "display": lambda *things, **options: None,
+    }
     given = {}
     for other, source in fallbacks.items():
         own: dict = {"__name__": "library"}
@@ -136,7 +141,7 @@ def load(
     return namespace[name], ""
 
 
-def _compiled(number: int, source: str):
+def _compiled(number: int, source: str) -> CodeType:
     """The cell's code; its lines can be shown when one of them raises."""
     file = f"<cell {number}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
@@ -152,7 +157,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     """
     if hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread():
 
-        def stop(_number, _frame):
+        def stop(_number: int, _frame: FrameType | None) -> None:
             raise TimeIsUp
 
         before = signal.signal(signal.SIGALRM, stop)
@@ -168,7 +173,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     lock, over = threading.Lock(), False
 
-    def interrupt():
+    def interrupt() -> None:
         with lock:
             if not over:
                 raise_in(thread, ctypes.py_object(TimeIsUp))
@@ -197,18 +202,21 @@ def _own_randomness(seed: int = 0) -> Iterator[None]:
             np.random.set_state(states[1])
 
 
-def _tensor(value):
-    return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+def _given(value: Value, numpy: bool) -> Value | torch.Tensor:
+    """A copy of the value, as the answer gets it."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.copy() if numpy else torch.from_numpy(value.copy())
 
 
-def _changed(before, after) -> bool:
+def _changed(before: Value, after: Value | torch.Tensor) -> bool:
     if not isinstance(before, np.ndarray):
         return False
-    after = after.detach()
-    return after.shape != before.shape or not np.array_equal(before, after.numpy(), equal_nan=True)
+    now = after.detach().numpy() if isinstance(after, torch.Tensor) else np.asarray(after)
+    return now.shape != before.shape or not np.array_equal(before, now, equal_nan=True)
 
 
-def _flatten(name: str, value: object):
+def _flatten(name: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _flatten(str(key), item)
@@ -221,13 +229,13 @@ def _flatten(name: str, value: object):
 
 def _plain(value: object) -> tuple[str, np.ndarray | None]:
     """The kind of a value in words, and its array where it has one."""
-    if type(value) in (torch.Tensor, torch.nn.Parameter):
+    if isinstance(value, torch.Tensor) and type(value) in (torch.Tensor, torch.nn.Parameter):
         kind = f"tensor {str(value.dtype).removeprefix('torch.')} on {value.device.type}"
         try:
             return kind, value.detach().cpu().numpy().copy()
         except (TypeError, RuntimeError, NotImplementedError):  # sparse, bfloat16, without data
             return kind, None
-    if type(value) is np.ndarray:
+    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
         is_number = value.dtype.kind in "biufc"
         return f"NumPy array {value.dtype}", value.copy() if is_number else None
     if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
@@ -241,14 +249,14 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
 
 
-def _where(error: BaseException, answer: Callable) -> tuple[int, str]:
+def _where(error: BaseException, answer: Callable[..., object]) -> tuple[int, str]:
     """The line of the learner's cell where it happened, as a number and as words."""
     file = getattr(getattr(answer, "__code__", None), "co_filename", None)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     if not frames:
         return 0, ""
     number = frames[-1].lineno or 0
-    line = frames[-1].line or linecache.getline(file, number).strip()
+    line = frames[-1].line or linecache.getline(str(file), number).strip()
     return number, f" (line {number} of your cell: {line})"
 
 

@@ -5,40 +5,32 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Case, Exercise, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.slips import returning, slip
 from course_lib.models import vae
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
-
-
-def _float(array) -> np.ndarray:
-    return np.asarray(array, dtype=np.float32)
-
 
 # --- reparameterisation -----------------------------------------------------------------------
 
 
-def _reparameterize_cases(seed: int) -> list[Case]:
+def _reparameterize_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, latents, log_var):
+    def case(rows, latents, log_var):
         shape = (rows, latents)
-        return Case(
-            name,
-            {
-                "mu": _float(rng.normal(0, 2, shape)),
-                "log_var": _float(np.broadcast_to(log_var, shape)),
-                "noise": _float(rng.standard_normal(shape)),
-            },
-        )
+        return {
+            "mu": rng.normal(0, 2, shape),
+            "log_var": np.broadcast_to(log_var, shape),
+            "noise": rng.standard_normal(shape),
+        }
 
-    return [
-        case("standard deviation 1", 3, 2, 0.0),
-        case("standard deviations below and above 1", 4, 3, [-2.0, 0.5, 1.5]),
-        case("nearly no noise", 2, 5, -12.0),
-    ]
+    return {
+        "standard deviation 1": case(3, 2, 0.0),
+        "standard deviations below and above 1": case(4, 3, [-2.0, 0.5, 1.5]),
+        "nearly no noise": case(2, 5, -12.0),
+    }
 
 
 def _reparameterize_probe(answer, mu, log_var, noise):
@@ -79,55 +71,55 @@ REPARAMETERIZE = Exercise(
         "log_var is the logarithm of the variance, so the standard deviation is exp(log_var / 2).",
     ),
     reference=vae.reparameterize,
-    cases=_reparameterize_cases,
+    inputs=_reparameterize_cases,
     probe=_reparameterize_probe,
     picture=_reparameterize_picture,
     mistakes=(
         Mistake(
             "You multiplied the noise by the variance, exp(log_var). The standard deviation is its "
             "square root, exp(log_var / 2).",
-            lambda mu, log_var, noise: mu + log_var.exp() * noise,
+            slip("0.5 * log_var", "log_var"),
         ),
         Mistake(
             "You multiplied the noise by log_var itself. It is a logarithm: the standard deviation "
             "is exp(log_var / 2).",
-            lambda mu, log_var, noise: mu + log_var * noise,
+            slip("torch.exp(0.5 * log_var)", "log_var"),
         ),
         Mistake(
             "The mean is missing: z scatters around mu, not around zero.",
-            lambda mu, log_var, noise: torch.exp(0.5 * log_var) * noise,
+            slip("mu + torch", "torch"),
         ),
         Mistake(
             "This is mu alone, without noise: an autoencoder, not a variational one.",
-            lambda mu, log_var, noise: mu + 0 * log_var,
+            slip("torch.exp(0.5 * log_var) * noise", "0 * log_var"),
         ),
         Mistake(
             "The sample is right, but no gradient reaches mu and log_var. Leave out detach() and "
             "torch.no_grad(): the gradient is what the trick is for.",
-            lambda mu, log_var, noise: (mu + torch.exp(0.5 * log_var) * noise).detach(),
+            returning("(mu + torch.exp(0.5 * log_var) * noise).detach()"),
         ),
     ),
     alternatives=(
-        lambda mu, log_var, noise: torch.addcmul(mu, noise, log_var.exp().sqrt()),
-        lambda mu, log_var, noise: noise.mul(torch.exp(log_var / 2)).add(mu),
+        returning("torch.addcmul(mu, noise, log_var.exp().sqrt())"),
+        returning("noise.mul(torch.exp(log_var / 2)).add(mu)"),
     ),
 )
 
 # --- KL divergence ----------------------------------------------------------------------------
 
 
-def _kl_cases(seed: int) -> list[Case]:
+def _kl_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
     def inputs(mu, log_var):
-        return {"mu": _float(mu), "log_var": _float(log_var)}
+        return {"mu": mu, "log_var": log_var}
 
-    return [
-        Case("q equals the prior: the KL is 0", inputs(np.zeros((3, 2)), np.zeros((3, 2)))),
-        Case("a mean away from 0", inputs(rng.normal(0, 2, (4, 1)), np.zeros((4, 1)))),
-        Case("variances away from 1", inputs(np.zeros((4, 3)), rng.normal(0, 1.5, (4, 3)))),
-        Case("a batch of 5 with 6 latents", inputs(*rng.normal(0, 1, (2, 5, 6)))),
-    ]
+    return {
+        "q equals the prior: the KL is 0": inputs(np.zeros((3, 2)), np.zeros((3, 2))),
+        "a mean away from 0": inputs(rng.normal(0, 2, (4, 1)), np.zeros((4, 1))),
+        "variances away from 1": inputs(np.zeros((4, 3)), rng.normal(0, 1.5, (4, 3))),
+        "a batch of 5 with 6 latents": inputs(*rng.normal(0, 1, (2, 5, 6))),
+    }
 
 
 def _kl_picture(answer):
@@ -168,73 +160,66 @@ KL = Exercise(
         "σ² is log_var.exp(). Keep the batch dimension: the result has the shape (n,).",
     ),
     reference=vae.kl_divergence,
-    cases=_kl_cases,
+    inputs=_kl_cases,
     picture=_kl_picture,
     mistakes=(
         Mistake(
-            "The sign is turned round: a KL divergence is never negative.",
-            lambda mu, log_var: -0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1),
+            "The sign is turned round: a KL divergence is never negative.", slip("0.5 *", "-0.5 *")
         ),
-        Mistake(
-            "The factor 1/2 is missing.",
-            lambda mu, log_var: (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1),
-        ),
+        Mistake("The factor 1/2 is missing.", slip("0.5 * ", "")),
         Mistake(
             "You averaged over the latents. The divergences of independent latents add up: sum.",
-            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).mean(dim=-1),
+            slip(".sum(dim=-1)", ".mean(dim=-1)"),
         ),
         Mistake(
             "You summed over the batch as well. Each image has a divergence of its own.",
-            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(),
+            slip("dim=-1", ""),
         ),
         Mistake(
             "You averaged over the batch as well. Each image has a divergence of its own.",
-            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1).mean(),
+            slip(".sum(dim=-1)", ".sum(dim=-1).mean()"),
         ),
         Mistake(
             "You used the standard deviation, exp(log_var / 2), where the variance belongs.",
-            lambda mu, log_var: 0.5 * (mu**2 + (log_var / 2).exp() - 1 - log_var).sum(dim=-1),
+            slip("log_var.exp()", "(log_var / 2).exp()"),
         ),
         Mistake(
             "You used log_var as if it were the variance: take exp(log_var) first.",
-            lambda mu, log_var: 0.5 * (mu**2 + log_var - 1 - log_var.log()).sum(dim=-1),
+            slip("log_var.exp() - 1 - log_var", "log_var - 1 - log_var.log()"),
         ),
         Mistake(
             "This is the other direction, KL(p || q). The bound needs KL(q || p).",
-            lambda mu, log_var: 0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1),
+            returning("0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1)"),
         ),
     ),
     alternatives=(
         _kl_by_library,
-        lambda mu, log_var: -0.5 * (1 + log_var - mu.square() - torch.exp(log_var)).sum(1),
+        returning("-0.5 * (1 + log_var - mu.square() - torch.exp(log_var)).sum(1)"),
     ),
 )
 
 # --- the ELBO ---------------------------------------------------------------------------------
 
 
-def _elbo_cases(seed: int) -> list[Case]:
+def _elbo_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, beta=1.0, spread=1.0, zero_kl=False):
+    def case(rows, beta=1.0, spread=1.0, zero_kl=False):
         scale = 0 if zero_kl else 1
-        return Case(
-            name,
-            {
-                "x": _float(rng.integers(0, 17, (rows, 64))),
-                "logits": _float(rng.normal(0, spread, (rows, 64))),
-                "mu": _float(scale * rng.normal(0, 1, (rows, 4))),
-                "log_var": _float(scale * rng.normal(0, 1, (rows, 4))),
-                "beta": beta,
-            },
-        )
+        return {
+            "x": rng.integers(0, 17, (rows, 64)).astype(float),
+            "logits": rng.normal(0, spread, (rows, 64)),
+            "mu": scale * rng.normal(0, 1, (rows, 4)),
+            "log_var": scale * rng.normal(0, 1, (rows, 4)),
+            "beta": beta,
+        }
 
-    return [
-        case("no divergence: the likelihood alone", 3, zero_kl=True),
-        case("likelihood and divergence", 5),
-        case("beta = 4", 4, beta=4.0),
-        case("extreme logits", 2, spread=40.0),
-    ]
+    return {
+        "no divergence: the likelihood alone": case(3, zero_kl=True),
+        "likelihood and divergence": case(5),
+        "beta = 4": case(4, beta=4.0),
+        "extreme logits": case(2, spread=40.0),
+    }
 
 
 def _elbo_by_library(x, logits, mu, log_var, beta=1.0):
@@ -278,57 +263,43 @@ ELBO = Exercise(
         "Call log_likelihood(x, logits) and kl_divergence(mu, log_var) and subtract.",
     ),
     reference=vae.elbo,
-    cases=_elbo_cases,
+    inputs=_elbo_cases,
     rtol=1e-4,
     atol=1e-3,
     picture=_elbo_picture,
     mistakes=(
         Mistake(
-            "You added the divergence. It is a cost: subtract it.",
-            lambda x, logits, mu, log_var, beta=1.0: (
-                vae.log_likelihood(x, logits) + beta * vae.kl_divergence(mu, log_var)
-            ),
+            "You added the divergence. It is a cost: subtract it.", slip("- beta *", "+ beta *")
         ),
         Mistake(
             "This is the negative bound, a loss. The ELBO itself goes up as the model improves.",
-            lambda x, logits, mu, log_var, beta=1.0: (
-                beta * vae.kl_divergence(mu, log_var) - vae.log_likelihood(x, logits)
-            ),
+            returning("beta * kl_divergence(mu, log_var) - log_likelihood(x, logits)"),
         ),
-        Mistake(
-            "beta has no effect: multiply the divergence by it.",
-            lambda x, logits, mu, log_var, beta=1.0: (
-                vae.log_likelihood(x, logits) - vae.kl_divergence(mu, log_var)
-            ),
-        ),
+        Mistake("beta has no effect: multiply the divergence by it.", slip("beta * kl", "kl")),
         Mistake(
             "beta multiplies the whole bound. It weighs the divergence only.",
-            lambda x, logits, mu, log_var, beta=1.0: (
-                beta * (vae.log_likelihood(x, logits) - vae.kl_divergence(mu, log_var))
-            ),
+            returning("beta * (log_likelihood(x, logits) - kl_divergence(mu, log_var))"),
         ),
         Mistake(
             "You averaged over the batch. Return one bound for each image, of shape (n,).",
-            lambda x, logits, mu, log_var, beta=1.0: vae.elbo(x, logits, mu, log_var, beta).mean(),
+            returning("(log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)).mean()"),
         ),
         Mistake(
             "The divergence is missing: this is the likelihood alone.",
-            lambda x, logits, mu, log_var, beta=1.0: vae.log_likelihood(x, logits),
+            returning("log_likelihood(x, logits)"),
         ),
         Mistake(
             "This takes pixels to be Bernoulli, black or white. Grey levels are binomial: use "
             "log_likelihood.",
-            lambda x, logits, mu, log_var, beta=1.0: (
-                -F.binary_cross_entropy_with_logits(logits, x / 16, reduction="none").sum(-1)
-                - beta * vae.kl_divergence(mu, log_var)
+            slip(
+                "log_likelihood(x, logits)",
+                "-F.binary_cross_entropy_with_logits(logits, x / 16, reduction='none').sum(-1)",
             ),
         ),
     ),
     alternatives=(
         _elbo_by_library,
-        lambda x, logits, mu, log_var, beta=1.0: (
-            -(beta * vae.kl_divergence(mu, log_var) - vae.log_likelihood(x, logits))
-        ),
+        returning("-(beta * kl_divergence(mu, log_var) - log_likelihood(x, logits))"),
     ),
 )
 
@@ -346,25 +317,22 @@ class _Hill(nn.Module):
         return -((x - self.w) ** 2).sum(dim=-1)
 
 
-def _train_step_cases(seed: int) -> list[Case]:
+def _train_step_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, rows, steps, optimizer):
-        return Case(
-            name,
-            {
-                "x": _float(rng.normal(1, 1, (rows, 3))),
-                "w": _float(rng.normal(0, 1, 3)),
-                "steps": steps,
-                "optimizer": optimizer,
-            },
-        )
+    def case(rows, steps, optimizer):
+        return {
+            "x": rng.normal(1, 1, (rows, 3)),
+            "w": rng.normal(0, 1, 3),
+            "steps": steps,
+            "optimizer": optimizer,
+        }
 
-    return [
-        case("one step of gradient descent", 4, 1, "SGD"),
-        case("three steps, one after the other", 6, 3, "SGD"),
-        case("five steps of Adam", 8, 5, "Adam"),
-    ]
+    return {
+        "one step of gradient descent": case(4, 1, "SGD"),
+        "three steps, one after the other": case(6, 3, "SGD"),
+        "five steps of Adam": case(8, 5, "Adam"),
+    }
 
 
 def _train_step_probe(answer, x, w, steps, optimizer):
@@ -374,35 +342,6 @@ def _train_step_probe(answer, x, w, steps, optimizer):
     )
     losses = [answer(model, optimizer, x) for _ in range(steps)]
     return {"loss": losses[-1], "weights": model.w.data.clone()}
-
-
-def _step_with(loss_of, zero=True, step=True):
-    def train_step(model, optimizer, x):
-        loss = loss_of(model.elbo(x))
-        if zero:
-            optimizer.zero_grad()
-        loss.backward()
-        if step:
-            optimizer.step()
-        return loss.item()
-
-    return train_step
-
-
-def _zero_between(model, optimizer, x):
-    loss = -model.elbo(x).mean()
-    loss.backward()
-    optimizer.zero_grad()
-    optimizer.step()
-    return loss.item()
-
-
-def _zero_after(model, optimizer, x):
-    loss = model.elbo(x).neg().mean()
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=False)
-    return float(loss.detach())
 
 
 def _by_autograd(model, optimizer, x):
@@ -451,44 +390,45 @@ TRAIN_STEP = Exercise(
         "optimizer.zero_grad(); loss.backward(); optimizer.step(); and return loss.item().",
     ),
     reference=vae.train_step,
-    cases=_train_step_cases,
+    inputs=_train_step_cases,
     probe=_train_step_probe,
     picture=_train_step_picture,
     mistakes=(
         Mistake(
-            "The model walks downhill on the ELBO. Minimise its negative.",
-            _step_with(lambda elbo: elbo.mean()),
+            "The model walks downhill on the ELBO. Minimise its negative.", slip("-model", "model")
         ),
         Mistake(
             "The gradients of earlier steps add up: call optimizer.zero_grad() before backward().",
-            _step_with(lambda elbo: -elbo.mean(), zero=False),
+            slip("optimizer.zero_grad()", "pass"),
         ),
-        Mistake(
-            _UNCHANGED,
-            _step_with(lambda elbo: -elbo.mean(), step=False),
-        ),
-        Mistake(_UNCHANGED, _zero_between),
+        Mistake(_UNCHANGED, slip("optimizer.step()", "pass")),
+        Mistake(_UNCHANGED, slip("loss.backward()", "loss.backward()\n    optimizer.zero_grad()")),
         Mistake(
             "You summed over the batch. Take the mean, or the step grows with the batch size.",
-            _step_with(lambda elbo: -elbo.sum()),
+            slip(".mean()", ".sum()"),
         ),
     ),
-    alternatives=(_zero_after, _by_autograd),
+    alternatives=(
+        slip(
+            "    optimizer.zero_grad()\n",
+            "",
+            "optimizer.step()",
+            "optimizer.step()\n    optimizer.zero_grad(set_to_none=False)",
+        ),
+        _by_autograd,
+    ),
 )
 
 # --- sampling ---------------------------------------------------------------------------------
 
 
-def _sample_cases(seed: int) -> list[Case]:
+def _sample_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, count, latent_dim):
-        return Case(
-            name,
-            {"weights": _float(rng.normal(0, 1, (latent_dim, 64))), "count": count},
-        )
+    def case(count, latent_dim):
+        return {"weights": rng.normal(0, 1, (latent_dim, 64)), "count": count}
 
-    return [case("4000 samples, 2 latents", 4000, 2), case("500 samples, 16 latents", 500, 16)]
+    return {"4000 samples, 2 latents": case(4000, 2), "500 samples, 16 latents": case(500, 16)}
 
 
 def _sample_probe(answer, weights, count):
@@ -519,14 +459,6 @@ def _sample_probe(answer, weights, count):
         "distance of the images from 16 sigmoid(logits)": error,
         "images that carry a gradient": int(images.requires_grad),
     }
-
-
-def _draws(draw, to_image=lambda logits: 16 * torch.sigmoid(logits), gradient=False):
-    def sample(decoder, count, latent_dim):
-        with torch.set_grad_enabled(gradient):
-            return to_image(decoder(draw(count, latent_dim)))
-
-    return sample
 
 
 @torch.no_grad()
@@ -574,7 +506,7 @@ SAMPLE = Exercise(
         "z = torch.randn(count, latent_dim); work under torch.no_grad(), nothing is trained here.",
     ),
     reference=vae.sample,
-    cases=_sample_cases,
+    inputs=_sample_cases,
     probe=_sample_probe,
     rtol=0.0,
     atol=0.06,
@@ -582,28 +514,25 @@ SAMPLE = Exercise(
     mistakes=(
         Mistake(
             "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.",
-            _draws(torch.rand),
+            slip("torch.randn", "torch.rand"),
         ),
         Mistake(
             "These are logits. The sigmoid makes probabilities of them, and 16 times a probability "
             "is a mean grey level.",
-            _draws(torch.randn, to_image=lambda logits: logits),
+            returning("decoder(z)"),
         ),
-        Mistake(
-            "These are probabilities from 0 to 1. Grey levels go up to 16.",
-            _draws(torch.randn, to_image=torch.sigmoid),
-        ),
+        Mistake("These are probabilities from 0 to 1. Grey levels go up to 16.", slip("16 * ", "")),
         Mistake(
             "All rows are the same: each image needs a draw of its own.",
-            _draws(lambda count, size: torch.randn(1, size).expand(count, size)),
+            slip("torch.randn(count, latent_dim)", "torch.randn(1, latent_dim).expand(count, -1)"),
         ),
         Mistake(
             "All latents are 0. That is the middle of the prior, not a sample of it.",
-            _draws(torch.zeros),
+            slip("torch.randn", "torch.zeros"),
         ),
         Mistake(
             "The images still carry a gradient. Nothing is trained here: work under torch.no_grad().",
-            _draws(torch.randn, gradient=True),
+            slip("@torch.no_grad()\n", ""),
         ),
     ),
     alternatives=(_sample_in_batches, _sample_by_distribution),
@@ -612,18 +541,18 @@ SAMPLE = Exercise(
 # --- interpolation ----------------------------------------------------------------------------
 
 
-def _interpolate_cases(seed: int) -> list[Case]:
+def _interpolate_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, latents, steps):
-        start, end = _float(rng.normal(0, 1, (2, latents)))
-        return Case(name, {"z_start": start, "z_end": end, "steps": steps})
+    def case(latents, steps):
+        start, end = rng.normal(0, 1, (2, latents))
+        return {"z_start": start, "z_end": end, "steps": steps}
 
-    return [
-        case("the two ends alone", 3, 2),
-        case("five points in two dimensions", 2, 5),
-        case("nine points in sixteen dimensions", 16, 9),
-    ]
+    return {
+        "the two ends alone": case(3, 2),
+        "five points in two dimensions": case(2, 5),
+        "nine points in sixteen dimensions": case(16, 9),
+    }
 
 
 def _interpolate_picture(answer):
@@ -654,56 +583,54 @@ INTERPOLATE = Exercise(
         "multiplies a whole row.",
     ),
     reference=vae.interpolate,
-    cases=_interpolate_cases,
+    inputs=_interpolate_cases,
     picture=_interpolate_picture,
     mistakes=(
         Mistake(
             "The walk goes the wrong way round: t = 0 must give z_start.",
-            lambda z_start, z_end, steps: vae.interpolate(z_end, z_start, steps),
+            returning("t * z_start + (1 - t) * z_end"),
         ),
         Mistake(
             "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
-            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps + 1)[:-1],
+            slip("0, 1, steps", "0, 1 - 1 / steps, steps"),
         ),
         Mistake(
             "Both ends are missing: let t run from 0 to 1, both included.",
-            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps + 2)[1:-1],
+            slip("0, 1, steps", "1 / (steps + 1), steps / (steps + 1), steps"),
         ),
         Mistake(
             "You added t times z_end to the whole of z_start: what z_end gains, z_start must lose.",
-            lambda z_start, z_end, steps: z_start + torch.linspace(0, 1, steps)[:, None] * z_end,
+            slip("(1 - t) * z_start", "z_start"),
         ),
         Mistake(
             "Latents are the columns here. Each row should be one point.",
-            lambda z_start, z_end, steps: vae.interpolate(z_start, z_end, steps).T,
+            returning("((1 - t) * z_start + t * z_end).T"),
         ),
     ),
     alternatives=(
-        lambda z_start, z_end, steps: torch.stack(
-            [z_start + (z_end - z_start) * i / (steps - 1) for i in range(steps)]
+        returning(
+            "torch.stack([z_start + (z_end - z_start) * i / (steps - 1) for i in range(steps)])"
         ),
-        lambda z_start, z_end, steps: torch.lerp(
-            z_start, z_end, torch.linspace(0, 1, steps)[:, None]
-        ),
+        returning("torch.lerp(z_start, z_end, torch.linspace(0, 1, steps)[:, None])"),
     ),
 )
 
 # --- active units -----------------------------------------------------------------------------
 
 
-def _active_units_cases(seed: int) -> list[Case]:
+def _active_units_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, spreads, means):
+    def case(spreads, means):
         mu = rng.normal(0, 1, (400, len(spreads))) * np.asarray(spreads) + np.asarray(means)
-        return Case(name, {"mu": _float(mu), "threshold": 0.01})
+        return {"mu": mu, "threshold": 0.01}
 
-    return [
-        case("all four active", [1.0, 0.8, 1.2, 0.5], [0, 0, 0, 0]),
-        case("collapsed: none active", [0.01, 0.02, 0.005], [0, 0, 0]),
-        case("constant, but not at zero", [1.0, 0.01, 0.9, 0.02], [0, 2.0, 0, -1.5]),
-        case("standard deviations of 0.05", [0.05, 0.05, 0.7], [0, 0, 0]),
-    ]
+    return {
+        "all four active": case([1.0, 0.8, 1.2, 0.5], [0, 0, 0, 0]),
+        "collapsed: none active": case([0.01, 0.02, 0.005], [0, 0, 0]),
+        "constant, but not at zero": case([1.0, 0.01, 0.9, 0.02], [0, 2.0, 0, -1.5]),
+        "standard deviations of 0.05": case([0.05, 0.05, 0.7], [0, 0, 0]),
+    }
 
 
 def _active_units_picture(answer):
@@ -735,51 +662,48 @@ ACTIVE_UNITS = Exercise(
         "mu.var(dim=0) has one variance for each latent. Count those above the threshold.",
     ),
     reference=vae.active_units,
-    cases=_active_units_cases,
+    inputs=_active_units_cases,
     picture=_active_units_picture,
     mistakes=(
         Mistake(
             "You took the variance over the latents, dim=1. It is asked for over the images, dim=0.",
-            lambda mu, threshold=0.01: int((mu.var(dim=1) > threshold).sum()),
+            slip("dim=0", "dim=1"),
         ),
         Mistake(
             "You compared the standard deviation with the threshold, not the variance.",
-            lambda mu, threshold=0.01: int((mu.std(dim=0) > threshold).sum()),
+            slip("mu.var", "mu.std"),
         ),
         Mistake(
             "You looked at how far mu lies from 0. A constant mu carries no information, wherever "
             "it lies: look at how much it varies.",
-            lambda mu, threshold=0.01: int((mu.pow(2).mean(dim=0) > threshold).sum()),
+            slip("mu.var(dim=0)", "mu.pow(2).mean(dim=0)"),
         ),
-        Mistake(
-            "You counted the units that are not active.",
-            lambda mu, threshold=0.01: int((mu.var(dim=0) <= threshold).sum()),
-        ),
+        Mistake("You counted the units that are not active.", slip("> threshold", "<= threshold")),
         Mistake(
             "This is a list of yes and no. Count the yeses and return a whole number.",
-            lambda mu, threshold=0.01: mu.var(dim=0) > threshold,
+            returning("mu.var(dim=0) > threshold"),
         ),
     ),
     alternatives=(
-        lambda mu, threshold=0.01: torch.count_nonzero(mu.T.cov().diagonal() > threshold).item(),
-        lambda mu, threshold=0.01: sum(float(column.var()) > threshold for column in mu.T),
+        returning("torch.count_nonzero(mu.T.cov().diagonal() > threshold).item()"),
+        returning("sum(float(column.var()) > threshold for column in mu.T)"),
     ),
 )
 
 # --- importance-weighted bound ----------------------------------------------------------------
 
 
-def _bound_cases(seed: int) -> list[Case]:
+def _bound_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(name, k, n, centre, spread):
-        return Case(name, {"log_weights": _float(rng.normal(centre, spread, (k, n)))})
+    def case(k, n, centre, spread):
+        return {"log_weights": rng.normal(centre, spread, (k, n))}
 
-    return [
-        case("one sample: the ELBO itself", 1, 4, -90, 5),
-        case("ten samples, three images", 10, 3, -3, 2),
-        case("weights too small for exp()", 50, 6, -900, 30),
-    ]
+    return {
+        "one sample: the ELBO itself": case(1, 4, -90, 5),
+        "ten samples, three images": case(10, 3, -3, 2),
+        "weights too small for exp()": case(50, 6, -900, 30),
+    }
 
 
 def _bound_picture(answer):
@@ -813,51 +737,38 @@ BOUND = Exercise(
         "Sum over dim=0, the k samples, then subtract log k for the mean.",
     ),
     reference=vae.importance_weighted_bound,
-    cases=_bound_cases,
+    inputs=_bound_cases,
     rtol=1e-5,
     atol=1e-3,
     picture=_bound_picture,
     mistakes=(
         Mistake(
             "This is the mean of the log weights, the ELBO. The logarithm comes after the mean.",
-            lambda log_weights: log_weights.mean(dim=0),
+            returning("log_weights.mean(dim=0)"),
         ),
         Mistake(
             "log k is missing: logsumexp gives the sum of the weights, not their mean.",
-            lambda log_weights: torch.logsumexp(log_weights, dim=0),
+            slip(" - math.log(len(log_weights))", ""),
         ),
         Mistake(
             "You summed over the images. Sum over dim=0, the samples of z.",
-            lambda log_weights: torch.logsumexp(log_weights, 1) - math.log(log_weights.shape[1]),
+            returning("torch.logsumexp(log_weights, dim=1) - math.log(log_weights.shape[1])"),
         ),
         Mistake(
             "exp() of these log weights underflows to 0, and the logarithm of 0 is -infinity. "
             "Use torch.logsumexp.",
-            lambda log_weights: torch.log(torch.exp(log_weights).mean(dim=0)),
+            returning("torch.log(torch.exp(log_weights).mean(dim=0))"),
         ),
         Mistake(
             "You divided the log-sum by k. A mean inside the logarithm is a subtraction outside: "
             "minus log k.",
-            lambda log_weights: torch.logsumexp(log_weights, dim=0) / len(log_weights),
+            slip("- math.log(len(log_weights))", "/ len(log_weights)"),
         ),
     ),
     alternatives=(
-        lambda log_weights: torch.logsumexp(
-            log_weights - torch.tensor(float(len(log_weights))).log(), dim=0
-        ),
-        lambda log_weights: (
-            log_weights.amax(0) + torch.log(torch.exp(log_weights - log_weights.amax(0)).mean(0))
+        returning("torch.logsumexp(log_weights - math.log(len(log_weights)), dim=0)"),
+        returning(
+            "log_weights.amax(0) + torch.log(torch.exp(log_weights - log_weights.amax(0)).mean(0))"
         ),
     ),
-)
-
-EXERCISES = (
-    REPARAMETERIZE,
-    KL,
-    ELBO,
-    TRAIN_STEP,
-    SAMPLE,
-    INTERPOLATE,
-    ACTIVE_UNITS,
-    BOUND,
 )

@@ -46,7 +46,7 @@ def explore(figure: Callable[..., tuple[Figure, str]], **controls: widgets.Widge
         control.style.description_width = "initial"
         if control.layout.width is None:  # the usual 300 px leave a long label's slider no track
             control.layout.width, control.layout.max_width = "98%", "40em"
-        # One redraw when the handle is let go, not one for every pixel on the way.
+        # One redraw when the handle is released, not one for every pixel on the way.
         if hasattr(control, "continuous_update"):
             control.continuous_update = False
         control.observe(draw, names="value")

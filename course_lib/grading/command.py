@@ -10,7 +10,7 @@ from course_lib.grading import feedback, summary
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.submission import Submission, take_in
 from course_lib.grading.lms import canvas, moodle
-from course_lib.grading.lms.table import read_table
+from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, Late, choose
@@ -71,9 +71,9 @@ def grade_class(settings: Settings) -> Graded:
     marking.exercises  # noqa: B018  (raises for an unknown lesson, before anything is made)
     teams = read_teams(settings.teams) if settings.teams else {}
     if settings.canvas_roster:
-        read_table(settings.canvas_roster, canvas.COLUMNS)
+        read_csv_rows(settings.canvas_roster, canvas.COLUMNS)
     if settings.moodle_worksheet:
-        read_table(settings.moodle_worksheet, moodle.COLUMNS)
+        read_csv_rows(settings.moodle_worksheet, moodle.COLUMNS)
     came_in = take_in(settings.submissions, settings.lesson, settings.layout)
     submissions = came_in.submissions
     try:
@@ -131,7 +131,9 @@ def _feedback(
     folder = settings.out / "feedback"
     folder.mkdir(exist_ok=True)
     for result in results:
-        page = feedback.page(result, _figures(of_source[result.source], result), settings.late)
+        page = feedback.feedback_page(
+            result, _figures(of_source[result.source], result), settings.late
+        )
         write_whole(folder / f"{summary.file_name(result)}.html", page)
 
 
@@ -159,6 +161,8 @@ def _push(
         results,
         course,
         settings.assignment or settings.lesson,
-        feedback=lambda r: feedback.page(r, _figures(of_source[r.source], r), settings.late),
+        feedback=lambda r: feedback.feedback_page(
+            r, _figures(of_source[r.source], r), settings.late
+        ),
         notebook=lambda r: of_source[r.source].read(),
     )

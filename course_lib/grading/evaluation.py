@@ -271,6 +271,7 @@ def _request(
         "load_seconds": load_seconds * patience,
         "seconds": exercise.seconds,
         "probe": probe,
+        "numpy": exercise.numpy,
     }
 
 
@@ -314,7 +315,7 @@ class _Sender:
     def __call__(self) -> bytes:
         arrays = {n: v for n, v in self.case.inputs.items() if isinstance(v, np.ndarray)}
         inputs = {n: None if n in arrays else v for n, v in self.case.inputs.items()}
-        return protocol.pack({"name": self.case.name, "inputs": inputs}, arrays)
+        return protocol.pack_message({"name": self.case.name, "inputs": inputs}, arrays)
 
 
 def _failed(progress: _Progress, reply: Reply) -> Outcome:

@@ -51,7 +51,7 @@ class _Section:
         return "partly" if self.mark.points > 0 else "open"
 
 
-def page(
+def feedback_page(
     result: Result, figures: Mapping[str, Sequence[bytes]] | None = None, late: Late = KEEP
 ) -> str:
     """The feedback on one submission.

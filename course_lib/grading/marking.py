@@ -64,7 +64,7 @@ class Marking:
     def version(self) -> str:
         """The hash of all that decides a mark but the submission and the secret."""
         parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference), str(self.patience)]
-        functions = [f for e in self.exercises for f in (e.reference, e.cases)]
+        functions = [f for e in self.exercises for f in (e.reference, e.inputs)]
         modules = {module for f in functions if (module := inspect.getmodule(f))}
         parts += sorted(inspect.getsource(module) for module in modules)
         parts += [f"{name}\n{source}" for name, source in sorted(self.checks.items())]

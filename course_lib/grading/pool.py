@@ -63,13 +63,7 @@ def secret_of(out: Path, seed: str | None) -> str:
             "restore it, or delete it to have all submissions graded with new cases."
         ) from None
     secret = secrets.token_hex(16)
-    partial = file.with_suffix(".partial")
-    with contextlib.suppress(FileNotFoundError):
-        partial.unlink()
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump({"version": 1, "secret": secret}, stream)
-    os.replace(partial, file)
+    write_whole(file, json.dumps({"version": 1, "secret": secret}), private=True)
     return secret
 
 

@@ -84,3 +84,46 @@ def unrolled(
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
     return at(weights)
+
+
+def unrolled_by_adam(
+    discriminator: nn.Module,
+    loss: Callable[[Callable[[Tensor], Tensor]], Tensor],
+    steps: int,
+    adam: torch.optim.Adam,
+) -> Callable[[Tensor], Tensor]:
+    """As `unrolled`, but the steps are those that `adam` would take next, as Metz et al. did it.
+
+    Its rate and running averages are taken as they stand and not changed.
+
+    Raises:
+        ValueError: for an optimizer with more than one group of parameters.
+
+    Source: Metz et al. 2017, arXiv 1611.02163, section 3; Kingma and Ba 2014, arXiv 1412.6980.
+    """
+    if len(adam.param_groups) != 1:
+        raise ValueError("Unrolling by Adam needs an optimizer with one group of parameters.")
+    rate, eps = adam.param_groups[0]["lr"], adam.param_groups[0]["eps"]
+    beta_1, beta_2 = adam.param_groups[0]["betas"]
+    weights: Mapping[str, Tensor] = dict(discriminator.named_parameters())
+    state = [adam.state.get(weight, {}) for weight in weights.values()]
+    zero = [torch.zeros_like(weight) for weight in weights.values()]
+    m = [s.get("exp_avg", z).clone() for s, z in zip(state, zero, strict=True)]
+    v = [s.get("exp_avg_sq", z).clone() for s, z in zip(state, zero, strict=True)]
+    taken = int(state[0].get("step", 0))
+
+    def at(weights: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda x: functional_call(discriminator, weights, (x,))
+
+    for t in range(taken + 1, taken + steps + 1):
+        gradients = torch.autograd.grad(loss(at(weights)), weights.values(), create_graph=True)
+        # m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
+        m = [beta_1 * old + (1 - beta_1) * g for old, g in zip(m, gradients, strict=True)]
+        v = [beta_2 * old + (1 - beta_2) * g.square() for old, g in zip(v, gradients, strict=True)]
+        # w <- w - rate m^ / sqrt(v^); eps stands within the root, where its slope stays finite
+        weights = {
+            name: weight
+            - rate * (first / (1 - beta_1**t)) / (second / (1 - beta_2**t) + eps**2).sqrt()
+            for (name, weight), first, second in zip(weights.items(), m, v, strict=True)
+        }
+    return at(weights)

@@ -6,7 +6,7 @@ samples = gans.sample(2500)  # (5, 2500, 2)
 """
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib.mode_collapse.cures import pack, unrolled, wasserstein_penalty, with_deviation
+from course_lib.mode_collapse.cures import (
+    pack,
+    unrolled,
+    unrolled_by_adam,
+    wasserstein_penalty,
+    with_deviation,
+)
 from course_lib.mode_collapse.ensemble import Linears, Randomness, mlps
 from course_lib.models.gan import (
     discriminator_loss,
@@ -53,8 +59,8 @@ class Recipe(Settings):
         gradient_penalty: weight of WGAN-GP's penalty between them.
         pack: points that the discriminator sees at once; must divide batch_size.
         deviation: whether it is told how much a batch varies.
-        unroll, unroll_rate: how many of the discriminator's steps the generator looks ahead, and the
-            learning rate of those steps.
+        unroll, unroll_rate: how many of the discriminator's steps the generator looks ahead, and the rate
+            of plain gradient descent in them; at the rate 0 they are steps of its own Adam.
         scale: data are divided by it before training, and samples multiplied.
 
     >>> Recipe(steps=100, pack=2).batch_size
@@ -174,7 +180,7 @@ def fit(gans: GANs, data: Tensor) -> Iterator[Step]:
     def step(real: Tensor) -> dict[str, float]:
         for batch in real.transpose(0, 1).chunk(recipe.d_steps, dim=1):
             d_loss = _discriminator_step(gans, optimizers[1], batch)
-        return {"discriminator": d_loss, "generator": _generator_step(gans, optimizers[0], batch)}
+        return {"discriminator": d_loss, "generator": _generator_step(gans, *optimizers, batch)}
 
     yield from training_loop(
         step,
@@ -207,16 +213,19 @@ def _discriminator_step(gans: GANs, optimizer: torch.optim.Optimizer, real: Tens
     return _step(gans, loss, optimizer)
 
 
-def _generator_step(gans: GANs, optimizer: torch.optim.Optimizer, real: Tensor) -> float:
+def _generator_step(
+    gans: GANs, optimizer: torch.optim.Adam, d_optimizer: torch.optim.Adam, real: Tensor
+) -> float:
     recipe, opponent = gans.recipe, gans.discriminators
     fake = _fakes(gans, recipe.batch_size)
-    if recipe.unroll:
-        opponent = unrolled(
-            gans.discriminators,
-            lambda d: len(gans.seeds) * LOSSES[recipe.loss][0](d(real), d(fake)),
-            recipe.unroll,
-            recipe.unroll_rate,
-        )
+
+    def d_loss(d: Callable[[Tensor], Tensor]) -> Tensor:
+        return len(gans.seeds) * LOSSES[recipe.loss][0](d(real), d(fake))
+
+    if recipe.unroll and recipe.unroll_rate:
+        opponent = unrolled(gans.discriminators, d_loss, recipe.unroll, recipe.unroll_rate)
+    elif recipe.unroll:
+        opponent = unrolled_by_adam(gans.discriminators, d_loss, recipe.unroll, d_optimizer)
     return _step(gans, LOSSES[recipe.loss][1](opponent(fake), opponent(real)), optimizer)
 
 

@@ -23,26 +23,26 @@ def record(benchmark: str) -> dict:
     return _figures()[benchmark]
 
 
-def runs(benchmark: str) -> pd.DataFrame:
+def cure_runs(benchmark: str) -> pd.DataFrame:
     """One row for each cure and seed: cure, seed, modes, high_quality, reverse_kl.
 
     The divergence is infinite where a generator drew no high-quality sample at all.
 
-    >>> len(runs("ring").query("cure == 'vanilla'"))  # five seeds
+    >>> len(cure_runs("ring").query("cure == 'vanilla'"))  # five seeds
     5
     """
     return pd.DataFrame(record(benchmark)["runs"]).fillna({"reverse_kl": np.inf})
 
 
-def table(benchmark: str) -> pd.DataFrame:
+def cure_table(benchmark: str) -> pd.DataFrame:
     """One row for each cure: means over the seeds, `fewest` modes, CPU seconds for all seeds together.
 
     Sorted by modes, then by reverse KL divergence.
 
-    >>> int(table("ring").loc["diffusion", "modes"])
+    >>> int(cure_table("ring").loc["diffusion", "modes"])
     8
     """
-    rows = runs(benchmark).groupby("cure")
+    rows = cure_runs(benchmark).groupby("cure")
     means = rows[["modes", "high_quality", "reverse_kl"]].mean()
     means.insert(1, "fewest", rows["modes"].min())
     means["cpu_seconds"] = pd.Series(record(benchmark)["cpu_seconds"])

@@ -79,27 +79,27 @@ def networks(
     return generator, gan.Discriminator(settings.channels, colours=3)
 
 
-def recorded() -> dict:
+def stacked_record() -> dict:
     """The recorded benchmark: settings, versions, date, the papers' rows and ours, seed by seed.
 
     `python benchmarks/stacked.py` makes it again.
 
-    >>> recorded()["samples"]
+    >>> stacked_record()["samples"]
     26000
     """
     return json.loads(RECORDED.read_text(encoding="utf-8"))
 
 
-def table() -> pd.DataFrame:
+def stacked_table() -> pd.DataFrame:
     """The paper's modes and KL and ours, one model a row; ours as the mean over the seeds.
 
     `runs` is the number of seeds, `modes_min` and `modes_max` are the extremes over them. Rows are
     sorted by the number of modes; the last is what held-out real digits reach, the ceiling.
 
-    >>> int(table()["modes"].iloc[-1])
+    >>> int(stacked_table()["modes"].iloc[-1])
     1000
     """
-    found = recorded()
+    found = stacked_record()
     rows = [
         {"measured": "VEEGAN's table 2", "model": m, "modes": n, "reverse_kl": k}
         for m, n, k in VEEGAN

@@ -158,22 +158,22 @@ def smote_sample(x: Tensor, count: int, neighbours: int = 5, seed: int = 0) -> T
 # --- what was recorded --------------------------------------------------------------------------
 
 
-def recorded(part: str) -> dict:
+def steering_record(part: str) -> dict:
     """What `python benchmarks/steering.py PART` measured, for the part "digits", "games" or "ring".
 
-    >>> sorted(recorded("digits"))
+    >>> sorted(steering_record("digits"))
     ['date', 'runs', 'settings', 'versions']
     """
     return json.loads(RECORDED.read_text(encoding="utf-8"))[part]
 
 
-def runs(part: str) -> pd.DataFrame:
+def steering_runs(part: str) -> pd.DataFrame:
     """The recorded runs of a part, one in each row.
 
-    >>> "way" in runs("digits").columns
+    >>> "way" in steering_runs("digits").columns
     True
     """
-    return pd.DataFrame(recorded(part)["runs"])
+    return pd.DataFrame(steering_record(part)["runs"])
 
 
 def means(table: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:

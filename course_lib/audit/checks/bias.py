@@ -5,25 +5,37 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from course_lib.audit.contingency import cramers_v, joint, tabulate
+from course_lib.audit.evidence import Evidence
+from course_lib.audit.fairness import demographic_parity
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.learners import Trials
 from course_lib.audit.statistics import from_z, permuted, shares, welch
-from course_lib.audit.table import Tables
+from course_lib.audit.table import Target
 
+Gap = Callable[[np.ndarray, np.ndarray, np.ndarray], float]  # of truth, choices and group codes
 LEAST = 5  # positive and negative rows of a group that a gap of rates needs
 
 
-def check(tables: Tables, rng: np.random.Generator, trials: Trials | None) -> Iterator[Draft]:
-    yield from _group_shares(tables)
-    if tables.label:
-        yield from _label_rates(tables)
-        yield from _gaps(tables)
-    yield from _associations(tables, rng)
-    if trials is not None and trials.kind == "binary":
-        yield from _downstream(tables, trials)
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about groups: sizes, label rates, gaps, proxies, and what models do to them.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table, sensitive=["sex"])), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'group_share[sex = f]'
+    """
+    yield from _group_shares(evidence)
+    if evidence.tables.target is not None:
+        yield from _label_rates(evidence, evidence.tables.target)
+        yield from _gaps(evidence, evidence.tables.target)
+    yield from _associations(evidence, rng)
+    if evidence.models is not None and evidence.models.kind == "binary":
+        yield from _downstream(evidence, evidence.models)
 
 
-def _group_shares(tables: Tables) -> Iterator[Draft]:
+def _group_shares(evidence: Evidence) -> Iterator[Draft]:
+    tables = evidence.tables
     split = tables.n_train
     for name, (columns, real, synthetic) in tables.groups.items():
         rate = real.mean()
@@ -32,18 +44,18 @@ def _group_shares(tables: Tables) -> Iterator[Draft]:
             "group_share",
             name,
             shares(int(synthetic.sum()), len(synthetic), int(real.sum()), len(real)),
-            margin=tables.margins["group_share"] * rate,
+            margin=evidence.margins["group_share"] * rate,
             reference=real[split:].mean() - real[:split].mean(),
             method=f"{synthetic.mean():.2%} of synthetic rows, {rate:.2%} of real ones",
             columns=columns,
         )
 
 
-def _label_rates(tables: Tables) -> Iterator[Draft]:
-    y_real, y = tables.outcome
+def _label_rates(evidence: Evidence, target: Target) -> Iterator[Draft]:
+    tables, (y_real, y) = evidence.tables, target.outcome
     split = tables.n_train
     for name, (columns, real, synthetic) in tables.groups.items():
-        if name.startswith(f"{tables.label} = "):
+        if name.startswith(f"{target.name} = "):
             continue
         labels, labels_real = _finite(y[synthetic]), _finite(y_real[real])
         if not len(labels_real):
@@ -54,7 +66,7 @@ def _label_rates(tables: Tables) -> Iterator[Draft]:
             _finite(y_real[split:][real[split:]]),
         )
         two = len(train) and len(holdout)
-        told = f"{tables.outcome_name} in {rate:.1%} of real rows, " + (
+        told = f"{target.outcome_name} in {rate:.1%} of real rows, " + (
             f"in {labels.mean():.1%} of synthetic ones" if len(labels) else "no synthetic rows"
         )
         yield measured(
@@ -62,18 +74,18 @@ def _label_rates(tables: Tables) -> Iterator[Draft]:
             "label_rate",
             name,
             shares(int(labels.sum()), len(labels), int(labels_real.sum()), len(labels_real)),
-            margin=tables.margins["label_rate"] * max(rate, 1 / len(labels_real)),
+            margin=evidence.margins["label_rate"] * max(rate, 1 / len(labels_real)),
             reference=holdout.mean() - train.mean() if two else None,
             method=told,
-            columns=(*columns, tables.label),
+            columns=(*columns, target.name),
         )
 
 
-def _gaps(tables: Tables) -> Iterator[Draft]:
+def _gaps(evidence: Evidence, target: Target) -> Iterator[Draft]:
     """Amplification: the gap between a group's rate and the rest's, and how it changed."""
-    y_real, y = tables.outcome
+    tables, (y_real, y) = evidence.tables, target.outcome
     for attribute in tables.sensitive:
-        if attribute == tables.label:
+        if attribute == target.name:
             continue
         own = [item for item in tables.groups.items() if item[1][0] == (attribute,)]
         if len(own) == 2:
@@ -94,11 +106,11 @@ def _gaps(tables: Tables) -> Iterator[Draft]:
                 from_z(
                     gap - gap_real, float(np.sqrt(variance)), min(len(p) for s in sides for p in s)
                 ),
-                margin=tables.margins["label_gap"],
+                margin=evidence.margins["label_gap"],
                 reference=_own_change(y_real, real, tables.n_train),
-                method=f"gap in {tables.outcome_name}: {gap:+.1%} in synthetic, {gap_real:+.1%} in "
+                method=f"gap in {target.outcome_name}: {gap:+.1%} in synthetic, {gap_real:+.1%} in "
                 f"real rows{_direction(gap, gap_real)}",
-                columns=(*columns, tables.label),
+                columns=(*columns, target.name),
             )
 
 
@@ -115,12 +127,13 @@ def _own_change(labels: np.ndarray, group: np.ndarray, split: int) -> float | No
 
 def _direction(gap: float, gap_real: float) -> str:
     if gap * gap_real < 0:
-        return "; turned round"
+        return "; reversed"
     return "; amplified" if abs(gap) > abs(gap_real) else "; narrowed"
 
 
-def _associations(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
+def _associations(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     """How far each column gives a sensitive one away: proxies."""
+    tables = evidence.tables
     for number, attribute in enumerate(tables.sensitive):
         for name, column in tables.values.items():
             if name in tables.sensitive[: number + 1]:
@@ -135,19 +148,20 @@ def _associations(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
                 "association",
                 f"{name} with {attribute}",
                 permuted(lambda a, b: cramers_v(a) - cramers_v(b), synthetic, real, rng),
-                margin=tables.margins["association"],
+                margin=evidence.margins["association"],
                 reference=float(cramers_v(real - train) - cramers_v(train)),
-                method=f"how far one gives the other away (Cramér's V, 0 to 1): "
+                method=f"how well one predicts the other (Cramér's V, 0 to 1): "
                 f"{cramers_v(synthetic):.2f} in synthetic, {cramers_v(real):.2f} in real rows",
                 columns=[name, attribute],
             )
 
 
-def _downstream(tables: Tables, trials: Trials) -> Iterator[Draft]:
+def _downstream(evidence: Evidence, trials: Trials) -> Iterator[Draft]:
     """What models fitted to synthetic rows do to groups of real people, against models of real rows."""
-    measures: dict[str, Callable] = {
-        "demographic_parity": demographic_parity,
-        "equalized_odds": equalized_odds,
+    tables = evidence.tables
+    measures: dict[str, Gap] = {
+        "demographic_parity": lambda truth, chosen, group: demographic_parity(chosen, group),
+        "equalized_odds": odds_gap,
     }
     for attribute in tables.sensitive:
         masks = [
@@ -160,49 +174,45 @@ def _downstream(tables: Tables, trials: Trials) -> Iterator[Draft]:
             if mask.sum() >= 2 * LEAST:
                 group[mask] = code
         for metric, gap in measures.items():
-            scores = [
+            made, real = (
                 np.array([_gap_of(gap, prediction, trials.y, group) for prediction in side])
                 for side in trials.predictions
-            ]
+            )
             yield measured(
                 "bias",
                 metric,
                 attribute,
-                welch(*scores, int((group >= 0).sum())).one_sided(1),
-                margin=tables.margins[metric],
+                welch(made, real, int((group >= 0).sum())).one_sided(1),
+                margin=evidence.margins[metric],
                 method="gap between groups on the holdout: models of synthetic rows "
-                f"{np.nanmean(scores[0]):.3f}, of real rows {np.nanmean(scores[1]):.3f}"
-                if all(np.isfinite(side).any() for side in scores)
+                f"{np.nanmean(made):.3f}, of real rows {np.nanmean(real):.3f}"
+                if all(np.isfinite(side).any() for side in (made, real))
                 else "no model could be fitted",
-                columns=[attribute, tables.label],
+                columns=[attribute, trials.target.name],
             )
 
 
-def _gap_of(gap: Callable, prediction: np.ndarray, truth: np.ndarray, group: np.ndarray) -> float:
+def _gap_of(gap: Gap, prediction: np.ndarray, truth: np.ndarray, group: np.ndarray) -> float:
     known = group >= 0
     if np.isnan(prediction).any() or len(np.unique(group[known])) < 2:
         return np.nan
     return gap(truth[known], prediction[known] >= 0.5, group[known])
 
 
-def demographic_parity(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
-    """The largest difference between groups of the share that is chosen.
-
-    Args:
-        truth: not looked at. chosen: bool (n,). group: codes (n,).
-
-    Source: Hardt et al. 2016, arXiv 1610.02413; the same as fairlearn's difference.
-    """
-    return float(np.ptp([chosen[group == code].mean() for code in np.unique(group)]))
-
-
-def equalized_odds(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
+def odds_gap(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
     """The larger of two differences between groups: of true-positive and of false-positive rates.
 
-    A group without positive (or negative) rows has no such rate and is left out of it.
-
-    Source: Hardt et al. 2016, arXiv 1610.02413; the same as fairlearn's difference, which counts
+    That of `fairness.equalized_odds` where each group has rows of either truth. A group without
+    positive (or negative) rows has no such rate and is left out of it; fairlearn's difference counts
     such a missing rate as zero.
+
+    Args:
+        truth, chosen: bool (n,). group: codes (n,).
+
+    Source: Hardt et al. 2016, arXiv 1610.02413.
+
+    >>> odds_gap(np.array([True, True, False]), np.array([True, False, True]), np.array([0, 1, 0]))
+    1.0
     """
     rates = [
         [
@@ -216,4 +226,4 @@ def equalized_odds(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> 
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])

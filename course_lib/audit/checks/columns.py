@@ -1,10 +1,11 @@
 """Each column by itself: its distribution, its levels, its tails, what is missing, how it is rounded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from scipy import stats
 
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import (
@@ -16,44 +17,53 @@ from course_lib.audit.statistics import (
     shares,
     total_variation,
 )
-from course_lib.audit.table import Tables, Values
+from course_lib.audit.table import Values
 
 TAIL = 0.01
 RARE = 0.02  # a level with a smaller share counts as rare
 GRID = 64  # bins that stand for a number's distribution when its spread is simulated
 
 
-def check(tables: Tables, rng: np.random.Generator) -> Iterator[Draft]:
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about each column by itself.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'kolmogorov_smirnov[x]'
+    """
+    tables = evidence.tables
     for column in tables.values.values():
-        yield from _missing(tables, column)
+        yield from _missing(evidence, column)
         real, synthetic = _present(column.real), _present(column.synthetic)
         if not len(synthetic):
             continue
         if column.is_number:
             train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
-            yield from _number(tables, column, real, synthetic, train, holdout, rng)
+            yield from _number(evidence.margins, column, real, synthetic, train, holdout, rng)
         else:
-            yield from _category(tables, column, real, synthetic)
+            yield from _category(evidence, column, real, synthetic)
 
 
 def _present(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)] if values.dtype.kind == "f" else values[values >= 0]
 
 
-def _missing(tables: Tables, column: Values) -> Iterator[Draft]:
+def _missing(evidence: Evidence, column: Values) -> Iterator[Draft]:
     gone_real, gone = (
         np.isnan(values) if column.is_number else values < 0
         for values in (column.real, column.synthetic)
     )
     if not (gone_real.any() or gone.any()):
         return
-    train, holdout = np.split(gone_real, [tables.n_train])
+    train, holdout = np.split(gone_real, [evidence.tables.n_train])
     yield measured(
         "fidelity",
         "missing_rate",
         column.name,
         shares(gone.sum(), len(gone), gone_real.sum(), len(gone_real)),
-        margin=tables.margins["missing_rate"],
+        margin=evidence.margins["missing_rate"],
         reference=holdout.mean() - train.mean(),
         method=f"missing in {gone.mean():.1%} of synthetic and {gone_real.mean():.1%} of real rows",
         columns=[column.name],
@@ -63,20 +73,22 @@ def _missing(tables: Tables, column: Values) -> Iterator[Draft]:
 # --- categories --------------------------------------------------------------------------------
 
 
-def _category(tables, column: Values, real, synthetic) -> Iterator[Draft]:
-    size = len(column.levels)
+def _category(
+    evidence: Evidence, column: Values, real: np.ndarray, synthetic: np.ndarray
+) -> Iterator[Draft]:
+    size, known = len(column.levels), column.known or 0
     count = np.bincount(synthetic, minlength=size)
     count_real = np.bincount(real, minlength=size)
     train, holdout = (
         np.bincount(_present(part), minlength=size)
-        for part in np.split(column.real, [tables.n_train])
+        for part in np.split(column.real, [evidence.tables.n_train])
     )
     yield measured(
         "fidelity",
         "total_variation",
         column.name,
         counts(count, count_real),
-        margin=tables.margins["total_variation"],
+        margin=evidence.margins["total_variation"],
         reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
         method=_largest_change(column, count, count_real),
         columns=[column.name],
@@ -85,9 +97,9 @@ def _category(tables, column: Values, real, synthetic) -> Iterator[Draft]:
         "fidelity",
         "levels",
         column.name,
-        _levels(column.known, count, count_real),
-        margin=tables.margins["levels"],
-        reference=_levels(column.known, holdout, train).estimate
+        _levels(known, count, count_real),
+        margin=evidence.margins["levels"],
+        reference=_levels(known, holdout, train).estimate
         if holdout.sum() and train.sum()
         else None,
         method=_levels_told(column, count),
@@ -101,7 +113,7 @@ def _category(tables, column: Values, real, synthetic) -> Iterator[Draft]:
             "rare_share",
             column.name,
             shares(count[rare].sum(), count.sum(), count_real[rare].sum(), count_real.sum()),
-            margin=tables.margins["rare_share"] * rate,
+            margin=evidence.margins["rare_share"] * rate,
             reference=holdout[rare].sum() / max(holdout.sum(), 1)
             - train[rare].sum() / max(train.sum(), 1),
             method=f"levels under {RARE:.0%} each, {rate:.2%} of real rows together",
@@ -109,7 +121,7 @@ def _category(tables, column: Values, real, synthetic) -> Iterator[Draft]:
         )
 
 
-def _largest_change(column: Values, count, count_real) -> str:
+def _largest_change(column: Values, count: np.ndarray, count_real: np.ndarray) -> str:
     change = count / count.sum() - count_real / count_real.sum()
     most = int(np.abs(change).argmax())
     return f"changed most: '{column.levels[most]}', {100 * change[most]:+.1f} points"
@@ -118,9 +130,9 @@ def _largest_change(column: Values, count, count_real) -> str:
 def _levels(known: int, count: np.ndarray, count_real: np.ndarray) -> Comparison:
     """The share of rows in levels that only one side has.
 
-    Under one law a level that occurs k times in all has all its rows on the synthetic side with
-    chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
-    Poisson law of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
+    Under one distribution a level that occurs k times in all has all its rows on the synthetic side
+    with chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
+    Poisson variable of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
     the number of successes in independent trials"). The same for the real side; the smaller of the
     two p-values counts, doubled.
     """
@@ -161,14 +173,22 @@ def _levels_told(column: Values, count: np.ndarray) -> str:
 # --- numbers -----------------------------------------------------------------------------------
 
 
-def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Iterator[Draft]:
+def _number(
+    margins: Mapping[str, float],
+    column: Values,
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    train: np.ndarray,
+    holdout: np.ndarray,
+    rng: np.random.Generator,
+) -> Iterator[Draft]:
     two = len(train) > 0 and len(holdout) > 0
     yield measured(
         "fidelity",
         "kolmogorov_smirnov",
         column.name,
         kolmogorov_smirnov(synthetic, real),
-        margin=tables.margins["kolmogorov_smirnov"],
+        margin=margins["kolmogorov_smirnov"],
         reference=stats.ks_2samp(holdout, train, method="asymp").statistic if two else None,
         method=_units_told(real, synthetic),
         columns=[column.name],
@@ -179,14 +199,14 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
         "wasserstein",
         column.name,
         wasserstein(synthetic, real, scale, rng),
-        margin=tables.margins["wasserstein"],
+        margin=margins["wasserstein"],
         reference=stats.wasserstein_distance(holdout, train) / scale if two else None,
         method="mean distance that values would have to move, in standard deviations of the real ones",
         columns=[column.name],
     )
     for side, threshold in zip(("low", "high"), np.quantile(real, [TAIL, 1 - TAIL]), strict=True):
 
-        def beyond(values, side=side, threshold=threshold) -> int:
+        def beyond(values: np.ndarray, side: str = side, threshold: float = threshold) -> int:
             return int((values < threshold if side == "low" else values > threshold).sum())
 
         expected = beyond(real) / len(real)
@@ -197,7 +217,7 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
             "tail_share",
             f"{column.name}, {side}",
             shares(beyond(synthetic), len(synthetic), beyond(real), len(real)),
-            margin=tables.margins["tail_share"] * expected,
+            margin=margins["tail_share"] * expected,
             reference=beyond(holdout) / len(holdout) - beyond(train) / len(train) if two else None,
             method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold)}, where "
             f"{expected:.2%} of the real ones are",
@@ -207,9 +227,11 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
             "fidelity",
             "tail_reach",
             f"{column.name}, {side}",
-            reach(*((-synthetic, -real) if side == "low" else (synthetic, real))),
-            margin=tables.margins["tail_reach"],
-            reference=reach(*((-holdout, -train) if side == "low" else (holdout, train))).estimate
+            tail_reach(*((-synthetic, -real) if side == "low" else (synthetic, real))),
+            margin=margins["tail_reach"],
+            reference=tail_reach(
+                *((-holdout, -train) if side == "low" else (holdout, train))
+            ).estimate
             if two
             else None,
             method=f"{'smallest' if side == 'low' else 'largest'} values: "
@@ -223,7 +245,7 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
         "precision_of_digits",
         column.name,
         counts(*cells),
-        margin=tables.margins["precision_of_digits"],
+        margin=margins["precision_of_digits"],
         reference=total_variation(_digits(holdout), _digits(train)) if two else None,
         method=_rounding_told(*cells),
         columns=[column.name],
@@ -231,7 +253,11 @@ def _number(tables, column: Values, real, synthetic, train, holdout, rng) -> Ite
 
 
 def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
-    """The largest distance of two empirical distribution functions, with its asymptotic test."""
+    """The largest distance of two empirical distribution functions, with its asymptotic test.
+
+    >>> round(kolmogorov_smirnov(np.arange(100.0), np.arange(100.0) + 20).estimate, 6)
+    0.2
+    """
     m, n = len(synthetic), len(real)
     result = stats.ks_2samp(synthetic, real, method="asymp")
     at = result.statistic_location
@@ -242,18 +268,21 @@ def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
         float(result.statistic),
         float(max(result.statistic - Z * sd, 0)),
         float(min(result.statistic + Z * sd, 1)),
-        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's law
+        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's distribution
         float(result.pvalue),
         lambda level: float((stats.kstwobign.isf(level) + POWER / 2) * width),
         min(m, n),
     )
 
 
-def reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+def tail_reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """The share of one side's values that lie above all of the other's, the larger of the two.
 
-    Under one law the k largest values of all are on one given side with chance about (that side's
+    Under one distribution the k largest values of all are on one given side with chance about (that side's
     share of the rows)^k.
+
+    >>> tail_reach(np.arange(200.0), np.arange(100.0)).estimate
+    0.5
     """
     m, n = len(synthetic), len(real)
     above, above_real = int((synthetic > real.max()).sum()), int((real > synthetic.max()).sum())
@@ -278,13 +307,18 @@ def reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
 
 
 def _outermost(values: np.ndarray, side: str) -> float:
-    return values.min() if side == "low" else values.max()
+    return float(values.min() if side == "low" else values.max())
 
 
 def wasserstein(
     synthetic: np.ndarray, real: np.ndarray, scale: float, rng: np.random.Generator
 ) -> Comparison:
-    """The area between two distribution functions, over `scale`; its spread from a grid of bins."""
+    """The area between two distribution functions, over `scale`; its spread from a grid of bins.
+
+    >>> shift = wasserstein(np.arange(9.0), np.arange(9.0) + 3, 1.0, np.random.default_rng(0))
+    >>> round(float(shift.estimate), 6)
+    3.0
+    """
     m, n = len(synthetic), len(real)
     edges = np.unique(np.quantile(np.concatenate([real, synthetic]), np.linspace(0, 1, GRID + 1)))
     width = np.diff(edges)
@@ -344,6 +378,6 @@ def _rounding_told(synthetic: np.ndarray, real: np.ndarray) -> str:
     if change[most] < 0.02:
         return "rounded alike"
     if most == len(PLACES):
-        return f"{change[most]:.0%} more rows have digits that the real ones have not"
+        return f"{change[most]:.0%} more rows have digits that the real ones do not have"
     place = 10.0 ** -PLACES[most]
     return f"{change[most]:.0%} more rows are multiples of {place:g}"

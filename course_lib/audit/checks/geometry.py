@@ -10,8 +10,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 
 from course_lib.audit import fidelity
+from course_lib.audit.evidence import Evidence, Sets
 from course_lib.audit.features import sample_rows
-from course_lib.audit.finding import Draft, measured
+from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.statistics import (
     POWER,
     Comparison,
@@ -20,6 +21,7 @@ from course_lib.audit.statistics import (
     permutation_p,
     rank_sum,
 )
+from course_lib.audit.table import Tables
 
 CLASSIFIED = 20_000  # rows of each kind at most for the classifier,
 GRAM = 1_000  # the kernel,
@@ -28,35 +30,45 @@ MOMENTS = 100_000  # and the moments
 BLOCKS = 20
 
 
-def check(
-    train: np.ndarray,
-    holdout: np.ndarray,
-    synthetic: np.ndarray,
-    rng: np.random.Generator,
-    margins: Mapping[str, float],
-    notes: list[str],
-    columns: Sequence[str] = (),
-    raw: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Iterator[Draft]:
-    """Drafts about features (n, d) of the three sets.
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
+    """Drafts about the rows as points (n, d).
 
-    Args:
-        raw: what the classifier sees instead, (real, synthetic), one column to each of `columns`.
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'two_sample_auc[all columns]'
     """
-    real = np.concatenate([train, holdout])
+    real, synthetic, margins = evidence.points.real, evidence.points.synthetic, evidence.margins
     caps = {"classifier": CLASSIFIED, "neighbours": NEIGHBOURS, "kernel": GRAM, "moments": MOMENTS}
     largest = max(len(real), len(synthetic))
     if sampled := [f"{rows:,} for the {name}" for name, rows in caps.items() if rows < largest]:
-        notes.append(
+        yield Note(
             f"Measures of whole rows used samples, of each kind at most: {', '.join(sampled)}."
         )
-    yield _classifier(*(raw or (real, synthetic)), rng, margins, columns)
-    yield _kernel(real, synthetic, train, holdout, rng, margins)
-    yield _frechet(real, synthetic, train, holdout, rng, margins)
-    yield from _manifold(train, holdout, synthetic, rng, margins)
+    if evidence.arrays is None:  # trees do better on the values themselves than on encoded ones
+        yield _classifier(*_stacked(evidence.tables), rng, margins, list(evidence.tables.values))
+    else:
+        yield _classifier(real, synthetic, rng, margins, [])
+    yield _kernel(real, evidence.points, rng, margins)
+    yield _frechet(real, evidence.points, rng, margins)
+    yield from _manifold(evidence.points, rng, margins)
 
 
-def _classifier(real, synthetic, rng, margins, columns) -> Draft:
+def _stacked(tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """The values and codes of all columns (n, columns), of the real and the synthetic rows."""
+    columns = tables.values.values()
+    real, synthetic = ([getattr(each, side) for each in columns] for side in ("real", "synthetic"))
+    return np.stack(real, 1, dtype=np.float32), np.stack(synthetic, 1, dtype=np.float32)
+
+
+def _classifier(
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    rng: np.random.Generator,
+    margins: Mapping[str, float],
+    columns: Sequence[str],
+) -> Draft:
     """A classifier that learns on half of the rows to tell synthetic from real, tested on the rest."""
     size = min(len(real), len(synthetic), CLASSIFIED)
     rows = np.concatenate(
@@ -72,7 +84,7 @@ def _classifier(real, synthetic, rng, margins, columns) -> Draft:
     scores = model.decision_function(rows[~half])
     comparison = rank_sum(scores[made[~half] == 1], scores[made[~half] == 0]).one_sided(1)
     told = "gradient-boosted trees, fitted to half of the rows, tested on the other half"
-    if comparison.p < 0.01 and len(columns):
+    if comparison.p is not None and comparison.p < 0.01 and len(columns):
         test = np.flatnonzero(~half)
         test = rng.permutation(test)[:4000]
         weight = permutation_importance(
@@ -90,7 +102,10 @@ def _classifier(real, synthetic, rng, margins, columns) -> Draft:
     )
 
 
-def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
+def _kernel(
+    real: np.ndarray, sets: Sets, rng: np.random.Generator, margins: Mapping[str, float]
+) -> Draft:
+    train, holdout, synthetic = sets
     size = min(len(real), len(synthetic), GRAM)
     points = np.concatenate(
         [synthetic[sample_rows(len(synthetic), size, rng)], real[sample_rows(len(real), size, rng)]]
@@ -127,12 +142,15 @@ def _kernel(real, synthetic, train, holdout, rng, margins) -> Draft:
         comparison,
         margin=margins["mmd"],
         reference=reference,
-        method="difference of mean kernel values, a sharp eye for shapes that moments miss; "
+        method="difference of mean kernel values, which with this kernel compare moments up to the third; "
         f"{size:,} rows of each kind",
     )
 
 
-def _frechet(real, synthetic, train, holdout, rng, margins) -> Draft:
+def _frechet(
+    real: np.ndarray, sets: Sets, rng: np.random.Generator, margins: Mapping[str, float]
+) -> Draft:
+    train, holdout, synthetic = sets
     real = real[sample_rows(len(real), MOMENTS, rng)].astype(float)
     synthetic = synthetic[sample_rows(len(synthetic), MOMENTS, rng)].astype(float)
     estimate = fidelity.frechet_distance(real, synthetic)
@@ -159,7 +177,7 @@ def _frechet(real, synthetic, train, holdout, rng, margins) -> Draft:
         margin=margins["frechet_distance"] * float(np.trace(covariance)),
         reference=fidelity.frechet_distance(train, holdout) if two else None,
         method=f"of {real.shape[1]} features; the expected value is that of normal features",
-        caveat="it grows with fewer rows, for one law too: compare it with its expected value only",
+        caveat="it grows with fewer rows, for one distribution too: compare it only with what is expected",
     )
 
 
@@ -169,7 +187,9 @@ def _block_sums(features: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]
     return [(len(block), block.sum(axis=0), block.T @ block) for block in blocks]
 
 
-def _redrawn(blocks, rng) -> tuple[np.ndarray, np.ndarray]:
+def _redrawn(
+    blocks: Sequence[tuple[int, np.ndarray, np.ndarray]], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     drawn = [blocks[i] for i in rng.integers(len(blocks), size=len(blocks))]
     n = sum(rows for rows, _, _ in drawn)
     mean = sum(total for _, total, _ in drawn) / n
@@ -177,7 +197,10 @@ def _redrawn(blocks, rng) -> tuple[np.ndarray, np.ndarray]:
     return mean, (second - np.outer(mean, mean)) * n / (n - 1)
 
 
-def _manifold(train, holdout, synthetic, rng, margins) -> Iterator[Draft]:
+def _manifold(
+    sets: Sets, rng: np.random.Generator, margins: Mapping[str, float]
+) -> Iterator[Draft]:
+    train, holdout, synthetic = sets
     size = min(len(train), len(holdout), len(synthetic), NEIGHBOURS)
     k = 5
     if size <= k:
@@ -198,5 +221,5 @@ def _manifold(train, holdout, synthetic, rng, margins) -> Iterator[Draft]:
             margin=margins[name],
             reference=theirs[name],
             method=f"k = {k}, {size:,} rows each; the expected value is the training rows' own",
-            caveat="blind to what its neighbours hide: read all four together",
+            caveat="each of the four measures misses something: read them together",
         )

@@ -6,14 +6,22 @@ import numpy as np
 from scipy import stats
 
 from course_lib.audit.checks.columns import kolmogorov_smirnov
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import from_z
 
 
-def check(
-    train: np.ndarray, holdout: np.ndarray, synthetic: np.ndarray, margins
-) -> Iterator[Draft]:
-    """Drafts about log-likelihoods (n,) in nats that a model gives the three sets."""
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about log-likelihoods (n,) in nats that a model gives the three sets.
+
+    >>> from course_lib.audit.evidence import Sets
+    >>> logs = Sets(*np.random.default_rng(0).normal(size=(3, 90)))
+    >>> [draft.finding.metric for draft in check(Evidence(log_likelihood=logs), np.random.default_rng(0))]
+    ['likelihood', 'likelihood_gap']
+    """
+    if evidence.log_likelihood is None:
+        return
+    (train, holdout, synthetic), margins = evidence.log_likelihood, evidence.margins
     yield measured(
         "fidelity",
         "likelihood",
@@ -21,7 +29,7 @@ def check(
         kolmogorov_smirnov(synthetic, holdout),
         margin=margins["likelihood"],
         reference=stats.ks_2samp(train, holdout, method="asymp").statistic,
-        method="a calibrated model gives its own samples the likelihoods that it gives new real rows: "
+        method="a calibrated model gives its own samples the same likelihoods as new real rows: "
         f"medians {np.median(synthetic):.4g} and {np.median(holdout):.4g} nats",
     )
     gap = float(train.mean() - holdout.mean())
@@ -33,5 +41,5 @@ def check(
         from_z(gap, se, min(len(train), len(holdout))).one_sided(1),
         margin=margins["likelihood_gap"] * float(holdout.std(ddof=1)),
         method="mean log-likelihood of training rows less that of the holdout, in nats: what the model "
-        "has learnt by heart",
+        "has memorised",
     )

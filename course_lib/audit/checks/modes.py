@@ -5,18 +5,24 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
 from course_lib.audit.statistics import Comparison, counts, interval_only, total_variation
-from course_lib.mode_collapse import Modes, mode_coverage
+from course_lib.mode_collapse import mode_coverage
 
 
-def check(
-    train: np.ndarray,
-    holdout: np.ndarray,
-    synthetic: np.ndarray,
-    modes: Modes,
-    margins,
-) -> Iterator[Draft]:
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Drafts about the shares of known modes among the points of the three sets.
+
+    >>> from course_lib.audit.evidence import Sets
+    >>> from course_lib.mode_collapse import Modes
+    >>> evidence = Evidence(arrays=Sets(*np.zeros((3, 90, 2))), modes=Modes(np.zeros((1, 2)), 0.1))
+    >>> next(check(evidence, np.random.default_rng(0))).finding.estimate
+    0.0
+    """
+    if evidence.modes is None:
+        return
+    (train, holdout, synthetic), modes, margins = evidence.points, evidence.modes, evidence.margins
     (in_train, _), (in_holdout, good_holdout), (made, good) = (
         modes.counts(side) for side in (train, holdout, synthetic)
     )

@@ -1,18 +1,19 @@
 """Do the synthetic rows give the training rows away? Attacks first, distances after.
 
-Every test here rests on one fact: if the generator learnt a law and not its training rows, these are
-as strange to it as the holdout rows are, and swapping the two changes nothing.
+Every test here rests on one fact: if the generator learnt a distribution and not its training rows,
+these are as new to it as the holdout rows are, and swapping the two changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.features import sample_rows
-from course_lib.audit.finding import Draft, measured, stated
+from course_lib.audit.finding import Draft, Note, measured, stated
 from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
 from course_lib.audit.table import Tables
 
@@ -22,30 +23,38 @@ QUERIES = 20_000  # and of these, rows whose nearest real ones are sought
 FALSE_POSITIVES = 0.01
 
 
-def check_table(tables: Tables) -> Iterator[Draft]:
-    """What needs the values themselves: verbatim rows, identifiers, texts."""
-    yield _copies(tables)
-    yield from _reuse(tables)
+def copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """What needs the values themselves: verbatim rows, identifiers, texts.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = copies(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.estimate
+    0.0
+    """
+    yield _copies(evidence)
+    yield from _reuse(evidence.tables)
 
 
-def check(
-    train: np.ndarray,
-    holdout: np.ndarray,
-    synthetic: np.ndarray,
-    rng: np.random.Generator,
-    margins,
-    notes: list[str],
-) -> Iterator[Draft]:
-    """Attacks by distance on features (n, d)."""
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
+    """Attacks by distance on the rows as points.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'distance_to_closest[whole rows]'
+    """
+    (train, holdout, synthetic), margins = evidence.points, evidence.margins
     size = min(len(train), len(holdout), RECORDS)
     if max(len(train), len(holdout)) > RECORDS or len(synthetic) > MADE:
-        notes.append(
+        yield Note(
             f"Attacks by distance used {size:,} training rows, as many holdout rows and "
             f"{min(len(synthetic), MADE):,} synthetic ones."
         )
 
     def sample(rows: np.ndarray, most: int) -> np.ndarray:
-        return rows[sample_rows(len(rows), most, rng)]
+        return np.asarray(rows[sample_rows(len(rows), most, rng)])
 
     made = sample(synthetic, MADE)
     queries = sample(made, QUERIES)
@@ -55,9 +64,9 @@ def check(
     yield from _membership(records, size, made, rng, margins)
 
 
-def _copies(tables: Tables) -> Draft:
+def _copies(evidence: Evidence) -> Draft:
     """Rows that equal a training row: among the synthetic ones, and, by coincidence, in the holdout."""
-    sides = []
+    tables, sides = evidence.tables, []
     for part in ("real", "synthetic"):
         columns = {name: getattr(each, part) + 0.0 for name, each in tables.values.items()}
         sides.append(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy())
@@ -68,7 +77,7 @@ def _copies(tables: Tables) -> Draft:
         "exact_copies",
         "whole rows",
         shares(int(copied.sum()), len(synthetic), int(coincident.sum()), len(holdout), side=1),
-        margin=tables.margins["exact_copies"],
+        margin=evidence.margins["exact_copies"],
         method=f"{copied.sum():,} synthetic rows ({copied.mean():.1%}) equal a training row; of the "
         f"holdout rows {coincident.mean():.1%} do, by coincidence",
         caveat="rows with few possible values coincide without having been copied",
@@ -88,7 +97,9 @@ def _reuse(tables: Tables) -> Iterator[Draft]:
         )
 
 
-def _distance(train, holdout, made, margins) -> Draft:
+def _distance(
+    train: np.ndarray, holdout: np.ndarray, made: np.ndarray, margins: Mapping[str, float]
+) -> Draft:
     to, alone = (pairwise_distances_argmin_min(side, train)[1] for side in (made, holdout))
     return measured(
         "privacy",
@@ -98,18 +109,20 @@ def _distance(train, holdout, made, margins) -> Draft:
         margin=margins["distance_to_closest"],
         method="how often a synthetic row is nearer to its closest training row than a holdout row is "
         f"to its own; median distances {np.median(to):.3g} and {np.median(alone):.3g}",
-        caveat="rows that are all too typical are near to everybody, without having been copied",
+        caveat="very typical rows are near to many others without having been copied",
     )
 
 
-def _closer(records, size, made, margins) -> Draft:
+def _closer(
+    records: np.ndarray, size: int, made: np.ndarray, margins: Mapping[str, float]
+) -> Draft:
     (near, to), (near_holdout, to_holdout) = (
         pairwise_distances_argmin_min(made, side) for side in (records[:size], records[size:])
     )
-    # Which of two equal crowds is nearer? A row that is as near to both speaks for neither.
+    # Which of two equal crowds is nearer? A row that is equally near to both counts for neither.
     nearer = np.sign(np.round(to_holdout - to, 6))
     owner = np.where(nearer >= 0, near, near_holdout + size)
-    # Rows that share their nearest record stand or fall together: one coin for each record.
+    # Rows that share their nearest record are dependent: each record counts as one observation.
     weight = np.bincount(owner, weights=np.abs(nearer), minlength=2 * size)
     estimate = float(0.5 + nearer.mean() / 2)
     se = float(np.sqrt((weight**2).sum()) / (2 * len(made)))
@@ -125,13 +138,19 @@ def _closer(records, size, made, margins) -> Draft:
     )
 
 
-def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
+def _membership(
+    records: np.ndarray,
+    size: int,
+    made: np.ndarray,
+    rng: np.random.Generator,
+    margins: Mapping[str, float],
+) -> Iterator[Draft]:
     """The attack: a record is called a training row if synthetic rows are unusually near to it.
 
     The score is log(distance to the nearest other record) - log(distance to the nearest synthetic
-    row): near, for a place as crowded as that. It is the same for both kinds of record under the
-    null. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its
-    densities.
+    row): how near it is, relative to how crowded the place is. Under the null its distribution is the
+    same for both kinds of record. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with
+    nearest neighbours for its densities.
     """
     crowd = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(records)
     alone = crowd.kneighbors()[0][:, 0]
@@ -166,7 +185,7 @@ def _membership(records, size, made, rng, margins) -> Iterator[Draft]:
             min(rate + Z * sd, 1.0),
             FALSE_POSITIVES,
             p,
-            lambda level: from_z(0, np.sqrt(2 * FALSE_POSITIVES / size), size).detectable(level),
+            from_z(0, float(np.sqrt(2 * FALSE_POSITIVES / size)), size).detectable,
             size,
             side=1,
         ),

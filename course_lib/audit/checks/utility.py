@@ -5,89 +5,103 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from course_lib.audit.finding import Draft, measured
+from course_lib.audit.evidence import Evidence
+from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.learners import Trials, learner
 from course_lib.audit.statistics import Comparison, Z, welch
-from course_lib.audit.table import Tables
 
 BANDS = 5
 SPREAD = 10  # summed squared residuals that a band needs, as many as 40 even chances give
 
 
-def check(tables: Tables, rng: np.random.Generator, trials: Trials) -> Iterator[Draft]:
+def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
+    """Drafts about models that learn from synthetic and from real rows.
+
+    >>> from course_lib.audit.table import prepare
+    >>> table = pd.DataFrame({"x": range(60), "sex": list("fmm") * 20})
+    >>> found = check(Evidence(prepare(table, table, table, label="sex")), np.random.default_rng(0))
+    >>> next(found).finding.id
+    'utility[predicting sex]'
+    """
+    trials, tables = evidence.models, evidence.tables
+    if trials is None:
+        return
+    yield from trials.notes
+    label = trials.target.name
     made, train = trials.predictions
     synthetic_score, real_score = trials.whole
-    scores = [np.array([trials.score(p) for p in side]) for side in (made, train)]
+    scores, scores_real = (
+        np.array([trials.score(each) for each in side]) for side in (made, train)
+    )
     yield measured(
         "utility",
         "utility",
-        f"predicting {tables.label}",
-        welch(*scores, len(trials.y)).one_sided(-1),
-        margin=tables.margins["utility"],
+        f"predicting {label}",
+        welch(scores, scores_real, len(trials.y)).one_sided(-1),
+        margin=evidence.margins["utility"],
         method=f"{trials.measure} on the holdout, synthetic less real training, over {trials.parts} "
         f"models of disjoint parts each; trained on {trials.size:,} rows: synthetic "
         f"{synthetic_score:.3f}, real {real_score:.3f}",
-        columns=[tables.label],
+        columns=[label],
     )
     for name, (columns, real, _) in tables.groups.items():
         rows = real[trials.held]
         if rows.sum() < 2:
             continue
-        scores = [np.array([trials.score(p, rows) for p in side]) for side in (made, train)]
+        scores, scores_real = (
+            np.array([trials.score(each, rows) for each in side]) for side in (made, train)
+        )
         yield measured(
             "utility",
             "group_utility",
             name,
-            welch(*scores, int(rows.sum())).one_sided(-1),
-            margin=tables.margins["group_utility"],
+            welch(scores, scores_real, int(rows.sum())).one_sided(-1),
+            margin=evidence.margins["group_utility"],
             method=f"{trials.measure} on this group's {rows.sum():,} holdout rows: synthetic "
-            f"{_mean(scores[0])}, real {_mean(scores[1])}",
+            f"{_mean(scores)}, real {_mean(scores_real)}",
             columns=columns,
         )
     if trials.kind == "binary":
-        yield _calibration(tables, trials)
+        yield _calibration(trials, tables.n_train, evidence.margins["label_calibration"])
 
 
 def _mean(scores: np.ndarray) -> str:
     scores = scores[np.isfinite(scores)]
-    return f"{scores.mean():.3f}" if len(scores) else "not to be had"
+    return f"{scores.mean():.3f}" if len(scores) else "unknown"
 
 
-def _calibration(tables: Tables, trials: Trials) -> Draft:
+def _calibration(trials: Trials, split: int, margin: float) -> Draft:
     """Do labels of synthetic rows come as often as a model of the real rows says they should?
 
     The model is fitted to training rows. Its residuals, label less probability, are averaged in five
-    bands of the probability, on the holdout and on the synthetic rows; under one law the differences
-    are normal around zero.
+    bands of the probability, on the holdout and on the synthetic rows; under one distribution the
+    differences are normal around zero.
     """
+    target = trials.target
     real, synthetic = trials.design
-    y_real, y_synthetic = tables.outcome
+    y_real, y_synthetic = target.outcome
     x, y = trials.train
     if len(np.unique(y)) < 2:
         nothing = Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
-        return measured(
-            "fidelity", "label_calibration", tables.label, nothing,
-            margin=tables.margins["label_calibration"],
-        )  # fmt: skip
+        return measured("fidelity", "label_calibration", target.name, nothing, margin=margin)
     model = learner("binary", len(y)).fit(x, y)
-    split = tables.n_train
     sides = []
     for features, labels in ((synthetic, y_synthetic), (real[split:], y_real[split:])):
         known = np.isfinite(labels)
         probability = model.predict_proba(features[known])[:, 1]
         sides.append((probability, labels[known] - probability))
     edges = np.quantile(sides[1][0], np.linspace(0, 1, BANDS + 1)[1:-1])
-    gaps, variances, weights = [], [], []
+    gap_of, variance_of, rows_of = [], [], []
     bands = [np.searchsorted(edges, probability) for probability, _ in sides]
     for band in range(BANDS):
         parts = [residual[code == band] for (_, residual), code in zip(sides, bands, strict=True)]
         # Means of few or of nearly certain labels are not normal.
         if min((part**2).sum() for part in parts) < SPREAD:
             continue
-        gaps.append(parts[0].mean() - parts[1].mean())
-        variances.append(sum(part.var(ddof=1) / len(part) for part in parts))
-        weights.append(len(parts[1]))
-    gaps, variances, weights = map(np.array, (gaps, variances, weights))
+        gap_of.append(parts[0].mean() - parts[1].mean())
+        variance_of.append(sum(part.var(ddof=1) / len(part) for part in parts))
+        rows_of.append(len(parts[1]))
+    gaps, variances, weights = map(np.array, (gap_of, variance_of, rows_of))
     if not len(gaps) or not (variances > 0).all():
         comparison = Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
     else:
@@ -109,10 +123,10 @@ def _calibration(tables: Tables, trials: Trials) -> Draft:
     return measured(
         "fidelity",
         "label_calibration",
-        tables.label,
+        target.name,
         comparison,
-        margin=tables.margins["label_calibration"],
-        method=f"mean gap in {BANDS} bands between the share of '{tables.outcome_name}' and what a "
+        margin=margin,
+        method=f"mean gap in {BANDS} bands between the share of '{target.outcome_name}' and what a "
         "model of the real training rows expects, beyond the holdout's own",
-        columns=[tables.label],
+        columns=[target.name],
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import Leaf, plain
 from course_lib.grading.lms.student import Layout, Recognised, Student, gathered
-from course_lib.grading.lms.table import Students, csv_table, full_points, own_id, read_table
+from course_lib.grading.lms.table import Students, csv_table, full_points, own_id, read_csv_rows
 from course_lib.grading.policy import KEEP, Late, final_points, format_points
 from course_lib.grading.result import Result
 
@@ -118,7 +118,7 @@ def gradebook(
                 [result.student, id, "", login, "", format_points(final_points(result, late))]
             )
         return csv_table(rows), []
-    head, *rows = read_table(roster, COLUMNS)
+    head, *rows = read_csv_rows(roster, COLUMNS)
     known = head[: head.index("Section") + 1]  # who it is; notes and other assignments follow
     named = [c for c in head if assignment in (c, _title(c))] or [assignment]
     if len(named) > 1:

@@ -12,7 +12,7 @@ from course_lib.grading.lms.table import (
     Students,
     csv_table,
     own_id,
-    read_table,
+    read_csv_rows,
     safe_cell,
 )
 from course_lib.grading.policy import (
@@ -94,7 +94,7 @@ def worksheet(
                 ]
             )
         return csv_table(rows), []
-    head, *rows = read_table(given, COLUMNS)
+    head, *rows = read_csv_rows(given, COLUMNS)
     students = Students(results, "moodle")
     place = {name: number for number, name in enumerate(head)}
     for row in rows:

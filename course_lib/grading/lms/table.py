@@ -70,7 +70,7 @@ def own_id(result: Result, layout: str) -> str:
     return id if result.layout == layout and id.isdecimal() else ""
 
 
-def read_table(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
+def read_csv_rows(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]

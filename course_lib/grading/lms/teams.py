@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from course_lib.grading.errors import GradingError
-from course_lib.grading.lms.table import read_table
+from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.result import Result
 
 # The columns of Canvas's export of groups, of Moodle's grading worksheet, and plain ones.
@@ -32,7 +32,7 @@ def read_teams(file: Path) -> dict[str, list[Member]]:
     Raises:
         GradingError: if it cannot be read, or lacks these columns.
     """
-    head, *rows = read_table(file, [])
+    head, *rows = read_csv_rows(file, [])
     place = {column.strip().casefold(): number for number, column in enumerate(head)}
     team, name, id = (
         next((place[column] for column in columns if column in place), None)

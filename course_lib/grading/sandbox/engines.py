@@ -31,14 +31,14 @@ def solution_files(exercises: Sequence[Exercise]) -> list[Path]:
     """The files of this package that hold the exercises, with their solutions and mistakes."""
     files = set()
     for exercise in exercises:
-        for function in (exercise.reference, exercise.cases):
+        for function in (exercise.reference, exercise.inputs):
             files.add(Path(inspect.getsourcefile(function) or ""))
     return sorted(file for file in files if file.is_relative_to(PACKAGE))
 
 
 def needed_modules(exercises: Sequence[Exercise]) -> str:
     """What to import before the first fork, so that no job spends its time on it."""
-    modules = {module for e in exercises if (module := inspect.getmodule(e.cases))}
+    modules = {module for e in exercises if (module := inspect.getmodule(e.inputs))}
     sources = [inspect.getsource(module) for module in modules]
     names = {
         "torch.optim": "torch._dynamo",  # which the first step of an optimiser imports

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -81,13 +80,13 @@ def _warm_up(preload: str) -> None:
 
     import course_lib.exercises.answers  # noqa: F401
     import course_lib.grading.sandbox.protocol  # noqa: F401
-    from course_lib.exercises.exercise import Case, call
+    from course_lib.exercises.exercise import Case, Setup
     from course_lib.exercises.trial import run
 
     # What PyTorch puts off until the first step would cost every job 10 ms. No gradients: a fork
     # of a process that has used them cannot compute any.
     trial = Case("trial", {"x": np.ones((2, 2), np.float32)})
-    run(SimpleNamespace(probe=call, seconds=10), lambda x: (x @ x).exp().sum(), trial)
+    run(Setup(), lambda x: (x @ x).exp().sum(), trial)
     gc.collect()
     gc.freeze()  # no collection writes to what forks share
 
@@ -171,7 +170,7 @@ class _Channel:
     def write(self, header: dict[str, Any], arrays: dict[str, Any] | None = None) -> None:
         from course_lib.grading.sandbox import protocol
 
-        data = memoryview(protocol.pack(header, arrays))
+        data = memoryview(protocol.pack_message(header, arrays))
         while data:
             data = data[os.write(self.outward, data) :]
 
@@ -229,7 +228,7 @@ def _find(channel: _Channel, request: dict[str, Any]) -> None:
 
 def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
-    from course_lib.exercises.exercise import Case, call
+    from course_lib.exercises.exercise import Case, Setup, call
     from course_lib.exercises.trial import load, run
     from course_lib.grading.sandbox import protocol
 
@@ -244,11 +243,11 @@ def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     channel.write({"error": error})
     if error:
         return
-    exercise = SimpleNamespace(probe=probe, seconds=request["seconds"])
+    setup = Setup(probe, request["seconds"], request["numpy"])
     for _ in range(request["cases"]):
         header, arrays = channel.read()
         case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
-        outcome = run(exercise, answer, case)
+        outcome = run(setup, answer, case)
         # What is too much to send is left out, and the judge misses it.
         kinds = dict(islice(outcome.kinds.items(), protocol.MAX_ARRAYS))
         arrays = {name: array for name, array in outcome.arrays.items() if name in kinds}

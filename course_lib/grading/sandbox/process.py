@@ -130,7 +130,7 @@ class Sandbox:
     ) -> Reply:
         """Have one job done: send `first` with `arrays`; for each further message wait for an
         answer to the one before. The job's process is gone when this returns."""
-        outgoing = protocol.pack(first, arrays)
+        outgoing = protocol.pack_message(first, arrays)
         reply = self._ask(outgoing, then, limits or Limits(), max_json)
         if reply.ending == DIED:  # it may have been the machine: once more
             reply = self._ask(outgoing, then, limits or Limits(), max_json)

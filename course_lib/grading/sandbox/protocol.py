@@ -50,7 +50,7 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
     return b"".join(parts)
 
 
-def pack(header: Mapping, arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
+def pack_message(header: Mapping, arrays: Mapping[str, np.ndarray] | None = None) -> bytes:
     """JSON and arrays as one frame. Arrays travel under numbers, their names in the JSON."""
     arrays = arrays or {}
     body = io.BytesIO()

@@ -1,0 +1,305 @@
+"""The two ways in: three tables, or three arrays of features or images; a report comes out."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from course_lib.audit.checks import (
+    bias,
+    columns,
+    geometry,
+    likelihood,
+    pairs,
+    privacy,
+    structure,
+    utility,
+)
+from course_lib.audit.checks import modes as modes_check
+from course_lib.audit.evidence import NO_TABLES, Check, Evidence, Sets
+from course_lib.audit.finding import MARGINS, Draft, Note, judge
+from course_lib.audit.report import AuditReport
+from course_lib.audit.schema import AuditError, Schema, listed
+from course_lib.audit.table import LEAST_ROWS, Tables, prepare
+from course_lib.mode_collapse import Modes
+from course_lib.session import interactive
+from course_lib.syllabus import unknown
+
+PARTS = ("training", "holdout", "synthetic")
+HELD_OUT = 0.3  # of the real rows, where no holdout is given
+Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the audit that the progress bar shows."""
+
+    name: str
+    check: Check
+
+
+def audit(
+    real_train: pd.DataFrame,
+    real_holdout: pd.DataFrame | None,
+    synthetic: pd.DataFrame,
+    schema: Schema | Mapping[str, str] | None = None,
+    *,
+    label: str | None = None,
+    positive: object = None,
+    sensitive: Sequence[str] | str = (),
+    log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    margins: Mapping[str, float] | None = None,
+    level: float = 0.05,
+    seed: int = 0,
+    progress: bool = True,
+    **others: object,
+) -> AuditReport:
+    """Compare a synthetic table with the real table that it stands in for.
+
+    Tests of fidelity and bias ask whether the synthetic rows and all real rows could be draws of one
+    distribution; tests of privacy ask whether the training rows are nearer to the synthetic ones
+    than the holdout rows are. Only a real holdout that the generator has not seen can tell that.
+
+    Args:
+        real_train: what the generator learnt from.
+        real_holdout: real rows of the same distribution that it has not seen, or None: then 30 % of
+            `real_train` are set aside, and the report says so.
+        synthetic: what it made.
+        schema: column name to kind (see `schema.KINDS`), where inference is wrong; it is printed if
+            it is not given.
+        label: the column that is to be predicted. positive: its level that counts, for two levels.
+        sensitive: columns whose groups, and groups of pairs, are compared; numbers by quarters.
+        log_likelihood: what a model gives each row of the three tables, in nats.
+        margins: metric to the smallest effect that matters; see `finding.MARGINS`.
+        level: of the false discovery rate over the whole report.
+        seed: for samples, splits and resampling; the report is the same for the same seed.
+        progress: show a progress bar, and print an inferred schema.
+
+    Raises:
+        AuditError: for data that cannot be audited, with what was wrong and what to do.
+
+    >>> from course_lib.datasets.loans import applicants
+    >>> train, held_out, made = (applicants(300, seed=seed) for seed in range(3))
+    >>> audit(train, held_out, made, progress=False)["levels[region]"].method
+    'the same levels on both sides'
+    """
+    _no_arrays((real_train, real_holdout, synthetic), others)
+    asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
+    limits = _limits(margins, level)
+    held_out, notes = _holdout(real_train, real_holdout, seed)
+    tables = prepare(*held_out, synthetic, schema, label, positive, asked)
+    if schema is None and progress:
+        print(tables.schema)
+    likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
+    evidence = Evidence(tables, None, None, likelihoods, limits, seed)
+    stages = [
+        Stage("structure", structure.check),
+        Stage("columns", columns.check),
+        Stage("pairs", pairs.check),
+        Stage("whole rows", geometry.check),
+    ]
+    if tables.target and tables.features:
+        stages.append(Stage("utility", utility.check))
+    if tables.sensitive:
+        stages.append(Stage("bias", bias.check))
+    stages += [Stage("copies", privacy.copies), Stage("privacy", privacy.check)]
+    about = {"columns": len(tables.values), "label": label, "sensitive": asked}
+    about["positive"] = tables.target.positive if tables.target else None
+    return _report(evidence, stages, notes, about, level, progress)
+
+
+def audit_arrays(
+    real_train: np.ndarray,
+    real_holdout: np.ndarray | None,
+    synthetic: np.ndarray,
+    *,
+    classes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    modes: Modes | None = None,
+    log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    margins: Mapping[str, float] | None = None,
+    level: float = 0.05,
+    seed: int = 0,
+    progress: bool = True,
+) -> AuditReport:
+    """Compare synthetic features or images with the real ones that they stand in for.
+
+    The tests are those of `audit` that need no columns.
+
+    Args:
+        real_train: an array (n, ...) of features or images, which is flattened to (n, d).
+        real_holdout, synthetic: arrays of rows of the same size.
+        classes: one class to each row of the three arrays: their shares are compared.
+        modes: known modes.
+        log_likelihood, margins, level, seed, progress: as in `audit`.
+
+    Raises:
+        AuditError: for arrays that cannot be audited, with what was wrong and what to do.
+
+    >>> train, held_out, made = (np.random.default_rng(k).normal(size=(99, 2)) for k in range(3))
+    >>> audit_arrays(train, held_out, made, progress=False).counts["fail"]
+    0
+    """
+    for name, part in zip(PARTS, (real_train, real_holdout, synthetic), strict=True):
+        if not isinstance(part, np.ndarray) and not (part is None and part is real_holdout):
+            raise AuditError(
+                f"The {name} data are a {type(part).__name__}, not an array. Tables are audited by "
+                "`audit`; other rows become an array by `numpy.asarray`."
+            )
+    limits = _limits(margins, level)
+    held_out, notes = _holdout(real_train, real_holdout, seed)
+    arrays = _checked_arrays(*held_out, synthetic)
+    scale = arrays.train.std() or 1.0
+    scaled = Sets(*(part / scale for part in arrays))
+    known = None if modes is None else Modes(np.asarray(modes.centres) / scale, modes.sd / scale)
+    tables = NO_TABLES if classes is None else _class_tables(classes, scaled)
+    likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
+    evidence = Evidence(tables, scaled, known, likelihoods, limits, seed)
+    stages = [Stage("whole rows", geometry.check), Stage("privacy", privacy.check)]
+    if known is not None:
+        stages.append(Stage("modes", modes_check.check))
+    if classes is not None:
+        stages.append(Stage("classes", _classes))
+    about = {"features": arrays.train.shape[1]}
+    return _report(evidence, stages, notes, about, level, progress)
+
+
+def _report(
+    evidence: Evidence,
+    stages: list[Stage],
+    notes: list[Note],
+    about: Mapping[str, Any],
+    level: float,
+    progress: bool,
+) -> AuditReport:
+    """Run the stages one after the other, and judge all that they found together."""
+    if evidence.log_likelihood is not None:
+        stages = [*stages, Stage("likelihood", likelihood.check)]
+    drafts: list[Draft] = []
+    notes = list(notes)
+    # One thread: on a shared machine two that wait for each other are up to ten times slower.
+    with threadpool_limits(1):
+        watched = progress and (interactive() or sys.stderr.isatty())
+        bar = tqdm(stages, desc="audit", disable=not watched, leave=False)
+        for number, stage in enumerate(bar):
+            bar.set_description(f"audit: {stage.name}")
+            # A stream of its own, so that a stage's numbers do not depend on what came before it.
+            for each in stage.check(evidence, np.random.default_rng([evidence.seed, number])):
+                if isinstance(each, Note):
+                    notes.append(each)
+                else:
+                    drafts.append(each)
+    tests = sum(draft.finding.p is not None for draft in drafts)
+    sets = evidence.arrays or evidence.tables
+    rows = {part: len(getattr(sets, part)) for part in ("train", "holdout", "synthetic")}
+    return AuditReport(
+        findings=tuple(judge(drafts, level)),
+        schema=None if evidence.arrays else evidence.tables.schema,
+        notes=tuple(dict.fromkeys(note.text for note in notes)),
+        about={"rows": rows, "level": level, "seed": evidence.seed, "tests": tests, **about},
+    )
+
+
+def _classes(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
+    """Of arrays: the classes, as one column that is sensitive."""
+    for check in (structure.check, columns.check, bias.check):
+        yield from check(evidence, rng)
+
+
+def _class_tables(classes: Sequence[np.ndarray], parts: Sets) -> Tables:
+    tables = [pd.DataFrame({"class": np.asarray(each).ravel()}) for each in classes]
+    if [len(table) for table in tables] != [len(part) for part in parts]:
+        raise AuditError(
+            "classes= needs one class to each row of the training, holdout and synthetic arrays; got "
+            f"{[len(t) for t in tables]} for {[len(p) for p in parts]} rows."
+        )
+    train, holdout, synthetic = tables
+    return prepare(train, holdout, synthetic, {"class": "category"}, sensitive=["class"])
+
+
+def _limits(margins: Mapping[str, float] | None, level: float) -> dict[str, float]:
+    """The margins, those given in place of the usual ones."""
+    if bad := [name for name in margins or {} if name not in MARGINS]:
+        raise AuditError(unknown("metric", bad[0], MARGINS))
+    if not 0 < level < 1:
+        raise AuditError(f"level={level} must lie between 0 and 1.")
+    return {**MARGINS, **(margins or {})}
+
+
+def _no_arrays(parts: Sequence[object], others: Mapping[str, object]) -> None:
+    """`audit` took arrays too, once."""
+    if strange := [name for name in others if name not in ("classes", "modes")]:
+        raise TypeError(f"audit() got an unexpected keyword argument '{strange[0]}'")
+    arrays = [isinstance(part, np.ndarray) for part in parts]
+    if others or any(arrays):
+        what = f"{next(iter(others))}= is for arrays" if others else "These are arrays"
+        raise AuditError(
+            f"{what}: features and images are audited by `audit_arrays(real_train, real_holdout, "
+            "synthetic, classes=..., modes=...)`. Tables must be pandas DataFrames, all three."
+        )
+
+
+def _holdout(real: Rows, holdout: Rows | None, seed: int) -> tuple[tuple[Rows, Rows], list[Note]]:
+    """Training and holdout rows; the latter are set aside where none are given."""
+    if holdout is not None:
+        return (real, holdout), []
+    rows = len(real)
+    if rows < 2 * LEAST_ROWS:
+        raise AuditError(
+            f"The real data have {rows} row{'s' * (rows != 1)}: too few to set a holdout aside. At "
+            f"least {2 * LEAST_ROWS} are needed, or a holdout of its own."
+        )
+    order = np.random.default_rng(seed).permutation(rows)
+    held, kept = np.split(order, [int(HELD_OUT * rows)])
+    note = Note(
+        f"No holdout was given: {len(held):,} of the {rows:,} real rows were set aside (seed {seed}). "
+        "If the generator learnt from them too, the findings on privacy are too kind."
+    )
+    held, kept = np.sort(held), np.sort(kept)
+    if isinstance(real, pd.DataFrame):
+        return (real.iloc[kept], real.iloc[held]), [note]
+    return (real[kept], real[held]), [note]
+
+
+def _checked_arrays(*parts: np.ndarray) -> Sets:
+    flat = []
+    for name, part in zip(PARTS, parts, strict=True):
+        if part.ndim < 2 or len(part) < LEAST_ROWS:
+            raise AuditError(
+                f"The {name} array has shape {part.shape}; it needs at least {LEAST_ROWS} rows, each "
+                "of one feature or more."
+            )
+        if part.dtype.kind not in "fiub":
+            raise AuditError(f"The {name} array holds {part.dtype}, not numbers.")
+        part = part.reshape(len(part), -1).astype(np.float32)
+        if not np.isfinite(part).all():
+            bad = int((~np.isfinite(part)).any(axis=1).sum())
+            raise AuditError(
+                f"{bad} rows of the {name} array hold NaN or infinity. Drop or fill them first."
+            )
+        flat.append(part)
+    if len({part.shape[1] for part in flat}) > 1:
+        raise AuditError(
+            f"The arrays' rows differ in size: {listed([part.shape[1:] for part in parts])}."
+        )
+    return Sets(*flat)
+
+
+def _likelihoods(
+    given: Sequence[np.ndarray] | None, parts: Sequence[pd.DataFrame | np.ndarray]
+) -> Sets | None:
+    if given is None:
+        return None
+    sets = [np.asarray(each, float).ravel() for each in given]
+    if [len(each) for each in sets] != [len(part) for part in parts]:
+        raise AuditError(
+            "log_likelihood= needs one number to each row of the three sets; got "
+            f"{[len(each) for each in sets]} for {[len(part) for part in parts]} rows."
+        )
+    if not all(np.isfinite(each).all() for each in sets):
+        raise AuditError("log_likelihood= holds NaN or infinity: some rows have likelihood zero.")
+    return Sets(*sets)
