@@ -31,6 +31,33 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="change nothing; fail if outdated")
 
 
+def _new(args: argparse.Namespace) -> int:
+    """write a new lesson: notebook, syllabus entry, exercise module and quiz, to be filled in"""
+    from course_lib.new import ROOT, NewLessonError, new_lesson, placeholders
+
+    try:
+        written = new_lesson(args.lesson, args.title)
+    except (NewLessonError, OSError) as error:
+        print(f"course-lib new: {error}", file=sys.stderr)
+        return 2
+    for file in written:
+        print(f"written: {file.relative_to(ROOT)}")
+    open_ = placeholders(args.lesson)
+    print(f"{sum(open_.values())} places marked TODO(lesson) wait for your words, in")
+    for name, count in open_.items():
+        print(f"  {name}: {count}")
+    print(
+        "CONTRIBUTING.md lists what a lesson must keep to. `python course.py test` passes already."
+    )
+    return 0
+
+
+def _new_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = 'Example: course-lib new 11_privacy --title "Audit privacy"'
+    parser.add_argument("lesson", help="two digits and a name, such as 11_privacy")
+    parser.add_argument("--title", required=True, help="what the header and the README call it")
+
+
 def _repo(args: argparse.Namespace) -> int:
     """say on which GitHub repository the course is: badges, links and Colab's cells follow"""
     from course_lib.syllabus import course
@@ -286,6 +313,7 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "assignment": (_assignment, _assignment_arguments),
     "audit": (_audit, _audit_arguments),
     "grade": (_grade, _grade_arguments),
+    "new": (_new, _new_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),
     "sync": (_sync, _sync_arguments),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from course_lib import __version__
 from course_lib.audit.explain import explanation, paper
-from course_lib.audit.figure import draw
+from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.schema import AuditError, Column, Schema
@@ -179,7 +179,7 @@ class AuditReport(Findings):
 
     def plot(self) -> None:
         """Show one picture: where the harm is, and how much of it."""
-        show(*draw(self))
+        show(*draw_findings(self))
 
     def _repr_html_(self) -> str:
         return snippet(self)

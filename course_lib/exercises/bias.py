@@ -487,7 +487,8 @@ REWEIGHTING = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return a weight for each row, under which label and group are independent.",
+    task="Return a weight for each row, under which label and group are independent, and the shares of "
+    "the groups and of the labels stay as they are.",
     hints=(
         "If they were independent, a cell would hold P(group) P(label) of the rows. It holds "
         "P(group, label).",

@@ -155,8 +155,8 @@ DEVIATION = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Append to every row one number: the standard deviation over the batch, averaged over the "
-    "features.",
+    task="Append to every row one number: the standard deviation over the batch (divide by n, not "
+    "by n - 1), averaged over the features.",
     hints=(
         "The batch is the second last dimension. Its variance per feature is (..., 1, d) with "
         "keepdim=True; divide by n, not n - 1 (correction=0).",

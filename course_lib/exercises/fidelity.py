@@ -593,7 +593,7 @@ TSTR = Exercise(
     minutes=10,
     difficulty=2,
     task="Return two scores on the held-out rows: of a model trained on synthetic rows, and of one trained "
-    "on equally many real rows.",
+    "on equally many real rows. Of the larger set take the first rows.",
     hints=(
         "`clone(model)` gives a fresh, unfitted copy; use one for each training set.",
         "`rows = min(len(synthetic[1]), len(real[1]))`, and both learn from their first `rows` rows.",

@@ -309,6 +309,10 @@ def _birthday_cases(seed: int) -> Inputs:
         "a single mode: 1": case(1, 10),
         "eight modes": case(8, 60),
         "a thousand different ones, in five dimensions": case(1000, 80, 5),
+        "no two alike: infinitely many": {
+            "samples": 10 * rng.permutation(40).reshape(20, 2).astype(float),
+            "tolerance": 1.0,
+        },
     }
 
 
@@ -321,13 +325,13 @@ def _support_loop(samples, tolerance):
     for i in range(n):
         for j in range(i):
             same += np.linalg.norm(samples[i] - samples[j]) <= tolerance
-    return n * (n - 1) / (2 * same)
+    return n * (n - 1) / (2 * same) if same else np.inf
 
 
 def _support_matrix(samples, tolerance):
     n = len(samples)
     same = (_apart(samples) <= tolerance).sum() - n  # each pair twice, and no sample with itself
-    return float(n * (n - 1) / same)
+    return float(n * (n - 1) / same) if same else math.inf
 
 
 def _distinct(samples, tolerance):
@@ -361,7 +365,7 @@ SUPPORT_SIZE = Exercise(
     minutes=15,
     difficulty=3,
     task="Return how many equally likely samples there would be, estimated from how many pairs of the "
-    "given ones lie within the tolerance of each other.",
+    "given ones lie within the tolerance of each other: infinitely many (float('inf')) if no pair does.",
     hints=(
         "Of N equally likely things, two draws are the same with probability 1 / N. How many pairs do n "
         "draws make?",

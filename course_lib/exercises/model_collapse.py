@@ -182,8 +182,8 @@ MEDIAN_VARIANCE = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the median variance of a normal distribution with variance 1 after so many refits "
-    "to n of its own samples.",
+    task="Return the variance of the typical chain after so many refits to n of its own samples, "
+    "beginning with 1: the exponential of the mean of its logarithm.",
     hints=(
         "Each refit multiplies the variance by chi²/(n - 1), with n - 1 degrees of freedom. The "
         "logarithm of a product is a sum: how large is one of its terms on average?",
@@ -196,7 +196,7 @@ MEDIAN_VARIANCE = Exercise(
     picture=_variance_picture,
     mistakes=(
         Mistake(
-            "This is the mean variance, which stays 1. The typical run, the median, loses variance.",
+            "This is the mean variance, which stays 1. The typical chain loses variance.",
             returning("1.0"),
         ),
         Mistake("Estimating the mean costs a degree of freedom: n - 1, not n.", slip("n - 1", "n")),
@@ -206,11 +206,16 @@ MEDIAN_VARIANCE = Exercise(
             returning("((n - 1) / n) ** generations"),
         ),
         Mistake(
-            "This is the logarithm of the median variance: take its exponential.",
+            "This is the median of one factor, to the power G. The median of a product is not the "
+            "product of the medians: take the mean of the logarithm, times G, and then the exponential.",
+            returning("float(stats.chi2.median(n - 1) / (n - 1)) ** generations"),
+        ),
+        Mistake(
+            "This is the logarithm of the typical variance: take its exponential.",
             returning("float(generations * drift)"),
         ),
         Mistake(
-            "This is the median standard deviation. Its square is the variance.",
+            "This is the typical standard deviation. Its square is the variance.",
             returning("float(np.exp(generations * drift)) ** 0.5"),
         ),
         Mistake(
@@ -236,6 +241,9 @@ def _tail_cases(seed: int) -> Inputs:
         "a narrower distribution": case(real, rng.normal(5, 1.5, 300), 0.1),
         "skewed rows, another share": case(rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
         "a distribution that has moved": case(real, rng.normal(6, 2, 400), 0.05),
+        "whole numbers, some of them on the edge of a tail": case(
+            rng.poisson(6.0, 500).astype(float), rng.poisson(5.5, 600).astype(float), 0.3
+        ),
     }
 
 
@@ -453,9 +461,11 @@ def _rows_probe(answer, made, regime):
     for _ in range(_DRAWS):
         rows = np.asarray(answer(made, regime, rng))
         shares.append([np.isin(rows, generation).mean() for generation in made])
+    one, again = (np.asarray(answer(made, regime, np.random.default_rng(1))) for _ in range(2))
     return {
         "number of rows": len(rows),
         "different rows": len(np.unique(rows)),
+        "the same choice from the same rng": np.array_equal(np.sort(one), np.sort(again)),
         "mean share of each generation": np.mean(shares, axis=0),
     }
 
@@ -532,6 +542,11 @@ TRAINING_ROWS = Exercise(
             slip("replace=False", "replace=True"),
         ),
         Mistake(
+            "The budget was not drawn with the rng that is handed over, so nobody can repeat it: "
+            "rng.choice, not np.random.",
+            slip("rng.choice", "np.random.default_rng().choice"),
+        ),
+        Mistake(
             "The budget took the newest rows. Choose at random among all generations.",
             returning("everything[-len(made[0]) :]"),
         ),
@@ -556,7 +571,7 @@ TRAINING_ROWS = Exercise(
 
 def _spread_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(50, 200)) / 1000  # small, so that no digit is lost in the tolerance
+    n = int(rng.integers(50, 200))
 
     def case(generations, fresh):
         return {"n": n, "generations": generations, "fresh": fresh}
@@ -614,6 +629,7 @@ MEAN_SPREAD = Exercise(
     ),
     reference=theory.gaussian_mean_spread,
     inputs=_spread_cases,
+    atol=1e-8,  # the values are small
     picture=_spread_picture,
     mistakes=(
         Mistake(
