@@ -224,6 +224,7 @@ def test_lists_are_told_and_not_compared(tmp_path):
         table.to_parquet(tmp_path / f"{len(list(tmp_path.iterdir()))}.parquet")
     paths = sorted(tmp_path.iterdir())
     report = audited(paths)
+    assert "Not compared: record (nested), tags (nested)." in str(report)
     for name in ("tags", "record"):
         assert report[f"read_as[{name}]"].verdict == "underpowered"
         assert "not compared" in report[f"read_as[{name}]"].method

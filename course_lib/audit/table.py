@@ -266,10 +266,11 @@ def _named(part: str, table: pd.DataFrame) -> pd.DataFrame:
 
 def _file_drafts(parts: Mapping[str, pd.DataFrame]) -> list[Draft]:
     """What `files.read_table` noticed while it read a table."""
+    noticed = {part: table.attrs.get("reading", ()) for part, table in parts.items()}
     return [
-        stated("file_read", part, "pass", sentence)
-        for part, table in parts.items()
-        for sentence in table.attrs.get("reading", ())
+        stated("file_read", part, "pass", "; ".join(sentences))
+        for part, sentences in noticed.items()
+        if sentences
     ]
 
 
