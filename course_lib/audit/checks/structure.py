@@ -23,7 +23,7 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     'holdout_overlap[whole rows]'
     """
     yield from evidence.tables.drafts
-    if evidence.holdout_given and evidence.tables.values:
+    if evidence.holdout_given and evidence.arrays is None and evidence.tables.values:
         yield _overlap(evidence.tables)
 
 
