@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from course_lib import __version__
 
-# A verb imports what it needs itself, so that --help and --version answer at once.
+# Each verb imports what it needs when it runs, so that --help and --version answer at once.
 
 
 def _progress(args: argparse.Namespace) -> int:
