@@ -106,10 +106,10 @@ FORMATS = [
 PLAIN = FORMATS[0]
 
 
-def plain(words: pd.Series) -> np.ndarray:
+def plain_numbers(words: pd.Series) -> np.ndarray:
     """Words (n,) as floats, NaN where Python would not read them as numbers.
 
-    >>> plain(pd.Series(["1.5", "1,5"])).tolist()
+    >>> plain_numbers(pd.Series(["1.5", "1,5"])).tolist()
     [1.5, nan]
     """
     return pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
@@ -172,7 +172,7 @@ def as_numbers(words: pd.Series, likely: NumberFormat = PLAIN) -> Numbers | None
     marked = is_marker(levels)
     if not counts[~marked].sum():
         return None
-    best, read = PLAIN, plain(levels)
+    best, read = PLAIN, plain_numbers(levels)
     share = counts[np.isfinite(read) & ~marked].sum() / counts[~marked].sum()
     if share < ENOUGH:
         tried = [likely, *FORMATS] if likely != PLAIN else FORMATS

@@ -16,7 +16,7 @@ from course_lib.audit.reading import (
     code_width,
     date_order,
     personal,
-    plain,
+    plain_numbers,
 )
 from course_lib.audit.schema import KINDS, UNCOMPARED, Column
 
@@ -258,7 +258,7 @@ def _number_side(part: str, values: pd.Series, likely: NumberFormat) -> Side:
         return Side(part, np.full(len(values), np.nan), nothing)
     numbers = as_numbers(words, likely)
     if numbers is None:
-        read = likely.numbers(words) if likely.is_special else plain(words)
+        read = likely.numbers(words) if likely.is_special else plain_numbers(words)
         return Side(part, read, known & np.isnan(read), likely)
     marked = words.isin(list(numbers.markers)).to_numpy(bool)
     unread = known & np.isnan(numbers.values) & ~marked
