@@ -15,6 +15,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     exercises       what an exercise is, its check, and those of every lesson
     grading         marking submissions in a sandbox, for instructors
     sync            writes what the syllabus knows into notebooks and pages
+    new             scaffolds a lesson
     cli             the commands
 """
 

@@ -1,13 +1,13 @@
-"""Google Colab: whether this is it, its Drive, and the notebook that only its page has.
+"""Google Colab: installing the course there, its Drive, and the notebook, which only its page holds.
 
-The virtual machine does not hold the notebook's file, and forgets everything at its end.
+The virtual machine has no file of the notebook, and everything on it is lost when it ends.
 """
 
 import json
 import sys
 from pathlib import Path
 
-# Before this cell has run there is no course, so it imports nothing of it; pip speaks for itself.
+# Before this cell has run, course_lib is not there to be imported. What pip says is shown as it is.
 FIRST_CELL = """\
 # @title Only for Google Colab: {purpose}
 import sys
@@ -49,18 +49,18 @@ def here() -> bool:
 
 
 def drive() -> Path | None:
-    """The course's folder on Google Drive where it is mounted, else None. It need not exist yet."""
+    """The course's folder on Google Drive, or None if no Drive is mounted. It need not exist yet."""
     return DRIVE / FOLDER if here() and DRIVE.is_dir() else None
 
 
 def notebook_on_page() -> dict | None:
-    """The notebook as it stands on the page, outputs left out; None if the page does not answer."""
+    """The notebook as the page shows it, without outputs; None if the page does not answer."""
     from google.colab import _message  # noqa: PLC2701  (what Colab asks the page with; it has no public name)
 
     try:
         answer = _message.blocking_request("get_ipynb", request="", timeout_sec=30)
         book = json.loads(json.dumps(answer["ipynb"]))
-    except Exception:  # the page is closed, or Colab has changed: there are other ways
+    except Exception:  # the page is closed, or Colab has changed; the caller has other ways
         return None
     if not isinstance(book, dict) or not isinstance(book.get("cells"), list):
         return None

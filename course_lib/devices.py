@@ -10,13 +10,13 @@ TOO_SMALL = "Nothing in this lesson is large enough to gain from the GPU: it run
 
 
 def choose_device(preset: str, asked: bool, gains_from_gpu: bool) -> tuple[torch.device, str]:
-    """The device of a lesson, and a sentence about the choice where it may surprise.
+    """The device of a lesson, and a sentence about the choice if it may surprise.
 
     Apple's GPU needs no preset: the gpu preset fetches data, and a Mac should go on offline.
 
     Args:
         preset: "cpu" or "gpu".
-        asked: whether somebody asked for this preset; "cpu" is then meant.
+        asked: whether somebody asked for this preset; then "cpu" is taken literally.
         gains_from_gpu: whether something in the lesson is large enough to gain from a GPU.
     """
     if preset == "gpu":
@@ -29,7 +29,7 @@ def choose_device(preset: str, asked: bool, gains_from_gpu: bool) -> tuple[torch
 
 
 def accelerator() -> tuple[torch.device, str]:
-    """The best device here for what gains from a GPU, and a sentence where it is the CPU."""
+    """The best device here for what gains from a GPU, and a sentence if it is the CPU."""
     if torch.cuda.is_available():
         # TF32 on GPUs that have it (Ampere and later); a T4 goes on in full float32.
         torch.set_float32_matmul_precision("high")
@@ -46,7 +46,7 @@ def accelerator() -> tuple[torch.device, str]:
 def fault_of(device: torch.device) -> str:
     """Why `device` cannot run the lessons' trainings; "" if one step with all their operations works.
 
-    Not every operation of PyTorch exists on every device, and most of all not every second derivative.
+    Not every operation of PyTorch exists on every device; second derivatives are missing most often.
     """
     try:
         net = nn.Sequential(

@@ -1,4 +1,4 @@
-"""Figures that everybody can read: with a description for screen readers, and drawn in place."""
+"""Figures with a description for screen readers, and a dashboard that is redrawn in place."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from course_lib.session import interactive
 
 # The colours of the theme, by role; each reaches 3:1 contrast on white.
 BLUE, ORANGE, GREEN, GREY = "#0173b2", "#d55e00", "#029e73", "#949494"
-WIDEST = 8.2  # inches that JupyterLab shows unshrunk beside its file list in a 1280 pixel window
+WIDEST = 8.2  # inches; what JupyterLab shows unshrunk in a 1280 pixel window, next to its file list
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -95,9 +95,9 @@ def image_grid(
 class Dashboard:
     """Losses and samples of a running training, redrawn in one place.
 
-    Use it as a context manager and call `update` in the loop; what is watched live costs little,
-    because it redraws at most every `every` seconds and asks for samples only then. When nobody is
-    watching it draws once, at the end.
+    Use it as a context manager and call `update` in the loop. Watching live costs little: it redraws
+    at most once in `every` seconds, and asks for samples only then. When nobody is watching, it draws
+    once, at the end.
 
         with Dashboard("VAE") as dashboard:
             for step in training_loop(...):
@@ -115,17 +115,17 @@ class Dashboard:
         return self
 
     def __exit__(self, kind, error, trace):
-        # Interrupted or failed: what had been reached is still worth seeing.
+        # Also after an interruption or an error: what was reached is worth seeing.
         if self._latest is not None:
             self._draw(*self._latest)
 
     def update(self, step, samples=None, extra: Mapping[str, float] | None = None) -> None:
-        """Take note of `step`'s losses and of `extra`; redraw when it is time.
+        """Record the losses of `step` and the values of `extra`; redraw when it is time.
 
         Args:
             step: a `training.Step`.
             samples: a function that returns images (n, height, width), called only to draw.
-            extra: further named values, such as a held-out measure now and then.
+            extra: further named values, such as a held-out measure at some of the steps.
         """
         for name, value in {**step.losses, **(extra or {})}.items():
             self.history.setdefault(name, []).append((step.number, value))
@@ -141,7 +141,7 @@ class Dashboard:
         columns = 1 if images is None else 2
         fig, axes = plt.subplots(1, columns, figsize=(columns * WIDEST / 2, 3.2), squeeze=False)
         axis = axes[0, 0]
-        settled = []  # the first steps fall so far that they would flatten all that follows
+        settled = []  # without the first steps, whose fall would flatten the rest of the curve
         for name, points in self.history.items():
             steps, values = zip(*points, strict=True)
             means = _smooth(steps, values)
@@ -160,7 +160,7 @@ class Dashboard:
         now = ", ".join(f"{name} {self._now(name):.4g}" for name in self.history)
         alt = f"{self.title}: step {step.number} of {step.total}. {now}."
         if images is not None:
-            alt += f" Beside the loss curves, {len(images)} samples of the model."
+            alt += f" Next to the loss curves, {len(images)} samples of the model."
         content = bundle(fig, alt)
         if self._handle is None:
             self._handle = display(content, raw=True, display_id=True)
@@ -174,7 +174,7 @@ class Dashboard:
 
 
 def _smooth(steps: Sequence[int], values: Sequence[float], window: int = 25) -> np.ndarray:
-    """Mean over the values of the last `window` steps; what is measured seldom stays as it is."""
+    """Mean over the values of the last `window` steps. Values measured less often stay as they are."""
     total = np.cumsum(np.insert(np.asarray(values, float), 0, 0.0))
     ends = np.arange(1, len(values) + 1)
     starts = np.searchsorted(steps, np.asarray(steps) - window, side="right")

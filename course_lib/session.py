@@ -1,4 +1,4 @@
-"""The start of every lesson: device, preset, seed and plot theme, chosen and said in one line."""
+"""The start of every lesson: choose device, preset, seed and plot theme, and say so in one line."""
 
 import os
 import random
@@ -57,11 +57,11 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         raise ValueError(unknown("preset", preset, PRESETS))
     settings = chosen.settings(preset)
     device, told = devices.choose_device(preset, bool(asked), chosen.gains_from_gpu)
-    # The networks on the CPU are small, and threads wait for each other: beside other busy
-    # programs, a training loop with two threads was measured ten times slower than with one.
+    # The networks on the CPU are small, and threads wait for each other: while other programs
+    # were busy, a training loop took ten times longer with two threads than with one.
     torch.set_num_threads(1)
     seed_everything(seed)
-    import matplotlib.pyplot as plt  # here, since whoever only seeds need not wait for it
+    import matplotlib.pyplot as plt  # here, so that seeding alone does not wait for it
 
     plt.style.use(THEME)
     session = Session(chosen, device, preset, seed, settings)
@@ -77,7 +77,7 @@ def seed_everything(seed: int) -> None:
 
 
 def state_folder() -> Path:
-    """Where progress and checkpoints are kept: `.course` beside the notebook, or COURSE_STATE."""
+    """Where progress and checkpoints are kept: `.course` next to the notebook, or COURSE_STATE."""
     return Path(os.environ.get("COURSE_STATE") or ".course")
 
 

@@ -1,10 +1,10 @@
 """Write what the syllabus knows into the notebooks, the README and docs/gpu.md; strip the notebooks.
 
-Written are a notebook's cell with the id `header`, the card in each cell with an id `card-...` (its
-heading `### Exercise: ...` and the two paragraphs after it; other text in the cell stays, and a new
-card goes below it), its first code cell, `colab`, and its last, `save`, and two tables between their
-markers: the README's of the lessons, and the one of the gpu presets. What a run left behind in a
-notebook is removed.
+In each notebook four kinds of cell are written: the cell with the id `header`; the card in each cell
+whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
+the cell stays, and a new card goes below it); the first code cell, `colab`; and the last, `save`. Two
+tables are written between their markers: the lessons in the README, and the gpu presets in
+docs/gpu.md. Outputs and other traces of a run are removed from the notebooks.
 """
 
 import json
@@ -34,10 +34,10 @@ METADATA = {
 
 
 def write_all(check: bool = False) -> int:
-    """Bring every generated part up to date, or with `check` only say what is not.
+    """Bring every generated part up to date. With `check`, change nothing and only list what is not.
 
     Returns:
-        0 when all is (or was) up to date, 1 when `check` found something.
+        The exit status: 1 if `check` found something out of date, else 0.
     """
     stale = []
     for file, content in generated():
@@ -53,23 +53,23 @@ def write_all(check: bool = False) -> int:
 
 
 def set_repository(repository: str, branch: str = "main") -> int:
-    """Make `repository` the place that badges, links and first cells name; "" is none.
+    """Set the repository that badges, links and first cells point to.
 
     Args:
-        repository: "OWNER/NAME" on GitHub, or its address.
+        repository: "OWNER/NAME" on GitHub, or its address; "" for none.
         branch: the branch that learners get.
 
     Returns:
         The exit status of `write_all`.
 
     Raises:
-        ValueError: the name or the branch can be none of GitHub's.
+        ValueError: GitHub allows no repository or no branch of this name.
     """
     name = re.sub(r"^(https?://)?(www\.)?github\.com/|(\.git)?/?$", "", repository.strip())
     if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[\w.-]{1,100}", name, re.ASCII):
-        raise ValueError(f"{repository!r} is no repository: write it as OWNER/NAME.")
+        raise ValueError(f"{repository!r} cannot be a repository: write it as OWNER/NAME.")
     if not re.fullmatch(r"[A-Za-z0-9_][\w./-]*", branch, re.ASCII) or ".." in branch:
-        raise ValueError(f"{branch!r} is no name of a branch.")
+        raise ValueError(f"{branch!r} cannot be the name of a branch.")
     text = SYLLABUS.read_text(encoding="utf-8")
     for key, value in (("repository", name), ("branch", branch)):
         text, found = re.subn(rf'(?m)^{key} = ".*"$', f'{key} = "{value}"', text, count=1)
@@ -91,7 +91,7 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 
 def _between(file: Path, name: str, table: str) -> str:
-    """The file's text with `table` between the marks that bear its name."""
+    """The text of the file with `table` between its two markers."""
     begin, end = (mark.format(name=name) for mark in MARKS)
     before, _, rest = file.read_text(encoding="utf-8").partition(begin)
     return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
@@ -147,7 +147,7 @@ def header(lesson: Lesson) -> str:
 
 
 def _place(book: dict, name: str, source: str, *, first: bool) -> None:
-    """Write the code cell with this id; where there is none, before the first or after the last."""
+    """Write the code cell with this id; if it is missing, before the first code cell or at the end."""
     cells = book["cells"]
     cell = next((cell for cell in cells if cell["id"] == name), None)
     if cell is None:
@@ -249,7 +249,7 @@ def _strip(cell: dict) -> None:
         return
     if "nbval-check-output" not in tags:
         cell["outputs"] = []
-    # nbval refuses outputs in a cell without a count, whatever the number is.
+    # nbval refuses outputs in a cell without a count. Any number will do.
     cell["execution_count"] = 1 if cell["outputs"] else None
     for output in cell["outputs"]:
         if "execution_count" in output:

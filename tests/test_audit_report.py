@@ -231,18 +231,20 @@ def test_a_report_is_summed_up_in_a_sentence(verdicts, told):
     ],
 )
 def test_the_picture_is_drawn_of_any_report(findings):
-    drawn, alt = figure.draw(report(*findings))
+    drawn, alt = figure.draw_findings(report(*findings))
     drawn.savefig(io.BytesIO(), format="png")
     assert f"{len(findings)} finding" in alt
     assert drawn.get_figwidth() <= 8.2
 
 
 def test_the_picture_says_in_words_where_and_how_much(mixed):
-    _, alt = figure.draw(mixed)
+    _, alt = figure.draw_findings(mixed)
     assert "id in values there" in alt and "age in distribution" in alt
     assert "sex = female in label" in alt
     assert "Distribution of a number, age: 3.8" in alt
-    assert "No finding is a fail or a warn" in figure.draw(report(finding(verdict="pass")))[1]
+    assert (
+        "No finding is a fail or a warn" in figure.draw_findings(report(finding(verdict="pass")))[1]
+    )
 
 
 def test_a_pair_is_blamed_on_the_column_that_fails_by_itself():

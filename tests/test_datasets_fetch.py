@@ -476,7 +476,7 @@ def test_idx_files_are_read_as_they_are_defined(tmp_path):
     (tmp_path / "a").write_bytes(idx(array))
     np.testing.assert_array_equal(images.read_idx(tmp_path / "a"), array)
     (tmp_path / "b").write_bytes(gzip.compress(b"\0\0\x0d\1" + b"\0" * 8))
-    with pytest.raises(ValueError, match="no IDX file"):
+    with pytest.raises(ValueError, match="not an IDX file"):
         images.read_idx(tmp_path / "b")
 
 

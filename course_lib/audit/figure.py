@@ -29,7 +29,7 @@ MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "pass": "s"}
 INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "pass": BLUE}
 
 
-def draw(report: Findings) -> tuple[Figure, str]:
+def draw_findings(report: Findings) -> tuple[Figure, str]:
     """The picture and its description in words.
 
     Left, a matrix: columns and groups of the data against kinds of check, each cell with its gravest
@@ -38,7 +38,7 @@ def draw(report: Findings) -> tuple[Figure, str]:
 
     >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
     >>> report = Findings((found,), None, (), {})
-    >>> figure, description = draw(report)
+    >>> figure, description = draw_findings(report)
     >>> description[:38]
     'An audit of 1 finding: 1 fail, 0 warn,'
     """

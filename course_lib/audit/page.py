@@ -25,7 +25,7 @@ from course_lib.audit.explain import (
     times,
     with_unit,
 )
-from course_lib.audit.figure import draw, gravest, shortened
+from course_lib.audit.figure import draw_findings, gravest, shortened
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.schema import KINDS
 from course_lib.plots import image_html
@@ -56,7 +56,7 @@ def page(report: Findings) -> str:
     >>> page(report).lower().startswith("<!doctype html>")
     True
     """
-    figure, alt = draw(report)
+    figure, alt = draw_findings(report)
     found = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
         report=report,

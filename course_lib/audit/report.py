@@ -10,7 +10,7 @@ import pandas as pd
 
 from course_lib import __version__
 from course_lib.audit.explain import explanation, paper
-from course_lib.audit.figure import draw
+from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.schema import AuditError, Column, Schema
@@ -51,6 +51,10 @@ class AuditReport(Findings):
             lines += [f"  {f.verdict} {family}: {f.id}: {f.method}" for f in grave[:SHOWN]]
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
+        left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]
+        if left_out:
+            told = [f"{f.slice} ({f.method.split(' ')[0].rstrip(':')})" for f in left_out]
+            lines.append(f"Not compared: {', '.join(told)}.")
         return "\n".join([*lines, *self.notes])
 
     def __getitem__(self, id: str) -> Finding:
@@ -179,7 +183,7 @@ class AuditReport(Findings):
 
     def plot(self) -> None:
         """Show one picture: where the harm is, and how much of it."""
-        show(*draw(self))
+        show(*draw_findings(self))
 
     def _repr_html_(self) -> str:
         return snippet(self)

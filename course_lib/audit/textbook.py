@@ -69,7 +69,7 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 5) -> tup
 
 
 def train_synthetic_test_real(
-    model: BaseEstimator,
+    model: "BaseEstimator",  # in quotes, since lesson 09 runs this source without importing it
     synthetic: tuple[np.ndarray, np.ndarray],
     real: tuple[np.ndarray, np.ndarray],
     held_out: tuple[np.ndarray, np.ndarray],

@@ -1,7 +1,7 @@
 """Fetching a file once: from the cache, a mirror or its publisher; whole and right, or not at all.
 
 pooch checks the hash and puts the file in place; the downloader here adds what it lacks: going on
-with an interrupted download, other places, and one clear sentence for whatever goes wrong.
+with an interrupted download, other places, and one clear sentence for everything that can go wrong.
 """
 
 import errno
@@ -31,7 +31,7 @@ PAGE = (b"<!doctype", b"<html")
 
 
 class DataError(RuntimeError):
-    """A data set that cannot be had: the message says from where, why, and what to do."""
+    """A data set could not be fetched: the message says from where, why, and what to do."""
 
 
 class PlaceError(Exception):
@@ -142,7 +142,7 @@ def _stream(url: str, output: str, _: object, *, wanted: RemoteFile, part: Path)
         part.unlink()
         got = 0
     with _asked(url, got) as answer:
-        if answer.status_code == 416:  # there is nothing from here on: the beginning is no good
+        if answer.status_code == 416:  # nothing follows from here: what came before is wrong
             part.unlink()
         if answer.status_code >= 400:
             raise _refusal(answer)

@@ -78,7 +78,7 @@ def pneumonia_mnist() -> Dataset:
     pneumonia_mnist: 5,232 to train, 624 held out, each of shape (28, 28)
     """
     parts = {}
-    # A pickle would run code of whoever made the file: never.
+    # Loading a pickle could run code from the file, so pickles are never read.
     with np.load(fetch("pneumonia_mnist", "pneumoniamnist.npz"), allow_pickle=False) as arrays:
         for part in ("train", "val", "test"):
             parts[part] = arrays[f"{part}_images"], arrays[f"{part}_labels"].ravel()

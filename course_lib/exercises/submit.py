@@ -21,7 +21,7 @@ from course_lib.exercises.checking import try_out
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.registry import get
 from course_lib.exercises.sources import standalone
-from course_lib.exercises.trial import load
+from course_lib.exercises.trial import load_answer
 from course_lib.syllabus import course
 
 COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]
@@ -141,7 +141,7 @@ def _try(
         for other in lesson[: lesson.index(exercise)]
         if other.id in answer.uses and other.id not in passed
     }
-    function, problem = load(answer.program, answer.name, fallbacks)
+    function, problem = load_answer(answer.program, answer.name, fallbacks)
     if answer.problem or problem:
         return row | {"remark": answer.problem or problem}
     verdicts = try_out(exercise, function)

@@ -92,7 +92,7 @@ def run(exercise: Exercise | Setup, answer: object, case: Case) -> Outcome:
     return Outcome(arrays, kinds, mutated=mutated)
 
 
-def load(
+def load_answer(
     program: Sequence[tuple[int, str]],
     name: str,
     fallbacks: Mapping[str, str] = MappingProxyType({}),

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from course_lib.mode_collapse.modes import Modes
 from course_lib.mode_collapse.snapshots import Run, half_width
@@ -16,7 +17,7 @@ from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
 SHADE = LinearSegmentedColormap.from_list("real", ["#ffffff", "#8fbfe0"])
 
 
-def draw_surface(ax: Axes, surface: np.ndarray, mixture: Modes):
+def draw_surface(ax: Axes, surface: np.ndarray, mixture: Modes) -> AxesImage:
     """A discriminator's probability of "real" (side, side) as shades, and crosses at the modes.
 
     >>> from course_lib.mode_collapse import RING
@@ -54,7 +55,7 @@ def draw_points(ax: Axes, points: np.ndarray) -> None:
     ax.plot(*points.T, "o", color=ORANGE, markersize=3, alpha=0.5, linestyle="none")
 
 
-def draw_moment(ax: Axes, run: Run, mixture: Modes, moment: int, member: int = 0):
+def draw_moment(ax: Axes, run: Run, mixture: Modes, moment: int, member: int = 0) -> AxesImage:
     """A member's samples over its discriminator's surface, after run.steps[moment].
 
     >>> from course_lib.mode_collapse import RING

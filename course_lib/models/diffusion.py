@@ -339,7 +339,16 @@ class Diffusion(nn.Module):
         return to_grey_levels(x_0)
 
     @torch.no_grad()
-    def path(self, count, y=None, *, steps=20, eta=0.0, guidance=0.0, x_T=None) -> Iterator[Tensor]:
+    def path(
+        self,
+        count: int,
+        y: Tensor | None = None,
+        *,
+        steps: int = 20,
+        eta: float = 0.0,
+        guidance: float = 0.0,
+        x_T: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """x_t at every step of the sampler, from noise to image, (count, pixels) in [-1, 1]."""
         device, pixels = self.alpha_bar.device, self.network.pixels
         x = torch.randn(count, pixels, device=device) if x_T is None else x_T

@@ -229,10 +229,10 @@ def _find(channel: _Channel, request: dict[str, Any]) -> None:
 def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, Setup, call
-    from course_lib.exercises.trial import load, run
+    from course_lib.exercises.trial import load_answer, run
     from course_lib.grading.sandbox import protocol
 
-    answer, error = load(
+    answer, error = load_answer(
         request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
     )
     probe = call
