@@ -1,8 +1,10 @@
 """The command `course-lib`; `python course.py VERB` hands its verbs to it."""
 
 import argparse
+import csv
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from course_lib import __version__
@@ -105,7 +107,7 @@ def _audit(args: argparse.Namespace) -> int:
             _pairs(args.schema, "schema", "income=number,postcode=category") or None,
             label=args.label,
             positive=args.positive,
-            sensitive=[name.strip() for name in args.sensitive.split(",") if name.strip()],
+            sensitive=_split(args.sensitive),
             margins={
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
@@ -122,16 +124,26 @@ def _audit(args: argparse.Namespace) -> int:
     except (AuditError, OSError) as error:
         print(f"course-lib audit: {error}", file=sys.stderr)
         return 2
+    except Exception:
+        print("course-lib audit: this is a fault in the audit itself:", file=sys.stderr)
+        traceback.print_exc()
+        return 3
     return 0 if args.fail_on == "never" or report.gate(args.fail_on) else 1
 
 
 def _pairs(text: str, option: str, example: str) -> dict[str, str]:
     from course_lib.audit import AuditError
 
-    parts = [part.split("=", 1) for part in text.split(",") if part.strip()]
+    parts = [part.split("=", 1) for part in _split(text)]
     if any(len(part) < 2 for part in parts):
         raise AuditError(f"--{option} wants names and values, as in --{option} {example}")
     return {name.strip(): value.strip() for name, value in parts}
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a list with commas; one that holds a comma itself stands in quotation marks."""
+    parts = next(csv.reader([text], skipinitialspace=True), [])
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _number(value: str, name: str) -> float:
@@ -146,7 +158,8 @@ def _number(value: str, name: str) -> float:
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "Exit status: 0 clean, 1 findings as grave as --fail-on, 2 bad input. "
+        "Exit status: 0 clean, 1 findings as serious as --fail-on, 2 bad input, 3 a fault in the audit "
+        "itself. A name that holds a comma stands in quotation marks. "
         "Example: course-lib audit real.csv synthetic.csv --label approved --sensitive "
         "sex,ethnicity --html report.html"
     )

@@ -33,7 +33,8 @@ from course_lib.audit.fidelity import (
 )
 from course_lib.audit.finding import MARGINS
 from course_lib.audit.statistics import area, counts, rank_sum, shares, total_variation
-from course_lib.audit.table import Values, prepare
+from course_lib.audit.table import prepare
+from course_lib.audit.values import Values
 from course_lib.mode_collapse import Modes, mode_coverage
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from course_lib.audit.table import Values
+from course_lib.audit.values import Values
 
 
 def joint(one: Values, two: Values) -> tuple[np.ndarray, np.ndarray]:
     """Counts (cells of one, cells of two) of the synthetic and of the real rows.
 
-    >>> from course_lib.audit.table import Values
+    >>> from course_lib.audit.values import Values
     >>> sex = Values("sex", "category", np.array([0, 1, 1]), np.array([0, 0, 1]), ("f", "m"), 2)
     >>> synthetic, real = joint(sex, sex)
     >>> synthetic[:2, :2].tolist()

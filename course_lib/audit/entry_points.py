@@ -90,13 +90,14 @@ def audit(
     """
     _no_arrays((real_train, real_holdout, synthetic), others)
     asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
-    limits = _limits(margins, level)
+    limits = _limits(margins, level, seed)
     held_out, notes = _holdout(real_train, real_holdout, seed)
     tables = prepare(*held_out, synthetic, schema, label, positive, asked)
     if schema is None and progress:
         print(tables.schema)
     likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
-    evidence = Evidence(tables, None, None, likelihoods, limits, seed)
+    given = real_holdout is not None
+    evidence = Evidence(tables, None, None, likelihoods, limits, seed, given)
     stages = [
         Stage("structure", structure.check),
         Stage("columns", columns.check),
@@ -150,7 +151,7 @@ def audit_arrays(
                 f"The {name} data are a {type(part).__name__}, not an array. Tables are audited by "
                 "`audit`; other rows become an array by `numpy.asarray`."
             )
-    limits = _limits(margins, level)
+    limits = _limits(margins, level, seed)
     held_out, notes = _holdout(real_train, real_holdout, seed)
     arrays = _checked_arrays(*held_out, synthetic)
     scale = arrays.train.std() or 1.0
@@ -221,12 +222,17 @@ def _class_tables(classes: Sequence[np.ndarray], parts: Sets) -> Tables:
     return prepare(train, holdout, synthetic, {"class": "category"}, sensitive=["class"])
 
 
-def _limits(margins: Mapping[str, float] | None, level: float) -> dict[str, float]:
-    """The margins, those given in place of the usual ones."""
+def _limits(margins: Mapping[str, float] | None, level: float, seed: int) -> dict[str, float]:
+    """The margins, those given in place of the usual ones. Raises AuditError for bad settings."""
     if bad := [name for name in margins or {} if name not in MARGINS]:
         raise AuditError(unknown("metric", bad[0], MARGINS))
+    for name, margin in (margins or {}).items():
+        if not 0 < margin < np.inf:
+            raise AuditError(f"The margin {name}={margin} must be a number above 0, and finite.")
     if not 0 < level < 1:
         raise AuditError(f"level={level} must lie between 0 and 1.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise AuditError(f"seed={seed} must be a whole number, 0 or larger.")
     return {**MARGINS, **(margins or {})}
 
 

@@ -45,6 +45,7 @@ class Evidence:
         log_likelihood: what a model gives each row of the three sets (n,), in nats.
         margins: the smallest effect that matters, by metric.
         seed: of the audit.
+        holdout_given: whether the holdout was given, and not set aside from the training rows.
     """
 
     tables: Tables = NO_TABLES
@@ -53,6 +54,7 @@ class Evidence:
     log_likelihood: Sets | None = None
     margins: Mapping[str, float] = field(default_factory=lambda: MARGINS)
     seed: int = 0
+    holdout_given: bool = True
 
     @cached_property
     def points(self) -> Sets:

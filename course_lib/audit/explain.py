@@ -239,6 +239,10 @@ def _power(finding: Finding) -> str:
 
 
 def _verdict(finding: Finding, level: float) -> str:
+    if finding.margin is None and finding.verdict == "underpowered":
+        return (
+            "Underpowered: the audit has no measure for this column, so it says nothing about it."
+        )
     if finding.margin is None:
         return f"{finding.verdict.capitalize()}: a fact about the tables, which needs no test."
     if finding.estimate is None:
@@ -266,7 +270,9 @@ def _verdict(finding: Finding, level: float) -> str:
 
 
 def _act(finding: Finding) -> str:
-    if finding.verdict in ("fail", "warn"):
+    if finding.verdict in ("fail", "warn") or (
+        finding.margin is None and finding.verdict != "pass"
+    ):
         return about_metric(finding.metric)["act"]
     if finding.verdict == "pass":
         return ""
@@ -314,6 +320,7 @@ def summary(counts: Mapping[str, int]) -> str:
         told = f"No difference that matters was found in {total} finding{'s' * (total != 1)}."
     if dark:
         told += (
-            f" {dark} could not be decided: the rows are too few to see a difference that matters."
+            f" {dark} could not be decided: the rows are too few to see a difference that matters, or a "
+            "column cannot be compared."
         )
     return told

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.preprocessing import QuantileTransformer
 
-from course_lib.audit.table import TOP, Tables, Values
+from course_lib.audit.table import Tables
+from course_lib.audit.values import TOP, Values
 
 SPREAD = 2.0  # normal scores are cut here, so that one far value does not rule a distance
 

@@ -3,14 +3,25 @@
 import csv
 import gzip
 import io
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from course_lib.audit.reading import code_width
 from course_lib.audit.schema import AuditError, listed
 
 PARQUET = {".parquet", ".pq"}
+SEPARATORS = ",;\t|"
+LINES, HEAD = 200, 100_000  # lines and characters from which the form of a file is judged
+PEEK = 20_000  # rows that are looked at as text
+NAMELESS = "Unnamed:"
+# By pandas, among others.
+TAKEN_AS_MISSING = {"NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan", "<NA>", "#N/A"}
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -54,34 +65,110 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    text = _text(path)
+    text, assumed = _text(path)
+    text = text.lstrip("\r\n")
     if not text.strip():
         raise AuditError(f"{path} is empty.")
-    first = text.lstrip().split("\n", 1)[0]
-    separator = max(",;\t|", key=first.count)
-    names = [name.strip() for name in next(csv.reader([first.rstrip("\r")], delimiter=separator))]
+    told = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads
+    text = text[told.end() :] if told else text
+    head = re.split(r"\r\n|\n|\r", text[:HEAD])[:LINES]
+    if len(text) > HEAD:
+        head = head[:-1] or head  # the last line may be cut off
+    separator = told[1] if told else max(SEPARATORS, key=head[0].count)
+    _check_separator(path, separator, head)
+    names, repaired = _names(path, list(csv.reader(head, delimiter=separator)))
+    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
+    options |= {"header": 0, "names": names, "index_col": False}
+    try:
+        rows = pd.read_csv(
+            io.StringIO(text), nrows=PEEK, dtype=str, keep_default_na=False, **options
+        )
+        codes = [name for name in names if code_width(rows[name][rows[name] != ""])]
+        table = pd.read_csv(
+            io.StringIO(text), low_memory=False, dtype=dict.fromkeys(codes, str), **options
+        )
+    except pd.errors.EmptyDataError as error:
+        raise AuditError(f"{path} is empty.") from error
+    except (pd.errors.ParserError, ValueError) as error:
+        why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise AuditError(
+            f"{path} cannot be read as a table: {why} Does a value hold '{separator}' without "
+            "quotation marks around it?"
+        ) from error
+    table, dropped = _without_nameless(table)
+    table.attrs["reading"] = (*assumed, *repaired, *dropped, *_taken_as_missing(rows))
+    return table
+
+
+def _names(path: Path, rows: list[list[str]]) -> tuple[list[str], list[str]]:
+    """A name for each field, and what had to be repaired; from the first rows, the header included."""
+    names, notes = [name.strip() for name in rows[0]], []
+    others = [row for row in rows[1:] if row]
+    if {len(row) for row in others} == {len(names) + 1}:  # one field more in each row
+        if all(row[-1].strip() == "" for row in others):
+            notes.append("each line ends with a separator, which was left out")
+            names.append("")
+        else:
+            notes.append("the first field of each line has no name; it was read as the row's name")
+            names.insert(0, "")
+    names = [name or f"{NAMELESS} {i}" for i, name in enumerate(names)]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise AuditError(
             f"The first line of {path} names {listed(twice)} more than once. Rename or drop one: the "
             "audit cannot know which one you mean."
         )
-    try:
-        table = pd.read_csv(
-            io.StringIO(text), sep=separator, skipinitialspace=True, low_memory=False
-        )
-    except pd.errors.EmptyDataError as error:
-        raise AuditError(f"{path} is empty.") from error
-    except (pd.errors.ParserError, ValueError) as error:
-        told = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-        raise AuditError(
-            f"{path} cannot be read as a table: {told} Does a value hold '{separator}' without "
-            "quotation marks around it?"
-        ) from error
-    table.columns = [str(name).strip() for name in table.columns]
-    return table
+    return names, notes
 
 
-def _text(path: Path) -> str:
+def _without_nameless(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table without columns that have no name and hold nothing, or only number the rows."""
+    notes = []
+    for name in [name for name in table.columns if name.startswith(NAMELESS)]:
+        values = table[name]
+        if values.isna().all():
+            table = table.drop(columns=name)
+        elif _numbers_rows(values):
+            notes.append("a column without a name numbers the rows, and was left out")
+            table = table.drop(columns=name)
+    return table, notes
+
+
+def _taken_as_missing(rows: pd.DataFrame) -> Iterator[str]:
+    """Sentences about words that were read as missing values, from the first rows as text."""
+    for name in rows.columns:
+        words = rows[name][rows[name].isin(TAKEN_AS_MISSING)].value_counts()
+        for word, number in words.items():
+            yield (
+                f"in '{name}' the word '{word}' was read as a missing value ({number:,} times in the "
+                f"first {len(rows):,} rows)"
+            )
+
+
+def _check_separator(path: Path, separator: str, head: list[str]) -> None:
+    """Raises AuditError if the names are separated in one way and the values in another."""
+    wanted, others = head[0].count(separator), [line for line in head[1:] if line]
+    if not wanted or not others or any(separator in line for line in others):
+        return
+    for other in SEPARATORS:
+        if other != separator and all(line.count(other) >= wanted for line in others):
+            raise AuditError(
+                f"The first line of {path} is separated by '{separator}', the other lines by "
+                f"'{other}'. Save the file with one separator."
+            )
+
+
+def _numbers_rows(values: pd.Series) -> bool:
+    """Whether the values count from 0 or 1 to the end."""
+    if not pd.api.types.is_integer_dtype(values):
+        return False
+    start = values.iloc[0]
+    return bool(
+        start in (0, 1) and (values.to_numpy() == np.arange(start, start + len(values))).all()
+    )
+
+
+def _text(path: Path) -> tuple[str, list[str]]:
+    """The text of a file, and what had to be assumed to decode it."""
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         try:
@@ -94,7 +181,8 @@ def _text(path: Path) -> str:
         ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
     ):
         try:
-            return raw.decode(encoding)
+            text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
+        return text, ["it is not UTF-8; read as Windows-1252"] * (encoding == "cp1252")
     raise AuditError(f"{path} has an unknown character encoding. Save it as UTF-8.")

@@ -27,7 +27,7 @@ def giveaways(tables: Tables, target: Target) -> list[str]:
     With them every model would score alike, so models do without.
 
     >>> from course_lib.audit.table import prepare
-    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> table = pd.DataFrame({"x": [*range(20)] * 3, "y": list("aab") * 20, "z": list("ccd") * 20})
     >>> tables = prepare(table, table, table, label="y")
     >>> giveaways(tables, tables.target)
     ['z']
@@ -43,7 +43,7 @@ def design(tables: Tables, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray
     """Columns (n, features) of the real and the synthetic rows: numbers, and codes of categories.
 
     >>> from course_lib.audit.table import prepare
-    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> table = pd.DataFrame({"x": [*range(20)] * 3, "y": list("aab") * 20, "z": list("ccd") * 20})
     >>> tables = prepare(table, table, table, label="y")
     >>> real, synthetic = design(tables, ["x", "z"])
     >>> real.shape, synthetic.shape
@@ -167,7 +167,7 @@ def prepare_trials(tables: Tables, target: Target, rng: np.random.Generator) -> 
     """Draw the rows that models of the target learn from and are tried on.
 
     >>> from course_lib.audit.table import prepare
-    >>> table = pd.DataFrame({"x": range(60), "y": list("aab") * 20, "z": list("ccd") * 20})
+    >>> table = pd.DataFrame({"x": [*range(20)] * 3, "y": list("aab") * 20, "z": list("ccd") * 20})
     >>> tables = prepare(table, table, table, label="y")
     >>> trials = prepare_trials(tables, tables.target, np.random.default_rng(0))
     >>> trials.measure, trials.size

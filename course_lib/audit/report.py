@@ -51,6 +51,10 @@ class AuditReport(Findings):
             lines += [f"  {f.verdict} {family}: {f.id}: {f.method}" for f in grave[:SHOWN]]
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
+        left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]
+        if left_out:
+            told = [f"{f.slice} ({f.method.split(' ')[0].rstrip(':')})" for f in left_out]
+            lines.append(f"Not compared: {', '.join(told)}.")
         return "\n".join([*lines, *self.notes])
 
     def __getitem__(self, id: str) -> Finding:

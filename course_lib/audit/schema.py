@@ -1,11 +1,19 @@
 """What each column of a table is, inferred from the real data or given."""
 
-import warnings
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+from course_lib.audit.reading import (
+    LIKE_A_DATE,
+    as_dates,
+    as_numbers,
+    code_width,
+    date_order,
+)
 
 KINDS = {
     "number": "a quantity, compared by its distribution",
@@ -13,10 +21,20 @@ KINDS = {
     "date": "a point in time, compared as a number of days",
     "text": "free text, checked only for copies",
     "identifier": "a different name or number in each row, checked only for copies",
+    "nested": "lists or records in each row, not compared",
     "empty": "no values in the real data",
 }
+UNCOMPARED = ("text", "identifier", "nested", "empty")
 FEW = 12  # a numeric column with so many values at most is compared level by level
 SAMPLE = 20_000  # rows from which strings are recognised
+NUMBERED = 20  # rows that a count of rows must be longer than
+# Names of columns that hold identifiers: these words, or one of them joined with "id".
+KEYS = frozenset(["id", "ids", "key", "uuid", "guid", "index"])
+JOINED = re.compile(
+    r"(customer|client|user|person|patient|subject|member|student|employee|order|account|record|row|"
+    r"case|item|product|device|session|transaction|trans|group|house|household|visit|event)_?id"
+)
+CODES = frozenset(["zip", "zipcode", "postcode", "postal", "plz", "cap", "iban", "fips", "phone"])
 
 
 class AuditError(ValueError):
@@ -49,26 +67,32 @@ class Schema:
         return {column.name: column.kind for column in self.columns}
 
 
-def infer(table: pd.DataFrame) -> Schema:
+def infer(table: pd.DataFrame, n_train: int | None = None) -> Schema:
     """The kind of each column of a table of real data, judged from its values.
 
     Numbers with at most 12 distinct values count as categories; whole numbers or words that never
-    repeat as identifiers; strings of which 95 % read as numbers or as dates as those.
+    repeat as identifiers, and so do numbers that count the rows; strings of which 95 % read as
+    numbers or as dates as those.
+
+    Args:
+        n_train: how many rows come from the first of two files that were joined to this table.
 
     >>> infer(pd.DataFrame({"sex": list("fm") * 20, "height": np.linspace(1.5, 2, 40)})).kinds()
     {'sex': 'category', 'height': 'number'}
     """
-    return Schema(tuple(_column(str(name), table[name]) for name in table.columns))
+    return Schema(tuple(_column(str(name), table[name], n_train) for name in table.columns))
 
 
-def given(kinds: "Schema | Mapping[str, str]", table: pd.DataFrame) -> Schema:
+def given(
+    kinds: "Schema | Mapping[str, str]", table: pd.DataFrame, n_train: int | None = None
+) -> Schema:
     """`kinds` where it names a column, inference for the rest. Raises AuditError if it is wrong.
 
     >>> given({"zip": "category"}, pd.DataFrame({"zip": range(100, 200)})).kinds()
     {'zip': 'category'}
     """
     asked = kinds.kinds() if isinstance(kinds, Schema) else dict(kinds)
-    inferred = infer(table)
+    inferred = infer(table, n_train)
     if unknown := [name for name in asked if name not in inferred.kinds()]:
         raise AuditError(
             f"The schema names {listed(unknown)}, which the real data do not have. Their columns "
@@ -98,49 +122,100 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def _column(name: str, values: pd.Series) -> Column:
+def _column(name: str, values: pd.Series, n_train: int | None) -> Column:
     present = values.dropna()
     if pd.api.types.is_float_dtype(present):
         present = present[np.isfinite(present)]
     if present.empty:
         return Column(name, "empty", "all missing")
+    if _is_nested(present):
+        return Column(name, "nested", f"such as {_shortened(present.iloc[0])}")
     distinct = present.nunique()
     if distinct == 1:
         return Column(name, "category", "constant")
     if isinstance(values.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(values):
         return Column(name, "category", f"{distinct} levels")
-    if pd.api.types.is_datetime64_any_dtype(values):
+    if pd.api.types.is_datetime64_any_dtype(values) or isinstance(values.dtype, pd.PeriodDtype):
         return Column(name, "date")
+    if pd.api.types.is_timedelta64_dtype(values):
+        return Column(name, "number", "lengths of time, in days")
+    if pd.api.types.is_complex_dtype(values):
+        return Column(name, "nested", "complex numbers")
     if pd.api.types.is_numeric_dtype(values):
-        return _numbers(name, present.to_numpy(float), distinct)
+        whole = len(present) == len(values)
+        return _numbers(name, present.to_numpy(float), distinct, n_train if whole else None)
     return _strings(name, present, distinct)
 
 
-def _numbers(name: str, values: np.ndarray, distinct: int) -> Column:
+def _is_nested(present: pd.Series) -> bool:
+    """Whether the values are lists, records or arrays."""
+    kinds = (list, tuple, dict, set, frozenset, np.ndarray)
+    return present.dtype == object and any(isinstance(each, kinds) for each in present.head(100))
+
+
+def _shortened(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _numbers(name: str, values: np.ndarray, distinct: int, n_train: int | None) -> Column:
     whole = bool((values == np.round(values)).all())
     if distinct <= FEW:
         return Column(name, "category", f"{distinct} levels, numbers")
-    steps = np.diff(values)
-    counts_up = whole and distinct == len(values) and len(values) > 20
-    if counts_up and ((steps > 0).all() or name.lower().endswith("id")):
-        return Column(name, "identifier", "never repeats")
+    if whole and _counts_rows(values, distinct, n_train):
+        return Column(name, "identifier", "it counts the rows")
+    if whole and distinct == len(values) > NUMBERED:
+        if (np.diff(values) > 0).all():
+            return Column(name, "identifier", "never repeats, and grows from row to row")
+        if _names_a_key(name):
+            return Column(name, "identifier", "never repeats, and is named as a key")
+    if whole and CODES & set(_words_of(name)):
+        return Column(name, "number", "whole numbers; its name says that they may be codes")
     return Column(name, "number", "whole numbers" if whole else "")
 
 
+def _counts_rows(values: np.ndarray, distinct: int, n_train: int | None) -> bool:
+    """Whether each file numbers its rows from one end to the other, as an index does."""
+    parts = [values] if distinct == len(values) else np.split(values, [n_train or len(values)])
+    if any(0 < len(part) <= NUMBERED for part in parts):
+        return False
+    return all(
+        len(part) == 0 or (np.ptp(part) == len(part) - 1 and len(np.unique(part)) == len(part))
+        for part in parts
+    )
+
+
+def _words_of(name: str) -> list[str]:
+    """The words that a name is made of, in lower case: "customerId" and "customer_id" have two."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").lower().split()
+
+
+def _names_a_key(name: str) -> bool:
+    words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
+    return bool(KEYS & set(words[:1] + words[-1:])) or any(map(JOINED.fullmatch, words))
+
+
 def _strings(name: str, present: pd.Series, distinct: int) -> Column:
-    words = present.iloc[:: max(len(present) // SAMPLE, 1)].astype(str).str.strip().value_counts()
+    sample = present.iloc[:: max(len(present) // SAMPLE, 1)].astype(str).str.strip()
+    words = sample.value_counts()
     levels, rows = words.index.to_series(), words.to_numpy()
 
     def share(holds: pd.Series) -> float:
         return float(rows[holds.to_numpy()].sum() / rows.sum())
 
-    if share(pd.to_numeric(levels, errors="coerce").notna()) >= 0.95:
-        if distinct <= FEW:
+    if distinct > FEW and (width := code_width(levels)):
+        return Column(name, "category", f"codes of {width} digits, some with leading zeros")
+    if numbers := as_numbers(sample):
+        if distinct - len(numbers.markers) <= FEW:
             return Column(name, "category", f"{distinct} levels, numbers")
-        return Column(name, "number", "written as text")
-    dated = share(levels.str.contains(r"\d{1,4}[-/.:]\d{1,2}", regex=True)) >= 0.95
+        written = str(numbers.format) if numbers.format.is_special else "written as text"
+        return Column(name, "number", written)
+    dated = share(levels.str.contains(LIKE_A_DATE, regex=True)) >= 0.95
     if dated and share(as_dates(levels).notna()) >= 0.95:
-        return Column(name, "date", "written as text")
+        order = date_order(levels)
+        told = {None: "written as text", True: "the day first", False: "the month first"}
+        sure = "" if order.certain else ", which no value confirms"
+        return Column(name, "date", told[order.day_first] + sure)
     repeats = distinct / len(present)
     if repeats > 0.5 and len(present) > 20:
         if levels.str.contains(" ").mean() > 0.5:
@@ -148,14 +223,3 @@ def _strings(name: str, present: pd.Series, distinct: int) -> Column:
         if repeats > 0.95:
             return Column(name, "identifier", "never or hardly ever repeats")
     return Column(name, "category", f"{distinct} levels")
-
-
-def as_dates(values: pd.Series) -> pd.Series:
-    """Strings or timestamps as timestamps, NaT where they are none.
-
-    >>> as_dates(pd.Series(["2020-01-31", "soon"])).isna().tolist()
-    [False, True]
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on formats that pandas has to guess for each value
-        return pd.to_datetime(values, errors="coerce", utc=True, format="mixed")

@@ -1,0 +1,373 @@
+"""One column, made comparable: numbers as floats, categories as codes; and what was read into them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from course_lib.audit.finding import Draft, stated
+from course_lib.audit.reading import (
+    PLAIN,
+    NumberFormat,
+    as_dates,
+    as_numbers,
+    code_width,
+    date_order,
+    personal,
+    plain,
+)
+from course_lib.audit.schema import KINDS, UNCOMPARED, Column
+
+MISSING = -1
+MOST_BINS = 10  # of a number, in pairs
+TOP = 10  # levels of a category, in pairs; the rest count together
+PREFIXES = 30  # groups at most that codes are compared by
+# Two words for yes and no, and their codes.
+TRUTH = {"true": True, "yes": True, "y": True, "t": True, "1": True}
+TRUTH |= {"false": False, "no": False, "n": False, "f": False, "0": False}
+
+
+@dataclass
+class Values:
+    """One column of the real rows (training rows first) and of the synthetic ones.
+
+    Attributes:
+        real, synthetic: floats with NaN where missing, or codes of `levels` with -1.
+        levels: of a category: the real data's, in order, then what only the synthetic data have.
+        known: how many of the levels the real data have; None for a number or a date.
+        bins: into how many a number is cut for counting pairs.
+    """
+
+    name: str
+    kind: str
+    real: np.ndarray
+    synthetic: np.ndarray
+    levels: tuple[str, ...] = ()
+    known: int | None = None
+    bins: int = MOST_BINS
+
+    @property
+    def is_number(self) -> bool:
+        return self.known is None
+
+    @property
+    def by_count(self) -> np.ndarray:
+        """Codes of a category's levels in the real data, the most common first."""
+        if self.known is None:
+            raise TypeError(f"{self.name} is a number: it has no levels.")
+        return np.argsort(-np.bincount(self.real[self.real >= 0], minlength=self.known))
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Inner edges of a number's bins, at the real data's quantiles; the outer bins are open."""
+        finite = self.real[np.isfinite(self.real)]
+        at = np.quantile(finite, np.linspace(0, 1, self.bins + 1)[1:-1], method="lower")
+        # A value that fills a bin by itself, such as a gain of zero, gets one of its own, and what
+        # is left is halved.
+        common = np.unique(at[1:][np.diff(at) == 0])
+        if len(common):
+            others = finite[~np.isin(finite, common)]
+            halves = np.quantile(others, 0.5, method="lower") if len(others) else common[0]
+            at = np.concatenate([at, np.nextafter(common, np.inf), [halves]])
+        return np.unique(at[at > finite.min()])
+
+    @cached_property
+    def coarse(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """Codes of at most a dozen cells for the real and the synthetic rows, and their number."""
+        if self.is_number:
+            cells = len(self.edges) + 2  # the last one for missing values
+
+            def code(values: np.ndarray) -> np.ndarray:
+                codes = np.zeros(len(values), np.uint8)
+                for edge in self.edges:  # few of them: five times faster than a binary search
+                    codes += values >= edge
+                codes[~np.isfinite(values)] = cells - 1
+                return codes
+
+        else:
+            # The most common levels; then the other ones, the invented ones, and missing values.
+            top = self.by_count[:TOP]
+            cells = len(top) + 3
+            to = np.full(len(self.levels) + 1, len(top), np.uint8)
+            to[self.known : -1] = len(top) + 1
+            to[top] = np.arange(len(top))
+            to[-1] = cells - 1
+
+            def code(values: np.ndarray) -> np.ndarray:
+                codes: np.ndarray = to[values]  # -1, missing, is the last entry
+                return codes
+
+        return code(self.real), code(self.synthetic), cells
+
+
+@dataclass(frozen=True)
+class Side:
+    """One file's values of a column, read.
+
+    Attributes:
+        part: "real" or "synthetic".
+        values: floats (n,), NaN where missing.
+        unread: rows (n,) whose value could not be read, bool.
+        written: how the values are written.
+        markers: words that stand for missing values, and how many rows have them.
+    """
+
+    part: str
+    values: np.ndarray
+    unread: np.ndarray
+    written: NumberFormat | None = None
+    markers: dict[str, int] = field(default_factory=dict)
+
+
+def read_column(
+    column: Column, real: pd.Series, synthetic: pd.Series
+) -> tuple[list[Draft], Values | None]:
+    """Findings about how a column was read, and its values in comparable form, or None.
+
+    >>> table = pd.DataFrame({"age": ["31,5", "40,0", "?"] * 20})
+    >>> drafts, values = read_column(Column("age", "number"), table["age"], table["age"])
+    >>> values.real[:3].tolist()
+    [31.5, 40.0, nan]
+    """
+    name = column.name
+    if column.kind == "empty":
+        told = "no values in the real data, so nothing to compare with"
+        return [stated("empty", name, "warn", told, [name])], None
+    drafts = list(_personal(name, real))
+    if column.kind in UNCOMPARED:
+        return [_read_as(column, "underpowered"), *drafts], None
+    facts: list[str] = []
+    if column.kind == "category":
+        values, told_of_codes = _category(name, real, synthetic)
+        drafts += told_of_codes
+        if len(values.levels) == 1:
+            drafts.append(
+                stated("constant", name, "pass", "one and the same value everywhere", [name])
+            )
+    else:
+        read = _days if column.kind == "date" else _numbers
+        sides = read(real, synthetic)
+        facts += _markers_told(sides)
+        drafts += _differently_written(name, sides)
+        for side, words in zip(sides, (real, synthetic), strict=True):
+            drafts += _odd(column, side, words)
+        numbers, made = (np.where(np.isinf(side.values), np.nan, side.values) for side in sides)
+        values = Values(name, column.kind, numbers, made)
+        if not np.isfinite(values.real).any():
+            told = "no readable values in the real data, so nothing to compare with"
+            return [*drafts, stated("empty", name, "warn", told, [name])], None
+    if not present(values.synthetic).any():
+        drafts.append(
+            stated("empty", name, "fail", "no values at all in the synthetic data", [name])
+        )
+    return [_read_as(column, "pass", facts), *drafts], values
+
+
+def present(values: np.ndarray) -> np.ndarray:
+    """Which floats or codes (n,) are not missing, bool (n,).
+
+    >>> present(np.array([1.5, np.nan])).tolist(), present(np.array([0, -1])).tolist()
+    ([True, False], [True, False])
+    """
+    return np.asarray(np.isfinite(values) if values.dtype.kind == "f" else values >= 0)
+
+
+# --- what is said of it ------------------------------------------------------------------------
+
+
+def _read_as(column: Column, verdict: str, facts: Sequence[str] = ()) -> Draft:
+    note = f" ({column.note})" if column.note else ""
+    told = "; ".join([f"{column.kind}{note}: {KINDS[column.kind]}", *facts])
+    return stated("read_as", column.name, verdict, told, [column.name])
+
+
+def _personal(name: str, values: pd.Series) -> Iterator[Draft]:
+    if _is_text(values):
+        for kind in personal(values):
+            yield stated("personal_data", name, "warn", f"the values look like {kind}", [name])
+
+
+def _odd(column: Column, side: Side, words: pd.Series) -> Iterator[Draft]:
+    """Values that could not be read, or that no measure can take."""
+    where = f"{column.name}, {side.part}"
+    if number := int(side.unread.sum()):
+        told = f"{number:,} values cannot be read as a {column.kind}, such as "
+        told += f"'{words[side.unread].iloc[0]}'; counted as missing"
+        yield stated("unreadable", where, "warn", told, [column.name], number)
+    if number := int(np.isinf(side.values).sum()):
+        told = f"{number:,} values are infinite; counted as missing"
+        yield stated("infinite", where, "warn", told, [column.name], number)
+
+
+def _markers_told(sides: Sequence[Side]) -> Iterator[str]:
+    words = dict.fromkeys(word for side in sides for word in side.markers)
+    if words:
+        shown = ", ".join(f"'{word}'" for word in words)
+        numbers = " and ".join(f"{sum(s.markers.values()):,} {s.part}" for s in sides)
+        yield f"{numbers} values say {shown} and are counted as missing"
+
+
+def _differently_written(name: str, sides: Sequence[Side]) -> Iterator[Draft]:
+    """Numbers that the two files write in two ways: a program that reads both may go wrong."""
+    formats = [side.written or PLAIN for side in sides]
+    if not any(each.is_special for each in formats):
+        return
+    one, two = formats
+    values = [side.values[np.isfinite(side.values)] for side in sides]
+    fractions = all((each % 1 != 0).any() for each in values)
+    thousands = all((np.abs(each) >= 1000).any() for each in values)
+    differ = (
+        (one.decimal != two.decimal and fractions)
+        or (one.thousands != two.thousands and thousands)
+        or one.percent != two.percent
+        or one.currency != two.currency
+    )
+    if differ and all(map(len, values)):
+        told = [str(each) if each.is_special else "plain" for each in formats]
+        told_of = (
+            f"numbers are {told[0]} in the real data, and {told[1]} in the synthetic data; both "
+        )
+        yield stated("coding", name, "warn", told_of + "were read", [name])
+
+
+# --- numbers and dates -------------------------------------------------------------------------
+
+
+def _is_text(values: pd.Series) -> bool:
+    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
+
+
+def _numbers(real: pd.Series, synthetic: pd.Series) -> list[Side]:
+    first = _number_side("real", real, PLAIN)
+    return [first, _number_side("synthetic", synthetic, first.written or PLAIN)]
+
+
+def _number_side(part: str, values: pd.Series, likely: NumberFormat) -> Side:
+    nothing = np.zeros(len(values), bool)
+    if pd.api.types.is_timedelta64_dtype(values):
+        return Side(
+            part, pd.to_timedelta(values).dt.total_seconds().to_numpy(float) / 86_400, nothing
+        )
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):
+        return Side(part, values.to_numpy(float, na_value=np.nan), nothing)
+    words = values.map(str, na_action="ignore")
+    known = values.notna().to_numpy()
+    if not known.any():
+        return Side(part, np.full(len(values), np.nan), nothing)
+    numbers = as_numbers(words, likely)
+    if numbers is None:
+        read = likely.numbers(words) if likely.is_special else plain(words)
+        return Side(part, read, known & np.isnan(read), likely)
+    marked = words.isin(list(numbers.markers)).to_numpy(bool)
+    unread = known & np.isnan(numbers.values) & ~marked
+    return Side(part, numbers.values, unread, numbers.format, numbers.markers)
+
+
+def _days(real: pd.Series, synthetic: pd.Series) -> list[Side]:
+    """Dates as days since 1970, day and month in the order that the column itself shows."""
+    orders = [date_order(each.dropna()) if _is_text(each) else None for each in (real, synthetic)]
+    sure = next((order for order in orders if order and order.certain), None)
+    sides = []
+    for part, values, order in zip(("real", "synthetic"), (real, synthetic), orders, strict=True):
+        if isinstance(values.dtype, pd.PeriodDtype):
+            values = values.dt.to_timestamp()
+        dates = as_dates(values, order if order and order.certain else sure or order)
+        days = (dates - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
+        number = days.to_numpy(float)
+        sides.append(Side(part, number, np.isnan(number) & values.notna().to_numpy()))
+    return sides
+
+
+# --- categories --------------------------------------------------------------------------------
+
+
+def _category(name: str, real: pd.Series, synthetic: pd.Series) -> tuple[Values, list[Draft]]:
+    coded = [pd.factorize(_hashable(values)) for values in (real, synthetic)]
+    named = [[level_name(level) for level in levels] for _, levels in coded]
+    codes = [[str(level).strip().removesuffix(".0") for level in levels] for _, levels in coded]
+    width = code_width(pd.Series(codes[0], dtype=str))
+    if width and len(named[0]) > PREFIXES:
+        named, drafts = _prefixes(name, codes, width)
+    else:
+        named[1], drafts = _same_truth(name, named[0], named[1])
+    known = sorted(set(named[0]), key=_sort_key)
+    new = sorted(set(named[1]) - set(known), key=_sort_key)
+    number = {level: code for code, level in enumerate([*known, *new])}
+    real_codes, synthetic_codes = (
+        np.array([*(number[level] for level in levels), MISSING], np.int32)[codes]
+        for (codes, _), levels in zip(coded, named, strict=True)
+    )
+    values = Values(name, "category", real_codes, synthetic_codes, tuple(number), len(known))
+    return values, drafts
+
+
+def _hashable(values: pd.Series) -> pd.Series:
+    """The same, with lists and records as text."""
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True).startswith("mixed"):
+        return values.map(str, na_action="ignore")
+    return values
+
+
+def _prefixes(
+    name: str, codes: Sequence[Sequence[str]], width: int
+) -> tuple[list[list[str]], list[Draft]]:
+    """Codes such as postcodes in groups, by as many first digits as make 30 groups at most.
+
+    A file whose codes were read as numbers once has lost the leading zeros; they are put back.
+    """
+    real, synthetic = ([level.zfill(width) for level in side] for side in codes)
+    drafts = []
+    if lost := [level for level in codes[1] if level.isdigit() and len(level) < width]:
+        told = (
+            f"the codes have {width} digits; {len(lost):,} of the synthetic ones have lost leading "
+        )
+        told += f"zeros, such as '{lost[0]}', and were read as '{lost[0].zfill(width)}'"
+        drafts.append(stated("coding", name, "warn", told, [name]))
+    digits = max(
+        (k for k in range(1, width) if len({code[:k] for code in real}) <= PREFIXES), default=1
+    )
+    told = f"the codes were compared by the first {digits} of their {width} digits"
+    drafts.append(stated("grouped_codes", name, "pass", told, [name]))
+    rest = "…" * (digits < width)
+    return [[code[:digits] + rest for code in side] for side in (real, synthetic)], drafts
+
+
+def _same_truth(
+    name: str, real: Sequence[str], synthetic: Sequence[str]
+) -> tuple[list[str], list[Draft]]:
+    """Yes and no in the real data's words, where the synthetic data use other ones."""
+    words = {TRUTH.get(level.lower()): level for level in real}
+    made = {level: TRUTH.get(level.lower()) for level in synthetic}
+    both = len(real) == 2 and len(words) == 2 and None not in words
+    if not both or not made or set(made) <= set(real) or None in made.values():
+        return list(synthetic), []
+    pairs = [f"'{level}' as '{words[truth]}'" for level, truth in made.items()]
+    told = f"the synthetic data use other words than the real data; read {' and '.join(pairs)}"
+    return [words[made[level]] for level in synthetic], [
+        stated("coding", name, "warn", told, [name])
+    ]
+
+
+def level_name(value: object) -> str:
+    """A level's name, equal whatever file it came from: 1, 1.0 and "1" are one, True and "True".
+
+    >>> level_name(1.0), level_name("1"), level_name(True)
+    ('1', '1', 'True')
+    """
+    text = str(value).strip()
+    if isinstance(value, bool | np.bool_):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return f"{number:.15g}" if np.isfinite(number) else text
+
+
+def _sort_key(level: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(level), level)
+    except ValueError:
+        return (1, 0.0, level)
