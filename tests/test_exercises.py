@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import time
+import warnings
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -53,6 +54,16 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed):
         verdicts = [verdict for _, verdict in try_out(exercise, mistake.answer, seed)]
         said = {verdict.sentence for verdict in verdicts if not verdict.passed}
         assert mistake.sentence in said, f"expected: {mistake.sentence}\nsaid: {said}"
+
+
+@EACH
+def test_judging_warns_of_nothing(exercise):
+    """A warning would appear in the learner's notebook, below the check."""
+    answers = [exercise.reference, *(mistake.answer for mistake in exercise.mistakes)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for case in exercise.cases(0):
+            assert not any(run(exercise, answer, case).error for answer in answers)
 
 
 @EACH

@@ -89,6 +89,24 @@ def test_gains_are_paired():
     assert half.loc["a", "recall"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_intervals_of_gains_hold_for_all_ways_together():
+    """With no gain anywhere, one interval of ten misses 0 in about one table of twenty."""
+    rng = np.random.default_rng(0)
+    ways = ["baseline", *(f"way {i}" for i in range(10))]
+    missed = 0
+    for _ in range(400):
+        table = pd.DataFrame(
+            {
+                "way": np.repeat(ways, 10),
+                "digit": np.tile(range(10), 11),
+                "recall": rng.standard_normal(110),
+            }
+        )
+        found = steering.gains(table, "recall", "baseline")
+        missed += ((found["low"] > 0) | (found["high"] < 0)).any()
+    assert 0.005 < missed / 400 < 0.06
+
+
 # --- the records --------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ MARKER = re.compile(r"^[ \t]*#[ \t]*exercise:[ \t]*([\w.]+)\s*?$", re.IGNORECASE
 
 
 class NotebookError(ValueError):
-    """What was handed in cannot be read as a notebook; the message says why."""
+    """The file handed in cannot be read as a notebook; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is looked for: an exercise, its function's name, and whether it needs every cell."""
+    """An exercise to look for: its id, its function's name, and whether it needs every cell."""
 
     id: str
     name: str
@@ -271,7 +271,7 @@ def _is_stub(node: ast.stmt) -> bool:
 
 
 def _is_check(statement: Statement, exercise_id: str | None = None) -> bool:
-    """Whether the statement is `name = check("id", name)`, whose part the grader plays."""
+    """Whether the statement is `name = check("id", name)`, which the grader does in its own way."""
     value = getattr(statement.node, "value", None)
     if not isinstance(value, ast.Call):
         return False
@@ -283,7 +283,7 @@ def _is_check(statement: Statement, exercise_id: str | None = None) -> bool:
 
 
 class _Normalised(ast.NodeTransformer):
-    """Local names become numbers in order of appearance; docstrings and annotations go."""
+    """Local names become numbers in order of appearance; docstrings and annotations are dropped."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}

@@ -23,7 +23,7 @@ Verdicts = list[tuple[Case, Verdict]]
 
 
 def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Try `answer` on the exercise's cases, show what came of it, and return what to go on with.
+    """Try `answer` on the exercise's cases, show the result, and return what the lesson goes on with.
 
     Returns:
         `answer` itself if it passed every case, else the library's reference, so that the lesson

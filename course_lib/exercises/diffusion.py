@@ -101,7 +101,7 @@ def _q_cases(seed: int) -> Inputs:
     def case(rows, pixels, alpha_bar):
         return {
             "x_0": rng.uniform(-1, 1, (rows, pixels)),
-            "alpha_bar": np.broadcast_to(alpha_bar, rows),
+            "alpha_bar": np.full(rows, alpha_bar),
             "noise": rng.standard_normal((rows, pixels)),
         }
 

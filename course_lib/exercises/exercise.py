@@ -29,7 +29,7 @@ class Mistake:
     """A typical wrong answer and the sentence for it.
 
     It serves twice: the judge names the mistake when an answer gives what `answer` gives, and a
-    test holds that the judge rejects it with this very sentence.
+    test makes sure that the judge rejects it with this very sentence.
     """
 
     sentence: str
@@ -42,13 +42,13 @@ def call(answer: Callable[..., object], **inputs: object) -> object:
 
 
 def call_for_array(answer: Callable[..., object], **inputs: object) -> object:
-    """The probe where a list of numbers is as good as a NumPy array: the answer's result as one."""
+    """A probe that turns the answer's result, which may be a list of numbers, into a NumPy array."""
     return np.asarray(answer(*inputs.values()), dtype=float)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How an answer is run: of an exercise, all that its sandbox knows."""
+    """How an answer is run. A sandbox knows this part of an exercise, and no other."""
 
     probe: Callable[..., object] = call
     seconds: float = 10.0

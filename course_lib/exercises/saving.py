@@ -1,4 +1,4 @@
-"""Keeping a learner's answers and progress where the machine's end does not take them."""
+"""Keeping a learner's answers and progress where they outlive a Colab machine."""
 
 import json
 import tempfile

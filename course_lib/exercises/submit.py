@@ -70,7 +70,7 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
 
 
 def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
-    """The cells to look at, and in words where they come from."""
+    """The cells to look at, and a phrase that says where they come from."""
     file = Path(notebook) if notebook is not None else _own_file()
     if file is not None:
         try:
@@ -107,7 +107,7 @@ def _lesson_of(cells: Sequence[CodeCell]) -> list[Exercise]:
 
 
 def lesson_of(cells: Sequence[CodeCell]) -> str | None:
-    """The lesson that the cells speak of most, such as "01_vae"; None if they speak of none."""
+    """The lesson whose name and exercises the cells mention most, such as "01_vae", or None."""
     text = "\n".join(cell.source for cell in cells)
 
     def mentions(name: str) -> int:

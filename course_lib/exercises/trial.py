@@ -1,4 +1,4 @@
-"""Running an answer on a case: guarded, timed, and turned into plain arrays.
+"""Running an answer on a case: guarded, timed, and turned into arrays.
 
 What comes back is an `Outcome`, made of arrays and text only, so that a grader can run this part
 in a sandbox and judge outside it.

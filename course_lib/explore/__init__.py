@@ -1,4 +1,4 @@
-"""Things to move and to answer: thin widgets over pure functions."""
+"""Sliders and quizzes: thin widgets over pure functions."""
 
 from course_lib.explore.panel import explore
 from course_lib.explore.quiz import quiz

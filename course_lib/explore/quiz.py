@@ -17,7 +17,7 @@ APART = 'style="margin:1em 0 0;line-height:1.4"'  # from the feedback on the que
 
 @dataclass(frozen=True)
 class Question:
-    """`options` maps each answer to what is said to who picks it; `right` is one of them."""
+    """`options` maps each answer to the feedback for it; `right` is one of the answers."""
 
     text: str
     options: dict[str, str]

@@ -159,7 +159,7 @@ def smote_sample(x: Tensor, count: int, neighbours: int = 5, seed: int = 0) -> T
 
 
 def steering_record(part: str) -> dict:
-    """What `python benchmarks/steering.py PART` measured, for the part "digits", "games" or "ring".
+    """What `python benchmarks/steering.py PART` measured: "digits", "variety", "games" or "ring".
 
     >>> sorted(steering_record("digits"))
     ['date', 'runs', 'settings', 'versions']
@@ -193,9 +193,10 @@ def means(table: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def gains(table: pd.DataFrame, figure: str, baseline: str) -> pd.DataFrame:
-    """How much better each way does in `figure` than the way `baseline`: mean, low and high (95 %).
+    """How much better each way does in `figure` than the way `baseline`: mean, low and high.
 
-    Runs are paired by their digit, so that an easy digit favours no way.
+    Runs are paired by their digit, so that an easy digit favours no way. The intervals are Student's
+    and hold for all ways together with 95 % (Bonferroni's correction).
 
     >>> table = pd.DataFrame(
     ...     {"digit": [1, 1, 2, 2], "way": ["a", "b"] * 2, "recall": [0.5, 0.75, 0.25, 0.5]}
@@ -206,5 +207,6 @@ def gains(table: pd.DataFrame, figure: str, baseline: str) -> pd.DataFrame:
     wide = table.pivot(index="digit", columns="way", values=figure)[list(table["way"].unique())]
     differences = wide.sub(wide[baseline], axis=0).drop(columns=baseline)
     n, mean = len(differences), differences.mean()
-    half = differences.std() * student.ppf(0.975, n - 1) / np.sqrt(n)
+    level = 1 - 0.025 / differences.shape[1]
+    half = differences.std() * student.ppf(level, n - 1) / np.sqrt(n)
     return pd.DataFrame({"mean": mean, "low": mean - half, "high": mean + half})
