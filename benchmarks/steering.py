@@ -7,7 +7,8 @@ Run in the course's environment, about twenty minutes on one core:
     python benchmarks/steering.py games
     python benchmarks/steering.py ring
 
-Each writes its part of course_lib/mode_collapse/recorded/steering.json, which lesson 07 shows.
+Each writes its part of course_lib/mode_collapse/recorded/steering.json. Lesson 07 shows digits, games and
+ring as they are recorded there. What `variety` does for ten digits, the lesson does live for one.
 
 Steering: in each of ten runs another digit is made rare, twelve images of about 120. Each way gives
 108 images that are taken for the rare digit, whatever they show. Measured on held-out real digits.

@@ -159,7 +159,7 @@ def smote_sample(x: Tensor, count: int, neighbours: int = 5, seed: int = 0) -> T
 
 
 def steering_record(part: str) -> dict:
-    """What `python benchmarks/steering.py PART` measured: "digits", "variety", "games" or "ring".
+    """What `python benchmarks/steering.py PART` measured: "digits", "games" or "ring".
 
     >>> sorted(steering_record("digits"))
     ['date', 'runs', 'settings', 'versions']
