@@ -100,6 +100,13 @@ def unrolled_by_adam(
         ValueError: for an optimizer with more than one group of parameters.
 
     Source: Metz et al. 2017, arXiv 1611.02163, section 3; Kingma and Ba 2014, arXiv 1412.6980.
+
+    >>> discriminator = nn.Linear(1, 1, bias=False)
+    >>> adam = torch.optim.Adam(discriminator.parameters(), lr=0.1)
+    >>> ahead = unrolled_by_adam(discriminator, lambda d: d(torch.ones(1, 1)).sum(), 2, adam)
+    >>> moved = ahead(torch.ones(1, 1)) - discriminator(torch.ones(1, 1))
+    >>> round(moved.item(), 4)  # two steps of one rate each
+    -0.2
     """
     if len(adam.param_groups) != 1:
         raise ValueError("Unrolling by Adam needs an optimizer with one group of parameters.")
