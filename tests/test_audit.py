@@ -93,6 +93,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_every_planted_fault_is_found(name):
     damage, expected = PLANTED[name]
@@ -322,6 +323,7 @@ def test_odd_columns_are_findings(real, synthetic, id, verdict):
     assert structure(report)[id].verdict == verdict
 
 
+@pytest.mark.slow
 def test_odd_tables_never_end_in_a_traceback():
     """Every pair of odd columns goes through, as real or as synthetic one, label or not."""
     rng = np.random.default_rng(0)

@@ -26,6 +26,8 @@ from course_lib.audit.statistics import (
     welch,
 )
 
+pytestmark = pytest.mark.slow  # simulations
+
 RUNS = 1500
 SMALL, LARGE = (40, 60), (2000, 3000)  # synthetic and real rows
 LONE = 0.05 / 200  # what correction leaves to one of 200 tests
