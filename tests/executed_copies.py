@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import sys
+import sysconfig
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -42,7 +43,9 @@ def key_of(notebook):
 def surroundings():
     """A hash of the library's files and of the installed versions."""
     digest = hashlib.sha256(sys.version.encode())
-    versions = sorted(f"{d.name}=={d.version}" for d in metadata.distributions())
+    # Not all of sys.path: setuptools, once imported, adds its own packages to it.
+    folders = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+    versions = sorted(f"{d.name}=={d.version}" for d in metadata.distributions(path=list(folders)))
     digest.update(json.dumps(versions).encode())
     for file in sorted((ROOT / "course_lib").rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
