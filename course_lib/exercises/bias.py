@@ -527,7 +527,7 @@ def _gap_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
     def case(n, wrong, bins, certain=0):
-        groups = np.array([np.ones(n, bool), rng.random(n) < 0.4, rng.random(n) < 0.15])
+        groups = rng.random((3, n)) < np.array([[0.5], [0.4], [0.15]])
         probability = rng.uniform(0.02, 0.98, n)
         probability[:certain] = 1.0
         truth = rng.random(n) < np.clip(probability + wrong * groups[1], 0, 1)
