@@ -668,7 +668,7 @@ def _combine_picture(answer):
     fig, ax = plt.subplots(figsize=(4.4, 3))
     ax.errorbar(range(8), estimates, 2 * np.ones(8), fmt="o", color=GREY, label="each table")
     estimate, variance = answer(estimates, np.ones(8))
-    ax.errorbar([8.5], [estimate], 2 * [variance**0.5], fmt="s", color=ORANGE, label="combined")
+    ax.errorbar([8.5], [estimate], [2 * variance**0.5], fmt="s", color=ORANGE, label="combined")
     ax.set(xlabel="synthetic table", ylabel="estimate, two standard errors")
     ax.set_title("Eight tables, one answer")
     ax.legend(fontsize=8)
