@@ -570,10 +570,10 @@ def _gap_picture(answer):
     rng = np.random.default_rng(0)
     score, member = rng.uniform(0, 1, 6000), rng.random(6000) < 0.3
     truth = rng.random(6000) < np.where(member, score**2, score)
-    everybody = np.ones(6000, bool)
+    others = ~member
     fig, ax = plt.subplots(figsize=(4.4, 3))
     for rows, colour, marker, name in (
-        (everybody, BLUE, "o", "everybody"),
+        (others, BLUE, "o", "all others"),
         (member, ORANGE, "s", "a group"),
     ):
         edges = np.minimum((score * 10).astype(int), 9)
@@ -581,14 +581,18 @@ def _gap_picture(answer):
         ax.plot(
             np.arange(10) / 10 + 0.05, means, marker, color=colour, linestyle="none", label=name
         )
-    group, bin_, gap = answer(truth * 1, score, np.array([everybody, member]), 10)
+    group, bin_, gap = answer(truth * 1, score, np.array([others, member]), 10)
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     ax.plot([bin_ / 10 + 0.05] * 2, [bin_ / 10 + 0.05, bin_ / 10 + 0.05 + gap], color="#222222")
-    ax.set(xlabel="score", ylabel="share that is true", title=f"Worst: group {int(group)}")
+    ax.set(
+        xlabel="score",
+        ylabel="share that is true",
+        title=f"Worst for most people: group {int(group)}",
+    )
     ax.legend(fontsize=8)
     return fig, (
-        "The share that is true against the score, in ten bins. For everybody the points lie a little "
-        "below the diagonal, for the group far below it; a line marks the bin that is worst."
+        "The share that is true against the score, in ten bins. For all others the points lie on the "
+        "diagonal, for the group below it; a line marks the group's bin that is worst."
     )
 
 

@@ -671,7 +671,8 @@ def _combine_picture(answer):
     ax.errorbar([8.5], [estimate], [2 * variance**0.5], fmt="s", color=ORANGE, label="combined")
     ax.set(xlabel="synthetic table", ylabel="estimate, two standard errors")
     ax.set_title("Eight tables, one answer")
-    ax.legend(fontsize=8)
+    ax.set_ylim(-5, 4)
+    ax.legend(fontsize=8, loc="lower left", ncols=2)
     return fig, (
         "Estimates of eight synthetic tables with bars of two standard errors, and the combined one beside "
         "them, whose bar is a little longer than each of theirs."
