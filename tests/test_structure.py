@@ -106,7 +106,10 @@ def test_what_only_computes_starts_no_program():
     """So `.ci/run` need not repeat the tests of these rooms where programs are out of reach."""
     (rooms,) = re.findall(r"(?m)^computing=\((.+)\)$", (ROOT / ".ci" / "run").read_text())
     for room in rooms.split():
-        files = [*(ROOT / "course_lib" / room).rglob("*.py"), *(ROOT / "tests").glob(f"test_{room}*.py")]
+        files = [
+            *(ROOT / "course_lib" / room).rglob("*.py"),
+            *(ROOT / "tests").glob(f"test_{room}*.py"),
+        ]
         assert len(files) > 2
         for file in files:
             names = {name.split(".")[0] for name in imported(file.read_text(encoding="utf-8"))}
