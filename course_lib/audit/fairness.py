@@ -131,9 +131,9 @@ def worst_calibration_gap(
 
     Source: a step of the algorithm of Hébert-Johnson et al. 2018, arXiv 1711.08513.
 
-    >>> truth, probability = np.array([1, 1, 0, 1]), np.array([0.55, 0.55, 0.55, 0.95])
+    >>> truth, probability = np.array([1, 1, 0, 1]), np.array([0.5, 0.5, 0.5, 0.95])
     >>> worst_calibration_gap(truth, probability, np.array([[True, True, False, False]]))
-    (0, 5, 0.45)
+    (0, 5, 0.5)
     """
     bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     most, worst = 0.0, (0, 0, 0.0)
