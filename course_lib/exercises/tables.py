@@ -486,7 +486,7 @@ DRAW_LEVELS = Exercise(
 def _copula_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(root, shape, rows=2000):
+    def case(root, shape, rows=1800):
         data = rng.normal(size=(2000, len(root))) @ root
         noise = rng.normal(size=(rows, len(root)))
         noise -= noise.mean(axis=0)  # and without any correlation, so that the rows' own is exact
@@ -509,12 +509,14 @@ def _copula_probe(answer, data, noise):
     rows = np.asarray(answer(data, noise), dtype=float)
     if rows.shape != noise.shape:
         return {"rows": rows}
+    known = set(map(tuple, data))
     edges = np.quantile(data, np.linspace(0.1, 0.9, 9), axis=0)
     scores = norm.ppf((rankdata(rows, axis=0) - 0.5) / len(rows))
     return {
         "rows, how many and of how many columns": rows.shape,
         "share of each column below each tenth of the data": (rows <= edges[:, None]).mean(axis=1),
         "correlations of the normal scores": np.corrcoef(scores, rowvar=False),
+        "share of rows that are rows of the data": np.mean([tuple(row) in known for row in rows]),
     }
 
 
@@ -607,6 +609,11 @@ GAUSSIAN_COPULA = Exercise(
             "Each column came out normal. Turn the correlated numbers into shares by norm.cdf, and these "
             "into values by the column's quantiles.",
             returning("noise @ root.T * data.std(axis=0) + data.mean(axis=0)"),
+        ),
+        Mistake(
+            "These are rows of the data, drawn again. New rows join values that need not have stood "
+            "together: make them from the noise.",
+            returning("data[np.arange(len(noise)) % len(data)]"),
         ),
         Mistake(
             "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
