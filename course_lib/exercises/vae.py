@@ -546,7 +546,11 @@ SAMPLE = Exercise(
             slip("@torch.no_grad()\n", ""),
         ),
     ),
-    alternatives=(_sample_in_batches, _sample_by_distribution),
+    alternatives=(
+        _sample_in_batches,
+        _sample_by_distribution,
+        slip("torch.randn(count, latent_dim)", "torch.randn(latent_dim, count).T"),
+    ),
 )
 
 # --- interpolation ----------------------------------------------------------------------------
@@ -699,6 +703,7 @@ ACTIVE_UNITS = Exercise(
     alternatives=(
         returning("torch.count_nonzero(mu.T.cov().diagonal() > threshold).item()"),
         returning("sum(float(column.var()) > threshold for column in mu.T)"),
+        returning("int((mu.std(dim=0) > threshold**0.5).sum())"),
     ),
 )
 
