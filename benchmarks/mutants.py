@@ -17,6 +17,7 @@ import inspect
 import json
 import os
 import sys
+import time
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +40,7 @@ from course_lib.exercises.judge import compare
 from course_lib.exercises.trial import Outcome, run
 
 SEEDS = (0, 1, 2)
-SECONDS = 2.0  # that a case may take; the references need milliseconds
+SECONDS, SLOWER = 2.0, 20  # that a case may take; or so many times what it takes the reference
 PATIENCE = 20.0  # before a worker that says nothing is killed: not every loop can be interrupted
 FORK = get_context("fork")  # so a worker begins with everything imported
 EXPLAINED = Path(__file__).with_name("mutants_equivalent.toml")
@@ -118,13 +119,13 @@ def _work(
     """Say of each mutant whether it passes all cases of any of the seeds."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), 1
-    )  # LAPACK complains there of what mutants hand to it
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where LAPACK complains of what mutants give it
     sets = []
+    start = time.perf_counter()
     for seed in seeds:
         sets.append([(case, _right(exercise, case)) for case in exercise.cases(seed)])
-    exercise = replace(exercise, seconds=SECONDS)
+    seconds = (time.perf_counter() - start) / sum(map(len, sets))
+    exercise = replace(exercise, seconds=max(SECONDS, SLOWER * seconds))
     for _, build in mutants:
         answers.send(any(_passes(exercise, build(), cases) for cases in sets))
 
