@@ -14,8 +14,9 @@ import pytest
 
 from course_lib.exercises import all_exercises, get, submit_check
 from course_lib.exercises.answers import Wanted, code_cells, find_answers
+from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import call
-from course_lib.exercises.sources import standalone, statements
+from course_lib.exercises.sources import statements
 from course_lib.grading.errors import GradingError
 from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.intake.submission import Submission
