@@ -251,11 +251,14 @@ class _Finder:
         if place is None:
             return Answer(saved=saved)
         answer = self._answer(wanted, place, checked, saved, tiers)
-        if behind is None or behind.unsolved or behind.part.problem or checked is None:
+        if checked is None or self._at(place) > self.index[checked]:
             return answer
-        if behind.root is place.root or self._at(behind) < self.index[checked]:
+        later = [p for places in tiers.values() for p in places if p.root and not p.unsolved]
+        later = [p for p in later if self._at(p) > self.index[checked]]
+        if not later:
             return answer
-        return replace(answer, other=self._answer(wanted, behind, None, saved, tiers))
+        last = max(later, key=self._at)
+        return replace(answer, other=self._answer(wanted, last, None, saved, tiers))
 
     def _at(self, place: _Place) -> int:
         return -1 if place.root is None else self.index[place.root]

@@ -22,9 +22,13 @@ from course_lib.exercises.sources import Statement, excerpt, root_name, statemen
 BUILTINS = frozenset(dir(builtins)) | {"__name__", "display", "get_ipython"}
 # With these in a notebook, reading it does not tell what its names stand for.
 OBSCURE = frozenset(
-    {"exec", "eval", "globals", "locals", "vars", "builtins", "importlib", "In", "Out"}
+    {"exec", "eval", "globals", "builtins", "importlib", "In", "Out"}
     | {"__import__", "__builtins__"}
 )
+# Magics that set something which names do not show.
+SETTING = frozenset({"env", "set_env", "run", "writefile", "file", "ex", "user_ns", "run_cell"})
+# What is set in these makes no difference to an answer that does not use them.
+_APART = ("matplotlib", "pandas", "os", "sys", "warnings")
 _CONSTANT = (
     ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context
 )  # fmt: skip
@@ -57,7 +61,6 @@ class Dependence:
         self.changed: _Table = {}
         self.called: _Table = {}
         self.always: list[int] = []  # star imports and `from __future__`
-        self.obscure: list[int] = []
         for i, s in enumerate(everything):
             if skip(s):
                 continue
@@ -73,8 +76,7 @@ class Dependence:
                 s.node.module == "__future__" or s.node.names[0].name == "*"
             ):
                 self.always.append(i)
-            if s.uses & OBSCURE or s.binds & OBSCURE:
-                self.obscure.append(i)
+        self.obscure = [i for i, s in enumerate(everything) if self._is_obscure(s)]
 
     def needed(
         self, roots: Iterable[Statement], until: int | None = None, thorough: bool = False
@@ -124,6 +126,28 @@ class Dependence:
     def definitions(self, until: int) -> tuple[Statement, ...]:
         """All that is before `until` but loops, and calls of the notebook's own functions."""
         return tuple(s for s in self.everything[:until] if self._defines(s))
+
+    def _is_obscure(self, s: Statement) -> bool:
+        """Whether a statement may change something that names do not show."""
+        if s.uses & OBSCURE or s.binds & OBSCURE:
+            return True
+        if s.uses & {"vars", "locals"} and any(
+            isinstance(n, ast.Call) and root_name(n.func) in ("vars", "locals") and not n.args
+            for n in ast.walk(s.node)
+        ):
+            return True
+        if "get_ipython" in s.uses and any(
+            (isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in SETTING)
+            or (isinstance(n, ast.Attribute) and n.attr in SETTING)
+            for n in ast.walk(s.node)
+        ):
+            return True
+        return any(
+            isinstance(node := self.everything[i].node, ast.Import | ast.ImportFrom)
+            and not (getattr(node, "module", None) or node.names[0].name).startswith(_APART)
+            for name in s.changes
+            for i in self.bound.get(name, [])
+        )
 
     def _defines(self, s: Statement) -> bool:
         if isinstance(s.node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
@@ -179,7 +203,9 @@ class Dependence:
                 names += sorted(s.binds)
         found |= self._reaching(names)
         if "module" in kinds:  # torch.set_default_dtype(torch.float64)
-            found |= {i for i in self.called.get(name, []) if self._is_setting(self.everything[i])}
+            found |= {
+                i for i in self.called.get(name, []) if self._is_setting(self.everything[i], name)
+            }
         if thorough:
             found |= self._reaching([name])
         elif "state" in kinds:  # its other names
@@ -204,9 +230,11 @@ class Dependence:
                     waiting += sorted(s.binds)
         return found
 
-    def _is_setting(self, s: Statement) -> bool:
-        """A call of a module's function for its effect, of constants and imported names."""
+    def _is_setting(self, s: Statement, module: str) -> bool:
+        """A call of the module's function for its effect, of constants and imported names."""
         if not (isinstance(s.node, ast.Expr) and isinstance(s.node.value, ast.Call)):
+            return False
+        if root_name(s.node.value.func) != module:
             return False
         bindings = [i for name in s.uses for i in self.bound.get(name, [])]
         return all(self._kind(self.everything[i]) == "module" for i in bindings)

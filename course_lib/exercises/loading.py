@@ -30,6 +30,10 @@ HARMLESS = frozenset(
 )
 
 
+class _Reached(BaseException):
+    """The check of the answer that is looked for was reached."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What came of the cells that an answer needs.
@@ -51,7 +55,7 @@ class Loaded:
 def load_answer(
     program: Sequence[tuple[int, str]],
     name: str,
-    exercise_id: str = "",
+    own_id: str = "",
     fallbacks: Mapping[str, Sequence[str]] = MappingProxyType({}),
     seconds: float = 60.0,
     alone: bool = False,
@@ -60,7 +64,7 @@ def load_answer(
 
     Args:
         program: number and source of each cell, in order.
-        name: what the answer is called there; "" for what the exercise's check gets.
+        name: what the answer is called there; "" for what the check of `own_id` gets.
         fallbacks: of other exercises by id, the name of their function and source that defines it,
             which takes the place of the learner's, as the check in the notebook would put it there.
         alone: this process and its folder belong to the answer, also after this call.
@@ -74,8 +78,12 @@ def load_answer(
         exec(compile(source, "library", "exec"), own)
         library[other] = given[function] = own[function]
 
+    here = 0
+
     def check(exercise_id: str, answer: object, *_: object, **__: object) -> object:
         checked[current(exercise_id)] = answer
+        if not name and current(exercise_id) == own_id and here == program[-1][0]:
+            raise _Reached  # what follows may bind names that the answer uses
         return library.get(current(exercise_id), answer)
 
     module.__dict__.update(display=_nothing, get_ipython=lambda: shell, check=check, **given)
@@ -88,11 +96,12 @@ def load_answer(
             for _ in range(2):  # cells may have been saved out of order
                 again = []
                 for number, source in waiting:
+                    here = number
                     try:
                         code = _compiled(number, source, flags)
                         flags |= code.co_flags & __future__.annotations.compiler_flag
                         _execute(code, module.__dict__)
-                    except TimeIsUp:
+                    except (TimeIsUp, _Reached):
                         raise
                     except BaseException as error:  # even exit() must not end the lesson
                         problem = problem or f"Cell {number} of your notebook raised {said(error)}"
@@ -101,12 +110,14 @@ def load_answer(
                         again.append((number, source))
                     module.__dict__.update(given)
                 waiting = again
+    except _Reached:
+        pass
     except TimeIsUp:
         problem = f"The cells that your answer needs ran for more than {seconds:g} seconds."
-        return Loaded(None, problem, True, tuple(shell.outside))
-    outside = tuple(shell.outside)
-    answer = module.__dict__.get(name) if name else checked.get(exercise_id)
-    if (name and name not in module.__dict__) or (not name and exercise_id not in checked):
+        return Loaded(None, problem, True, tuple(shell.outside[:20]))
+    outside = tuple(shell.outside[:20])
+    answer = module.__dict__.get(name) if name else checked.get(own_id)
+    if (name and name not in module.__dict__) or (not name and own_id not in checked):
         missing = (
             f"Your notebook does not define `{name}`." if name else "The check was not reached."
         )
@@ -166,7 +177,7 @@ class _Shell:
 
     def asked(self, what: str) -> None:
         """Note that a cell asked for something outside of the notebook."""
-        if len(self.outside) < 20:
+        if what[:200] not in self.outside[:20]:
             self.outside.append(what[:200])
 
     def run_line_magic(self, name: str, line: str = "", *_: object) -> object:

@@ -101,13 +101,17 @@ def _changed(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
                 calls.add(root_name(part.func))
             elif root_name(part.func) in ("setattr", "delattr") and part.args:
                 changes.add(root_name(part.args[0]))
+        elif isinstance(part, ast.FunctionDef | ast.ClassDef):  # @handlers.register
+            calls |= {root_name(d) for d in part.decorator_list if isinstance(d, ast.Attribute)}
     return frozenset(changes), frozenset(calls)
 
 
 def root_name(node: ast.expr) -> str:
-    """The name at the start of `a.b["c"].d`; "" where there is none."""
+    """The name at the start of `a.b["c"].d`, or of `vars(a)["b"]`; "" where there is none."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            node = node.args[0] if node.func.id == "vars" else node
     return node.id if isinstance(node, ast.Name) else ""
 
 
