@@ -382,10 +382,10 @@ def test_names_that_are_bound_later_make_no_difference(sandbox):
         "%%capture\n!pip install einops\nconfig = {}",
         "%%time\ndef half():\n    return config['half']",
     ]
-    book = with_answer(
-        "vae.kl_divergence", source, before=before, behind=["config['half'] = 0.5"],
-        after=["sum = 0\nfor i in range(10):\n    sum += i", "config['half'] = 3"],
-    )  # fmt: skip
+    behind = ["config['half'] = 0.5"]
+    book = with_answer("vae.kl_divergence", source, before=before, behind=behind)
+    for later in ("sum = 0\nfor i in range(10):\n    sum += i", "config['half'] = 3"):
+        book.cells.append(nbformat.v4.new_code_cell(later))
     result = graded(book, sandbox)
     assert (result.points, kinds(result)) == (result.of, set())
 
