@@ -169,7 +169,10 @@ class _Messages:
         self.sent = 0
 
     def __call__(self) -> Iterator[bytes]:
-        began = time.monotonic()
+        return self._after(time.monotonic())
+
+    def _after(self, began: float) -> Iterator[bytes]:
+        """The messages, of which the first is asked for when the cells have run."""
         self.sent = 0
         shared = self.shared
         for case in self.cases:
