@@ -22,6 +22,12 @@ class Verdict:
     detail: str = ""
 
 
+def run_reference(exercise: Exercise, case: Case) -> Outcome:
+    """What the reference gives, with time enough for a busy machine."""
+    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
+    return run(unhurried, exercise.reference, case)
+
+
 def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Verdict]:
     """Judge what an answer gave on each case against what the reference gives.
 
@@ -31,8 +37,7 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
     Raises:
         RuntimeError: the reference itself failed, so that nothing can be said of the answer.
     """
-    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
-    expected = [run(unhurried, exercise.reference, case) for case in cases]
+    expected = [run_reference(exercise, case) for case in cases]
     if failed := [outcome.error for outcome in expected if outcome.error]:
         raise RuntimeError(f"The library's own answer to {exercise.id} failed: {failed[0]}")
     verdicts = [
