@@ -208,6 +208,7 @@ def _grade(args: argparse.Namespace) -> int:
             checks=Path(args.checks) if args.checks else None,
             late=late,
             attempts=args.attempts,
+            most_attempts=args.most_attempts,
             layout=args.layout,
             seed=args.seed,
             forbid_reference=not args.allow_reference,
@@ -225,6 +226,14 @@ def _grade(args: argparse.Namespace) -> int:
     except (GradingError, OSError) as error:
         print(f"course-lib grade: {error}", file=sys.stderr)
         return 2
+    except Exception:
+        traceback.print_exc()
+        print(
+            "course-lib grade: this is a fault in the grader itself, and says nothing of any "
+            "submission. What was graded is kept; call it again to go on.",
+            file=sys.stderr,
+        )
+        return 3
     results = graded.results
     open_ = [result for result in results if needs_person(result, late)]
     if not args.quiet:
@@ -241,7 +250,8 @@ def _grade(args: argparse.Namespace) -> int:
 def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "Exit status: 0 all graded, 1 some need a person, 2 bad call. Interrupted or called again, "
+        "Exit status: 0 all graded, 1 some need a person, 2 bad call, 3 a fault in the grader itself. "
+        "Interrupted or called again, "
         "it goes on where it was. Example: course-lib grade submissions.zip --lesson 01_vae --out "
         "grades. The whole guide: docs/instructor.md"
     )
@@ -255,6 +265,8 @@ def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--late", default="keep", help="keep (default), a percentage such as 10%%, or refuse")
     add("--attempts", choices=["best", "last"], default="best", help="which attempt counts (best)")
+    text = "a person looks at a student who has more attempts than this (3)"
+    add("--most-attempts", type=int, default=3, metavar="N", help=text)
     text = (
         "where it comes from: auto (default), canvas, moodle, gradescope, sakai, nbgrader, folder"
     )

@@ -1,19 +1,19 @@
 """`course-lib grade`, from what came in to what goes out."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_lib.files import write_whole
-from course_lib.grading import feedback, summary
+from course_lib.grading import bounded_json, feedback, summary
 from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.archive import plain
 from course_lib.grading.intake.submission import Submission, take_in
 from course_lib.grading.lms import canvas, moodle
 from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
-from course_lib.grading.policy import KEEP, Late, choose
+from course_lib.grading.policy import KEEP, MOST_ATTEMPTS, Late, choose
 from course_lib.grading.pool import grade_all, secret_of, warm
 from course_lib.grading.result import Result
 from course_lib.grading.sandbox.engines import in_sight
@@ -34,6 +34,7 @@ class Settings:
     checks: Path | None = None
     late: Late = KEEP
     attempts: str = "best"
+    most_attempts: int = MOST_ATTEMPTS
     layout: str = "auto"
     seed: str | None = None
     forbid_reference: bool = True
@@ -98,7 +99,9 @@ def grade_class(settings: Settings) -> Graded:
     )
     order = {s.source: i for i, s in enumerate(submissions)}
     results.sort(key=lambda result: order[result.source])
-    chosen = for_members(choose(results, settings.attempts, settings.late), teams)
+    chosen = for_members(
+        choose(results, settings.attempts, settings.late, settings.most_attempts), teams
+    )
     of_source = {submission.source: submission for submission in submissions}
     _, notices = summary.write(
         out,
@@ -108,7 +111,7 @@ def grade_class(settings: Settings) -> Graded:
         settings.canvas_roster,
         settings.moodle_worksheet,
     )
-    _feedback(chosen, of_source, settings)
+    notices += _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
@@ -116,9 +119,17 @@ def grade_class(settings: Settings) -> Graded:
 
 
 def _out_of_reach(settings: Settings) -> None:
-    """What the sandbox shows to an answer must not hold grades or other submissions."""
-    for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
-        if in_sight(path):
+    """What the sandbox shows to an answer must not hold grades, other submissions or hidden cases."""
+    for what, path in (
+        ("SUBMISSIONS", settings.submissions),
+        ("--out", settings.out),
+        ("--checks", settings.checks),
+        ("--canvas-roster", settings.canvas_roster),
+        ("--moodle-worksheet", settings.moodle_worksheet),
+        ("--teams", settings.teams),
+        ("--nbgrader", settings.nbgrader),
+    ):
+        if path is not None and in_sight(path):
             raise GradingError(
                 f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."
@@ -127,22 +138,32 @@ def _out_of_reach(settings: Settings) -> None:
 
 def _feedback(
     results: Sequence[Result], of_source: dict[str, Submission], settings: Settings
-) -> None:
+) -> list[str]:
+    """Write a page for each student. What goes wrong with one of them stops no other: a sentence
+    for each is returned."""
     folder = settings.out / "feedback"
     folder.mkdir(exist_ok=True)
+    notices = []
     for result in results:
-        page = feedback.feedback_page(
-            result, _figures(of_source[result.source], result), settings.late
-        )
-        write_whole(folder / f"{summary.file_name(result)}.html", page)
+        try:
+            page = feedback.feedback_page(
+                result, _figures(of_source[result.source], result), settings.late
+            )
+            write_whole(folder / f"{summary.file_name(result)}.html", page)
+        except Exception as error:
+            notices.append(
+                f"There is no feedback page for {plain(result.student, 60)} "
+                f"({type(error).__name__}: {plain(str(error), 100)})."
+            )
+    return notices
 
 
 def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
     try:
-        notebook = json.loads(submission.read().decode("utf-8-sig"))
-    except (GradingError, ValueError, RecursionError):
+        notebook = bounded_json.loads(submission.read())
+        return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
+    except (GradingError, ValueError, MemoryError, RecursionError):  # a page without figures
         return {}
-    return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
 
 
 def _push(

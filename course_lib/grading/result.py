@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from course_lib.exercises.aliases import current
+
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
-NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed", "identity"})
+NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed", "identity", "attempts"})
+
+UNSOLVED = "Not solved yet."  # what is said of a stub
 
 Json = dict[str, object]
 
@@ -62,6 +66,11 @@ class Mark:
     seconds: float = 0.0
     fingerprint: str = ""
     length: int = 0
+
+    @property
+    def unsolved(self) -> bool:
+        """Whether it is still the stub that the lesson hands out."""
+        return bool(self.cases) and self.cases[0].sentence == UNSOLVED
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ class Result:
                 hashes=Hashes(**{str(name): str(value) for name, value in hashes.items()}),
                 marks=tuple(_mark(mark) for mark in stored["exercises"]),
                 flags=tuple(
-                    Flag(str(flag["kind"]), str(flag["sentence"]), flag["exercise"])
+                    Flag(str(flag["kind"]), str(flag["sentence"]), _exercise(flag["exercise"]))
                     for flag in stored["flags"]
                 ),
                 seconds=float(stored.get("seconds", 0.0)),
@@ -175,6 +184,10 @@ class Result:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a result: {type(error).__name__} {error}") from None
+
+
+def _exercise(stored: object) -> str | None:
+    return None if stored is None else current(str(stored))
 
 
 def _time(text: object) -> datetime | None:
@@ -209,7 +222,7 @@ def _mark(stored: Mapping[str, object]) -> Mark:
     if not isinstance(cases, list):
         raise TypeError("cases")
     return Mark(
-        id=str(stored["id"]),
+        id=current(str(stored["id"])),
         title=str(stored["title"]),
         points=_number(stored["points"]),
         of=_number(stored["of"]),

@@ -116,7 +116,7 @@ def similar(results: Sequence[Result]) -> str:
     nodes: dict[tuple[str, str], int] = {}
     for result in results:
         for mark in result.marks:
-            if mark.fingerprint:
+            if mark.fingerprint and not mark.unsolved:
                 key = (mark.id, mark.fingerprint)
                 groups[key].add((result.student, result.student_id))
                 nodes[key] = mark.length

@@ -42,8 +42,12 @@ def submitters(leaf: Leaf) -> dict[str, list[Student]]:
 
     Only the lines that matter are parsed: the file also holds all results of earlier gradings.
     """
-    import yaml
-
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise GradingError(
+            "Gradescope's export needs PyYAML to be read: pip install pyyaml."
+        ) from None
     try:
         text = leaf.source.read().decode("utf-8", "replace") if leaf.source else ""
     except GradingError:
