@@ -6,22 +6,29 @@ how fast this machine is. So the minutes of a lesson are a property of the lesso
 
 import time
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 
 import psutil
 
 # CPU seconds of `_work` on the machine that the stated minutes come from. That machine is gone, so the
 # number is inferred: where `_work` took 0.078 s, ten lessons took 1.8 times their stated minutes.
 REFERENCE = 0.043
-REPEATS = 5
+REPEATS = 3
+LASTS = 10.0  # seconds for which a measured speed holds
 
 
-@cache
 def speed() -> float:
-    """The speed of one core here, relative to the machine that the stated minutes come from.
+    """The speed of one core here and now, relative to the machine that the stated minutes come from.
 
-    The quickest of a few repeats counts: the others had to share a cache, or were still warming up.
+    It changes while a lesson runs: whoever shares a core's caches and units makes each CPU second worth
+    less. So it is measured anew every ten seconds.
     """
+    return _measured(int(time.monotonic() / LASTS))
+
+
+@lru_cache(maxsize=1)
+def _measured(period: int) -> float:
+    """The quickest of a few repeats counts: the others were still warming up."""
     return REFERENCE / min(_timed() for _ in range(REPEATS))
 
 
@@ -52,7 +59,8 @@ class Clock:
 
     def __init__(self, pid: int):
         self.process = psutil.Process(pid)
-        self.latest = 0.0
+        self.counted = 0.0  # CPU seconds here
+        self.latest = 0.0  # what they were worth, each at the speed of its time
 
     def read(self) -> float:
         """The seconds since the process began; of one that has ended, the last that were read."""
@@ -61,7 +69,9 @@ class Clock:
             for child in self.process.children(recursive=True):
                 with suppress(psutil.Error):  # ended in the meantime: its parent counts it
                     total += _seconds(child)
-            self.latest = max(self.latest, total * speed())
+            if total > self.counted:
+                self.latest += (total - self.counted) * speed()
+                self.counted = total
         return self.latest
 
 
