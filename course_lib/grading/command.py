@@ -1,15 +1,15 @@
 """`course-lib grade`, from what came in to what goes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from course_lib.files import write_whole
-from course_lib.grading import bounded_json, feedback, summary
+from course_lib.grading import bounded_json, decisions, due, feedback, summary
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
 from course_lib.grading.intake.submission import Submission, take_in
-from course_lib.grading.lms import canvas, moodle
+from course_lib.grading.lms import canvas, moodle, returned
 from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
@@ -45,6 +45,7 @@ class Settings:
     canvas_roster: Path | None = None
     moodle_worksheet: Path | None = None
     teams: Path | None = None
+    due: Path | None = None
     nbgrader: Path | None = None
     progress: bool = True
 
@@ -52,11 +53,12 @@ class Settings:
 @dataclass(frozen=True)
 class Graded:
     """What came of it: the layout that was recognised, a result a student, and what people must
-    know besides, such as students that a roster does not have."""
+    know besides, such as students that a roster does not have; and which marks have changed."""
 
     layout: str
     results: list[Result]
     notices: list[str]
+    changes: list[decisions.Change] = field(default_factory=list)
 
 
 def grade_class(settings: Settings) -> Graded:
@@ -75,6 +77,8 @@ def grade_class(settings: Settings) -> Graded:
         read_csv_rows(settings.canvas_roster, canvas.COLUMNS)
     if settings.moodle_worksheet:
         read_csv_rows(settings.moodle_worksheet, moodle.COLUMNS)
+    decided = decisions.read(out / decisions.FILE)
+    dues = due.read(settings.due) if settings.due else due.Due()
     came_in = take_in(settings.submissions, settings.lesson, settings.layout)
     submissions = came_in.submissions
     try:
@@ -99,11 +103,15 @@ def grade_class(settings: Settings) -> Graded:
     )
     order = {s.source: i for i, s in enumerate(submissions)}
     results.sort(key=lambda result: order[result.source])
+    results, told = due.apply(_with_times(results, dues, settings), dues)
     chosen = for_members(
         choose(results, settings.attempts, settings.late, settings.most_attempts), teams
     )
+    chosen, notices = decisions.apply(chosen, decided)
+    notices = told + notices
+    changes = decisions.record(out, chosen, settings.late)
     of_source = {submission.source: submission for submission in submissions}
-    _, notices = summary.write(
+    _, lost = summary.write(
         out,
         chosen,
         settings.assignment or settings.lesson,
@@ -111,11 +119,25 @@ def grade_class(settings: Settings) -> Graded:
         settings.canvas_roster,
         settings.moodle_worksheet,
     )
-    notices += _feedback(chosen, of_source, settings)
+    notices += lost + _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
-    return Graded(str(came_in), chosen, notices)
+    return Graded(str(came_in), chosen, notices, changes)
+
+
+def _with_times(results: Sequence[Result], dues: due.Due, settings: Settings) -> list[Result]:
+    """The results, with the times from Moodle's worksheet where there is one."""
+    if settings.moodle_worksheet is None:
+        return list(results)
+    zone = next((line.due.tzinfo for line in dues.lines if line.due), None)
+    times = due.submitted_in_moodle(settings.moodle_worksheet, zone)
+    return [
+        replace(r, submitted=times[r.student_id])
+        if r.layout == "moodle" and r.student_id in times and r.submitted is None
+        else r
+        for r in results
+    ]
 
 
 def _out_of_reach(settings: Settings) -> None:
@@ -127,6 +149,7 @@ def _out_of_reach(settings: Settings) -> None:
         ("--canvas-roster", settings.canvas_roster),
         ("--moodle-worksheet", settings.moodle_worksheet),
         ("--teams", settings.teams),
+        ("--due", settings.due),
         ("--nbgrader", settings.nbgrader),
     ):
         if path is not None and in_sight(path):
@@ -144,17 +167,20 @@ def _feedback(
     folder = settings.out / "feedback"
     folder.mkdir(exist_ok=True)
     notices = []
+    pages = []
     for result in results:
         try:
             page = feedback.feedback_page(
                 result, _figures(of_source[result.source], result), settings.late
             )
             write_whole(folder / f"{summary.file_name(result)}.html", page)
+            pages.append((result, page))
         except Exception as error:
             notices.append(
                 f"There is no feedback page for {plain(result.student, 60)} "
                 f"({type(error).__name__}: {plain(str(error), 100)})."
             )
+    returned.write(settings.out, pages)
     return notices
 
 

@@ -43,13 +43,15 @@ KEEP = Late()
 
 
 def apply_late(result: Result, late: Late = KEEP) -> float:
-    """The points of a result after what lateness takes off."""
+    """The points of a result after what lateness takes off; what a person gave stays as it is."""
+    if result.decided is not None:
+        return result.decided
     return result.points * (1 - late.percent / 100) if result.late else result.points
 
 
 def needs_person(result: Result, late: Late = KEEP) -> bool:
     """Whether a person must look before the mark counts; then no export holds a grade."""
-    return result.needs_person or (late.refuse and result.late)
+    return result.blocked or (late.refuse and result.late and not result.closed)
 
 
 def unseen(result: Result) -> bool:

@@ -12,7 +12,9 @@ from course_lib.exercises.aliases import current
 
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
-NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed", "identity", "attempts"})
+NEEDS_PERSON = frozenset(
+    {"missing", "unreadable", "tampered", "failed", "identity", "attempts", "lateness"}
+)
 
 UNSOLVED = "Not solved yet."  # what is said of a stub
 
@@ -94,6 +96,9 @@ class Result:
         seconds: the wall-clock time of the whole grading.
         graded: when, in UTC.
         sandbox: in which sandbox the answers ran.
+        decided: the points that a person gives for the whole; not stored, since decisions are kept
+            in a file of their own.
+        settled: a person lets stand what was computed; not stored either.
     """
 
     student: str
@@ -110,6 +115,8 @@ class Result:
     seconds: float = 0.0
     graded: datetime | None = None
     sandbox: str = "none"
+    decided: float | None = None
+    settled: bool = False
 
     @property
     def points(self) -> float:
@@ -123,8 +130,21 @@ class Result:
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person must look before the mark counts."""
-        return any(flag.needs_person for flag in self.flags)
+        """Whether a person should look at it."""
+        return not self.closed and any(flag.needs_person for flag in self.flags)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a person has decided about the whole."""
+        return self.settled or self.decided is not None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there is no mark until a person has looked. One answer that is missing among
+        others costs its own points only."""
+        found = any(mark.found != "nowhere" for mark in self.marks)
+        flags = [f for f in self.flags if not (found and f.kind == "missing" and f.exercise)]
+        return not self.closed and any(flag.needs_person for flag in flags)
 
     def to_json(self) -> Json:
         """A dict that `json` can write; `from_json` reads it back."""
