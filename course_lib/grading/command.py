@@ -1,11 +1,12 @@
 """`course-lib grade`, from what came in to what goes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from course_lib.files import write_whole
-from course_lib.grading import bounded_json, decisions, due, feedback, summary
+from course_lib.grading import bounded_json, decisions, due, feedback, statistics, summary
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
 from course_lib.grading.intake.submission import Submission, take_in
@@ -18,6 +19,7 @@ from course_lib.grading.pool import grade_all, secret_of, warm
 from course_lib.grading.result import Result
 from course_lib.grading.sandbox.engines import in_sight
 
+T = TypeVar("T")
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
 everything that you can, this folder and its grades included. The marks are still judged outside of it, but
@@ -121,6 +123,9 @@ def grade_class(settings: Settings) -> Graded:
     )
     notices += lost + _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
+    page = statistics.page(chosen, lambda r: _sources(of_source[r.source], r))
+    write_whole(out / "statistics.html", page)
+    write_whole(out / "statistics.json", statistics.to_json(chosen))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
     return Graded(str(came_in), chosen, notices, changes)
@@ -185,10 +190,21 @@ def _feedback(
 
 
 def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
+    return _from_notebook(feedback.figures_of, submission, result)
+
+
+def _sources(submission: Submission, result: Result) -> dict[str, str]:
+    return _from_notebook(feedback.sources_of, submission, result)
+
+
+def _from_notebook(
+    look: Callable[[dict, str], dict[str, T]], submission: Submission, result: Result
+) -> dict[str, T]:
+    """What `look` finds in a submission; nothing where it cannot be read."""
     try:
         notebook = bounded_json.loads(submission.read())
-        return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
-    except (GradingError, ValueError, MemoryError, RecursionError):  # a page without figures
+        return look(notebook, result.lesson) if isinstance(notebook, dict) else {}
+    except (GradingError, ValueError, MemoryError, RecursionError):
         return {}
 
 

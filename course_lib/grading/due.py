@@ -46,7 +46,8 @@ class Due:
         by_id = [x for x in self.lines if x.id and x.id == result.student_id]
         name = _key(result.student)
         by_name = [x for x in self.lines if not x.id and x.student and _key(x.student) == name]
-        return (by_id or by_name or [None])[-1]
+        lines = by_id or by_name
+        return lines[-1] if lines else None
 
     @property
     def of_class(self) -> datetime | None:
