@@ -13,9 +13,9 @@ from itertools import combinations
 import numpy as np
 
 from course_lib.exercises.exercise import Case, Exercise
-from course_lib.exercises.judge import Verdict, compare
+from course_lib.exercises.judge import Verdict, compare, expected_of
 from course_lib.exercises.registry import get
-from course_lib.exercises.trial import Outcome, run
+from course_lib.exercises.trial import Outcome
 
 OTHER_SEEDS = (11, 12, 13, 14, 15)
 ALONE = "The result is right, but it is the same for all numbers. It counts once another case passes too."
@@ -45,7 +45,7 @@ def tells(exercise: Exercise, case: Case) -> bool:
     seen = _seen(exercise.id).get(case.name)
     if seen is None:  # an instructor's own
         return True
-    right = run(exercise, exercise.reference, case)
+    right = expected_of(exercise, case)
     guesses = [*seen, _filled(right, 0), _filled(right, 1)]
     return bool(seen) and not any(compare(exercise, right, guess).passed for guess in guesses)
 
@@ -58,7 +58,7 @@ def _seen(exercise_id: str) -> dict[str, list[Outcome]]:
     found: dict[str, list[Outcome]] = {}
     for seed in (0, *OTHER_SEEDS):
         for case in exercise.cases(seed):
-            found.setdefault(case.name, []).append(run(exercise, exercise.reference, case))
+            found.setdefault(case.name, []).append(expected_of(exercise, case))
     return {
         name: []
         if any(compare(exercise, a, b).passed for a, b in combinations(outcomes, 2))
