@@ -301,6 +301,33 @@ def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar and no table")
 
 
+def _gradescope(args: argparse.Namespace) -> int:
+    """write a lesson as an autograder of Gradescope, which marks as `grade` does"""
+    from pathlib import Path
+
+    from course_lib.grading.errors import GradingError
+    from course_lib.grading.lms.autograder import write_autograder
+
+    try:
+        path = write_autograder(args.lesson, Path(args.out), args.seed)
+    except GradingError as error:
+        print(f"course-lib gradescope: {error}", file=sys.stderr)
+        return 2
+    print(f"For Gradescope: {path}. It holds the secret of the hidden cases: keep it to yourself.")
+    return 0
+
+
+def _gradescope_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit status: 0 written, 2 not. Example: course-lib gradescope 01_vae"
+    parser.add_argument("lesson", help="such as 01_vae")
+    parser.add_argument(
+        "--out", metavar="PATH", default=".", help="the zip, or a folder for it (.)"
+    )
+    parser.add_argument(
+        "--seed", help="draw the hidden cases from this secret (else from a new one)"
+    )
+
+
 def _decide(args: argparse.Namespace) -> int:
     """write down a mark that a person gives; the next `grade` uses it"""
     from datetime import UTC, datetime
@@ -382,6 +409,7 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "audit": (_audit, _audit_arguments),
     "decide": (_decide, _decide_arguments),
     "grade": (_grade, _grade_arguments),
+    "gradescope": (_gradescope, _gradescope_arguments),
     "new": (_new, _new_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import zipfile
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from course_lib.cli import main
 from course_lib.grading import decisions, due, statistics
 from course_lib.grading.errors import GradingError
-from course_lib.grading.lms import canvas, moodle, returned
+from course_lib.grading.lms import autograder, canvas, moodle, returned
 from course_lib.grading.policy import Late, final_points, needs_person
 from course_lib.grading.result import Case, Flag, Mark, Result
 
@@ -330,3 +331,59 @@ def test_the_page_shows_no_markup_of_a_learner_and_describes_its_picture():
     assert "<script>alert" not in page and "<b>a" not in page and "\u202e" not in page
     assert "&lt;script&gt;" in page and 'alt="Bars of' in page and "Content-Security-Policy" in page
     assert statistics.page([], lambda r: {})
+
+
+# --- Gradescope's autograder ------------------------------------------------------------------------
+
+FIT = """# exercise: start.fit_gaussian
+def fit_gaussian(points):
+    mean = points.mean(dim=0)
+    return mean, (points - mean).T @ (points - mean) / len(points)
+"""
+
+
+def handed_in(root, source, name="Untitled.ipynb"):
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": source}
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    (root / "submission").mkdir(parents=True, exist_ok=True)
+    (root / "submission" / name).write_text(json.dumps(book))
+    return root
+
+
+def autograded(root):
+    assert autograder.main("00_start", root) == 0
+    return json.loads((root / "results" / "results.json").read_text())
+
+
+def test_the_autograder_holds_all_that_gradescope_runs(tmp_path, capsys):
+    assert main(["gradescope", "01_vae", "--out", str(tmp_path), "--seed", "s"]) == 0
+    assert main(["gradescope", "99_nothing", "--out", str(tmp_path)]) == 2
+    assert "99_nothing" in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "autograder_01_vae.zip") as archive:
+        names = set(archive.namelist())
+        for script in ("setup.sh", "run_autograder"):
+            assert archive.getinfo(script).external_attr >> 16 == 0o755
+            done = subprocess.run(["bash", "-n"], input=archive.read(script), capture_output=True)
+            assert done.returncode == 0, done.stderr
+        assert b"main('01_vae')" in archive.read("run_autograder")
+        needs = archive.read("requirements.txt").decode().split()
+        assert json.loads(archive.read("run.json"))["secret"] == "s"
+    assert {"course/course_lib/grading/evaluation.py", "course/course_lib/syllabus.toml"} <= names
+    assert any(name.startswith("course/data/") for name in names)
+    assert not any("__pycache__" in name for name in names)
+    assert any(need.startswith("torch") for need in needs)
+    assert not any(need.startswith("nbgrader") for need in needs)
+
+
+def test_the_autograder_marks_by_the_same_judge(tmp_path, walls):
+    (tmp_path / "source").mkdir()
+    right = autograded(handed_in(tmp_path, FIT))
+    assert right["score"] == 1 and all(test["status"] == "passed" for test in right["tests"])
+    secret = json.loads((tmp_path / "source" / "run.json").read_text())["secret"]
+    wrong = autograded(handed_in(tmp_path, FIT.replace(" / len(points)", "")))
+    assert wrong["score"] == 0 and secret not in json.dumps(wrong)
+    (tmp_path / "submission" / "Untitled.ipynb").write_text("{")
+    assert "score" not in autograded(tmp_path)
+    (tmp_path / "submission" / "Untitled.ipynb").unlink()
+    nothing = autograded(tmp_path)
+    assert "score" not in nothing and "person" in nothing["output"]
