@@ -34,7 +34,7 @@ VISIBLE = """
     __init__ files syllabus colab devices session training plots plots/*
     datasets/* explore/* models/__init__ models/layers
     exercises/__init__ exercises/aliases exercises/answers exercises/dependence exercises/exercise
-    exercises/magics exercises/slips exercises/sources exercises/trial
+    exercises/loading exercises/magics exercises/slips exercises/sources exercises/trial
     grading/__init__ grading/bounded_json grading/sandbox/*
 """
 
