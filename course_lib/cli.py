@@ -351,7 +351,7 @@ def _decide(args: argparse.Namespace) -> int:
     )
     try:
         decisions.add(folder / decisions.FILE, decision)
-        count = len(decisions.read(folder / decisions.FILE))
+        count = len(decisions.read_decisions(folder / decisions.FILE))
     except (GradingError, OSError) as error:
         print(f"course-lib decide: {error}", file=sys.stderr)
         return 2

@@ -44,7 +44,7 @@ def decided(folder, *lines):
     text = io.StringIO()
     csv.writer(text).writerows([decisions.COLUMNS, *lines])
     file.write_text(text.getvalue())
-    return decisions.read(file)
+    return decisions.read_decisions(file)
 
 
 # --- decisions --------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_a_person_s_mark_for_the_whole_counts_and_settles_every_flag(tmp_path):
     jane = result(flags=[Flag("unreadable", "broken")], late=True)
     late = Late.parse("50%")
     assert final_points(jane, late) is None
-    (jane, bob), told = decisions.apply([jane, result("bob")], known)
+    (jane, bob), told = decisions.with_decisions([jane, result("bob")], known)
     assert final_points(jane, late) == 3.5 and not needs_person(jane, Late.parse("refuse"))
     assert final_points(bob, late) == 3 and not told
     assert "A. Teacher" in jane.flags[-1].sentence and "looked at" in jane.flags[-1].sentence
@@ -64,16 +64,16 @@ def test_a_person_s_mark_for_the_whole_counts_and_settles_every_flag(tmp_path):
 def test_a_person_s_mark_for_an_exercise_settles_that_exercise_only(tmp_path):
     known = decided(tmp_path, ("jane", "", TWO[1], "2", "right, in NumPy", "A. Teacher", ""))
     flags = [Flag("tampered", "x", TWO[1]), Flag("tampered", "y", TWO[0])]
-    (jane,), _ = decisions.apply([result(flags=flags)], known)
+    (jane,), _ = decisions.with_decisions([result(flags=flags)], known)
     assert [m.points for m in jane.marks] == [2, 2]
     assert needs_person(jane)  # the other one is still open
-    (jane,), _ = decisions.apply([result(flags=flags[:1])], known)
+    (jane,), _ = decisions.with_decisions([result(flags=flags[:1])], known)
     assert final_points(jane) == 4
 
 
 def test_a_person_may_let_stand_what_was_computed(tmp_path):
     known = decided(tmp_path, ("jane", "", "", "", "two honest attempts", "A. Teacher", ""))
-    (jane,), _ = decisions.apply([result(flags=[Flag("attempts", "5 attempts")])], known)
+    (jane,), _ = decisions.with_decisions([result(flags=[Flag("attempts", "5 attempts")])], known)
     assert final_points(jane) == 3
 
 
@@ -99,7 +99,7 @@ def test_one_answer_that_is_gone_does_not_blank_the_whole_grade():
 )
 def test_a_decision_that_cannot_be_meant_is_refused(line, word, tmp_path):
     with pytest.raises(GradingError, match=word):
-        decisions.apply([result()], decided(tmp_path, line))
+        decisions.with_decisions([result()], decided(tmp_path, line))
 
 
 def test_a_decision_for_nobody_or_for_two_changes_nothing_and_is_told(tmp_path):
@@ -107,10 +107,10 @@ def test_a_decision_for_nobody_or_for_two_changes_nothing_and_is_told(tmp_path):
         tmp_path, ("zoe", "", "", "1", "why", "A", ""), ("jane", "", "", "1", "why", "A", "")
     )
     twice = [result(student_id="1"), result(student_id="2")]
-    same, told = decisions.apply(twice, known)
+    same, told = decisions.with_decisions(twice, known)
     assert same == twice and len(told) == 2 and "student_id" in told[1]
     by_id = decided(tmp_path, ("jane", "2", "", "1", "why", "A", ""))
-    (first, second), told = decisions.apply(twice, by_id)
+    (first, second), told = decisions.with_decisions(twice, by_id)
     assert (final_points(first), final_points(second), told) == (3, 1, [])
 
 
@@ -137,7 +137,7 @@ def test_every_changed_mark_is_in_the_trail_and_no_other(changes):
 
         def run():
             results = [replace(result(n), decided=float(p)) for n, p in marks.items()]
-            return decisions.record(folder, results)
+            return decisions.record_changes(folder, results)
 
         assert run() == []
         expected = 0
@@ -190,7 +190,7 @@ def test_the_command_writes_a_decision_that_outlives_the_next_run(tmp_path, caps
 
 def dues(folder, text):
     (folder / "due.csv").write_text(text)
-    return due.read(folder / "due.csv")
+    return due.read_due_times(folder / "due.csv")
 
 
 def at(text):
@@ -202,7 +202,7 @@ def test_what_is_late_depends_on_the_moment_and_not_on_the_clock_s_zone(tmp_path
     assert known.of_class == at("2026-03-02T07:59:00+00:00")
     early = result("ann", submitted=at("2026-03-02T08:58:00+01:00"), late=True)
     late = result("bob", submitted=at("2026-03-02T08:00:00+00:00"))
-    (ann, bob), told = due.apply([early, late], known)
+    (ann, bob), told = due.with_due_times([early, late], known)
     assert (ann.late, bob.late, told) == (False, True, [])
 
 
@@ -215,13 +215,15 @@ def test_an_extension_is_one_student_s_own(tmp_path):
         result("eve", student_id="7", submitted=time),
         result("bob", submitted=time),
     ]
-    found, told = due.apply(given_, known)
+    found, told = due.with_due_times(given_, known)
     assert [r.late for r in found] == [False, True, True] and not told
 
 
 def test_without_a_time_the_layout_s_word_counts_and_an_extension_needs_a_person(tmp_path):
     known = dues(tmp_path, "student,due\n,2026-03-01T12:00Z\nann,2026-03-05T12:00Z\n")
-    (ann, bob), told = due.apply([result("ann", late=True), result("bob", late=True)], known)
+    (ann, bob), told = due.with_due_times(
+        [result("ann", late=True), result("bob", late=True)], known
+    )
     assert needs_person(ann) and bob.late and not needs_person(bob)
     assert any("not known when 1" in sentence for sentence in told)
 
@@ -229,7 +231,7 @@ def test_without_a_time_the_layout_s_word_counts_and_an_extension_needs_a_person
 def test_the_file_can_say_when_something_was_handed_in(tmp_path):
     text = "student,due,submitted\n,2026-03-01T12:00Z,\n"
     text += "ann,,2026-03-01 12:01 UTC\nzoe,,2026-03-01 12:01 UTC\n"
-    (ann,), told = due.apply([result("ann")], dues(tmp_path, text))
+    (ann,), told = due.with_due_times([result("ann")], dues(tmp_path, text))
     assert ann.late and "zoe" in told[0]
 
 
@@ -268,7 +270,9 @@ def test_feedback_goes_back_under_the_names_that_the_systems_gave(tmp_path):
         source="week.zip/doejane_LATE_1234_56789_01_vae.ipynb",
     )
     by_hand = result("bob")
-    written = returned.write(tmp_path, [(r, f"<p>{r.student}") for r in (jane, ann, by_hand)])
+    written = returned.write_returned(
+        tmp_path, [(r, f"<p>{r.student}") for r in (jane, ann, by_hand)]
+    )
     assert [path.name for path in written] == ["feedback_moodle.zip", "feedback_canvas.zip"]
     with zipfile.ZipFile(written[0]) as archive:
         (name,) = archive.namelist()
@@ -279,7 +283,7 @@ def test_feedback_goes_back_under_the_names_that_the_systems_gave(tmp_path):
         assert canvas.parse(name)[0].id == "1234" and canvas.parse(name)[0].file == "56789"
         assert archive.read(name) == b"<p>doejane"
     before = written[0].read_bytes()
-    returned.write(tmp_path, [(jane, "<p>Jane_Doe/x")])
+    returned.write_returned(tmp_path, [(jane, "<p>Jane_Doe/x")])
     assert written[0].read_bytes() == before
 
 
@@ -327,10 +331,10 @@ def test_pairs_are_ranked_whatever_the_names_and_comments():
 def test_the_page_shows_no_markup_of_a_learner_and_describes_its_picture():
     hostile = "<script>alert(1)</script>\u202e\n" + ONE
     results = [replace(result(f"<b>{n}"), marks=(mark(TWO[0], 2, fingerprint="f"),)) for n in "ab"]
-    page = statistics.page(results, lambda r: {TWO[0]: hostile})
+    page = statistics.statistics_page(results, lambda r: {TWO[0]: hostile})
     assert "<script>alert" not in page and "<b>a" not in page and "\u202e" not in page
     assert "&lt;script&gt;" in page and 'alt="Bars of' in page and "Content-Security-Policy" in page
-    assert statistics.page([], lambda r: {})
+    assert statistics.statistics_page([], lambda r: {})
 
 
 # --- Gradescope's autograder ------------------------------------------------------------------------

@@ -79,8 +79,8 @@ def grade_class(settings: Settings) -> Graded:
         read_csv_rows(settings.canvas_roster, canvas.COLUMNS)
     if settings.moodle_worksheet:
         read_csv_rows(settings.moodle_worksheet, moodle.COLUMNS)
-    decided = decisions.read(out / decisions.FILE)
-    dues = due.read(settings.due) if settings.due else due.Due()
+    decided = decisions.read_decisions(out / decisions.FILE)
+    dues = due.read_due_times(settings.due) if settings.due else due.Due()
     came_in = take_in(settings.submissions, settings.lesson, settings.layout)
     submissions = came_in.submissions
     try:
@@ -105,13 +105,13 @@ def grade_class(settings: Settings) -> Graded:
     )
     order = {s.source: i for i, s in enumerate(submissions)}
     results.sort(key=lambda result: order[result.source])
-    results, told = due.apply(_with_times(results, dues, settings), dues)
+    results, told = due.with_due_times(_with_times(results, dues, settings), dues)
     chosen = for_members(
         choose(results, settings.attempts, settings.late, settings.most_attempts), teams
     )
-    chosen, notices = decisions.apply(chosen, decided)
+    chosen, notices = decisions.with_decisions(chosen, decided)
     notices = told + notices
-    changes = decisions.record(out, chosen, settings.late)
+    changes = decisions.record_changes(out, chosen, settings.late)
     of_source = {submission.source: submission for submission in submissions}
     _, lost = summary.write(
         out,
@@ -123,7 +123,7 @@ def grade_class(settings: Settings) -> Graded:
     )
     notices += lost + _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
-    page = statistics.page(chosen, lambda r: _sources(of_source[r.source], r))
+    page = statistics.statistics_page(chosen, lambda r: _sources(of_source[r.source], r))
     write_whole(out / "statistics.html", page)
     write_whole(out / "statistics.json", statistics.to_json(chosen))
     if settings.nbgrader:
@@ -185,7 +185,7 @@ def _feedback(
                 f"There is no feedback page for {plain(result.student, 60)} "
                 f"({type(error).__name__}: {plain(str(error), 100)})."
             )
-    returned.write(settings.out, pages)
+    returned.write_returned(settings.out, pages)
     return notices
 
 

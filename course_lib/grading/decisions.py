@@ -46,7 +46,7 @@ class Decision:
     when: str
 
 
-def read(file: Path) -> list[Decision]:
+def read_decisions(file: Path) -> list[Decision]:
     """The decisions in a file, none where there is no file.
 
     Raises:
@@ -83,11 +83,11 @@ def _decision(row: list[str], place: dict[str, int], where: str) -> Decision:
 
 
 def add(file: Path, decision: Decision) -> None:
-    """Append a decision to the file. Raises GradingError where `read` would refuse it."""
+    """Append a decision to the file. Raises GradingError where `read_decisions` would refuse it."""
     row = _row(decision)
     place = {name: number for number, name in enumerate(COLUMNS)}
     _decision([str(cell) for cell in row], place, "this decision")
-    write_whole(file, csv_table([COLUMNS, *map(_row, read(file)), row]))
+    write_whole(file, csv_table([COLUMNS, *map(_row, read_decisions(file)), row]))
 
 
 def _row(decision: Decision) -> list[object]:
@@ -95,7 +95,7 @@ def _row(decision: Decision) -> list[object]:
     return [mark if name == "mark" else getattr(decision, name) for name in COLUMNS]
 
 
-def apply(
+def with_decisions(
     results: Iterable[Result], decisions: Sequence[Decision]
 ) -> tuple[list[Result], list[str]]:
     """The results as people have decided, and a sentence for each decision that fits no student.
@@ -174,7 +174,7 @@ class Change:
     reason: str
 
 
-def record(folder: Path, results: Sequence[Result], late: Late = KEEP) -> list[Change]:
+def record_changes(folder: Path, results: Sequence[Result], late: Late = KEEP) -> list[Change]:
     """Append to `audit.csv` every mark that is not what it was after the last run.
 
     The trail only grows. What the last run gave is kept beside it in `marks.json`.

@@ -56,7 +56,7 @@ class Due:
         return lines[-1] if lines else None
 
 
-def read(file: Path) -> Due:
+def read_due_times(file: Path) -> Due:
     """The lines of a file with the columns `due` and, as needed, `student`, `id`, `submitted`.
 
     Raises:
@@ -103,7 +103,7 @@ def _time(text: str, where: str) -> datetime | None:
     return time
 
 
-def apply(results: Sequence[Result], due: Due) -> tuple[list[Result], list[str]]:
+def with_due_times(results: Sequence[Result], due: Due) -> tuple[list[Result], list[str]]:
     """The results, late where they came after their due time; and sentences for people.
 
     Where nobody says when something was handed in, it stays as late as the layout says. A student

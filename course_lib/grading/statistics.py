@@ -166,7 +166,9 @@ def _shingles(source: str) -> set[int]:
     return {hash(tuple(words[i : i + SHINGLE])) for i in range(len(words) - SHINGLE + 1)}
 
 
-def page(results: Sequence[Result], answers: Callable[[Result], Mapping[str, str]]) -> str:
+def statistics_page(
+    results: Sequence[Result], answers: Callable[[Result], Mapping[str, str]]
+) -> str:
     """The page, one HTML file without network or script."""
     counts = count(results)
     return _templates.get_template("statistics.html").render(

@@ -29,7 +29,7 @@ def canvas_name(result: Result) -> str:
     return ""
 
 
-def write(folder: Path, pages: Iterable[tuple[Result, str]]) -> list[Path]:
+def write_returned(folder: Path, pages: Iterable[tuple[Result, str]]) -> list[Path]:
     """Write `feedback_moodle.zip` and `feedback_canvas.zip` for those students that came from there.
 
     Returns:

@@ -308,7 +308,7 @@ def _cells(raw: bytes) -> list[tuple[object, str, NotebookNode]]:
 def literal(text: str) -> str:
     """Markdown that shows a text as it was typed. All but letters, digits and spaces are written by
     their numbers, so nothing is left that Markdown, HTML or MathJax could act on."""
-    lines = [plain(line, len(line) + 1) for line in text.splitlines()]
+    lines = [plain(line.expandtabs(4), 4 * len(line) + 1) for line in text.splitlines()]
     shown = "".join(
         letter if letter.isalnum() or letter == " " else f"&#{ord(letter)};"
         for letter in "\n".join(lines)
