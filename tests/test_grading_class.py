@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from course_lib.cli import main
 from course_lib.grading import decisions, due, statistics
 from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.submission import find
 from course_lib.grading.lms import autograder, canvas, moodle, returned
 from course_lib.grading.policy import Late, final_points, needs_person
 from course_lib.grading.result import Case, Flag, Mark, Result
@@ -391,3 +393,41 @@ def test_the_autograder_marks_by_the_same_judge(tmp_path, walls):
     (tmp_path / "submission" / "Untitled.ipynb").unlink()
     nothing = autograded(tmp_path)
     assert "score" not in nothing and "person" in nothing["output"]
+
+
+METADATA = """---
+submission_1:
+  :submitters:
+  - :name: Jane Doe
+    :sid: '111'
+    :email: jane@x.example
+  - :name: "Zo\\u00EB \\"Z\\" O'Neil"
+    :sid: '112'
+    :email: zoe@x.example
+  :created_at: 2026-03-01 23:59:30.000000000 -08:00
+  :score: 1.0
+submission_2:
+  :submitters:
+  - :name: 'Bob O''Roe'
+    :sid:
+    :email: bob@x.example
+  :created_at: 2026-03-02 08:59:30.123456789 Z
+"""
+
+
+def test_gradescope_s_export_is_read_alike_without_pyyaml(tmp_path, monkeypatch):
+    """What `pip install -e .` alone brings is enough."""
+    for number in (1, 2):
+        folder = tmp_path / "assignment_9_export" / f"submission_{number}"
+        folder.mkdir(parents=True)
+        (folder / "00_start.ipynb").write_text("{}")
+    (tmp_path / "assignment_9_export" / "submission_metadata.yml").write_text(METADATA)
+
+    def students():
+        found = find(tmp_path, "00_start")
+        return [(s.student, s.student_id, s.submitted and s.submitted.timestamp()) for s in found]
+
+    with_yaml = students()
+    assert [name for name, *_ in with_yaml] == ["Bob O'Roe", "Jane Doe", 'Zoë "Z" O\'Neil']
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert students() == with_yaml
