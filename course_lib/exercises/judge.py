@@ -8,6 +8,10 @@ import numpy as np
 from course_lib.exercises.exercise import Case, Exercise, Setup
 from course_lib.exercises.trial import Outcome, run
 
+REFERENCE_SECONDS = (
+    300.0  # on a busy machine, too: an answer must not fail for the reference's sake
+)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -24,8 +28,13 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
 
     An answer that fails is compared with the exercise's typical mistakes. Where one of them gives
     the same on every case, its sentence replaces the general one.
+
+    Raises:
+        RuntimeError: the reference itself failed, so that nothing can be said of the answer.
     """
     expected = [expected_of(exercise, case) for case in cases]
+    if failed := [outcome.error for outcome in expected if outcome.error]:
+        raise RuntimeError(f"The library's own answer to {exercise.id} failed: {failed[0]}")
     verdicts = [
         _assess_one(exercise, right, given) for right, given in zip(expected, outcomes, strict=True)
     ]
@@ -43,10 +52,9 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
 
 
 def expected_of(exercise: Exercise, case: Case) -> Outcome:
-    """What the reference gives on a case. It has much time, so that a busy machine does not make a
-    right answer wrong."""
-    patient = Setup(exercise.probe, 10 * exercise.seconds + 60, exercise.numpy)
-    return run(patient, exercise.reference, case)
+    """What the reference gives on a case."""
+    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
+    return run(unhurried, exercise.reference, case)
 
 
 def _assess_one(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:

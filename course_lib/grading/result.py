@@ -13,7 +13,20 @@ from course_lib.exercises.aliases import current
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
 NEEDS_PERSON = frozenset(
-    {"missing", "unreadable", "tampered", "failed", "identity", "attempts", "lateness"}
+    {
+        "missing",
+        "unreadable",
+        "tampered",
+        "failed",
+        "identity",
+        "attempts",
+        "lateness",
+        "disagrees",
+        "unsure",
+        "ambiguous",
+        "python",
+        "time",
+    }
 )
 
 UNSOLVED = "Not solved yet."  # what is said of a stub
