@@ -493,6 +493,16 @@ def test_a_submission_has_a_budget_of_time(sandbox, monkeypatch):
     assert result.needs_person
 
 
+def test_state_from_a_cell_that_may_not_run_here_is_for_a_person(sandbox):
+    book = fitted("", "assert state['ready']")
+    closed = "from course_lib.models.vae import elbo\nstate = {}\nstate['ready'] = True"
+    whole = "try:\n    " + closed.replace("\n", "\n    ") + "\nfinally:\n    pass"
+    book.cells.insert(0, nbformat.v4.new_code_cell(whole))
+    result = graded(book, sandbox, Marking("00_start", "s"))
+    assert kinds(result) == {"unsure"}
+    assert "closed to answers" in result.flags[0].sentence
+
+
 # --- the library's solutions --------------------------------------------------------------------
 
 COPIED = """# exercise: vae.kl_divergence

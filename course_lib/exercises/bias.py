@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from course_lib.audit import fairness
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake
@@ -54,6 +55,12 @@ def _share_picture(answer):
     )
 
 
+def _share_by_difference(k, m, k_real, n):
+    pooled = np.average([k / m, k_real / n], weights=[m, n])
+    sd = (pooled * (1 - pooled)) ** 0.5 * (1 / m + 1 / n) ** 0.5
+    return float((k / m - k_real / n) / sd)
+
+
 SHARE_Z = Exercise(
     id="bias.share_z_score",
     title="Has a share moved?",
@@ -94,7 +101,7 @@ SHARE_Z = Exercise(
             returning("k / m - k_real / n"),
         ),
     ),
-    alternatives=(_share_by_chi_squared, _share_by_counts),
+    alternatives=(_share_by_chi_squared, _share_by_counts, _share_by_difference),
 )
 
 # --- rates of groups ------------------------------------------------------------------------------
@@ -152,6 +159,10 @@ def _rates_picture(answer):
     )
 
 
+def _rates_by_pandas(label, group, groups):
+    return pd.Series(label).astype(float).groupby(group).mean().reindex(range(groups)).to_numpy()
+
+
 LABEL_RATES = Exercise(
     id="bias.label_rates",
     title="Conditional label rates",
@@ -187,7 +198,7 @@ LABEL_RATES = Exercise(
             returning("np.nan_to_num(rates)"),
         ),
     ),
-    alternatives=(_rates_by_counts, _rates_by_list),
+    alternatives=(_rates_by_counts, _rates_by_list, _rates_by_pandas),
 )
 
 # --- amplification --------------------------------------------------------------------------------
@@ -266,6 +277,7 @@ AMPLIFICATION = Exercise(
             (synthetic[np.argmax(real)] - synthetic[np.argmin(real)]).item()
             - (real.max() - real.min()).item()
         ),
+        lambda real, synthetic: float(np.diff(synthetic - real)[0] * np.sign(np.diff(real)[0])),
     ),
 )
 
@@ -343,6 +355,9 @@ DEMOGRAPHIC_PARITY = Exercise(
     alternatives=(
         returning("float(np.ptp(np.bincount(group, weights=chosen) / np.bincount(group)))"),
         returning("float(max(a - b for a in rates for b in rates))"),
+        lambda chosen, group: float(
+            np.ptp([np.mean(chosen[group == g]) for g in set(group.tolist())])
+        ),
     ),
 )
 
@@ -383,6 +398,16 @@ def _odds_picture(answer):
     return fig, (
         "The gap in odds against the threshold of a group whose scores are half a unit too low: a V "
         "with its foot at 0, half a unit below the other group's threshold of 0.5."
+    )
+
+
+def _odds_by_pairs(truth, chosen, group):
+    def rate(code, side):
+        return chosen[(group == code) & (truth == side)].mean()
+
+    codes = np.unique(group)
+    return float(
+        max(rate(a, side) - rate(b, side) for a in codes for b in codes for side in (0, 1))
     )
 
 
@@ -432,6 +457,7 @@ EQUALIZED_ODDS = Exercise(
             fairness.demographic_parity(chosen[truth == side], group[truth == side])
             for side in (0, 1)
         ),
+        _odds_by_pairs,
     ),
 )
 
@@ -481,6 +507,16 @@ def _weights_picture(answer):
     )
 
 
+def _weights_row_by_row(label, group):
+    n = len(label)
+    return np.array(
+        [
+            (group == g).sum() * (label == y).sum() / ((group == g) & (label == y)).sum() / n
+            for y, g in zip(label, group, strict=True)
+        ]
+    )
+
+
 REWEIGHTING = Exercise(
     id="bias.reweighting",
     title="Weights that part label and group",
@@ -517,7 +553,142 @@ REWEIGHTING = Exercise(
             slip(" * (label == value).mean()", ""),
         ),
     ),
-    alternatives=(_weights_by_rates, _weights_by_counts),
+    alternatives=(_weights_by_rates, _weights_by_counts, _weights_row_by_row),
+)
+
+# --- multicalibration ---------------------------------------------------------------------------
+
+
+def _gap_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(n, wrong, bins, certain=0):
+        groups = rng.random((3, n)) < np.array([[0.5], [0.4], [0.15]])
+        probability = rng.uniform(0.02, 0.98, n)
+        probability[:certain] = 1.0
+        truth = rng.random(n) < np.clip(probability + wrong * groups[1], 0, 1)
+        truth[:certain] = rng.random(certain) < 0.5
+        return {"truth": truth * 1, "probability": probability, "groups": groups, "bins": bins}
+
+    return {
+        "one group is scored too low": case(900, 0.3, 5),
+        "one group is scored too high": case(800, -0.35, 10),
+        "small groups by chance": case(60, 0.0, 10),
+        "some scores are exactly 1": case(500, 0.0, 4, certain=120),
+    }
+
+
+def _gap_probe(answer, truth, probability, groups, bins):
+    return np.asarray(answer(truth, probability, groups, bins), dtype=float)
+
+
+def _gap_by_loops(truth, probability, groups, bins=10):
+    sums, sizes = np.zeros((len(groups), bins)), np.zeros((len(groups), bins))
+    for i, score in enumerate(probability):
+        column = min(int(score * bins), bins - 1)
+        for row in range(len(groups)):
+            if groups[row][i]:
+                sums[row, column] += truth[i] - score
+                sizes[row, column] += 1
+    row, column = np.unravel_index(np.argmax(np.abs(sums)), sums.shape)
+    return int(row), int(column), sums[row, column] / max(sizes[row, column], 1)
+
+
+def _gap_by_histograms(truth, probability, groups, bins=10):
+    code = np.clip(np.floor(probability * bins), 0, bins - 1).astype(int)
+    off = np.array([np.bincount(code, m * (truth - probability), bins) for m in groups])
+    size = np.array([np.bincount(code, m, bins) for m in groups])
+    at = np.abs(off).argmax()
+    return at // bins, at % bins, off.flat[at] / max(size.flat[at], 1)
+
+
+def _gap_picture(answer):
+    rng = np.random.default_rng(0)
+    score, member = rng.uniform(0, 1, 6000), rng.random(6000) < 0.3
+    truth = rng.random(6000) < np.where(member, score**2, score)
+    others = ~member
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for rows, colour, marker, name in (
+        (others, BLUE, "o", "all others"),
+        (member, ORANGE, "s", "a group"),
+    ):
+        edges = np.minimum((score * 10).astype(int), 9)
+        means = [truth[rows & (edges == b)].mean() for b in range(10)]
+        ax.plot(
+            np.arange(10) / 10 + 0.05, means, marker, color=colour, linestyle="none", label=name
+        )
+    group, bin_, gap = answer(truth * 1, score, np.array([others, member]), 10)
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    ax.plot([bin_ / 10 + 0.05] * 2, [bin_ / 10 + 0.05, bin_ / 10 + 0.05 + gap], color="#222222")
+    ax.set(
+        xlabel="score",
+        ylabel="share that is true",
+        title=f"Worst for most people: group {int(group)}",
+    )
+    ax.legend(fontsize=8)
+    return fig, (
+        "The share that is true against the score, in ten bins. For all others the points lie on the "
+        "diagonal, for the group below it; a line marks the group's bin that is worst."
+    )
+
+
+WORST_CALIBRATION_GAP = Exercise(
+    id="bias.worst_calibration_gap",
+    title="The worst calibration gap",
+    points=2,
+    minutes=15,
+    difficulty=2,
+    task="Return the group and the bin of scores where truth minus score, summed over the rows, is "
+    "largest in size, and the mean of that difference there.",
+    hints=(
+        "The bin of a score is int(score * bins), and bins - 1 for a score of 1.",
+        "For each group and each bin: rows = groups[g] & (bin_of == b). Sum truth - probability over "
+        "these rows, and remember where the size of the sum is largest.",
+        "The gap that is returned is the sum divided by the number of rows, with its sign.",
+    ),
+    reference=fairness.worst_calibration_gap,
+    inputs=_gap_cases,
+    probe=_gap_probe,
+    numpy=True,
+    picture=_gap_picture,
+    mistakes=(
+        Mistake(
+            "The sign is turned round: a group that is scored too low needs a shift up, truth minus "
+            "score.",
+            slip("(truth[rows] - probability[rows])", "(probability[rows] - truth[rows])"),
+        ),
+        Mistake(
+            "Only scores that are too low were looked for. Take the size of the sum: too high is wrong "
+            "as well.",
+            slip("if abs(off) > most", "if off > most"),
+        ),
+        Mistake(
+            "Cells were compared by their mean. In a cell of three rows chance makes the mean large: "
+            "compare the sums, which count people.",
+            slip(
+                "off = (truth[rows] - probability[rows]).sum()",
+                "off = (truth[rows] - probability[rows]).sum() / max(rows.sum(), 1)",
+                "float(off / rows.sum())",
+                "float(off)",
+            ),
+        ),
+        Mistake(
+            "This is the sum over the rows. The shift that each row needs is its mean.",
+            slip("float(off / rows.sum())", "float(off)"),
+        ),
+        Mistake(
+            "Scores of exactly 1 fell out of the last bin.",
+            slip(
+                "np.minimum((probability * bins).astype(int), bins - 1)",
+                "(probability * bins).astype(int)",
+            ),
+        ),
+        Mistake(
+            "Each bin was judged for everybody. A gap of a group is over the rows of that group.",
+            slip("groups[group] & (bin_of == bin_)", "(bin_of == bin_)"),
+        ),
+    ),
+    alternatives=(_gap_by_loops, _gap_by_histograms),
 )
 
 # --- goals that exclude each other ----------------------------------------------------------------
@@ -599,5 +770,11 @@ IMPLIED = Exercise(
         ),
         Mistake("The recall is missing: not every positive is found.", slip(" * recall", "")),
     ),
-    alternatives=(_implied_by_counts, _implied_by_odds),
+    alternatives=(
+        _implied_by_counts,
+        _implied_by_odds,
+        lambda prevalence, precision, recall: (
+            recall / (precision / (1 - precision)) * prevalence / (1 - prevalence)
+        ),
+    ),
 )

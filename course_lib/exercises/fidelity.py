@@ -2,13 +2,14 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from course_lib.audit import fidelity, statistics, textbook
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
 
@@ -97,6 +98,7 @@ TOTAL_VARIATION = Exercise(
     alternatives=(
         _tv_loop,
         returning("float(1 - np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
+        returning("float(np.clip(synthetic / synthetic.sum() - real / real.sum(), 0, None).sum())"),
     ),
 )
 
@@ -152,6 +154,11 @@ def _c2st_picture(answer):
     )
 
 
+def _c2st_by_ranks(predicted, truth, shuffled):
+    right = (np.vstack([truth, shuffled]) == predicted).sum(axis=1)
+    return float(right[0] / len(truth)), float((right >= right[0]).mean())
+
+
 C2ST = Exercise(
     id="fidelity.c2st",
     title="The classifier two-sample test",
@@ -200,6 +207,7 @@ C2ST = Exercise(
             "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))",
             "np.mean(np.append(null, accuracy) >= accuracy)",
         ),
+        _c2st_by_ranks,
     ),
 )
 
@@ -366,6 +374,11 @@ def _limit_picture(answer):
     )
 
 
+def _limit_by_polynomial(sizes, distances):
+    line = np.polynomial.Polynomial.fit(1 / sizes, distances, 1)
+    return float(line(0.0))
+
+
 EXTRAPOLATE = Exercise(
     id="fidelity.extrapolate_to_infinite_size",
     title="The distance at infinite size",
@@ -403,7 +416,7 @@ EXTRAPOLATE = Exercise(
             slip("1 / sizes", "np.log(sizes)"),
         ),
     ),
-    alternatives=(_limit_by_lstsq, _limit_by_covariance),
+    alternatives=(_limit_by_lstsq, _limit_by_covariance, _limit_by_polynomial),
 )
 
 # --- precision and recall -------------------------------------------------------------------------
@@ -458,6 +471,13 @@ def _manifold_picture(answer):
     )
 
 
+def _manifold_by_partition(real, generated, k):
+    radii = [np.partition(cdist(x, x), k, axis=1)[:, k] for x in (real, generated)]
+    apart = cdist(generated, real)
+    found = (apart < radii[0]).any(axis=1), (radii[1] > apart.T).any(axis=1)
+    return tuple(float(np.mean(hits)) for hits in found)
+
+
 PRECISION_RECALL = Exercise(
     id="fidelity.precision_recall",
     title="Precision and recall",
@@ -508,7 +528,7 @@ PRECISION_RECALL = Exercise(
             slip("[:, k]", "[:, k + 1]"),
         ),
     ),
-    alternatives=(_manifold_by_neighbours, _manifold_by_audit),
+    alternatives=(_manifold_by_neighbours, _manifold_by_audit, _manifold_by_partition),
 )
 
 # --- train on synthetic, test on real -------------------------------------------------------------
@@ -586,6 +606,13 @@ def _tstr_picture(answer):
     )
 
 
+def _tstr_one_after_the_other(model, synthetic, real, held_out):
+    count = min(map(len, (synthetic[1], real[1])))
+    of_synthetic = clone(model).fit(*(part[:count] for part in synthetic))
+    of_real = clone(model).fit(*(part[:count] for part in real))
+    return float(of_synthetic.score(*held_out)), float(of_real.score(*held_out))
+
+
 TSTR = Exercise(
     id="fidelity.train_synthetic_test_real",
     title="Train on synthetic, test on real",
@@ -630,7 +657,100 @@ TSTR = Exercise(
             slip("clone(model)", "model"),
         ),
     ),
-    alternatives=(_tstr_by_hand, slip("clone(model)", "type(model)(**model.get_params())")),
+    alternatives=(
+        _tstr_by_hand,
+        slip("clone(model)", "type(model)(**model.get_params())"),
+        _tstr_one_after_the_other,
+    ),
+)
+
+# --- estimates from synthetic tables --------------------------------------------------------------
+
+
+def _combine_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(m, spread):
+        estimates = rng.normal(5, spread, m)
+        return {"estimates": estimates, "variances": rng.uniform(0.5, 1.5, m)}
+
+    return {
+        "two tables": case(2, 1.0),
+        "five tables that differ much": case(5, 3.0),
+        "twenty tables that hardly differ": case(20, 0.3),
+    }
+
+
+def _combine_by_loops(estimates, variances):
+    m = len(estimates)
+    mean = sum(estimates) / m
+    between = sum((q - mean) ** 2 for q in estimates) / (m - 1)
+    return mean, sum(variances) / m + between / m
+
+
+def _combine_by_errors(estimates, variances):
+    return estimates.mean(), variances.mean() + stats.sem(estimates) ** 2
+
+
+def _combine_picture(answer):
+    rng = np.random.default_rng(1)
+    estimates = rng.normal(0, 1, 8)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.errorbar(range(8), estimates, 2 * np.ones(8), fmt="o", color=GREY, label="each table")
+    estimate, variance = answer(estimates, np.ones(8))
+    ax.errorbar([8.5], [estimate], [2 * variance**0.5], fmt="s", color=ORANGE, label="combined")
+    ax.set(xlabel="synthetic table", ylabel="estimate, two standard errors")
+    ax.set_title("Eight tables, one answer")
+    ax.set_ylim(-5, 4)
+    ax.legend(fontsize=8, loc="lower left", ncols=2)
+    return fig, (
+        "Estimates of eight synthetic tables with bars of two standard errors, and the combined one beside "
+        "them, whose bar is a little longer than each of theirs."
+    )
+
+
+COMBINED_ESTIMATE = Exercise(
+    id="fidelity.combined_estimate",
+    title="What synthetic tables say together",
+    points=2,
+    minutes=10,
+    difficulty=1,
+    task="Return the mean of the tables' estimates, and its variance: the mean of the variances that they "
+    "claim, plus the variance between the tables divided by their number.",
+    hints=(
+        "The variance between the tables is that of the estimates, with m - 1 in the denominator.",
+        "variances.mean() + estimates.var(ddof=1) / len(estimates)",
+    ),
+    reference=textbook.combined_estimate,
+    inputs=_combine_cases,
+    probe=call_for_array,
+    numpy=True,
+    picture=_combine_picture,
+    mistakes=(
+        Mistake(
+            "The tables were treated as independent samples: m tables do not hold m times the "
+            "information, since all come from one real table.",
+            slip("variances.mean()", "variances.mean() / len(estimates)"),
+        ),
+        Mistake(
+            "The variance between the tables is missing: each was drawn by chance.",
+            slip(" + between / len(estimates)", ""),
+        ),
+        Mistake(
+            "This is the rule for missing data, mean(v) + (1 + 1 / m) b. There the real rows are partly "
+            "kept; here the between part is b / m.",
+            slip("between / len(estimates)", "between * (1 + 1 / len(estimates))"),
+        ),
+        Mistake(
+            "The variance between the tables is an estimate from m values: divide by m - 1, ddof=1.",
+            slip("ddof=1", "ddof=0"),
+        ),
+        Mistake(
+            "This is the standard error. Return its square, the variance.",
+            slip("float(total)", "float(total**0.5)"),
+        ),
+    ),
+    alternatives=(_combine_by_loops, _combine_by_errors),
 )
 
 # --- density ratio --------------------------------------------------------------------------------
@@ -718,5 +838,6 @@ DENSITY_RATIO = Exercise(
             "np.exp(np.log(probability) - np.log1p(-probability) - np.log(n_real / n_generated))"
         ),
         _ratio_by_bayes,
+        returning("n_generated / n_real / (1 / probability - 1)"),
     ),
 )

@@ -1,6 +1,6 @@
 """Judging what an answer gave: pass or fail, and a sentence that names the mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,12 @@ def _named_mistake(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence
 def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
     """Compare every value of `given` with `expected`: kind, shape, finiteness, then numbers."""
     if set(given.kinds) != set(expected.kinds):
+        if len(given.kinds) == len(expected.kinds) and not any("result" in k for k in given.kinds):
+            return Verdict(
+                False,
+                f"Your function returned a dictionary with the keys {_listed(given.kinds)}. Return the "
+                "values alone, in the order that the task names them.",
+            )
         return Verdict(
             False,
             f"Your function should return {_these(expected)}, but it returned {_these(given)}.",
@@ -133,6 +139,10 @@ def _compare_one(
         f"{what} has the right shape, but wrong values.",
         f"{what}{place}: you gave {value[worst].item():.4g}, expected {right[worst].item():.4g}.",
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"“{name}”" for name in names)
 
 
 def _these(outcome: Outcome) -> str:

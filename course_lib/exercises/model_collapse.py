@@ -1,5 +1,6 @@
 """The exercises of lesson 08: the recursion, its rules, its theory, and a measure of what it loses."""
 
+import functools
 import math
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ from scipy import special, stats
 
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
 from course_lib.exercises.slips import returning, slip
-from course_lib.model_collapse import refit, tail_loss, theory, training_rows
+from course_lib.model_collapse import refit, tail_loss, theory, training_rows, verified_rows
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 # --- the recursion ----------------------------------------------------------------------------
@@ -81,6 +82,13 @@ def _refit_picture(answer):
     )
 
 
+def _refit_by_accumulate(fit, sample, data, generations, learn_from):
+    def next_one(made, _):
+        return [*made, sample(fit(learn_from(made)), len(made[0]))]
+
+    return functools.reduce(next_one, range(generations), [data])
+
+
 REFIT = Exercise(
     id="model_collapse.refit",
     title="The recursion",
@@ -123,7 +131,7 @@ REFIT = Exercise(
             slip("len(data)", "len(learn_from(made))"),
         ),
     ),
-    alternatives=(_refit_recursive, _refit_while),
+    alternatives=(_refit_recursive, _refit_while, _refit_by_accumulate),
 )
 
 # --- the theory of the normal loop ------------------------------------------------------------
@@ -176,6 +184,11 @@ def _variance_picture(answer):
     )
 
 
+def _variance_by_product(n, generations):
+    ratio = np.exp(special.polygamma(0, (n - 1) / 2)) / ((n - 1) / 2)
+    return float(np.prod(np.full(generations, ratio)))
+
+
 MEDIAN_VARIANCE = Exercise(
     id="model_collapse.median_variance",
     title="The theory's prediction",
@@ -223,7 +236,7 @@ MEDIAN_VARIANCE = Exercise(
             slip(" / 2", ""),
         ),
     ),
-    alternatives=(_variance_by_integration, _variance_step_by_step),
+    alternatives=(_variance_by_integration, _variance_step_by_step, _variance_by_product),
 )
 
 # --- tails ------------------------------------------------------------------------------------
@@ -236,13 +249,14 @@ def _tail_cases(seed: int) -> Inputs:
         return {"real": real, "synthetic": synthetic, "share": share}
 
     real = rng.normal(5, 2, 400)
+    numbers = np.repeat(np.arange(10.0), [10, 30, 60, 75, 75, 75, 75, 60, 30, 10])
     return {
         "the same rows: nothing is lost": case(real, real, 0.05),
         "a narrower distribution": case(real, rng.normal(5, 1.5, 300), 0.1),
         "skewed rows, another share": case(rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
         "a distribution that has moved": case(real, rng.normal(6, 2, 400), 0.05),
         "whole numbers, some of them on the edge of a tail": case(
-            rng.poisson(6.0, 500).astype(float), rng.poisson(5.5, 600).astype(float), 0.3
+            rng.permutation(numbers), rng.poisson(4.0, 600).astype(float), 0.3
         ),
     }
 
@@ -283,6 +297,17 @@ def _tail_picture(answer):
         "Tail loss of N(0.3, s²) against s, where N(0, 1) is real. Both tails are lost for small s. The "
         "high one is back at s = 0.85 and too heavy beyond; the low one is still half lost at s = 1."
     )
+
+
+def _tails_by_ranks(real, synthetic, share=0.05):
+    """By places in the sorted columns; the high tail is the low one of the negated columns."""
+
+    def low(real, synthetic):
+        edge = np.quantile(real, share / 2)
+        mine, its = (np.searchsorted(np.sort(x), edge) / len(x) for x in (real, synthetic))
+        return 1 - its / mine
+
+    return np.array([low(real, synthetic), low(-real, -synthetic)])
 
 
 TAIL_LOSS = Exercise(
@@ -333,7 +358,7 @@ TAIL_LOSS = Exercise(
             returning("(1 - in_synthetic / in_real)[::-1]"),
         ),
     ),
-    alternatives=(_tails_by_sorting, _tails_by_counts),
+    alternatives=(_tails_by_sorting, _tails_by_counts, _tails_by_ranks),
 )
 
 # --- a rare class dies ------------------------------------------------------------------------
@@ -385,6 +410,16 @@ def _extinction_picture(answer):
     )
 
 
+def _extinction_by_survival(share, n, generations):
+    """Without the count 0: what is missing from the sum is gone."""
+    counts = np.arange(1, n + 1)
+    step = stats.binom.pmf(counts, n, counts[:, None] / n)
+    alive = [stats.binom.pmf(counts, n, share)]
+    while len(alive) < generations:
+        alive.append(alive[-1] @ step)
+    return 1 - np.sum(alive, axis=1)
+
+
 EXTINCTION = Exercise(
     id="model_collapse.extinction_probability",
     title="How a rare class dies",
@@ -428,7 +463,7 @@ EXTINCTION = Exercise(
             returning("np.array([0.0, *gone[:-1]])"),
         ),
     ),
-    alternatives=(_extinction_by_powers, _extinction_backwards),
+    alternatives=(_extinction_by_powers, _extinction_backwards, _extinction_by_survival),
 )
 
 # --- what a generation learns from ------------------------------------------------------------
@@ -510,6 +545,16 @@ def _rows_picture(answer):
     )
 
 
+def _rows_by_keys(made, regime, rng):
+    """A budget by the smallest of random keys."""
+    if regime == "replace":
+        return np.array(made[-1])
+    rows = np.concatenate(list(made), axis=0)
+    if regime == "budget":
+        rows = rows[np.argsort(rng.random(len(rows)))[: len(made[0])]]
+    return rows
+
+
 TRAINING_ROWS = Exercise(
     id="model_collapse.training_rows",
     title="Replace, accumulate, or a budget",
@@ -563,7 +608,110 @@ TRAINING_ROWS = Exercise(
             slip("return made[-1]", "return np.concatenate(made)"),
         ),
     ),
-    alternatives=(_rows_by_index, _rows_by_shuffling),
+    alternatives=(_rows_by_index, _rows_by_shuffling, _rows_by_keys),
+)
+
+# --- verification -----------------------------------------------------------------------------
+
+
+def _verified_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(t, runs, d, tolerance):
+        x, weights = rng.standard_normal((t, runs, d)), rng.normal(1, 1, (runs, d))
+        y = np.einsum("tri,ri->tr", x, weights) + 1.5 * rng.standard_normal((t, runs))
+        rows = np.concatenate([x, y[..., None]], axis=-1)
+        return {"rows": rows, "weights": weights, "tolerance": tolerance}
+
+    return {
+        "one chain, one input": case(12, 1, 1, 1.0),
+        "several chains, each with a verifier of its own": case(10, 4, 3, 1.5),
+        "a strict verifier": case(15, 3, 2, 0.5),
+    }
+
+
+def _verified_by_loops(rows, weights, tolerance):
+    kept = np.zeros_like(rows)
+    for i in range(rows.shape[0]):
+        for chain in range(rows.shape[1]):
+            *x, y = rows[i, chain]
+            if -tolerance <= y - np.dot(x, weights[chain]) <= tolerance:
+                kept[i, chain] = rows[i, chain]
+    return kept
+
+
+def _verified_in_place(rows, weights, tolerance):
+    found = np.array(rows)
+    residual = found[:, :, -1] - (found[:, :, :-1] * weights[None]).sum(axis=2)
+    found[residual**2 > tolerance**2] = 0
+    return found
+
+
+def _verified_picture(answer):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, 80)
+    rows = np.stack([x, 1.2 * x + rng.standard_normal(80)], axis=1)[:, None]
+    kept = np.asarray(answer(rows, np.array([[0.6]]), 1.0))[:, 0]
+    kept = kept[(kept != 0).any(axis=1)]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(*rows[:, 0].T, "o", color=GREY, markersize=4, linestyle="none", label="rejected")
+    ax.plot(*kept.T, "o", color=BLUE, markersize=4, linestyle="none", label="kept")
+    edge = np.array([-2.0, 2.0])
+    ax.plot(edge, 0.6 * edge, color=ORANGE, linestyle="--", label="the verifier")
+    ax.set(xlabel="x", ylabel="label", title="A verifier with too flat a line")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Eighty points around a rising line, and the verifier's flatter line. The points within 1 of the "
+        "verifier's line are kept; those far above it on the right and far below on the left are not."
+    )
+
+
+VERIFIED_ROWS = Exercise(
+    id="model_collapse.verified_rows",
+    title="Verify before you learn",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the rows with zeros in place of each row whose label lies farther than the tolerance "
+    "from what its chain's verifier expects.",
+    hints=(
+        "rows[..., :-1] are the inputs (t, runs, d), and rows[..., -1] are the labels (t, runs). What "
+        'the verifier expects is np.einsum("tri,ri->tr", inputs, weights).',
+        "Keep a row where the size of label minus expectation is at most the tolerance. Multiply the "
+        "rows by that, as numbers 0 and 1: rows * kept[..., None].",
+    ),
+    reference=verified_rows,
+    inputs=_verified_cases,
+    probe=call_for_array,
+    numpy=True,
+    picture=_verified_picture,
+    mistakes=(
+        Mistake(
+            "A label far below what the verifier expects is as wrong as one far above: take the size of "
+            "the difference.",
+            slip("np.abs(y - expected)", "(y - expected)"),
+        ),
+        Mistake("These are the rows that the verifier rejects.", slip("<=", ">")),
+        Mistake(
+            "Only the labels became 0. Inputs with a label of 0 are still a row to learn from: put "
+            "zeros in place of the whole row.",
+            returning("np.concatenate([x, (y * kept)[..., None]], axis=-1)"),
+        ),
+        Mistake(
+            "A row was kept or rejected in all chains at once. Each chain has rows and a verifier of "
+            "its own.",
+            returning("rows * kept.all(axis=1)[:, None, None]"),
+        ),
+        Mistake(
+            "Each chain has a verifier of its own, and here the first one judged all chains.",
+            slip("weights)", "np.broadcast_to(weights[:1], weights.shape))"),
+        ),
+        Mistake(
+            "The tolerance is in units of the label, and not in standard deviations of the difference.",
+            slip("<= tolerance", "<= tolerance * (y - expected).std()"),
+        ),
+    ),
+    alternatives=(_verified_by_loops, _verified_in_place),
 )
 
 # --- a share of fresh real data ---------------------------------------------------------------
@@ -571,10 +719,9 @@ TRAINING_ROWS = Exercise(
 
 def _spread_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(50, 200))
 
     def case(generations, fresh):
-        return {"n": n, "generations": generations, "fresh": fresh}
+        return {"n": int(rng.integers(50, 200)), "generations": generations, "fresh": fresh}
 
     return {
         "the first fit": case(1, float(rng.uniform(0.1, 0.4))),
@@ -651,5 +798,11 @@ MEAN_SPREAD = Exercise(
             slip("1 - fresh", "fresh"),
         ),
     ),
-    alternatives=(_spread_step_by_step, _spread_closed),
+    alternatives=(
+        _spread_step_by_step,
+        _spread_closed,
+        lambda n, generations, fresh=0.0: float(
+            np.sum((1 - fresh) ** (2 * np.arange(generations))) / n
+        ),
+    ),
 )

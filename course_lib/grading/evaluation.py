@@ -336,8 +336,8 @@ class _Marker:
         saved_by = f"the notebook was saved by Python {python}" if python else "it may be newer"
         if (answer.problem and self.found.newer) or (python and self.found.newer and run.raised):
             return "python", (
-                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} To try another "
-                "interpreter, say --python."
+                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} Answers run in "
+                "the Python that the command itself runs in: install the course for a newer one."
             )
         if answer.saved == "solved":
             return "disagrees", (
@@ -353,6 +353,11 @@ class _Marker:
             return "unsure", (
                 f"The answer to {exercise.id} may need something from outside of the notebook that is "
                 f"not here: {', '.join(outside[:4])}."
+            )
+        if not answer.certain and run.closed:
+            return "unsure", (
+                f"What the answer to {exercise.id} needs from the rest of the notebook could not be "
+                "run here: some cells use parts of the library that are closed to answers."
             )
         if not answer.certain and (run.timed_out or run.lost) and len(answer.programs) > 1:
             return "unsure", (

@@ -114,6 +114,7 @@ class Run:
         tampered: something else than the grader's own code wrote to the grader.
         over: the submission's time was used up.
         outside: what the cells asked of the world outside of the notebook.
+        closed: they use parts of the library that are out of an answer's reach.
         raised: the names of Python's exceptions that the answer, or the lack of one, raised.
     """
 
@@ -124,6 +125,7 @@ class Run:
     tampered: bool = False
     over: bool = False
     outside: list[str] = field(default_factory=list)
+    closed: bool = False
     raised: set[str] = field(default_factory=set)
 
 
@@ -166,6 +168,7 @@ def _loaded(run: Run, said: dict[str, Any]) -> None:
     """What the sandbox says of the cells that run before the answer."""
     run.problem = printable(said.get("error") or "")
     run.timed_out = bool(said.get("timed_out"))
+    run.closed = bool(said.get("closed"))
     outside = said.get("outside")
     run.outside = [printable(what) for what in outside[:20]] if isinstance(outside, list) else []
     raised = re.search(r" raised (\w+)", run.problem)
