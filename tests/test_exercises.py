@@ -222,6 +222,7 @@ KL = get("vae.kl_divergence")
         (lambda mu, log_var: KL.reference(mu, log_var)[:, None], "has the shape (3, 1)"),
         (lambda mu, log_var: (mu, log_var), "2 values"),
         (lambda mu, log_var: {}, "returned nothing"),
+        (lambda mu, log_var: {"kl": mu}, "returned a dict with the keys 'kl'. Return the values"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

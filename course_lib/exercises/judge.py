@@ -72,7 +72,8 @@ def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
     if set(given.kinds) != set(expected.kinds):
         return Verdict(
             False,
-            f"Your function should return {_these(expected)}, but it returned {_these(given)}.",
+            f"Your function should return {_these(expected)}, but it returned "
+            f"{_keys(expected, given) or _these(given)}.",
         )
     for name, kind in expected.kinds.items():
         verdict = _compare_one(exercise, name, kind, expected, given)
@@ -126,6 +127,14 @@ def _these(outcome: Outcome) -> str:
     if len(kinds) == 1:
         return f"one value ({kinds[0]})"
     return f"{len(kinds)} values ({', '.join(kinds)})" if len(kinds) < 4 else f"{len(kinds)} values"
+
+
+def _keys(expected: Outcome, given: Outcome) -> str:
+    """A dict that was returned where values without names were expected, in words; else nothing."""
+    keys = [f"'{name}'" for name in given.kinds if not name.startswith("result")]
+    if not keys or not all(name.startswith("result") for name in expected.kinds):
+        return ""
+    return f"a dict with the keys {', '.join(keys)}. Return the values themselves, without names"
 
 
 def _kind_sentence(expected: str, given: str) -> str:
