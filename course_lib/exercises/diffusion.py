@@ -189,7 +189,7 @@ Q_SAMPLE = Exercise(
     picture=_q_picture,
     mistakes=(
         Mistake(
-            "The square roots are missing: with them the variances add up to 1.",
+            "The square roots are missing: with them the squares of the two weights add up to 1.",
             slip(".sqrt()", "", times=2),
         ),
         Mistake(
