@@ -1,6 +1,6 @@
 """What keeps lesson 02's GAN from collapsing: one thing changed at a time, over five seeds.
 
-Run in the course's environment, about ten minutes on two cores:
+Run in the course's environment, about fifteen minutes on one core:
 
     python benchmarks/gan_ablation.py
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.exercise import Case, Exercise, Setup
 from course_lib.exercises.trial import Outcome, run
+
+REFERENCE_SECONDS = (
+    300.0  # on a busy machine, too: an answer must not fail for the reference's sake
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,14 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
 
     An answer that fails is compared with the exercise's typical mistakes. Where one of them gives
     the same on every case, its sentence replaces the general one.
+
+    Raises:
+        RuntimeError: the reference itself failed, so that nothing can be said of the answer.
     """
-    expected = [run(exercise, exercise.reference, case) for case in cases]
+    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
+    expected = [run(unhurried, exercise.reference, case) for case in cases]
+    if failed := [outcome.error for outcome in expected if outcome.error]:
+        raise RuntimeError(f"The library's own answer to {exercise.id} failed: {failed[0]}")
     verdicts = [
         _assess_one(exercise, right, given) for right, given in zip(expected, outcomes, strict=True)
     ]
