@@ -21,6 +21,10 @@ def _schedule_cases(seed: int) -> Inputs:
         "ten steps": {"steps": 10},
         "a thousand steps": {"steps": 1000},
         "some other number of steps": {"steps": int(rng.integers(20, 500))},
+        "another offset s": {
+            "steps": int(rng.integers(20, 60)),
+            "s": float(rng.uniform(0.05, 0.2)),
+        },
     }
 
 
@@ -87,7 +91,7 @@ SCHEDULE = Exercise(
     difficulty=2,
     task="Return alpha_bar at t = 0, 1, ..., steps for the cosine schedule, never below 1e-5.",
     hints=(
-        "f(t) = cos²((t / T + s) / (1 + s) · π / 2) with s = 0.008, and alpha_bar is f(t) / f(0).",
+        "f(t) = cos²((t / T + s) / (1 + s) · π / 2), and alpha_bar is f(t) / f(0).",
         "t runs from 0 to steps, both included: torch.arange(steps + 1).",
         "clamp(min=1e-5) keeps the last value off 0, since the sampler divides by its root.",
     ),
@@ -110,7 +114,14 @@ SCHEDULE = Exercise(
             "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.",
             slip(".clamp(min=1e-5)", ""),
         ),
-        Mistake("The offset s = 0.008 is missing.", slip("s: float = 0.008", "s: float = 0.0")),
+        Mistake(
+            "The offset s is missing: it is added to t / T.",
+            slip("(t / steps + s) / (1 + s)", "t / steps"),
+        ),
+        Mistake(
+            "The offset is always 0.008 here. Use the argument s, of which 0.008 is only the default.",
+            slip("(t / steps + s) / (1 + s)", "(t / steps + 0.008) / 1.008"),
+        ),
         Mistake(
             "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
             returning("(f / f[0]).clamp(min=1e-5).float()[1:]"),
@@ -375,18 +386,21 @@ class _Affine(nn.Module):
 
 def _loss_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    alpha_bar = diffusion.cosine_schedule(10).numpy()
 
-    def case(rows, pixels):
+    def case(rows, pixels, schedule):
         return {
             "w": rng.normal(0, 1, pixels),
             "x_0": rng.uniform(-1, 1, (rows, pixels)),
             "t": rng.integers(1, 10, rows),
-            "alpha_bar": alpha_bar,
+            "alpha_bar": schedule(10).numpy(),
             "noise": rng.standard_normal((rows, pixels)),
         }
 
-    return {"one image": case(1, 4), "six images at their own times": case(6, 5)}
+    return {
+        "one image": case(1, 4, diffusion.cosine_schedule),
+        "six images at their own times": case(6, 5, diffusion.cosine_schedule),
+        "another schedule": case(3, 4, diffusion.linear_schedule),
+    }
 
 
 def _loss_probe(answer, w, x_0, t, alpha_bar, noise):
@@ -448,7 +462,8 @@ LOSS = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the squared error of the network's v at noisy images, as a mean over images and pixels.",
+    task="Return the mean, over images and pixels, of the squared error of the network's v at noisy "
+    "images.",
     hints=(
         "Three lines: make x_t, ask the network, compare with the true v.",
         "alpha_bar[t] picks each image's own value. q_sample and velocity take it.",
@@ -471,6 +486,13 @@ LOSS = Exercise(
         Mistake(
             "The network was shown the clean image. Show it x_t.",
             slip("network(x_t, t)", "network(x_0, t)"),
+        ),
+        Mistake(
+            "This is the squared length of each image's error, a sum over its pixels. Take the mean over "
+            "the pixels, too, so that the loss does not grow with the size of the images.",
+            returning(
+                "(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().sum(dim=1).mean()"
+            ),
         ),
         Mistake(
             "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")

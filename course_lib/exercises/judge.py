@@ -1,6 +1,6 @@
 """Judging what an answer gave: pass or fail, and a sentence that names the mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,10 +80,15 @@ def _named_mistake(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence
 def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
     """Compare every value of `given` with `expected`: kind, shape, finiteness, then numbers."""
     if set(given.kinds) != set(expected.kinds):
+        if len(given.kinds) == len(expected.kinds) and not any("result" in k for k in given.kinds):
+            return Verdict(
+                False,
+                f"Your function returned a dictionary with the keys {_listed(given.kinds)}. Return the "
+                "values alone, in the order that the task names them.",
+            )
         return Verdict(
             False,
-            f"Your function should return {_these(expected)}, but it returned "
-            f"{_keys(expected, given) or _these(given)}.",
+            f"Your function should return {_these(expected)}, but it returned {_these(given)}.",
         )
     for name, kind in expected.kinds.items():
         verdict = _compare_one(exercise, name, kind, expected, given)
@@ -129,6 +134,10 @@ def _compare_one(
     )
 
 
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"“{name}”" for name in names)
+
+
 def _these(outcome: Outcome) -> str:
     """How many values an outcome has, in words, and of what kind where that is short."""
     kinds = list(outcome.kinds.values())
@@ -137,14 +146,6 @@ def _these(outcome: Outcome) -> str:
     if len(kinds) == 1:
         return f"one value ({kinds[0]})"
     return f"{len(kinds)} values ({', '.join(kinds)})" if len(kinds) < 4 else f"{len(kinds)} values"
-
-
-def _keys(expected: Outcome, given: Outcome) -> str:
-    """A dict that was returned where values without names were expected, in words; else nothing."""
-    keys = [f"'{name}'" for name in given.kinds if not name.startswith("result")]
-    if not keys or not all(name.startswith("result") for name in expected.kinds):
-        return ""
-    return f"a dict with the keys {', '.join(keys)}. Return the values themselves, without names"
 
 
 def _kind_sentence(expected: str, given: str) -> str:
