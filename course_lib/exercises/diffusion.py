@@ -498,11 +498,6 @@ LOSS = Exercise(
             "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")
         ),
         Mistake(
-            "You summed over the pixels and took the mean over the images. Take the mean over both: "
-            "then the loss, and a good learning rate, do not depend on the size of the images.",
-            slip("noise))", "noise), reduction='sum') / len(x_0)"),
-        ),
-        Mistake(
             "This is the square root of the error. The loss is the mean of the squares itself.",
             slip("return F.mse_loss(", "return torch.sqrt(F.mse_loss(", "noise))", "noise)))"),
         ),
