@@ -359,7 +359,7 @@ def _draw_cases(seed: int) -> Inputs:
         return {"logits": logits, "u": u}
 
     return {
-        "two levels, nine to one": case(np.tile([math.log(9.0), 0.0], (20, 1))),
+        "two levels, nine to one": case(np.tile([math.log(9.0), 0.0], (60, 1))),
         "five levels, a distribution for each row": case(rng.normal(size=(40, 5))),
         "a rare level comes first": case(np.tile([-3.0, 1.0, 1.0], (40, 1))),
         "u is just what the first level has": {"logits": np.zeros((3, 2)), "u": [0.25, 0.5, 0.75]},

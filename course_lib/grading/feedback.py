@@ -90,21 +90,31 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
     An exercise's figures are those between its answer (the last cell that gives one) and the next
     exercise's. At most `MOST_FIGURES` each, all of them PNG and of bounded size.
     """
-    answers = {name: _answer(name) for name in lesson_named(lesson).exercises}
     found: dict[str, list[bytes]] = {}
     current = None
-    cells = notebook.get("cells")
-    for cell in cells if isinstance(cells, list) else []:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = _text(cell.get("source"))
-        if given := [name for name, answer in answers.items() if answer.search(source)]:
+    for cell, _, given in _cells(notebook, lesson):
+        if given:
             current = given[-1]
             found[current] = []
         if current is not None:
             room = MOST_FIGURES - len(found[current])
             found[current] += [png for png, _ in zip(_pngs(cell), range(room), strict=False)]
     return {name: pngs for name, pngs in found.items() if pngs}
+
+
+def sources_of(notebook: dict, lesson: str) -> dict[str, str]:
+    """The text of the last cell that gives an answer to each exercise of the lesson."""
+    return {name: source for _, source, given in _cells(notebook, lesson) for name in given}
+
+
+def _cells(notebook: dict, lesson: str) -> Iterator[tuple[dict, str, list[str]]]:
+    """Each code cell, its text, and the exercises that it gives an answer to."""
+    answers = {name: _answer(name) for name in lesson_named(lesson).exercises}
+    cells = notebook.get("cells")
+    for cell in cells if isinstance(cells, list) else []:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            source = _text(cell.get("source"))
+            yield cell, source, [name for name, answer in answers.items() if answer.search(source)]
 
 
 def _answer(exercise: str) -> re.Pattern:
