@@ -607,6 +607,15 @@ def _gap_by_histograms(truth, probability, groups, bins=10):
     return at // bins, at % bins, off.flat[at] / max(size.flat[at], 1)
 
 
+def _gap_by_masks(truth, probability, groups, bins=10):
+    edges = np.arange(1, bins) / bins
+    code = np.digitize(probability, edges)
+    cells = [(g, b, members & (code == b)) for g, members in enumerate(groups) for b in range(bins)]
+    sums = [float(np.sum((truth - probability) * rows)) for _, _, rows in cells]
+    group, bin_, rows = cells[int(np.argmax(np.abs(sums)))]
+    return group, bin_, (truth - probability)[rows].mean() if rows.any() else 0.0
+
+
 def _gap_picture(answer):
     rng = np.random.default_rng(0)
     score, member = rng.uniform(0, 1, 6000), rng.random(6000) < 0.3
@@ -693,7 +702,7 @@ WORST_CALIBRATION_GAP = Exercise(
             slip("groups[group] & (bin_of == bin_)", "(bin_of == bin_)"),
         ),
     ),
-    alternatives=(_gap_by_loops, _gap_by_histograms),
+    alternatives=(_gap_by_loops, _gap_by_histograms, _gap_by_masks),
 )
 
 # --- goals that exclude each other ----------------------------------------------------------------
