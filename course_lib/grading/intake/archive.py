@@ -30,7 +30,8 @@ DEEPEST = 12  # folders within folders
 LONGEST = 255  # letters of a name, as on every file system
 # Others, such as bzip2 and LZMA, may unfold a few bytes to gigabytes in one step.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-JUNK = {"__macosx", "thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
+# As their programs write them: a student may be called __PYCACHE__.
+JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -304,4 +305,4 @@ def _damaged(error: Exception) -> str:
 
 def _is_junk(name: str) -> bool:
     """What systems and editors leave behind, such as `__MACOSX` and `.ipynb_checkpoints`."""
-    return name.startswith(".") or name.casefold() in JUNK
+    return name.startswith(".") or name in JUNK
