@@ -711,7 +711,11 @@ VERIFIED_ROWS = Exercise(
             slip("<= tolerance", "<= tolerance * (y - expected).std()"),
         ),
     ),
-    alternatives=(_verified_by_loops, _verified_in_place),
+    alternatives=(
+        _verified_by_loops,
+        _verified_in_place,
+        slip('np.einsum("tri,ri->tr", x, weights)', "(x * weights).sum(axis=-1)"),
+    ),
 )
 
 # --- a share of fresh real data ---------------------------------------------------------------
