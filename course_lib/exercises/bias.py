@@ -562,19 +562,24 @@ REWEIGHTING = Exercise(
 def _gap_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(n, wrong, bins, certain=0):
-        groups = rng.random((3, n)) < np.array([[0.5], [0.4], [0.15]])
+    def case(n, wrong, bins, certain=0, who=1):
+        groups = rng.random((4, n)) < np.array([[0.5], [0.4], [0.15], [0.3]])
         probability = rng.uniform(0.02, 0.98, n)
         probability[:certain] = 1.0
-        truth = rng.random(n) < np.clip(probability + wrong * groups[1], 0, 1)
+        truth = rng.random(n) < np.clip(probability + wrong * groups[who], 0, 1)
         truth[:certain] = rng.random(certain) < 0.5
         return {"truth": truth * 1, "probability": probability, "groups": groups, "bins": bins}
 
     return {
         "one group is scored too low": case(900, 0.3, 5),
-        "one group is scored too high": case(800, -0.35, 10),
+        "the last group is scored too high": case(800, -0.35, 5, who=3),
         "small groups by chance": case(60, 0.0, 10),
         "some scores are exactly 1": case(500, 0.0, 4, certain=120),
+        "nothing is off": {
+            **case(40, 0.0, 5),
+            "truth": (answers := rng.integers(0, 2, 40)),
+            "probability": answers.astype(float),
+        },
     }
 
 

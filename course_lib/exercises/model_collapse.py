@@ -627,6 +627,11 @@ def _verified_cases(seed: int) -> Inputs:
         "one chain, one input": case(12, 1, 1, 1.0),
         "several chains, each with a verifier of its own": case(10, 4, 3, 1.5),
         "a strict verifier": case(15, 3, 2, 0.5),
+        "whole numbers, some exactly at the tolerance": {
+            "rows": rng.integers(-2, 3, (20, 2, 2)).astype(float),
+            "weights": np.array([[1.0], [-1.0]]),
+            "tolerance": 1.0,
+        },
     }
 
 
