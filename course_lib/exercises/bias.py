@@ -599,20 +599,21 @@ def _gap_by_loops(truth, probability, groups, bins=10):
     return int(row), int(column), sums[row, column] / max(sizes[row, column], 1)
 
 
-def _gap_by_masks(truth, probability, groups, bins=10):
-    bin_of = np.minimum(probability * bins // 1, bins - 1)
-    masks = {(g, b): groups[g] & (bin_of == b) for g in range(len(groups)) for b in range(bins)}
-    off = {at: (truth - probability)[mask] for at, mask in masks.items() if mask.any()}
-    at = max(off, key=lambda at: abs(off[at].sum()))
-    return (*at, float(off[at].mean())) if off[at].any() else (0, 0, 0.0)
-
-
 def _gap_by_histograms(truth, probability, groups, bins=10):
     code = np.clip(np.floor(probability * bins), 0, bins - 1).astype(int)
     off = np.array([np.bincount(code, m * (truth - probability), bins) for m in groups])
     size = np.array([np.bincount(code, m, bins) for m in groups])
     at = np.abs(off).argmax()
     return at // bins, at % bins, off.flat[at] / max(size.flat[at], 1)
+
+
+def _gap_by_masks(truth, probability, groups, bins=10):
+    edges = np.arange(1, bins) / bins
+    code = np.digitize(probability, edges)
+    cells = [(g, b, members & (code == b)) for g, members in enumerate(groups) for b in range(bins)]
+    sums = [float(np.sum((truth - probability) * rows)) for _, _, rows in cells]
+    group, bin_, rows = cells[int(np.argmax(np.abs(sums)))]
+    return group, bin_, (truth - probability)[rows].mean() if rows.any() else 0.0
 
 
 def _gap_picture(answer):
