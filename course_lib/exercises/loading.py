@@ -138,7 +138,8 @@ def _compiled(number: int, source: str, flags: int) -> CodeType:
     file = f"<cell {number}>"
     linecache.cache[file] = (len(source), None, [f"{x}\n" for x in source.split("\n")], file)
     flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    return compile(source, file, "exec", flags=flags, dont_inherit=True)
+    code: CodeType = compile(source, file, "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def _execute(code: CodeType, namespace: dict[str, object]) -> None:

@@ -157,8 +157,8 @@ def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
     for entry in entries:
         if _is_junk((entry.name, "") if entry.is_dir() else (entry.name,)):
             if entry.name in JUNK_FOLDERS and entry.is_dir(follow_symlinks=False):
-                below = _walk(Path(entry.path), (*parts, entry.name), f"{shown}/{entry.name}")
-                yield from (leaf for leaf in below if leaf.parts[-1].endswith(".ipynb"))
+                inside = _walk(Path(entry.path), (*parts, entry.name), f"{shown}/{entry.name}")
+                yield from (leaf for leaf in inside if leaf.parts[-1].endswith(".ipynb"))
             continue
         here, told = (*parts, entry.name), f"{shown}/{plain(entry.name)}"
         file = Path(entry.path)
