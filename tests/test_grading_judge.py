@@ -167,18 +167,8 @@ def filled(outcome, value):
     return Outcome({n: np.full_like(a, value) for n, a in outcome.arrays.items()}, outcome.kinds)
 
 
-# Known faults: some cases of these have an answer that does not depend on the secret.
-TOLD = {"tables.gaussian_copula", "mode_collapse.high_quality_share", "fidelity.c2st"}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "exercise",
-    [
-        pytest.param(e, marks=pytest.mark.xfail(strict=True) if e.id in TOLD else (), id=e.id)
-        for e in all_exercises()
-    ],
-)
+@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda e: e.id)
 def test_nothing_that_was_written_down_earns_a_point(exercise):
     """Neither the answers to other numbers, nor their mean, nor one number for all."""
     right = {

@@ -108,7 +108,8 @@ TOTAL_VARIATION = Exercise(
 def _c2st_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(n, right):
+    def case(least, right):
+        n = least + 2 * rng.integers(16)  # so that no share is that of other numbers
         truth = np.arange(n) % 2
         predicted = np.where(np.arange(n) < round(right * n), truth, 1 - truth)
         order = rng.permutation(n)
