@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from course_lib.exercises import get
 from course_lib.exercises.aliases import original
+from course_lib.files import page_templates
 from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
 from course_lib.grading.result import Case, Flag, Mark, Result
 from course_lib.syllabus import course
@@ -24,14 +23,7 @@ MOST_PIXELS = 16_000_000  # a small file may unfold to gigabytes in the reader's
 # Flags that tell a student what went wrong; the others are between the instructor and the machine.
 FOR_STUDENTS = ("missing", "unreadable")
 
-# Every value is escaped: names, sentences and flags are other people's text.
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = page_templates(Path(__file__).parent)
 
 
 @dataclass(frozen=True)

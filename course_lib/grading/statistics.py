@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from course_lib.files import page_templates
 from course_lib.grading.intake.archive import plain
 from course_lib.grading.result import Mark, Result
 from course_lib.plots import image_html
@@ -27,13 +27,7 @@ LIKE = 0.6  # the least likeness that is shown
 FEW = 5  # results, below which a correlation tells nothing
 WORD = re.compile(r"[.]?\w+|[^\w\s]")
 
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = page_templates(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
