@@ -3,9 +3,9 @@
     python benchmarks/privacy.py verbatim
 
 `verbatim`: is a record's rare number found verbatim in the synthetic table? For each model of lesson
-05, once with decoders that draw only numbers seen and once as they are by default, beside the distance to the
-closest record. A third of the rows is learnt from, a third is the control, and a third tells how common a
-value is; of the loans 6,000 rows are taken.
+05, once with decoders that draw only numbers seen and once as they are by default, beside the distance
+to the closest record. A third of the rows is learnt from, a third is the control, and a third tells how
+common a value is; of the loans 6,000 rows are taken.
 """
 
 import sys

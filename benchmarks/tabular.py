@@ -3,7 +3,9 @@
 Run in the course's environment, about five minutes, and sixteen for the peers' training:
 
     python benchmarks/tabular.py
-    python benchmarks/tabular.py ours    # keeps what results/tabular.json says of ctgan's models
+    python benchmarks/tabular.py ours    # measures again what our models draw
+
+The second keeps the rows of ctgan's models and all times, which compare only within one run.
 
 `ctgan` gets an environment of its own in build/peers, made at the first run, which needs the network:
 its licence is not an open-source one. What its models drew is kept next to it and used again. One
@@ -203,12 +205,19 @@ def one_run(name: str, seed: int, kept: dict[str, list[dict]] | None = None) -> 
         rows[model] = {"seed": seed, **times, **measured(data, made, seed)}
     for model in ("VAE", "diffusion", "quick diffusion"):
         rows[model] |= lost(rows[model])
+    if kept is not None:
+        for model, row in rows.items():
+            row |= {k: v for k, v in of_seed(kept, f"{name}: {model}", seed).items() if "cpu" in k}
     for which in ("TVAE", "CTGAN"):
         if kept is not None:
-            rows[which] = next(row for row in kept[f"{name}: {which}"] if row["seed"] == seed)
+            rows[which] = of_seed(kept, f"{name}: {which}", seed)
         row = {"seed": seed, **against(rows["quick diffusion"], rows[which])}
         rows[f"quick diffusion against {which}"] = row
     return rows
+
+
+def of_seed(runs: dict[str, list[dict]], group: str, seed: int) -> dict:
+    return next(row for row in runs[group] if row["seed"] == seed)
 
 
 def size_run(seed: int) -> dict[str, dict]:
@@ -240,8 +249,11 @@ if __name__ == "__main__":
             for group, row in one_run(name, seed, earlier).items():
                 results.setdefault(f"{name}: {group}", []).append(row)
                 print(name, group, rounded(row), flush=True)
-        for group, row in size_run(seed).items():
-            results.setdefault(group, []).append(row)
-            print(group, rounded(row), flush=True)
+        if earlier is None:
+            for group, row in size_run(seed).items():
+                results.setdefault(group, []).append(row)
+                print(group, rounded(row), flush=True)
+    if earlier is not None:
+        results |= {group: rows for group, rows in earlier.items() if group not in results}
     settings = SimpleNamespace(peers=WANTED, epochs=EPOCHS, steps=STEPS, quick_steps=QUICK)
     write("tabular", settings, BARS, results)

@@ -56,15 +56,34 @@ def tpr_at_fpr(members: np.ndarray, others: np.ndarray, fpr: float = 0.01) -> fl
     return float(true[last] + along * (true[last + 1] - true[last]))
 
 
+def value_reuse(records: np.ndarray, synthetic: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """How surprising it is to find each record's value in one synthetic column: (n,).
+
+    A value that a share f of the reference rows has would be found among m synthetic rows with the chance
+    1 - (1 - f)^m if the record had not been learnt from. Where it is found, the score is minus the
+    logarithm of that chance: much for a rare number, hardly anything for a common level. Where it is not
+    found, the score is 0. One row with the value is added to the reference, so that none is impossible.
+
+    Args:
+        records, synthetic, reference: one column of each table, (n,), (m,) and (l,), none missing.
+
+    >>> value_reuse(np.array([1.5, 7.0]), np.array([1.5, 2.0]), np.array([2.0, 2.0, 9.0])).round(2)
+    array([0.83, 0.  ])
+    """
+    values, codes = np.unique(np.concatenate([records, synthetic, reference]), return_inverse=True)
+    n, m = len(records), len(synthetic)
+    found = np.bincount(codes[n : n + m], minlength=len(values)) > 0
+    share = (np.bincount(codes[n + m :], minlength=len(values)) + 1) / (len(reference) + 1)
+    chance = 1 - (1 - share) ** m
+    return np.where(found, -np.log(chance), 0.0)[codes[:n]]
+
+
 def verbatim_numbers(
     records: pd.DataFrame, synthetic: pd.DataFrame, reference: pd.DataFrame, together: int = 1
 ) -> np.ndarray:
     """How surprising it is that a record's own values stand in the synthetic table: (n,).
 
-    A value that a share f of the reference rows has would be found among m synthetic rows with the chance
-    1 - (1 - f)^m if the record had not been learnt from. Where it is found, the score gains minus the
-    logarithm of that chance: much for a rare number, hardly anything for a common level. Where it is not
-    found, nothing is gained.
+    The sum of `value_reuse` over the columns, or over the combinations of columns.
 
     Args:
         records: the candidates.
@@ -95,12 +114,7 @@ def verbatim_numbers(
         code = codes[chosen[0]]
         for name in chosen[1:]:
             code = pd.factorize(code.astype(np.int64) * (codes[name].max() + 1) + codes[name])[0]
-        cells = code.max() + 1
-        found = np.bincount(code[n : n + m], minlength=cells) > 0
-        # One row is added, so that no value is impossible.
-        share = (np.bincount(code[n + m :], minlength=cells) + 1) / (len(reference) + 1)
-        chance = -np.expm1(m * np.log1p(-share.clip(max=1 - 1e-12)))
-        scores += np.where(found[code[:n]], -np.log(chance[code[:n]]), 0)
+        scores += value_reuse(code[:n], code[n : n + m], code[n + m :])
     return scores
 
 
@@ -111,7 +125,7 @@ def closest_record(records: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     (Yao et al. 2025, arXiv 2505.01524).
 
     >>> closest_record(np.array([[0.0], [3.0]]), np.array([[1.0]]))
-    array([-1., -3.])
+    array([-1., -2.])
     """
     return -_distance(records, synthetic, 1)
 
@@ -285,8 +299,8 @@ def single_out(
 
     A description takes the values of `columns` from a synthetic row: equal for levels; for numbers, at
     least or at most the value, whichever side of the median it lies on. Descriptions that fit several
-    synthetic rows are passed over, as an attacker looks for somebody unique. Source: the predicates of Giomi et al.
-    2023, section 4.1.
+    synthetic rows are passed over, as an attacker looks for somebody unique. Source: the predicates of
+    Giomi et al. 2023, section 4.1.
 
     >>> records = pd.DataFrame({"age": [30, 40, 50, 99]})
     >>> single_out(records, pd.DataFrame({"age": [35, 45, 45, 98]}), ["age"], guesses=1)
@@ -318,7 +332,7 @@ def nearest_rows(targets: pd.DataFrame, rows: pd.DataFrame, k: int) -> np.ndarra
         ValueError: when there are fewer than k rows.
 
     >>> nearest_rows(pd.DataFrame({"x": [4]}), pd.DataFrame({"x": [0, 5, 9]}), 2)
-    array([[1, 2]])
+    array([[1, 0]])
     """
     if len(rows) < k:
         raise ValueError(f"{k} rows are wanted of {len(rows)}.")
