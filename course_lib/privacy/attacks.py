@@ -5,7 +5,7 @@ how much of its success is luck or general knowledge; `auc`, `tpr_at_fpr` and `r
 """
 
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -130,7 +130,7 @@ def closest_record(records: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     return -_distance(records, synthetic, 1)
 
 
-def density_ratio(
+def domias(
     records: np.ndarray, synthetic: np.ndarray, reference: np.ndarray, k: int = 5
 ) -> np.ndarray:
     """The logarithm of the density of synthetic rows at each record, over that of real rows: (n,).
@@ -146,7 +146,7 @@ def density_ratio(
         ValueError: when a table has fewer than k rows.
 
     >>> near, far = np.array([[0.0], [0.1]]), np.array([[2.0], [4.0]])
-    >>> bool(density_ratio(np.array([[0.05]]), near, far, k=1)[0] > 0)
+    >>> bool(domias(np.array([[0.05]]), near, far, k=1)[0] > 0)
     True
     """
     d = records.shape[1]
@@ -375,7 +375,7 @@ def _wilson(hits: np.ndarray, level: float) -> tuple[float, float, float]:
     return float(p), float(middle - half), float(middle + half)
 
 
-def _described(column: pd.Series, value: object, middle: float | None) -> np.ndarray:
+def _described(column: pd.Series, value: Any, middle: float | None) -> np.ndarray:
     if middle is None or pd.api.types.is_bool_dtype(column):
         return (column.isna() if pd.isna(value) else column == value).fillna(False).to_numpy(bool)
     fits = column >= value if value >= middle else column <= value

@@ -20,7 +20,7 @@ class Domain:
     Cells taken from the private rows themselves would have to be paid for as well.
 
     Args:
-        public: a table of the same columns that is no secret.
+        public: a table of the same columns, named by text, that is no secret.
         bins: the most cells of a number with more distinct values; edges are its quantiles.
 
     >>> domain = Domain(pd.DataFrame({"x": range(100), "kind": ["a", "b"] * 50}), bins=4)
@@ -29,22 +29,25 @@ class Domain:
     """
 
     def __init__(self, public: pd.DataFrame, bins: int = 6):
-        self.table, self.edges, self.levels = public.head(0), {}, {}
-        for name in public:
+        self.table, self.names = public.head(0), [str(name) for name in public]
+        self.edges: dict[str, np.ndarray] = {}
+        self.levels: dict[str, list] = {}
+        for name in self.names:
             column = public[name]
             numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(
                 column
             )
             if numeric and column.nunique() > bins:
                 cuts = np.quantile(column.dropna(), np.linspace(0, 1, bins + 1))
-                self.edges[name] = np.unique(cuts)
+                whole = pd.api.types.is_integer_dtype(column)
+                self.edges[name] = np.unique(np.ceil(cuts) if whole else cuts)
                 self.levels[name] = [pd.NA] if column.isna().any() else []
             else:
                 levels = sorted(column.dropna().unique())
                 self.levels[name] = levels + ([pd.NA] if column.isna().any() else [])
         self.sizes = {
             name: len(self.levels[name]) + max(len(self.edges.get(name, ())) - 1, 0)
-            for name in public
+            for name in self.names
         }
 
     def encode(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -72,8 +75,12 @@ class Domain:
             if name in self.edges:
                 edges = self.edges[name]
                 cell = code.clip(max=len(edges) - 2)
-                x = rng.uniform(edges[cell], edges[cell + 1])
-                x = np.floor(x + rng.random(len(x))) if pd.api.types.is_integer_dtype(dtype) else x
+                whole = pd.api.types.is_integer_dtype(dtype)
+                ends = np.append(
+                    edges[1:-1], edges[-1] + whole
+                )  # cells are open above, but the last
+                x = rng.uniform(edges[cell], ends[cell])
+                x = np.floor(x) if whole else x
                 values = pd.Series(x).mask(code > len(edges) - 2)
             else:
                 levels = np.empty(len(self.levels[name]), object)
