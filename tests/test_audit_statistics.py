@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from course_lib.audit.checks.columns import kolmogorov_smirnov, tail_reach, wasserstein
+from course_lib.audit.checks.columns import tail_reach, wasserstein
 from course_lib.audit.contingency import cramers_v
 from course_lib.audit.statistics import (
     Comparison,
@@ -18,6 +18,7 @@ from course_lib.audit.statistics import (
     expected_total_variation,
     from_z,
     interval_only,
+    kolmogorov_smirnov,
     permutation_p,
     permuted,
     rank_sum,

@@ -23,10 +23,11 @@ LOOKS = {
     "fail": (ORANGE, "white"),
     "warn": ("#fbe3d2", "#8a3d00"),
     "underpowered": ("#eeeeee", "#444444"),
+    "not testable": ("#eeeeee", "#444444"),
     "pass": ("#d7e8f4", BLUE),
 }
-MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "pass": "s"}
-INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "pass": BLUE}
+MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "not testable": "o", "pass": "s"}
+INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "not testable": GREY, "pass": BLUE}
 
 
 def draw_findings(report: Findings) -> tuple[Figure, str]:
