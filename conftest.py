@@ -20,7 +20,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--few-steps", action="store_true", help="cut the trainings of nbval's runs short"
     )
-    parser.addoption("--full", action="store_true", help="train the solved lessons in full, too")
+    parser.addoption(
+        "--full", action="store_true", help="run in full what a sample shows nearly as well"
+    )
 
 
 def pytest_configure(config):

@@ -555,7 +555,7 @@ def make_parsers():
     own["test"].add_argument(
         "--full",
         action="store_true",
-        help="train in full also where a few steps show nearly as much (the solved lessons; --colab)",
+        help="run in full also what a sample shows nearly as well: more steps, submissions and attacks",
     )
     own["help"].add_argument("about", nargs="?", metavar="VERB")
     return parser, own

@@ -7,7 +7,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     datasets        load("digits"): arrays or tables, each with its data card
     training        one training loop, and checkpoints
     models          generative models, one paper a module
-    plots           figures with a description for screen readers
+    plots           charts and image sheets with a description for screen readers
     mode_collapse   one GAN covers only a few modes of the data: measures, cures, steering
     model_collapse  generation after generation learns from synthetic data, and the tails vanish
     audit           findings about synthetic data: fidelity, bias, privacy, utility

@@ -1,5 +1,6 @@
 """The start of every lesson: choose device, preset, seed and plot theme, and say so in one line."""
 
+import json
 import os
 import random
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from course_lib import devices
@@ -14,6 +16,9 @@ from course_lib.syllabus import Lesson, lesson, unknown
 
 PRESETS = ("cpu", "gpu")
 THEME = Path(__file__).with_name("theme.mplstyle")
+# What benchmarks measured: an installed package has it inside, a checkout beside it.
+PACKAGE = Path(__file__).parent
+RECORDED = (PACKAGE / "recorded", PACKAGE.parent / "benchmarks" / "results")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,27 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def recorded(benchmark: str) -> pd.DataFrame:
+    """What `benchmarks/<benchmark>.py` measured, so that a lesson can quote it without training again.
+
+    Returns:
+        One row for each group of runs and each of its runs, which are the index; a column for each figure.
+
+    Raises:
+        ValueError: for a benchmark whose runs are not recorded, naming those that are.
+
+    >>> len(recorded("gan").loc["the lesson's split"])  # five seeds
+    5
+    """
+    files = {file.stem: file for folder in RECORDED for file in sorted(folder.glob("*.json"))}
+    texts = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    runs = {name: text["runs"] for name, text in texts.items() if "runs" in text}
+    if benchmark not in runs:
+        raise ValueError(unknown("benchmark", benchmark, runs))
+    groups = {group: pd.DataFrame(rows) for group, rows in runs[benchmark].items()}
+    return pd.concat(groups, names=["group", "run"])
 
 
 def state_folder() -> Path:

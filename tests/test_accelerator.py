@@ -10,6 +10,7 @@ from torch.utils import backend_registration
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch cannot have a device written in Python",

@@ -160,12 +160,14 @@ def archive(tmp_path_factory):
     return file
 
 
+@pytest.mark.slow
 def test_without_a_repository_the_first_cell_asks_for_an_upload(bare, tmp_path):
     done = run_first_cell(colab.first_cell("", "main"), tmp_path, bare)
     assert done.returncode == 1
     assert "Upload the course's wheel or zip" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_first_cell_installs_an_uploaded_course_and_nothing_else(bare, archive, tmp_path):
     uninstall(bare)
     before = packages(bare)
@@ -233,6 +235,7 @@ def contents(folder):
     return {file.name: file.read_text() for file in [*files, *folder.glob("notebooks/*.ipynb")]}
 
 
+@pytest.mark.slow
 def test_one_command_sets_the_repository_everywhere(checkout):
     folder, repo = checkout
     before = contents(folder)

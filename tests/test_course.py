@@ -477,6 +477,7 @@ def start(folder, *arguments, version=None):
     )
 
 
+@pytest.mark.slow
 def test_story_of_a_normal_life(project):
     first = start(project, "test", "-k", "x y")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -505,6 +506,7 @@ def test_story_of_a_normal_life(project):
     assert "PYTEST" in after.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process")
 def test_story_of_an_interruption(project):
     (project / "slow").touch()
@@ -528,6 +530,7 @@ def test_story_of_an_interruption(project):
     assert "- Making" not in again.stdout
 
 
+@pytest.mark.slow
 def test_story_of_a_package_that_cannot_be_found(project):
     backend = project / "backend.py"
     backend.write_text(

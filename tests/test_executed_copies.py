@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+pytestmark = pytest.mark.slow  # starts pytest and kernels
+
 TESTS = Path(__file__).parent
 CONFTEST = """
 from pathlib import Path

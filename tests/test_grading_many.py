@@ -72,18 +72,24 @@ def children(pid):
     return found
 
 
+@pytest.fixture
+def many(request):
+    """How many submissions; a worker is killed after a quarter of them."""
+    return 500 if request.config.option.full else 160
+
+
 @pytest.mark.usefixtures("walls")
-def test_500_submissions_with_a_worker_killed_in_the_middle(tmp_path):
-    submissions = hand_in(tmp_path / "in", 500)
+def test_many_submissions_with_a_worker_killed_in_the_middle(tmp_path, many):
+    submissions = hand_in(tmp_path / "in", many)
     seen = []
     for result in grade_all(submissions, MARKING, tmp_path / "out", workers=2, progress=False):
         seen.append(result.source)
-        if len(seen) == 120:
+        if len(seen) == many // 4:
             workers = [p for p in children(os.getpid()) if "spawn_main" in command_of(p)]
             os.kill(workers[0], signal.SIGKILL)
-    assert len(seen) == len(set(seen)) == 500
+    assert len(seen) == len(set(seen)) == many
     files = list((tmp_path / "out" / "results").glob("*.json"))
-    assert len(files) == 500
+    assert len(files) == many
     results = [Result.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files]
     assert {result.source for result in results} == {s.source for s in submissions}
     assert all(result.points == result.of for result in results)
@@ -91,8 +97,8 @@ def test_500_submissions_with_a_worker_killed_in_the_middle(tmp_path):
 
 
 @pytest.mark.usefixtures("walls")
-def test_a_dask_cluster_with_a_worker_killed_in_the_middle(tmp_path):
-    submissions = hand_in(tmp_path / "in", 500)
+def test_a_dask_cluster_with_a_worker_killed_in_the_middle(tmp_path, many):
+    submissions = hand_in(tmp_path / "in", many)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
@@ -104,12 +110,12 @@ def test_a_dask_cluster_with_a_worker_killed_in_the_middle(tmp_path):
             submissions, MARKING, tmp_path / "out", cluster=client, progress=False
         ):
             seen.append(result.source)
-            if len(seen) == 120:
+            if len(seen) == many // 4:
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
-    assert len(seen) == len(set(seen)) == 500
+    assert len(seen) == len(set(seen)) == many
     files = list((tmp_path / "out" / "results").glob("*.json"))
-    assert len(files) == 500
-    assert sum(json.loads(file.read_text(encoding="utf-8"))["points"] for file in files) == 500
+    assert len(files) == many
+    assert sum(json.loads(file.read_text(encoding="utf-8"))["points"] for file in files) == many
     leave_nothing_running()
 
 

@@ -367,6 +367,7 @@ def test_the_record_was_made_with_the_recipes_as_they_are(benchmark):
     assert (rows.groupby("cure")["seed"].apply(sorted).map(tuple) == tuple(range(5))).all()
 
 
+@pytest.mark.slow
 def test_the_cheapest_row_of_the_record_is_made_again():
     """Vanilla on the ring. Another processor rounds otherwise, and a collapse is chaotic: which mode is
     left depends on it, how many hardly. So means over the five seeds are compared."""

@@ -129,6 +129,7 @@ def test_what_the_lesson_says_of_the_record_holds():
     assert all(run["modes"] == 1000 for run in stacked.stacked_record()["held_out"])
 
 
+@pytest.mark.slow
 def test_a_row_of_the_record_is_made_again():
     """Seed 0 of the first row, cut after a third of its steps: as collapsed as the record says."""
     entry = stacked.stacked_record()["models"][0]

@@ -121,6 +121,7 @@ def test_every_way_was_tried_for_every_digit():
     assert (table.groupby("way").size() == 10).all()
 
 
+@pytest.mark.slow
 def test_a_collapsing_game_misses_the_share_asked_for_and_a_cured_one_meets_it():
     """Five seeds of each, half of all data asked for on two of the ring's modes."""
     ring = datasets.load("ring").train

@@ -82,6 +82,7 @@ def test_an_awkward_table_comes_back_as_it_was(numbers, seed):
     np.testing.assert_array_equal(encoder.encode(turned), encoded[::-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [
@@ -156,6 +157,7 @@ def test_modes_are_found():
     assert np.abs(encoded[:, -1]).max() < 6 and 0.5 < encoded[:, -1].std() < 1.1
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("seed", range(2))
 def test_what_is_decoded_stays_in_range_and_on_the_grain(numbers, seed):
@@ -368,6 +370,7 @@ def test_training_tells_its_losses_and_they_fall(name):
     assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_conditions_and_constraints_hold(name, fitted):
     made = fitted[name].sample(

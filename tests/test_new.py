@@ -12,6 +12,8 @@ from course_lib import new
 from course_lib.new import COPIED, MARK, NewLessonError, new_lesson, placeholders
 from course_lib.syllabus import ROOT, course
 
+pytestmark = pytest.mark.slow  # each works on a copy of the checkout
+
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):

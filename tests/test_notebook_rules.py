@@ -23,6 +23,8 @@ except KeyboardInterrupt:
 """
 COMPUTES = """
 import time
+
+pytestmark = pytest.mark.slow  # each session starts pytest and kernels
 end = time.process_time() + {seconds}
 while time.process_time() < end:
     pass

@@ -154,13 +154,15 @@ def test_command_of_the_package(capsys):
     assert capsys.readouterr().out.endswith(f"course-lib {PROJECT['version']}\n")
 
 
-def test_a_wheel_carries_the_data_cards_and_the_registry_where_the_library_looks_for_them():
-    """On Colab there is no checkout, and lesson 00 points to the cards."""
+def test_a_wheel_carries_cards_registry_and_records_where_the_library_looks_for_them():
+    """On Colab there is no checkout, and lessons show the cards and what benchmarks measured."""
     from course_lib.datasets.registry import FOLDERS, PACKAGE
+    from course_lib.session import RECORDED
 
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     included = build["build"]["targets"]["wheel"]["force-include"]
     assert {(ROOT / a, PACKAGE.parent / b) for a, b in included.items()} == {
-        (ROOT / "data", FOLDERS[0])
+        (ROOT / "data", FOLDERS[0]),
+        (RECORDED[1], RECORDED[0]),
     }
     assert (ROOT / "data" / "registry.toml").is_file()

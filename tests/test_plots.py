@@ -38,7 +38,7 @@ def displays(monkeypatch):
         shown.append([content])
         return SimpleNamespace(update=lambda content, raw: shown[-1].append(content))
 
-    monkeypatch.setattr(plots, "display", display)
+    monkeypatch.setattr(plots.dashboard, "display", display)
     return shown
 
 
@@ -101,3 +101,52 @@ def test_watching_a_training_does_not_change_it(monkeypatch, capsys):
     with plots.Dashboard("watched", every=0.0) as dashboard:
         dashboard.update(training.Step(1, 2, {"loss": 1.0}), lambda: torch.rand(4, 8, 8))
     torch.testing.assert_close(torch.rand(2), expected)
+
+
+def test_a_picture_as_a_cell_s_last_value_is_shown_with_its_description_and_closed():
+    picture = plots.curves([1, 2], {"a": [0.5, 0.7]}, xlabel="x", ylabel="y", title="t")
+    content = picture._repr_mimebundle_()
+    assert Pictures(content["text/html"]).alts == [picture.alt]
+    assert plt.get_fignums() == []
+
+
+def test_several_runs_of_a_curve_give_their_median_and_their_range():
+    runs = np.array([[1.0, 2.0], [3.0, 4.0], [8.0, 5.0]])
+    picture = plots.curves([10, 20], {"a": runs}, xlabel="x", ylabel="y", title="t")
+    (ax,) = picture.figure.axes
+    assert list(ax.lines[0].get_ydata()) == [3, 4]
+    low, high = (
+        getattr(ax.collections[0].get_paths()[0].vertices[:, 1], f)() for f in ("min", "max")
+    )
+    assert (low, high) == (1, 8)
+    assert "median of 3 runs" in picture.alt and "lowest 3 at 10, highest 4 at 20" in picture.alt
+
+
+def test_a_description_follows_its_data():
+    def alts(values):
+        yield plots.curves([1, 2], {"a": values}, xlabel="x", ylabel="y", title="t").alt
+        yield plots.histograms({"a": values}, xlabel="x", title="t").alt
+        yield plots.scatter({"p": {"a": np.outer(values, [1, 1])}}).alt
+        yield plots.before_after(["a", "b"], values, [0, 0], xlabel="x", title="t").alt
+        yield plots.image_rows({"a": np.outer(values, np.ones(4))}, title="t").alt
+
+    for one, other in zip(alts([1.0, 2.0]), alts([1.0, 7.0]), strict=True):
+        assert one != other
+    plt.close("all")
+
+
+def test_image_rows_put_each_image_in_its_row_and_its_column():
+    rows = {"one": np.full((2, 4), 1.0), "two": np.array([[2.0] * 4, [3.0] * 4])}
+    picture = plots.image_rows(rows, title="t", columns=["a", "b"])
+    (ax,) = picture.figure.axes
+    sheet = np.asarray(ax.images[0].get_array())
+    assert [sheet[1, 1], sheet[1, 4], sheet[4, 1], sheet[4, 4]] == [1, 1, 2, 3]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match="one shape and number"):
+        plots.image_rows({"one": np.zeros((2, 4)), "two": np.zeros((3, 4))}, title="t")
+
+
+def test_a_curve_of_another_length_than_x_is_refused():
+    with pytest.raises(ValueError, match="'a' has 3 values, and x has 2"):
+        plots.curves([1, 2], {"a": [1, 2, 3]}, xlabel="x", ylabel="y", title="t")

@@ -106,3 +106,10 @@ def test_start_seeds_every_global_generator():
 def test_the_environment_says_whether_somebody_is_watching(value, watching, monkeypatch):
     monkeypatch.setenv("COURSE_INTERACTIVE", value)
     assert session.interactive() is watching
+
+
+def test_recorded_runs_of_a_benchmark():
+    runs = session.recorded("gan")
+    assert runs.index.names == ["group", "run"] and (runs["classical_recall"] <= 0.01).all()
+    with pytest.raises(ValueError, match="Did you mean 'gan'"):
+        session.recorded("gam")

@@ -1,6 +1,7 @@
 """The exercises of lesson 02: the parts of a generative adversarial network."""
 
 import math
+from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -322,8 +323,15 @@ def _step_probe(answer, g, d, real, z, steps, optimizer):
     kind = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[optimizer]
     g_optimizer = kind(generator.parameters(), lr=0.1)
     d_optimizer = kind(discriminator.parameters(), lr=0.1)
-    for _ in range(steps):
-        losses = answer(generator, discriminator, g_optimizer, d_optimizer, real, z)
+
+    def again(*_args, **_kwargs):
+        return z.clone()
+
+    # The generator may answer with `z` or, as in Goodfellow's Algorithm 1, with noise of its own. Both are
+    # right, so here both are the same numbers.
+    with patch.object(torch, "randn", again), patch.object(torch, "randn_like", again):
+        for _ in range(steps):
+            losses = answer(generator, discriminator, g_optimizer, d_optimizer, real, z)
     return {
         "losses": losses,
         "weights of the generator": generator.weight.data.clone(),
@@ -406,7 +414,8 @@ ALTERNATING_STEP = Exercise(
         "Two losses, two optimisers, two steps. The discriminator goes first; the generator then "
         "plays against the discriminator as it has become.",
         "In the discriminator's step the fakes are only data: generator(z).detach(). In the "
-        "generator's step the gradient must pass through the discriminator, so there is no detach.",
+        "generator's step the gradient must pass through the discriminator, so there is no detach. "
+        "Draw new noise for that step, or use z again: both are right.",
         "Each half: compute the loss, zero_grad() of its own optimiser, backward(), step(). "
         "zero_grad() right before backward() also clears what the other half left behind.",
     ),
@@ -447,6 +456,11 @@ ALTERNATING_STEP = Exercise(
     ),
     alternatives=(
         slip("fake = generator(z).detach()", "with torch.no_grad():\n        fake = generator(z)"),
+        slip("discriminator(generator(z)))", "discriminator(generator(torch.randn_like(z))))"),
+        slip(
+            "discriminator(generator(z)))",
+            "discriminator(generator(torch.randn(len(real), z.shape[1]))))",
+        ),
         _step_by_autograd,
     ),
 )

@@ -1,95 +1,16 @@
-"""Figures with a description for screen readers, and a dashboard that is redrawn in place."""
+"""A dashboard of a running training that is redrawn in place."""
 
-import base64
-import io
 import time
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import DisplayHandle, display
-from matplotlib.figure import Figure
 
+from course_lib.plots.images import image_grid
+from course_lib.plots.showing import WIDEST, bundle
 from course_lib.session import interactive
-
-# The colours of the theme, by role; each reaches 3:1 contrast on white.
-BLUE, ORANGE, GREEN, GREY = "#0173b2", "#d55e00", "#029e73", "#949494"
-WIDEST = 8.2  # inches; what JupyterLab shows unshrunk in a 1280 pixel window, next to its file list
-
-
-def show(fig: Figure, alt: str) -> None:
-    """Display `fig` with `alt`, the description that a screen reader speaks, and close it.
-
-    JupyterLab drops the alternative text of a plain PNG, so the picture travels as HTML too.
-
-    Raises:
-        ValueError: when the description is empty.
-    """
-    display(bundle(fig, alt), raw=True)
-
-
-def bundle(fig: Figure, alt: str) -> dict[str, object]:
-    """`fig` as a display bundle (HTML with `alt`, PNG, plain text); closes the figure."""
-    png = _png(fig)
-    return {
-        "text/html": image_html(png, alt),
-        "image/png": base64.b64encode(png).decode(),
-        "text/plain": alt.strip(),
-    }
-
-
-def image_html(picture: bytes | Figure, alt: str) -> str:
-    """An `<img>` with the picture inside it and `alt` as its description."""
-    if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(
-            "A figure needs a description: say in a sentence what it shows, for those who cannot "
-            "see it, as in show(fig, alt='Histogram of ... with two peaks at ...')."
-        )
-    png = _png(picture) if isinstance(picture, Figure) else picture
-    data = base64.b64encode(png).decode()
-    return (
-        f'<img alt="{escape(alt.strip(), quote=True)}" style="max-width:100%;height:auto" '
-        f'src="data:image/png;base64,{data}">'
-    )
-
-
-def image_grid(
-    images: np.ndarray,
-    columns: int = 10,
-    low: float = 0.0,
-    high: float = 16.0,
-    title: str = "",
-    ax=None,
-) -> Figure:
-    """Grey-level images side by side, dark ink on white.
-
-    Args:
-        images: (n, height, width), values from `low` (white) to `high` (black).
-        columns: images a row.
-        ax: draw on these axes instead of on a new figure.
-    """
-    images = np.asarray(images)
-    if images.ndim != 3 or len(images) == 0:
-        raise ValueError(f"Images must have the shape (n, height, width); got {images.shape}.")
-    count, height, width = images.shape
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    if ax is None:
-        scale = min(0.55 if width < 16 else 0.8, WIDEST / columns)
-        size = (max(scale * columns, 2.5), scale * rows + (0.35 if title else 0.05))
-        _, ax = plt.subplots(figsize=size)
-    # One sheet with a border between the images is drawn far faster than n axes.
-    sheet = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
-    for i, image in enumerate(images):
-        top, left = (i // columns) * (height + 1) + 1, (i % columns) * (width + 1) + 1
-        sheet[top : top + height, left : left + width] = image
-    shade = plt.get_cmap("gray_r").with_extremes(bad="#dde8f0")
-    ax.imshow(sheet, vmin=low, vmax=high, cmap=shade)
-    ax.axis("off")
-    ax.set_title(title)
-    return ax.figure
 
 
 class Dashboard:
@@ -179,10 +100,3 @@ def _smooth(steps: Sequence[int], values: Sequence[float], window: int = 25) -> 
     ends = np.arange(1, len(values) + 1)
     starts = np.searchsorted(steps, np.asarray(steps) - window, side="right")
     return (total[ends] - total[starts]) / (ends - starts)
-
-
-def _png(fig: Figure) -> bytes:
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png")
-    plt.close(fig)
-    return buffer.getvalue()
