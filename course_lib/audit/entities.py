@@ -97,7 +97,14 @@ def one_row_each(table: pd.DataFrame, entity: str, rng: np.random.Generator) -> 
 def entity_findings(
     entity: str, train: Persons, holdout: Persons | None, synthetic: Persons, margin: float
 ) -> Iterator[Draft | Note]:
-    """What is known of the persons: how many rows each has, and whether some are in both real tables."""
+    """What is known of the persons: how many rows each has, and whether some are in both real tables.
+
+    >>> visits = pd.DataFrame({"patient": [1, 1, 2], "x": [5, 5, 7]})
+    >>> persons = one_row_each(visits, "patient", np.random.default_rng(0))
+    >>> found = [*entity_findings("patient", persons, persons, persons, 0.05)]
+    >>> found[-1].finding.verdict
+    'fail'
+    """
     yield Note(
         f"Rows with the same '{entity}' are one unit: one row of each was drawn at random, so that "
         f"{len(train.rows):,} training and {len(synthetic.rows):,} synthetic units were compared."

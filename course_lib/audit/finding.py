@@ -124,7 +124,7 @@ class Finding:
         Of a size, what is left of it without chance: noise adds to it as it adds to a length.
         """
         if self.magnitude:
-            return max((self.estimate or 0.0) ** 2 - (self.null or 0.0) ** 2, 0.0) ** 0.5
+            return float(max((self.estimate or 0.0) ** 2 - (self.null or 0.0) ** 2, 0.0) ** 0.5)
         away = (self.estimate or 0.0) - (self.null or 0.0)
         return max(self.side * away, 0.0) if self.side else abs(away)
 

@@ -191,7 +191,8 @@ def date_parts(column: Values) -> list[Values]:
             known = np.isfinite(days)
             codes[known] = code(days[known])
             sides.append(codes)
-        return Values(f"{column.name}: {name}", "category", *sides, tuple(levels), len(levels))
+        real, made = sides
+        return Values(f"{column.name}: {name}", "category", real, made, tuple(levels), len(levels))
 
     def month(days: np.ndarray) -> np.ndarray:
         dates = np.datetime64("1970-01-01") + np.floor(days).astype("timedelta64[D]")

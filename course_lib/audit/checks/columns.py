@@ -25,8 +25,8 @@ from course_lib.audit.values import Values
 
 TAIL = 0.01
 RARE = 0.02  # a level with a smaller share counts as rare
-MOST_PLACES = 1000  # values at which two distribution functions are compared
-DRAWS = 199  # of the rows dealt out again
+MOST_PLACES = 400  # values at which two distribution functions are compared
+DRAWS = 99  # of the rows dealt out again
 SHUFFLED = 20_000  # rows at most that are dealt one by one
 
 
@@ -330,7 +330,7 @@ def wasserstein(
     pooled = cells[0] + cells[1]
     dealt = _deal(pooled, m, rng)
     null = area(dealt, pooled - dealt)
-    again = area(rng.multinomial(m, cells[0] / m, 100), rng.multinomial(n, cells[1] / n, 100))
+    again = area(rng.multinomial(m, cells[0] / m, 50), rng.multinomial(n, cells[1] / n, 50))
     sd, usual = float(again.std(ddof=1)), float(null.mean())
     observed = float(area(cells[0], cells[1]))
     return Comparison(
@@ -346,7 +346,7 @@ def wasserstein(
 
 
 def _grid(values: np.ndarray) -> np.ndarray:
-    """Distinct values, at most about a thousand: the outermost ones, and quantiles between them."""
+    """Distinct values, at most about 400: the outermost ones, and quantiles between them."""
     ends = np.unique(values)
     if len(ends) <= MOST_PLACES:
         return ends
