@@ -11,6 +11,11 @@ from course_lib.syllabus import lesson
 
 print(lesson("01_vae").settings("cpu").vae.steps)
 """
+OTHERS = """
+from course_lib.mode_collapse import recipe
+
+recipe("ring", "vanilla").steps, lesson("09_audit_fidelity").settings("gpu").nulls
+"""
 
 
 def test_claims_are_left_out_and_nothing_else():
@@ -22,6 +27,8 @@ def test_claims_are_left_out_and_nothing_else():
 def test_a_kernel_trains_for_a_few_steps_and_believes_every_claim(tmp_path):
     kernel = few_steps.environment(tmp_path / "ipython")
     book = new_notebook(cells=[new_code_cell(SETTINGS), new_code_cell("assert False\n1")])
-    steps, one = (cell.outputs for cell in execute(book, tmp_path, **kernel).cells)
+    book.cells.append(new_code_cell(OTHERS))
+    steps, one, others = (cell.outputs for cell in execute(book, tmp_path, **kernel).cells)
     assert steps[0].text == f"{few_steps.FEW}\n"
     assert one[0].data["text/plain"] == "1"
+    assert others[0].data["text/plain"] == f"({few_steps.FEW}, {few_steps.MOST['nulls']})"

@@ -14,8 +14,9 @@ import pytest
 
 from course_lib.exercises import all_exercises, get, submit_check
 from course_lib.exercises.answers import Wanted, code_cells, find_answers
+from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import call
-from course_lib.exercises.sources import standalone, statements
+from course_lib.exercises.sources import statements
 from course_lib.grading.errors import GradingError
 from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.intake.submission import Submission
@@ -322,6 +323,148 @@ def test_a_hanging_answer_costs_its_own_points_only(sandbox):
     assert points(result)["vae.reparameterize"] == get("vae.reparameterize").points
     assert points(result)["vae.active_units"] == get("vae.active_units").points
     assert "ended Python" in sentences(result, "vae.kl_divergence")[0]
+
+
+# --- the notebook as a kernel runs it is the truth ------------------------------------------------
+
+
+def with_answer(exercise, source, *, before=(), behind=(), after=()):
+    """The solved lesson with another answer's cell, and code cells around it, its check, and after it."""
+    book = solved()
+    cell = cell_of(book, exercise)
+    cell.source = f"{MARK}{exercise}\n{source}"
+    place = book.cells.index(cell)
+    check = next(
+        i for i, c in enumerate(book.cells) if i > place and f'check("{exercise}"' in c.source
+    )
+    new = nbformat.v4.new_code_cell
+    book.cells[check + 1 : check + 1] = map(new, after)
+    book.cells[place + 1 : place + 1] = map(new, behind)
+    book.cells[place:place] = map(new, before)
+    return book
+
+
+KL = "    return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(-1)\n"
+WRONG = "def kl_divergence(mu, log_var):\n    return (mu**2).sum()\n"
+
+
+def check_cell(book, exercise="vae.kl_divergence"):
+    return next(c for c in book.cells if f'check("{exercise}"' in c.source)
+
+
+def say_solved(book, exercise="vae.kl_divergence", status="Solved: All 4 cases passed."):
+    text = f"{get(exercise).title} - {status}"
+    check_cell(book, exercise).outputs = [
+        nbformat.v4.new_output("display_data", data={"text/plain": text})
+    ]
+    return book
+
+
+def kinds(result):
+    return {flag.kind for flag in result.flags} - {"solution"}
+
+
+def test_an_answer_under_a_new_name_is_handed_on(sandbox):
+    """Only its check gives it the name under which the next answer calls it."""
+    book = with_answer("vae.kl_divergence", "def my_kl(mu, log_var):\n" + KL)
+    check_cell(book).source = 'kl_divergence = check("vae.kl", my_kl)'
+    result = graded(book, sandbox)
+    assert (result.points, kinds(result)) == (result.of, set())
+
+
+def test_names_that_are_bound_later_make_no_difference(sandbox):
+    source = (
+        "def kl_divergence(mu, log_var):\n"
+        "    terms = [half() * x for x in (mu**2, log_var.exp(), -log_var, -torch.ones_like(mu))]\n"
+        "    return sum(terms).sum(-1)\n"
+    )
+    before = [
+        "%%capture\n!pip install einops\nconfig = {}",
+        "%%time\ndef half():\n    return config['half']",
+    ]
+    behind = ["config['half'] = 0.5"]
+    book = with_answer("vae.kl_divergence", source, before=before, behind=behind)
+    for later in ("sum = 0\nfor i in range(10):\n    sum += i", "config['half'] = 3"):
+        book.cells.append(nbformat.v4.new_code_cell(later))
+    result = graded(book, sandbox)
+    assert (result.points, kinds(result)) == (result.of, set())
+
+
+def test_where_the_saved_check_says_solved_and_the_grader_does_not_a_person_is_asked(sandbox):
+    book = with_answer("vae.kl_divergence", WRONG)
+    assert not graded(book, sandbox).needs_person
+    assert not graded(say_solved(book, status="Not right yet: 0 of 4."), sandbox).needs_person
+    result = graded(say_solved(book), sandbox)
+    assert result.needs_person
+    assert kinds(result) == {"disagrees"}
+    assert "A person looks at it." in sentences(result, "vae.kl_divergence")[0]
+    assert points(result)["vae.kl_divergence"] == 0  # what is saved gives no points
+
+
+def test_python_that_the_grader_does_not_know_is_no_mistake_of_the_learner_s(sandbox):
+    book = with_answer(
+        "vae.kl_divergence", "def kl_divergence(mu, log_var):\n    later! syntax\n" + KL
+    )
+    for version, flags in (("3.99.1", {"python"}), ("", {"python"}), ("3.8.2", set())):
+        book.metadata["language_info"] = {"name": "python", "version": version}
+        result = graded(book, sandbox)
+        assert kinds(result) == flags
+        assert ("not valid Python" in sentences(result, "vae.kl_divergence")[0]) == (not flags)
+
+
+@pytest.mark.parametrize("first", [WRONG, "def kl_divergence(mu, log_var):\n" + KL])
+def test_two_answers_before_and_behind_the_check_are_for_a_person(first, sandbox):
+    second = (
+        "def kl_divergence(mu, log_var):\n" + KL if first == WRONG else MARK + "vae.kl\n" + WRONG
+    )
+    result = graded(with_answer("vae.kl_divergence", first, after=[second]), sandbox)
+    assert kinds(result) == {"ambiguous"}
+    assert points(result)["vae.kl_divergence"] == get("vae.kl_divergence").points  # the better one
+
+
+def test_what_lies_outside_of_the_notebook_is_for_a_person(sandbox):
+    source = (
+        "import my_own_helpers as own\ndef kl_divergence(mu, log_var):\n    return own.kl(mu)\n"
+    )
+    result = graded(with_answer("vae.kl_divergence", source), sandbox)
+    assert kinds(result) == {"unsure"}
+    assert "my_own_helpers" in next(f.sentence for f in result.flags if f.kind == "unsure")
+
+
+def fitted(*parts):
+    """A notebook of lesson 00, whose only exercise is quick: lines before its answer, and in it."""
+    lines = ["mean = points.mean(0)", "centred = points - mean"]
+    lines += ["return mean, centred.T @ centred / len(points)"]
+    body = "".join(f"    {line}\n" for line in [*parts[1:], *lines])
+    source = f"{MARK}start.fit_gaussian\n{parts[0]}\ndef fit_gaussian(points):\n{body}"
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+
+
+def test_slow_cells_run_once_for_all_cases(sandbox):
+    book = fitted(
+        "import time; time.sleep(1.2); runs = []", "runs.append(1)", "assert len(runs) > 1"
+    )
+    (mark,) = graded(book, sandbox, Marking("00_start", "s")).marks
+    assert [case.passed for case in mark.cases] == [False, True, True]
+
+
+def test_an_answer_that_sleeps_and_dies_costs_little(sandbox):
+    book = fitted(
+        "import os, signal, time",
+        "signal.setitimer(signal.ITIMER_REAL, 0)",
+        "time.sleep(72)",
+        "os._exit(1)",
+    )
+    (mark,) = graded(book, sandbox, Marking("00_start", "s", patience=0.1)).marks
+    assert mark.points == 0
+    assert mark.seconds < 72  # it is not even waited for once
+
+
+def test_a_submission_has_a_budget_of_time(sandbox, monkeypatch):
+    monkeypatch.setattr("course_lib.grading.execution.SUBMISSION_SECONDS", -1)
+    result = graded(fitted(""), sandbox, Marking("00_start", "s"))
+    assert kinds(result) == {"time"}
+    assert result.needs_person
 
 
 # --- the library's solutions --------------------------------------------------------------------

@@ -18,8 +18,9 @@ import pytest
 
 from course_lib.exercises import all_exercises
 from course_lib.exercises.answers import fingerprint_of
+from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import call
-from course_lib.exercises.sources import standalone, statements
+from course_lib.exercises.sources import statements
 from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking

@@ -14,7 +14,7 @@ import pytest
 from course_lib.exercises import get
 from course_lib.exercises.judge import assess
 from course_lib.exercises.trial import run
-from course_lib.grading.evaluation import _outcome  # noqa: PLC2701
+from course_lib.grading.execution import _outcome  # noqa: PLC2701
 from course_lib.grading.sandbox import protocol
 
 FIT = get("start.fit_gaussian")

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from course_lib.audit import fairness
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake
@@ -54,6 +55,12 @@ def _share_picture(answer):
     )
 
 
+def _share_by_difference(k, m, k_real, n):
+    pooled = np.average([k / m, k_real / n], weights=[m, n])
+    sd = (pooled * (1 - pooled)) ** 0.5 * (1 / m + 1 / n) ** 0.5
+    return float((k / m - k_real / n) / sd)
+
+
 SHARE_Z = Exercise(
     id="bias.share_z_score",
     title="Has a share moved?",
@@ -94,7 +101,7 @@ SHARE_Z = Exercise(
             returning("k / m - k_real / n"),
         ),
     ),
-    alternatives=(_share_by_chi_squared, _share_by_counts),
+    alternatives=(_share_by_chi_squared, _share_by_counts, _share_by_difference),
 )
 
 # --- rates of groups ------------------------------------------------------------------------------
@@ -152,6 +159,10 @@ def _rates_picture(answer):
     )
 
 
+def _rates_by_pandas(label, group, groups):
+    return pd.Series(label).astype(float).groupby(group).mean().reindex(range(groups)).to_numpy()
+
+
 LABEL_RATES = Exercise(
     id="bias.label_rates",
     title="Conditional label rates",
@@ -187,7 +198,7 @@ LABEL_RATES = Exercise(
             returning("np.nan_to_num(rates)"),
         ),
     ),
-    alternatives=(_rates_by_counts, _rates_by_list),
+    alternatives=(_rates_by_counts, _rates_by_list, _rates_by_pandas),
 )
 
 # --- amplification --------------------------------------------------------------------------------
@@ -266,6 +277,7 @@ AMPLIFICATION = Exercise(
             (synthetic[np.argmax(real)] - synthetic[np.argmin(real)]).item()
             - (real.max() - real.min()).item()
         ),
+        lambda real, synthetic: float(np.diff(synthetic - real)[0] * np.sign(np.diff(real)[0])),
     ),
 )
 
@@ -343,6 +355,9 @@ DEMOGRAPHIC_PARITY = Exercise(
     alternatives=(
         returning("float(np.ptp(np.bincount(group, weights=chosen) / np.bincount(group)))"),
         returning("float(max(a - b for a in rates for b in rates))"),
+        lambda chosen, group: float(
+            np.ptp([np.mean(chosen[group == g]) for g in set(group.tolist())])
+        ),
     ),
 )
 
@@ -383,6 +398,16 @@ def _odds_picture(answer):
     return fig, (
         "The gap in odds against the threshold of a group whose scores are half a unit too low: a V "
         "with its foot at 0, half a unit below the other group's threshold of 0.5."
+    )
+
+
+def _odds_by_pairs(truth, chosen, group):
+    def rate(code, side):
+        return chosen[(group == code) & (truth == side)].mean()
+
+    codes = np.unique(group)
+    return float(
+        max(rate(a, side) - rate(b, side) for a in codes for b in codes for side in (0, 1))
     )
 
 
@@ -432,6 +457,7 @@ EQUALIZED_ODDS = Exercise(
             fairness.demographic_parity(chosen[truth == side], group[truth == side])
             for side in (0, 1)
         ),
+        _odds_by_pairs,
     ),
 )
 
@@ -481,6 +507,16 @@ def _weights_picture(answer):
     )
 
 
+def _weights_row_by_row(label, group):
+    n = len(label)
+    return np.array(
+        [
+            (group == g).sum() * (label == y).sum() / ((group == g) & (label == y)).sum() / n
+            for y, g in zip(label, group, strict=True)
+        ]
+    )
+
+
 REWEIGHTING = Exercise(
     id="bias.reweighting",
     title="Weights that part label and group",
@@ -517,7 +553,7 @@ REWEIGHTING = Exercise(
             slip(" * (label == value).mean()", ""),
         ),
     ),
-    alternatives=(_weights_by_rates, _weights_by_counts),
+    alternatives=(_weights_by_rates, _weights_by_counts, _weights_row_by_row),
 )
 
 # --- goals that exclude each other ----------------------------------------------------------------
@@ -599,5 +635,11 @@ IMPLIED = Exercise(
         ),
         Mistake("The recall is missing: not every positive is found.", slip(" * recall", "")),
     ),
-    alternatives=(_implied_by_counts, _implied_by_odds),
+    alternatives=(
+        _implied_by_counts,
+        _implied_by_odds,
+        lambda prevalence, precision, recall: (
+            recall / (precision / (1 - precision)) * prevalence / (1 - prevalence)
+        ),
+    ),
 )

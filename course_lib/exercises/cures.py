@@ -93,7 +93,11 @@ PACK = Exercise(
             lambda x, size: x.unflatten(-2, (-1, size)),
         ),
     ),
-    alternatives=(_pack_by_slices, _pack_by_unfold),
+    alternatives=(
+        _pack_by_slices,
+        _pack_by_unfold,
+        returning("x.unflatten(-2, (-1, size)).flatten(-2)"),
+    ),
 )
 
 # --- minibatch standard deviation -------------------------------------------------------------
@@ -203,6 +207,10 @@ DEVIATION = Exercise(
             "(features - features.mean(-2, True)).square().mean(-2, True)",
         ),
         _deviation_by_moments,
+        slip(
+            "features.var(dim=-2, keepdim=True, correction=0)",
+            "features.std(dim=-2, keepdim=True, correction=0).square()",
+        ),
     ),
 )
 
@@ -274,6 +282,16 @@ def _penalty_picture(answer):
     )
 
 
+def _penalty_by_rows(critic, real, fake, t):
+    x = (fake + t * (real - fake)).flatten(0, -2)
+    slopes = []
+    for row in x:
+        row = row[None].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(row)[0], row, create_graph=True)
+        slopes.append(slope.square().sum().sqrt())
+    return (torch.stack(slopes) - 1).pow(2).mean()
+
+
 WASSERSTEIN_PENALTY = Exercise(
     id="cures.wasserstein_penalty",
     title="The penalty of WGAN-GP",
@@ -328,6 +346,7 @@ WASSERSTEIN_PENALTY = Exercise(
     alternatives=(
         returning("((gradient**2).sum(-1).sqrt() - 1).pow(2).mean()"),
         _penalty_by_functional,
+        _penalty_by_rows,
     ),
 )
 
@@ -432,6 +451,19 @@ def _unrolled_picture(answer):
     )
 
 
+def _unrolled_in_a_list(discriminator, loss, steps, rate):
+    names, values = zip(*discriminator.named_parameters(), strict=True)
+    values = list(values)
+
+    def play(x):
+        return functional_call(discriminator, dict(zip(names, values, strict=True)), (x,))
+
+    for _ in range(steps):
+        slopes = torch.autograd.grad(loss(play), values, create_graph=True)
+        values = [torch.add(v, s, alpha=-rate) for v, s in zip(values, slopes, strict=True)]
+    return play
+
+
 UNROLLED = Exercise(
     id="cures.unrolled_discriminator",
     title="Unrolling",
@@ -485,6 +517,7 @@ UNROLLED = Exercise(
     alternatives=(
         _unrolled_recursively,
         slip("weight - rate * gradient", "torch.sub(weight, gradient, alpha=rate)"),
+        _unrolled_in_a_list,
     ),
 )
 
@@ -576,7 +609,11 @@ IMPORTANCE_WEIGHTS = Exercise(
             returning("1 / torch.where(target, share * n / count, 1 - share + 1e-9)"),
         ),
     ),
-    alternatives=(_weights_by_ratio, _weights_by_parts),
+    alternatives=(
+        _weights_by_ratio,
+        _weights_by_parts,
+        returning("target * (share * n / count) + ~target * ((1 - share) * n / (n - count))"),
+    ),
 )
 
 # --- discriminator rejection sampling ---------------------------------------------------------
@@ -660,6 +697,7 @@ ACCEPTANCE = Exercise(
     alternatives=(
         returning("torch.exp(torch.minimum(logits - log_bound, torch.zeros(())))"),
         returning("torch.where(logits > log_bound, 1.0, torch.exp(logits - log_bound))"),
+        returning("torch.clamp(torch.exp(logits - log_bound), max=1.0)"),
     ),
 )
 
@@ -756,5 +794,5 @@ SMOTE = Exercise(
             slip("return x[base] +", "return other +"),
         ),
     ),
-    alternatives=(_smote_loop, _smote_by_topk),
+    alternatives=(_smote_loop, _smote_by_topk, returning("(1 - t) * x[base] + t * other")),
 )

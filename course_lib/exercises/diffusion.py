@@ -21,6 +21,10 @@ def _schedule_cases(seed: int) -> Inputs:
         "ten steps": {"steps": 10},
         "a thousand steps": {"steps": 1000},
         "some other number of steps": {"steps": int(rng.integers(20, 500))},
+        "another offset s": {
+            "steps": int(rng.integers(20, 60)),
+            "s": float(rng.uniform(0.05, 0.2)),
+        },
     }
 
 
@@ -60,7 +64,7 @@ SCHEDULE = Exercise(
     difficulty=2,
     task="Return alpha_bar at t = 0, 1, ..., steps for the cosine schedule, never below 1e-5.",
     hints=(
-        "f(t) = cos²((t / T + s) / (1 + s) · π / 2) with s = 0.008, and alpha_bar is f(t) / f(0).",
+        "f(t) = cos²((t / T + s) / (1 + s) · π / 2), and alpha_bar is f(t) / f(0).",
         "t runs from 0 to steps, both included: torch.arange(steps + 1).",
         "clamp(min=1e-5) keeps the last value off 0, since the sampler divides by its root.",
     ),
@@ -83,13 +87,24 @@ SCHEDULE = Exercise(
             "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.",
             slip(".clamp(min=1e-5)", ""),
         ),
-        Mistake("The offset s = 0.008 is missing.", slip("s: float = 0.008", "s: float = 0.0")),
+        Mistake(
+            "The offset s is missing: it is added to t / T.",
+            slip("(t / steps + s) / (1 + s)", "t / steps"),
+        ),
+        Mistake(
+            "The offset is always 0.008 here. Use the argument s, of which 0.008 is only the default.",
+            slip("(t / steps + s) / (1 + s)", "(t / steps + 0.008) / 1.008"),
+        ),
         Mistake(
             "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
             returning("(f / f[0]).clamp(min=1e-5).float()[1:]"),
         ),
     ),
-    alternatives=(_schedule_loop, _schedule_by_half_angle),
+    alternatives=(
+        _schedule_loop,
+        _schedule_by_half_angle,
+        returning("(f / f[0]).maximum(torch.tensor(1e-5, dtype=torch.float64)).float()"),
+    ),
 )
 
 # --- noise in one step ------------------------------------------------------------------------
@@ -178,6 +193,7 @@ Q_SAMPLE = Exercise(
                 for x, a, e in zip(x_0, alpha_bar, noise, strict=True)
             ]
         ),
+        returning("torch.sqrt(alpha_bar).mul(x_0).add(noise.mul(torch.sqrt(1 - alpha_bar)))"),
     ),
 )
 
@@ -228,6 +244,14 @@ def _from_velocity_picture(answer):
     )
 
 
+def _by_matrix(x_t, v, alpha_bar):
+    """Solve the two equations of each image."""
+    a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    equations = torch.stack([torch.stack([a, b], 1), torch.stack([-b, a], 1)], 1)
+    solved = torch.linalg.solve(equations, torch.stack([x_t, v], dim=1))
+    return solved[:, 0], solved[:, 1]
+
+
 FROM_VELOCITY = Exercise(
     id="diffusion.from_velocity",
     title="Image and noise from v",
@@ -272,7 +296,7 @@ FROM_VELOCITY = Exercise(
             slip(".sqrt()", "", times=4),
         ),
     ),
-    alternatives=(_rotated, _by_substitution),
+    alternatives=(_rotated, _by_substitution, _by_matrix),
 )
 
 # --- the loss ---------------------------------------------------------------------------------
@@ -291,18 +315,21 @@ class _Affine(nn.Module):
 
 def _loss_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    alpha_bar = diffusion.cosine_schedule(10).numpy()
 
-    def case(rows, pixels):
+    def case(rows, pixels, schedule):
         return {
             "w": rng.normal(0, 1, pixels),
             "x_0": rng.uniform(-1, 1, (rows, pixels)),
             "t": rng.integers(1, 10, rows),
-            "alpha_bar": alpha_bar,
+            "alpha_bar": schedule(10).numpy(),
             "noise": rng.standard_normal((rows, pixels)),
         }
 
-    return {"one image": case(1, 4), "six images at their own times": case(6, 5)}
+    return {
+        "one image": case(1, 4, diffusion.cosine_schedule),
+        "six images at their own times": case(6, 5, diffusion.cosine_schedule),
+        "another schedule": case(3, 4, diffusion.linear_schedule),
+    }
 
 
 def _loss_probe(answer, w, x_0, t, alpha_bar, noise):
@@ -347,7 +374,8 @@ LOSS = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the mean squared error of the network's v at noisy images.",
+    task="Return the mean, over images and pixels, of the squared error of the network's v at noisy "
+    "images.",
     hints=(
         "Three lines: make x_t, ask the network, compare with the true v.",
         "alpha_bar[t] picks each image's own value. q_sample and velocity take it.",
@@ -372,6 +400,13 @@ LOSS = Exercise(
             slip("network(x_t, t)", "network(x_0, t)"),
         ),
         Mistake(
+            "This is the squared length of each image's error, a sum over its pixels. Take the mean over "
+            "the pixels, too, so that the loss does not grow with the size of the images.",
+            returning(
+                "(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().sum(dim=1).mean()"
+            ),
+        ),
+        Mistake(
             "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")
         ),
         Mistake(
@@ -381,6 +416,9 @@ LOSS = Exercise(
     alternatives=(
         returning("(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().mean()"),
         _loss_in_x_0,
+        returning(
+            "(velocity(x_0, alpha_bar[t], noise) - network(x_t, t)).pow(2).flatten(1).mean(1).mean()"
+        ),
     ),
 )
 
@@ -457,6 +495,9 @@ DDIM_STEP = Exercise(
     alternatives=(
         returning("q_sample(x_0, alpha_bar_s.expand(len(x_0)), noise)"),
         returning("torch.addcmul(x_0 * alpha_bar_s**0.5, noise, (1 - alpha_bar_s) ** 0.5)"),
+        returning(
+            "torch.lerp(noise * 0, x_0, alpha_bar_s.sqrt()) + (1 - alpha_bar_s).sqrt() * noise"
+        ),
     ),
 )
 
@@ -511,6 +552,14 @@ def _ddpm_picture(answer):
     )
 
 
+def _ddpm_by_noise(x_t, x_0, a_t, a_s, fresh):
+    """As DDIM with noise of its own: the part of the old noise is what the variance leaves."""
+    noise = (x_t - a_t.sqrt() * x_0) / (1 - a_t).sqrt()
+    variance = (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
+    kept = (1 - a_s - variance).clamp(min=0).sqrt()
+    return a_s.sqrt() * x_0 + kept * noise + variance.sqrt() * fresh
+
+
 DDPM_STEP = Exercise(
     id="diffusion.ddpm_step",
     title="One reverse step of DDPM",
@@ -561,6 +610,7 @@ DDPM_STEP = Exercise(
     alternatives=(
         _ddpm_by_bayes,
         returning("reverse_step(x_t, x_0, alpha_bar_t, alpha_bar_s, 1.0, fresh_noise)"),
+        _ddpm_by_noise,
     ),
 )
 
@@ -633,5 +683,6 @@ GUIDE = Exercise(
     alternatives=(
         returning("conditional + scale * (conditional - unconditional)"),
         returning("torch.lerp(unconditional, conditional, 1.0 + scale)"),
+        returning("torch.add(conditional, torch.sub(conditional, unconditional), alpha=scale)"),
     ),
 )

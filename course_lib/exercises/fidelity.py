@@ -97,6 +97,7 @@ TOTAL_VARIATION = Exercise(
     alternatives=(
         _tv_loop,
         returning("float(1 - np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
+        returning("float(np.clip(synthetic / synthetic.sum() - real / real.sum(), 0, None).sum())"),
     ),
 )
 
@@ -152,6 +153,11 @@ def _c2st_picture(answer):
     )
 
 
+def _c2st_by_ranks(predicted, truth, shuffled):
+    right = (np.vstack([truth, shuffled]) == predicted).sum(axis=1)
+    return float(right[0] / len(truth)), float((right >= right[0]).mean())
+
+
 C2ST = Exercise(
     id="fidelity.c2st",
     title="The classifier two-sample test",
@@ -200,6 +206,7 @@ C2ST = Exercise(
             "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))",
             "np.mean(np.append(null, accuracy) >= accuracy)",
         ),
+        _c2st_by_ranks,
     ),
 )
 
@@ -366,6 +373,11 @@ def _limit_picture(answer):
     )
 
 
+def _limit_by_polynomial(sizes, distances):
+    line = np.polynomial.Polynomial.fit(1 / sizes, distances, 1)
+    return float(line(0.0))
+
+
 EXTRAPOLATE = Exercise(
     id="fidelity.extrapolate_to_infinite_size",
     title="The distance at infinite size",
@@ -403,7 +415,7 @@ EXTRAPOLATE = Exercise(
             slip("1 / sizes", "np.log(sizes)"),
         ),
     ),
-    alternatives=(_limit_by_lstsq, _limit_by_covariance),
+    alternatives=(_limit_by_lstsq, _limit_by_covariance, _limit_by_polynomial),
 )
 
 # --- precision and recall -------------------------------------------------------------------------
@@ -458,6 +470,13 @@ def _manifold_picture(answer):
     )
 
 
+def _manifold_by_partition(real, generated, k):
+    radii = [np.partition(cdist(x, x), k, axis=1)[:, k] for x in (real, generated)]
+    apart = cdist(generated, real)
+    found = (apart < radii[0]).any(axis=1), (radii[1] > apart.T).any(axis=1)
+    return tuple(float(np.mean(hits)) for hits in found)
+
+
 PRECISION_RECALL = Exercise(
     id="fidelity.precision_recall",
     title="Precision and recall",
@@ -508,7 +527,7 @@ PRECISION_RECALL = Exercise(
             slip("[:, k]", "[:, k + 1]"),
         ),
     ),
-    alternatives=(_manifold_by_neighbours, _manifold_by_audit),
+    alternatives=(_manifold_by_neighbours, _manifold_by_audit, _manifold_by_partition),
 )
 
 # --- train on synthetic, test on real -------------------------------------------------------------
@@ -586,6 +605,13 @@ def _tstr_picture(answer):
     )
 
 
+def _tstr_one_after_the_other(model, synthetic, real, held_out):
+    count = min(map(len, (synthetic[1], real[1])))
+    of_synthetic = clone(model).fit(*(part[:count] for part in synthetic))
+    of_real = clone(model).fit(*(part[:count] for part in real))
+    return float(of_synthetic.score(*held_out)), float(of_real.score(*held_out))
+
+
 TSTR = Exercise(
     id="fidelity.train_synthetic_test_real",
     title="Train on synthetic, test on real",
@@ -630,7 +656,11 @@ TSTR = Exercise(
             slip("clone(model)", "model"),
         ),
     ),
-    alternatives=(_tstr_by_hand, slip("clone(model)", "type(model)(**model.get_params())")),
+    alternatives=(
+        _tstr_by_hand,
+        slip("clone(model)", "type(model)(**model.get_params())"),
+        _tstr_one_after_the_other,
+    ),
 )
 
 # --- density ratio --------------------------------------------------------------------------------
@@ -718,5 +748,6 @@ DENSITY_RATIO = Exercise(
             "np.exp(np.log(probability) - np.log1p(-probability) - np.log(n_real / n_generated))"
         ),
         _ratio_by_bayes,
+        returning("n_generated / n_real / (1 / probability - 1)"),
     ),
 )

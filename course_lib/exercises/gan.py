@@ -19,8 +19,8 @@ from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 _GRID = np.linspace(-8, 8, 801)
 
 
-def _normal(mean: float, scale: float) -> np.ndarray:
-    return np.exp(-0.5 * ((_GRID - mean) / scale) ** 2) / (scale * math.sqrt(2 * math.pi))
+def _normal(mean: float, scale: float, x: np.ndarray = _GRID) -> np.ndarray:
+    return np.exp(-0.5 * ((x - mean) / scale) ** 2) / (scale * math.sqrt(2 * math.pi))
 
 
 def _box(low: float, high: float) -> np.ndarray:
@@ -31,13 +31,15 @@ def _box(low: float, high: float) -> np.ndarray:
 def _js_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(p, q):
-        return {"p": p, "q": q, "dx": 0.02}
+    def case(p, q, dx=0.02):
+        return {"p": p, "q": q, "dx": dx}
 
     a, b = rng.uniform(0.5, 2.0, 2)
     return {
         "one density twice: 0": case(_normal(a, 1), _normal(a, 1)),
-        "two normal densities": case(_normal(-a, 1), _normal(b, 0.7)),
+        "two normal densities on a coarser grid": case(
+            _normal(-a, 1, _GRID[::3]), _normal(b, 0.7, _GRID[::3]), 0.06
+        ),
         "no overlap at all: log 2": case(_box(-3 - a, -1), _box(1, 3 + b)),
     }
 
@@ -120,7 +122,13 @@ JENSEN_SHANNON = Exercise(
             slip("p / m", "p / q.clamp(min=1e-30)", "q / m", "q / p.clamp(min=1e-30)"),
         ),
     ),
-    alternatives=(_js_as_value, _js_loop),
+    alternatives=(
+        _js_as_value,
+        _js_loop,
+        returning(
+            "(torch.xlogy(p, p).sum() + torch.xlogy(q, q).sum() - 2 * torch.xlogy(m, m).sum()) * dx / 2"
+        ),
+    ),
 )
 
 # --- the two losses ---------------------------------------------------------------------------
@@ -207,6 +215,10 @@ DISCRIMINATOR_LOSS = Exercise(
             + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
         ),
         returning("-(F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean())"),
+        returning(
+            "torch.logaddexp(0 * real_logits, -real_logits).mean()"
+            " + torch.logaddexp(0 * fake_logits, fake_logits).mean()"
+        ),
     ),
 )
 
@@ -264,6 +276,7 @@ GENERATOR_LOSS = Exercise(
     alternatives=(
         returning("-F.logsigmoid(fake_logits).mean()"),
         returning("F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))"),
+        returning("torch.logaddexp(torch.zeros(()), -fake_logits).mean()"),
     ),
 )
 
@@ -462,6 +475,12 @@ ALTERNATING_STEP = Exercise(
             "discriminator(generator(torch.randn(len(real), z.shape[1]))))",
         ),
         _step_by_autograd,
+        slip(
+            "g_loss = generator_loss(discriminator(generator(z)))",
+            "g_loss = generator_loss(discriminator(generator(z.clone())))",
+            "d_optimizer.zero_grad()",
+            "d_optimizer.zero_grad(set_to_none=False)",
+        ),
     ),
 )
 
@@ -570,7 +589,11 @@ GRADIENT_PENALTY = Exercise(
             returning("(gradient.norm(dim=1) - 1).square().mean()"),
         ),
     ),
-    alternatives=(_penalty_by_functional, _penalty_by_rows),
+    alternatives=(
+        _penalty_by_functional,
+        _penalty_by_rows,
+        returning("gradient.norm(dim=-1).pow(2).mean()"),
+    ),
 )
 
 # --- relativistic loss ------------------------------------------------------------------------
@@ -628,6 +651,7 @@ RELATIVISTIC = Exercise(
     alternatives=(
         returning("-F.logsigmoid(better - worse).mean()"),
         returning("F.binary_cross_entropy_with_logits(better - worse, torch.ones_like(better))"),
+        returning("torch.logaddexp(better, worse).sub(better).mean()"),
     ),
 )
 
@@ -642,9 +666,10 @@ def _slerp_cases(seed: int) -> Inputs:
 
     z = rng.normal(0, 1, 8)
     start, end = rng.normal(0, 1, (2, 32))
+    end *= np.linalg.norm(start) / np.linalg.norm(end)
     return {
         "a quarter of a circle": case([1.0, 0.0], [0.0, 1.0], 3),
-        "two latents of different length": case(start, end, 7),
+        "two latents of the same length": case(start, end, 7),
         "the same latent twice": case(z, z, 4),
     }
 
@@ -675,6 +700,14 @@ def _slerp_by_plane(z_start, z_end, steps):
     return weights @ torch.stack([z_start, z_end])
 
 
+def _slerp_evenly(z_start, z_end, steps):
+    """Directions by equal angles, and lengths that change evenly: the steps are even for any lengths."""
+    angle = torch.arccos((_unit(z_start) @ _unit(z_end)).clamp(-1, 1)).clamp(min=1e-3)
+    t = torch.linspace(0, 1, steps)[:, None]
+    direction = torch.sin((1 - t) * angle) * _unit(z_start) + torch.sin(t * angle) * _unit(z_end)
+    return torch.lerp(z_start.norm(), z_end.norm(), t) * F.normalize(direction, dim=1)
+
+
 def _slerp_picture(answer):
     start, end = torch.tensor([2.0, 0.0]), 2 * torch.tensor([-0.5, math.sqrt(0.75)])
     line = torch.lerp(start, end, torch.linspace(0, 1, 7)[:, None])
@@ -698,8 +731,9 @@ SLERP = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return evenly spaced latents on the arc from z_start to z_end, also where the two are the "
-    "same.",
+    task="Return evenly spaced latents on the arc from z_start to z_end, which have the same length, "
+    "also where the two are the same. (With different lengths there are several such curves, and the "
+    "check asks for none of them.)",
     hints=(
         "The angle w between the two comes from their dot product: cos w = a · b / (|a| |b|).",
         "The arc is sin((1 - t) w) / sin w · a + sin(t w) / sin w · b, with t from 0 to 1.",
@@ -735,5 +769,5 @@ SLERP = Exercise(
             returning("F.normalize(torch.lerp(z_start, z_end, t), dim=1) * z_start.norm()"),
         ),
     ),
-    alternatives=(_slerp_by_numbers, _slerp_by_plane),
+    alternatives=(_slerp_by_numbers, _slerp_by_plane, _slerp_evenly),
 )

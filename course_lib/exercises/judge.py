@@ -1,12 +1,16 @@
 """Judging what an answer gave: pass or fail, and a sentence that names the mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.exercise import Case, Exercise, Setup
 from course_lib.exercises.trial import Outcome, run
+
+REFERENCE_SECONDS = (
+    300.0  # on a busy machine, too: an answer must not fail for the reference's sake
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,14 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
 
     An answer that fails is compared with the exercise's typical mistakes. Where one of them gives
     the same on every case, its sentence replaces the general one.
+
+    Raises:
+        RuntimeError: the reference itself failed, so that nothing can be said of the answer.
     """
-    expected = [run(exercise, exercise.reference, case) for case in cases]
+    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
+    expected = [run(unhurried, exercise.reference, case) for case in cases]
+    if failed := [outcome.error for outcome in expected if outcome.error]:
+        raise RuntimeError(f"The library's own answer to {exercise.id} failed: {failed[0]}")
     verdicts = [
         _assess_one(exercise, right, given) for right, given in zip(expected, outcomes, strict=True)
     ]
@@ -70,6 +80,12 @@ def _named_mistake(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence
 def compare(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
     """Compare every value of `given` with `expected`: kind, shape, finiteness, then numbers."""
     if set(given.kinds) != set(expected.kinds):
+        if len(given.kinds) == len(expected.kinds) and not any("result" in k for k in given.kinds):
+            return Verdict(
+                False,
+                f"Your function returned a dictionary with the keys {_listed(given.kinds)}. Return the "
+                "values alone, in the order that the task names them.",
+            )
         return Verdict(
             False,
             f"Your function should return {_these(expected)}, but it returned {_these(given)}.",
@@ -116,6 +132,10 @@ def _compare_one(
         f"{what} has the right shape, but wrong values.",
         f"{what}{place}: you gave {value[worst].item():.4g}, expected {right[worst].item():.4g}.",
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"“{name}”" for name in names)
 
 
 def _these(outcome: Outcome) -> str:

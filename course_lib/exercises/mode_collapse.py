@@ -5,6 +5,8 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from scipy import stats
+from scipy.spatial import cKDTree
 
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake
 from course_lib.exercises.slips import returning, slip
@@ -69,6 +71,11 @@ def _counts_picture(answer):
     )
 
 
+def _counts_by_tree(samples, centres, sd):
+    _, nearest = cKDTree(centres).query(samples, distance_upper_bound=3 * sd)
+    return np.bincount(nearest, minlength=len(centres) + 1)[:-1]  # the last are far from all
+
+
 MODE_COUNTS = Exercise(
     id="mode_collapse.mode_counts",
     title="Count the modes",
@@ -121,7 +128,7 @@ MODE_COUNTS = Exercise(
             ),
         ),
     ),
-    alternatives=(_counts_mode_by_mode, _counts_in_a_loop),
+    alternatives=(_counts_mode_by_mode, _counts_in_a_loop, _counts_by_tree),
 )
 
 
@@ -146,6 +153,11 @@ def _quality_picture(answer):
 
 def _quality_near_each(samples, centres, sd):
     return float((_distances(samples, centres) <= 3 * sd).any(axis=1).mean())
+
+
+def _quality_by_tree(samples, centres, sd):
+    distance, _ = cKDTree(centres).query(samples)
+    return np.count_nonzero(distance <= 3 * sd) / len(samples)
 
 
 HIGH_QUALITY = Exercise(
@@ -189,6 +201,7 @@ HIGH_QUALITY = Exercise(
     alternatives=(
         _quality_near_each,
         returning("sum(distance <= 3 * sd) / len(samples)"),
+        _quality_by_tree,
     ),
 )
 
@@ -289,7 +302,11 @@ REVERSE_KL = Exercise(
             slip("max(divergence, 0.0)", "divergence / len(counts)"),
         ),
     ),
-    alternatives=(_kl_loop, lambda counts: math.log(len(counts)) - _entropy(counts)),
+    alternatives=(
+        _kl_loop,
+        lambda counts: math.log(len(counts)) - _entropy(counts),
+        lambda counts: float(stats.entropy(counts, np.ones(len(counts)))),
+    ),
 )
 
 # --- the birthday estimate -----------------------------------------------------------------------
@@ -303,12 +320,17 @@ def _birthday_cases(seed: int) -> Inputs:
         drawn = rng.integers(size, size=n)
         drawn[-1] = drawn[0]  # at least one pair, whatever the seed
         noise = rng.uniform(-0.2, 0.2, (n, dimensions))
-        return {"samples": there[drawn] + noise, "tolerance": 1.0}
+        return {"samples": there[drawn] + noise, "tolerance": float(rng.uniform(1, 3))}
 
     return {
         "a single mode: 1": case(1, 10),
         "eight modes": case(8, 60),
         "a thousand different ones, in five dimensions": case(1000, 80, 5),
+        "a finer tolerance: some of a mode are the same": {**case(8, 60), "tolerance": 0.1},
+        "copies only, at the tolerance 0": {
+            "samples": rng.integers(12, size=(30, 1)).astype(float),
+            "tolerance": 0.0,
+        },
         "no two alike: infinitely many": {
             "samples": 10 * rng.permutation(40).reshape(20, 2).astype(float),
             "tolerance": 1.0,
@@ -358,6 +380,12 @@ def _birthday_picture(answer):
     )
 
 
+def _support_by_triangle(samples, tolerance):
+    upper = np.triu_indices(len(samples), k=1)
+    share = (_apart(samples)[upper] <= tolerance).mean()
+    return float(1 / share) if share > 0 else np.inf
+
+
 SUPPORT_SIZE = Exercise(
     id="mode_collapse.support_size",
     title="The birthday estimate",
@@ -399,11 +427,16 @@ SUPPORT_SIZE = Exercise(
             _distinct,
         ),
         Mistake(
+            "Copies are the same at any tolerance, also at 0: a distance within the tolerance may be equal "
+            "to it, so compare with <=.",
+            slip("<= tolerance", "< tolerance"),
+        ),
+        Mistake(
             "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.",
             slip("(len(samples) - 1)", "len(samples)"),
         ),
     ),
-    alternatives=(_support_loop, _support_matrix),
+    alternatives=(_support_loop, _support_matrix, _support_by_triangle),
 )
 
 # --- the best response ---------------------------------------------------------------------------
@@ -439,7 +472,11 @@ def _response_cases(seed: int) -> Inputs:
 
 
 def _response_probe(answer, peaks, heights, x, steps, rate):
-    return answer(_hills(peaks, heights), x, steps, rate)
+    arrived = answer(_hills(peaks, heights), x, steps, rate)
+    return {
+        "the points": arrived,
+        "whether they need gradients": getattr(arrived, "requires_grad", 0),
+    }
 
 
 def _climb_point_by_point(discriminator, x, steps, rate):
@@ -484,6 +521,13 @@ def _response_picture(answer):
     )
 
 
+def _climb_by_functional(discriminator, x, steps, rate):
+    slope = torch.func.grad(lambda points: discriminator(points).sum())
+    for _ in range(steps):
+        x = x + rate * slope(x)
+    return x
+
+
 BEST_RESPONSE = Exercise(
     id="mode_collapse.best_response",
     title="A collapse by hand",
@@ -524,11 +568,15 @@ BEST_RESPONSE = Exercise(
         ),
         Mistake("Only one step was taken.", slip("range(steps)", "range(1)")),
         Mistake(
+            "The points still belong to the computation graph, so nobody can plot them: x.detach().",
+            returning("x"),
+        ),
+        Mistake(
             "The slopes are cut to length 1, so that points never come to rest. Use them as they are.",
             slip("rate * slope", "rate * slope / slope.norm(dim=1, keepdim=True)"),
         ),
     ),
-    alternatives=(_climb_point_by_point, _climb_with_sgd),
+    alternatives=(_climb_point_by_point, _climb_with_sgd, _climb_by_functional),
 )
 
 # --- mode hopping --------------------------------------------------------------------------------
@@ -582,6 +630,14 @@ def _hopping_picture(answer):
     )
 
 
+def _hop_by_unit_vectors(q, rate, rounds):
+    visited = []
+    for _ in range(rounds):
+        visited.append(int((1 / q).argmax()))
+        q = q + rate * (np.eye(len(q))[visited[-1]] - q)
+    return np.array(visited)
+
+
 MODE_HOPPING = Exercise(
     id="mode_collapse.mode_hopping",
     title="Mode hopping",
@@ -624,5 +680,5 @@ MODE_HOPPING = Exercise(
             slip("(1 - rate) * q", "q"),
         ),
     ),
-    alternatives=(_hop_by_logits, _hop_in_plain_python),
+    alternatives=(_hop_by_logits, _hop_in_plain_python, _hop_by_unit_vectors),
 )

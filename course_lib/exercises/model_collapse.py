@@ -1,5 +1,6 @@
 """The exercises of lesson 08: the recursion, its rules, its theory, and a measure of what it loses."""
 
+import functools
 import math
 
 import matplotlib.pyplot as plt
@@ -81,6 +82,13 @@ def _refit_picture(answer):
     )
 
 
+def _refit_by_accumulate(fit, sample, data, generations, learn_from):
+    def next_one(made, _):
+        return [*made, sample(fit(learn_from(made)), len(made[0]))]
+
+    return functools.reduce(next_one, range(generations), [data])
+
+
 REFIT = Exercise(
     id="model_collapse.refit",
     title="The recursion",
@@ -123,7 +131,7 @@ REFIT = Exercise(
             slip("len(data)", "len(learn_from(made))"),
         ),
     ),
-    alternatives=(_refit_recursive, _refit_while),
+    alternatives=(_refit_recursive, _refit_while, _refit_by_accumulate),
 )
 
 # --- the theory of the normal loop ------------------------------------------------------------
@@ -176,6 +184,11 @@ def _variance_picture(answer):
     )
 
 
+def _variance_by_product(n, generations):
+    ratio = np.exp(special.polygamma(0, (n - 1) / 2)) / ((n - 1) / 2)
+    return float(np.prod(np.full(generations, ratio)))
+
+
 MEDIAN_VARIANCE = Exercise(
     id="model_collapse.median_variance",
     title="The theory's prediction",
@@ -223,7 +236,7 @@ MEDIAN_VARIANCE = Exercise(
             slip(" / 2", ""),
         ),
     ),
-    alternatives=(_variance_by_integration, _variance_step_by_step),
+    alternatives=(_variance_by_integration, _variance_step_by_step, _variance_by_product),
 )
 
 # --- tails ------------------------------------------------------------------------------------
@@ -236,13 +249,14 @@ def _tail_cases(seed: int) -> Inputs:
         return {"real": real, "synthetic": synthetic, "share": share}
 
     real = rng.normal(5, 2, 400)
+    numbers = np.repeat(np.arange(10.0), [10, 30, 60, 75, 75, 75, 75, 60, 30, 10])
     return {
         "the same rows: nothing is lost": case(real, real, 0.05),
         "a narrower distribution": case(real, rng.normal(5, 1.5, 300), 0.1),
         "skewed rows, another share": case(rng.exponential(2, 500), rng.exponential(1.2, 700), 0.2),
         "a distribution that has moved": case(real, rng.normal(6, 2, 400), 0.05),
         "whole numbers, some of them on the edge of a tail": case(
-            rng.poisson(6.0, 500).astype(float), rng.poisson(5.5, 600).astype(float), 0.3
+            rng.permutation(numbers), rng.poisson(4.0, 600).astype(float), 0.3
         ),
     }
 
@@ -283,6 +297,17 @@ def _tail_picture(answer):
         "Tail loss of N(0.3, s²) against s, where N(0, 1) is real. Both tails are lost for small s. The "
         "high one is back at s = 0.85 and too heavy beyond; the low one is still half lost at s = 1."
     )
+
+
+def _tails_by_ranks(real, synthetic, share=0.05):
+    """By places in the sorted columns; the high tail is the low one of the negated columns."""
+
+    def low(real, synthetic):
+        edge = np.quantile(real, share / 2)
+        mine, its = (np.searchsorted(np.sort(x), edge) / len(x) for x in (real, synthetic))
+        return 1 - its / mine
+
+    return np.array([low(real, synthetic), low(-real, -synthetic)])
 
 
 TAIL_LOSS = Exercise(
@@ -333,7 +358,7 @@ TAIL_LOSS = Exercise(
             returning("(1 - in_synthetic / in_real)[::-1]"),
         ),
     ),
-    alternatives=(_tails_by_sorting, _tails_by_counts),
+    alternatives=(_tails_by_sorting, _tails_by_counts, _tails_by_ranks),
 )
 
 # --- a rare class dies ------------------------------------------------------------------------
@@ -385,6 +410,16 @@ def _extinction_picture(answer):
     )
 
 
+def _extinction_by_survival(share, n, generations):
+    """Without the count 0: what is missing from the sum is gone."""
+    counts = np.arange(1, n + 1)
+    step = stats.binom.pmf(counts, n, counts[:, None] / n)
+    alive = [stats.binom.pmf(counts, n, share)]
+    while len(alive) < generations:
+        alive.append(alive[-1] @ step)
+    return 1 - np.sum(alive, axis=1)
+
+
 EXTINCTION = Exercise(
     id="model_collapse.extinction_probability",
     title="How a rare class dies",
@@ -428,7 +463,7 @@ EXTINCTION = Exercise(
             returning("np.array([0.0, *gone[:-1]])"),
         ),
     ),
-    alternatives=(_extinction_by_powers, _extinction_backwards),
+    alternatives=(_extinction_by_powers, _extinction_backwards, _extinction_by_survival),
 )
 
 # --- what a generation learns from ------------------------------------------------------------
@@ -510,6 +545,16 @@ def _rows_picture(answer):
     )
 
 
+def _rows_by_keys(made, regime, rng):
+    """A budget by the smallest of random keys."""
+    if regime == "replace":
+        return np.array(made[-1])
+    rows = np.concatenate(list(made), axis=0)
+    if regime == "budget":
+        rows = rows[np.argsort(rng.random(len(rows)))[: len(made[0])]]
+    return rows
+
+
 TRAINING_ROWS = Exercise(
     id="model_collapse.training_rows",
     title="Replace, accumulate, or a budget",
@@ -563,7 +608,7 @@ TRAINING_ROWS = Exercise(
             slip("return made[-1]", "return np.concatenate(made)"),
         ),
     ),
-    alternatives=(_rows_by_index, _rows_by_shuffling),
+    alternatives=(_rows_by_index, _rows_by_shuffling, _rows_by_keys),
 )
 
 # --- a share of fresh real data ---------------------------------------------------------------
@@ -571,10 +616,9 @@ TRAINING_ROWS = Exercise(
 
 def _spread_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(50, 200))
 
     def case(generations, fresh):
-        return {"n": n, "generations": generations, "fresh": fresh}
+        return {"n": int(rng.integers(50, 200)), "generations": generations, "fresh": fresh}
 
     return {
         "the first fit": case(1, float(rng.uniform(0.1, 0.4))),
@@ -651,5 +695,11 @@ MEAN_SPREAD = Exercise(
             slip("1 - fresh", "fresh"),
         ),
     ),
-    alternatives=(_spread_step_by_step, _spread_closed),
+    alternatives=(
+        _spread_step_by_step,
+        _spread_closed,
+        lambda n, generations, fresh=0.0: float(
+            np.sum((1 - fresh) ** (2 * np.arange(generations))) / n
+        ),
+    ),
 )

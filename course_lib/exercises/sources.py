@@ -1,29 +1,42 @@
-"""Source code without the statements that an answer does not need.
+"""Source code as top-level statements: which global names each one binds, uses and changes.
 
-An answer in a notebook leans on imports, helper functions and constants of other cells, and the
-rest of the notebook may train for minutes. `needed` picks, from the syntax tree, the statements
-that some names depend on, and leaves the others out. Nothing is executed here.
+Nothing is executed here. `dependence` picks the statements that an answer needs.
 """
 
 import ast
-import inspect
 import symtable
-import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
-    """A top-level statement: where it stands, which global names it binds and which it uses."""
+    """A top-level statement and what it does to global names.
+
+    Attributes:
+        cell, first, last: where it stands: its cell's number, its first and last line.
+        binds: names that it binds when it runs.
+        uses: names that it, or a function or class in it, reads.
+        sets: names that its functions bind when they are called (`global`).
+        changes: names whose attributes or items it, or a function in it, assigns or deletes.
+        calls: names of which it, or a function in it, calls a method.
+    """
 
     cell: int
     first: int
     last: int
     binds: frozenset[str]
     uses: frozenset[str]
+    sets: frozenset[str]
+    changes: frozenset[str]
+    calls: frozenset[str]
     node: ast.stmt
+
+
+def lines(source: str) -> list[str]:
+    """The lines as Python counts them. `splitlines` would also break at a form feed, U+0085 and
+    U+2028, which may stand in a comment or a text."""
+    return source.split("\n")
 
 
 def statements(source: str, cell: int = 0) -> list[Statement]:
@@ -32,15 +45,31 @@ def statements(source: str, cell: int = 0) -> list[Statement]:
     for node in ast.parse(source).body:
         decorators = getattr(node, "decorator_list", [])
         first = min([node.lineno, *(d.lineno for d in decorators)])
-        binds, uses = _names(node)
-        found.append(Statement(cell, first, node.end_lineno or first, binds, uses, node))
+        binds, uses, sets = _names(node)
+        known = binds | uses | sets
+        changes, calls = _changed(node)
+        found.append(
+            Statement(
+                cell,
+                first,
+                node.end_lineno or first,
+                binds,
+                uses,
+                sets,
+                changes & known,
+                calls & known,
+                node,
+            )
+        )
     return found
 
 
-def _names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
-    """The global names that a statement binds and uses, also inside its functions and classes."""
+def _names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """The global names that a statement binds, that it uses, and that its functions bind."""
     module = symtable.symtable(ast.unparse(node), "cell", "exec")
-    binds, uses = set(), set()
+    binds: set[str] = set()
+    uses: set[str] = set()
+    sets: set[str] = set()
     for symbol in module.get_symbols():
         if symbol.is_assigned() or symbol.is_imported():
             binds.add(symbol.get_name())
@@ -53,58 +82,41 @@ def _names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
         for symbol in scope.get_symbols():
             if symbol.is_global() and symbol.is_referenced():
                 uses.add(symbol.get_name())
-            if symbol.is_declared_global() and symbol.is_assigned():
-                binds.add(symbol.get_name())
-    return frozenset(binds), frozenset(uses)
+            if symbol.is_declared_global() and (symbol.is_assigned() or symbol.is_imported()):
+                (binds if scope.get_type() == "class" else sets).add(symbol.get_name())
+    return frozenset(binds), frozenset(uses), frozenset(sets)
 
 
-def needed(
-    everything: Sequence[Statement],
-    roots: Iterable[Statement],
-    until: int | None = None,
-    skip: Callable[[Statement], bool] = lambda statement: False,
-    given: Collection[str] = (),
-) -> list[Statement]:
-    """`roots` and all statements that they depend on, in their order.
+def _changed(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+    """The names whose attributes or items are stored, and those of which a method is called."""
+    changes, calls = set(), set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute | ast.Subscript):
+            if isinstance(part.ctx, ast.Store | ast.Del):
+                changes.add(root_name(part))
+        elif isinstance(part, ast.AugAssign):  # += may change a list or an array in place
+            changes.add(root_name(part.target))
+        elif isinstance(part, ast.Call):
+            if isinstance(part.func, ast.Attribute):
+                calls.add(root_name(part.func))
+            elif root_name(part.func) in ("setattr", "delattr") and part.args:
+                changes.add(root_name(part.args[0]))
+        elif isinstance(part, ast.FunctionDef | ast.ClassDef):  # @handlers.register
+            calls |= {root_name(d) for d in part.decorator_list if isinstance(d, ast.Attribute)}
+    return frozenset(changes), frozenset(calls)
 
-    Args:
-        until: a cell. A name bound up to there keeps these bindings; those in later cells count
-            only for names that have none before.
-        skip: statements that never count as a binding.
-        given: names that need no statement.
-    """
-    bindings: dict[str, list[Statement]] = {}
-    for statement in everything:
-        if not skip(statement):
-            for name in statement.binds:
-                bindings.setdefault(name, []).append(statement)
-    chosen = list(roots)
-    own = {name for root in chosen for name in root.binds}
-    seen = set(own) | set(given)
-    waiting = list(chosen)
-    while waiting:
-        for name in waiting.pop().uses - seen:
-            seen.add(name)
-            known = bindings.get(name, [])
-            early = [s for s in known if until is None or s.cell <= until]
-            for statement in early or known:
-                if statement not in chosen:
-                    chosen.append(statement)
-                    waiting.append(statement)
-    return sorted(chosen, key=lambda s: (s.cell, s.first))
+
+def root_name(node: ast.expr) -> str:
+    """The name at the start of `a.b["c"].d`, or of `vars(a)["b"]`; "" where there is none."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            node = node.args[0] if node.func.id == "vars" else node
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def excerpt(source: str, keep: Iterable[Statement]) -> str:
     """`source` with only the lines of `keep`; the others are blank, so that line numbers hold."""
-    lines = source.splitlines()
     wanted = {number for s in keep for number in range(s.first, s.last + 1)}
-    return "\n".join(line if i in wanted else "" for i, line in enumerate(lines, 1)) + "\n"
-
-
-@cache
-def standalone(function: Callable[..., object]) -> str:
-    """The source of a module's function together with what it needs from its module."""
-    source = inspect.getsource(sys.modules[function.__module__])
-    everything = statements(source)
-    roots = [s for s in everything if function.__name__ in s.binds]
-    return excerpt(source, needed(everything, roots))
+    kept = (line if i in wanted else "" for i, line in enumerate(lines(source), 1))
+    return "\n".join(kept) + "\n"

@@ -25,6 +25,15 @@ def _cases(seed: int) -> Inputs:
     }
 
 
+def _probe(answer, points):
+    """Mean and covariance, which may also be NumPy's."""
+    mean, covariance = answer(points)
+    return tuple(
+        torch.from_numpy(part).float() if isinstance(part, np.ndarray) else part
+        for part in (mean, covariance)
+    )
+
+
 def _picture(answer):
     points = torch.from_numpy(_cases(1)["a slanted cloud"]["points"]).float()
     mean, covariance = answer(points)
@@ -67,6 +76,7 @@ FIT_GAUSSIAN = Exercise(
     ),
     reference=fit_gaussian,
     inputs=_cases,
+    probe=_probe,
     rtol=5e-3,  # dividing by n - 1 instead of n is right as well
     atol=5e-3,
     picture=_picture,
@@ -93,5 +103,9 @@ FIT_GAUSSIAN = Exercise(
             slip(" / len(points)", ""),
         ),
     ),
-    alternatives=(_loop, returning("[points.mean(0), points.T.cov(correction=1)]")),
+    alternatives=(
+        _loop,
+        returning("[points.mean(0), points.T.cov(correction=1)]"),
+        lambda points: (np.mean(points.numpy(), axis=0), np.cov(points.numpy(), rowvar=False)),
+    ),
 )

@@ -18,10 +18,10 @@ from course_lib.exercises.answers import (
     find_answers,
 )
 from course_lib.exercises.checking import try_out
+from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.loading import load_answer
 from course_lib.exercises.registry import get
-from course_lib.exercises.sources import standalone
-from course_lib.exercises.trial import load_answer
 from course_lib.syllabus import course
 
 COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]
@@ -137,14 +137,16 @@ def _try(
     if answer.unsolved:
         return row | {"remark": "not solved yet"}
     fallbacks = {
-        other.reference.__name__: standalone(other.reference)
+        other.id: (other.reference.__name__, standalone(other.reference))
         for other in lesson[: lesson.index(exercise)]
         if other.id in answer.uses and other.id not in passed
     }
-    function, problem = load_answer(answer.program, answer.name, fallbacks)
-    if answer.problem or problem:
-        return row | {"remark": answer.problem or problem}
-    verdicts = try_out(exercise, function)
+    if answer.problem:
+        return row | {"remark": answer.problem}
+    loaded = load_answer(answer.program, answer.name, exercise.id, fallbacks)
+    if loaded.problem:
+        return row | {"remark": loaded.problem}
+    verdicts = try_out(exercise, loaded.answer)
     good = sum(verdict.passed for _, verdict in verdicts)
     of = len(exercise.cases(0))
     why = next((verdict.sentence for _, verdict in verdicts if not verdict.passed), "")

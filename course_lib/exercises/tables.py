@@ -1,6 +1,7 @@
 """The exercises of lesson 05: encoding a table, the loss, a copula, conditions and constraints."""
 
 import math
+from itertools import islice
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,6 +67,13 @@ def _scores_picture(answer):
     )
 
 
+def _scores_by_bisection(x):
+    order = np.sort(x)
+    values = np.unique(order)
+    below, upto = (np.searchsorted(order, values, side) for side in ("left", "right"))
+    return values, norm.isf(1 - (below + upto) / (2 * len(x)))
+
+
 NORMAL_SCORES = Exercise(
     id="tables.normal_scores",
     title="Numbers as normal scores",
@@ -119,7 +127,7 @@ NORMAL_SCORES = Exercise(
             slip(" - counts / 2", "", "len(x)", "(len(x) + 1)"),
         ),
     ),
-    alternatives=(_scores_by_ranks, _scores_by_counting),
+    alternatives=(_scores_by_ranks, _scores_by_counting, _scores_by_bisection),
 )
 
 # --- categories -----------------------------------------------------------------------------------
@@ -153,6 +161,13 @@ def _one_hot_picture(answer):
     )
 
 
+def _one_hot_loop(codes, levels):
+    rows = [[0] * (levels + 1) for _ in codes]
+    for row, code in zip(rows, codes, strict=True):
+        row[levels if code == -1 else code] = 1
+    return rows
+
+
 ONE_HOT = Exercise(
     id="tables.one_hot",
     title="Categories, and what is missing",
@@ -173,8 +188,8 @@ ONE_HOT = Exercise(
     picture=_one_hot_picture,
     mistakes=(
         Mistake(
-            "There is no column for a missing value. That it is missing tells something too (here, "
-            "mostly that somebody is young), and a model should learn it.",
+            "There is no column for a missing value. That a value is missing can tell something as well, "
+            "and a model should learn it.",
             returning("np.eye(levels + 1)[states][:, :-1]"),
         ),
         Mistake(
@@ -200,6 +215,7 @@ ONE_HOT = Exercise(
     alternatives=(
         returning("np.eye(levels + 1)[codes]"),  # -1 is the last row
         returning("(codes[:, None] == np.append(np.arange(levels), -1)).astype(int)"),
+        _one_hot_loop,
     ),
 )
 
@@ -272,6 +288,19 @@ def _loss_picture(answer):
     )
 
 
+def _loss_row_by_row(output, target, numbers, levels):
+    losses = []
+    for said, true in zip(output, target, strict=True):
+        loss = ((said[:numbers] - true[:numbers]) ** 2).sum() / 2
+        start = numbers
+        for width in levels:
+            logits, level = said[start : start + width], true[start : start + width].argmax()
+            loss = loss + logits.logsumexp(0) - logits[level]
+            start += width
+        losses.append(loss)
+    return torch.stack(losses)
+
+
 MIXED_LOSS = Exercise(
     id="tables.mixed_loss",
     title="The loss of a mixed row",
@@ -316,7 +345,7 @@ MIXED_LOSS = Exercise(
         ),
         Mistake("The categories add nothing yet.", slip("in levels", "in []")),
     ),
-    alternatives=(_loss_by_split, _loss_by_likelihood),
+    alternatives=(_loss_by_split, _loss_by_likelihood, _loss_row_by_row),
 )
 
 # --- drawing a category -----------------------------------------------------------------------------
@@ -333,6 +362,11 @@ def _draw_cases(seed: int) -> Inputs:
         "two levels, nine to one": case(np.tile([math.log(9.0), 0.0], (20, 1))),
         "five levels, a distribution for each row": case(rng.normal(size=(40, 5))),
         "a rare level comes first": case(np.tile([-3.0, 1.0, 1.0], (40, 1))),
+        "u is just what the first level has": {"logits": np.zeros((3, 2)), "u": [0.25, 0.5, 0.75]},
+        "u is the largest float below 1": {
+            "logits": rng.normal(size=(60, 7)),
+            "u": np.full(60, 1 - 2.0**-24),
+        },
     }
 
 
@@ -382,6 +416,12 @@ def _draw_picture(answer):
     )
 
 
+def _draw_by_comparison(logits, u):
+    cumulative = logits.softmax(dim=1).cumsum(dim=1)
+    cumulative[:, -1] = 1
+    return (cumulative > u[:, None]).int().argmax(dim=1)
+
+
 DRAW_LEVELS = Exercise(
     id="tables.draw_levels",
     title="Draw, do not pick",
@@ -418,11 +458,26 @@ DRAW_LEVELS = Exercise(
             returning("(u[:, None] >= cumulative).sum(dim=1) + 1"),
         ),
         Mistake(
+            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, and "
+            "no higher one: leave the last cumulative sum out of the comparison.",
+            returning("(u[:, None] >= cumulative).sum(dim=1)"),
+        ),
+        Mistake(
+            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, and "
+            "argmax, which finds nothing there, says level 0.",
+            returning("(cumulative > u[:, None]).int().argmax(dim=1)"),
+        ),
+        Mistake(
+            "Where u is just the cumulative sum of a level, that sum does not exceed u: the next level is "
+            "the one.",
+            slip(">=", ">"),
+        ),
+        Mistake(
             "Every level is equally likely here, whatever the logits say.",
             returning("(u * logits.shape[1]).long()"),
         ),
     ),
-    alternatives=(_draw_by_search, _draw_by_loop),
+    alternatives=(_draw_by_search, _draw_by_loop, _draw_by_comparison),
 )
 
 # --- the copula -------------------------------------------------------------------------------------
@@ -431,9 +486,11 @@ DRAW_LEVELS = Exercise(
 def _copula_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(root, shape, rows=25):
-        data = rng.normal(size=(40, len(root))) @ root
+    def case(root, shape, rows=1800):
+        data = rng.normal(size=(2000, len(root))) @ root
         noise = rng.normal(size=(rows, len(root)))
+        noise -= noise.mean(axis=0)  # and without any correlation, so that the rows' own is exact
+        noise = noise @ np.linalg.inv(np.linalg.cholesky(np.cov(noise, rowvar=False))).T
         return {"data": shape(data), "noise": noise}
 
     pair = np.array([[1.0, 0.9], [0.0, 0.5]])
@@ -444,6 +501,22 @@ def _copula_cases(seed: int) -> Inputs:
         "columns of very different scales": case(
             three, lambda x: x**3 * [1, 100, 0.01] + [0, 50, 3]
         ),
+    }
+
+
+def _copula_probe(answer, data, noise):
+    """What the task asks of the rows, since there are many ways to make them."""
+    rows = np.asarray(answer(data, noise), dtype=float)
+    if rows.shape != noise.shape:
+        return {"rows": rows}
+    known = set(map(tuple, data))
+    edges = np.quantile(data, np.linspace(0.1, 0.9, 9), axis=0)
+    scores = norm.ppf((rankdata(rows, axis=0) - 0.5) / len(rows))
+    return {
+        "rows, how many and of how many columns": rows.shape,
+        "share of each column below each tenth of the data": (rows <= edges[:, None]).mean(axis=1),
+        "correlations of the normal scores": np.corrcoef(scores, rowvar=False),
+        "share of rows that are rows of the data": np.mean([tuple(row) in known for row in rows]),
     }
 
 
@@ -469,6 +542,14 @@ def _copula_by_columns(data, noise):
         scores[:, j] = norm.ppf((below + 0.5) / n)
     normal = noise @ np.linalg.cholesky(np.cov(scores.T) / scores[:, 0].var(ddof=1)).T
     return _back(data, norm.cdf(normal))
+
+
+def _copula_by_other_choices(data, noise):
+    """Correlations from those of the ranks, a symmetric root, and quantiles with interpolation."""
+    ranks = np.corrcoef(rankdata(data, axis=0), rowvar=False)
+    values, vectors = np.linalg.eigh(2 * np.sin(np.pi / 6 * ranks))
+    uniform = norm.cdf(noise @ (vectors * np.sqrt(values)) @ vectors.T)
+    return np.stack([np.quantile(x, u) for x, u in zip(data.T, uniform.T, strict=True)], axis=1)
 
 
 def _copula_picture(answer):
@@ -506,8 +587,9 @@ GAUSSIAN_COPULA = Exercise(
     ),
     reference=gaussian_copula,
     inputs=_copula_cases,
-    probe=call_for_array,
+    probe=_copula_probe,
     numpy=True,
+    atol=0.03,  # of shares and correlations, which differ a little from one way to another
     picture=_copula_picture,
     mistakes=(
         Mistake(
@@ -529,11 +611,16 @@ GAUSSIAN_COPULA = Exercise(
             returning("noise @ root.T * data.std(axis=0) + data.mean(axis=0)"),
         ),
         Mistake(
+            "These are rows of the data, drawn again. New rows join values that need not have stood "
+            "together: make them from the noise.",
+            returning("data[np.arange(len(noise)) % len(data)]"),
+        ),
+        Mistake(
             "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
             returning("noise @ root.T"),
         ),
     ),
-    alternatives=(_copula_by_sorting, _copula_by_columns),
+    alternatives=(_copula_by_sorting, _copula_by_columns, _copula_by_other_choices),
 )
 
 # --- conditional rows --------------------------------------------------------------------------------
@@ -584,6 +671,13 @@ def _conditional_picture(answer):
     )
 
 
+def _conditional_by_cholesky(correlation, known):
+    """The root's lower blocks say what is left."""
+    k, root = len(known), np.linalg.cholesky(correlation)
+    mean = root[k:, :k] @ np.linalg.solve(root[:k, :k], known)
+    return mean, root[k:, k:] @ root[k:, k:].T
+
+
 CONDITIONAL_NORMAL = Exercise(
     id="tables.conditional_normal",
     title="Conditional rows, without throwing any away",
@@ -629,6 +723,7 @@ CONDITIONAL_NORMAL = Exercise(
             "np.linalg.solve(correlation[:k, :k], correlation[:k, k:]).T",
             "correlation[k:, :k] @ np.linalg.inv(correlation[:k, :k])",
         ),
+        _conditional_by_cholesky,
     ),
 )
 
@@ -638,18 +733,22 @@ CONDITIONAL_NORMAL = Exercise(
 def _where_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(least, n):
-        return {"stream": rng.normal(size=4000), "least": least, "n": n}
+    def case(least, n, rounds=100):
+        return {"stream": rng.normal(size=4000), "least": least, "n": n, "rounds": rounds}
 
+    late = np.r_[np.full(10, -1.0), rng.uniform(1, 2, 10)]  # good rows from the third round of 5 on
     return {
         "half of the rows are good": case(0.0, 20),
         "one row in six is good": case(1.0, 30),
-        "every row is good": case(-99.0, 12),
+        "every row is good, and one round is enough": case(-99.0, 12, 1),
         "no row is good": case(99.0, 5),
+        "the last round is just enough": {**case(0.0, 5, 3), "stream": late},
+        "one round too few": {**case(0.0, 5, 2), "stream": late},
+        "more rounds than a hundred": {**case(0.0, 1, 140), "stream": np.r_[-np.ones(120), late]},
     }
 
 
-def _where_probe(answer, stream, least, n):
+def _where_probe(answer, stream, least, n, rounds):
     """The rows that come back, drawn from a stream in its order; none if RuntimeError is raised."""
     place = [0]
 
@@ -659,7 +758,7 @@ def _where_probe(answer, stream, least, n):
         return np.take(stream, np.arange(start, start + m), mode="wrap")
 
     try:
-        rows = np.asarray(answer(draw, lambda rows: rows >= least, n))
+        rows = np.asarray(answer(draw, lambda rows: rows >= least, n, rounds))
     except NotImplementedError:  # the stub; it is a RuntimeError too
         raise
     except RuntimeError:
@@ -678,14 +777,24 @@ def _where_one_by_one(draw, meets, n, rounds=100):
     raise RuntimeError("the rounds are used up")
 
 
-def _where_recursive(draw, meets, n, rounds=100):
-    if rounds == 0:
+def _where_lazily(draw, meets, n, rounds=100):
+    batches = (draw(n) for _ in range(rounds))
+    kept = list(islice((row for rows in batches for row in rows[meets(rows)]), n))
+    if len(kept) < n:
         raise RuntimeError("the rounds are used up")
-    rows = draw(2 * n)
-    good = rows[meets(rows)][:n]
-    if len(good) == n:
-        return good
-    return np.concatenate([good, _where_recursive(draw, meets, n - len(good), rounds - 1)])
+    return kept
+
+
+def _where_while(draw, meets, n, rounds=100):
+    good = draw(n)
+    good = good[meets(good)]
+    while len(good) < n:
+        rounds -= 1
+        if rounds == 0:
+            raise RuntimeError("the rounds are used up")
+        rows = draw(n)
+        good = np.concatenate([good, rows[meets(rows)]])
+    return good[:n]
 
 
 def _where_picture(answer):
@@ -708,10 +817,10 @@ SAMPLE_WHERE = Exercise(
     points=2,
     minutes=10,
     difficulty=1,
-    task="Return the first n rows of the model that meet the constraint; raise RuntimeError when that "
-    "takes more than so many rounds.",
+    task="Draw n rows in each round, and return the first n that meet the constraint; raise RuntimeError "
+    "when that takes more than so many rounds.",
     hints=(
-        "Keep a list. In each round draw some rows, and add those for which meets(rows) is true.",
+        "Keep a list. In each round draw n rows, and add those for which meets(rows) is true.",
         "As soon as there are n, return the first n of them. After the last round there were too few: "
         "raise RuntimeError, and say how many there were.",
     ),
@@ -738,11 +847,15 @@ SAMPLE_WHERE = Exercise(
             returning("np.array(kept)"),
         ),
         Mistake(
+            "It gives up after 100 rounds, whatever `rounds` says: that is only the default.",
+            slip("range(rounds)", "range(100)"),
+        ),
+        Mistake(
             "More than n rows came back: cut the list to the first n.", slip("kept[:n]", "kept")
         ),
         Mistake(
             "These are the rows that break the constraint.", slip("[meets(rows)]", "[~meets(rows)]")
         ),
     ),
-    alternatives=(_where_one_by_one, _where_recursive),
+    alternatives=(_where_one_by_one, _where_lazily, _where_while),
 )

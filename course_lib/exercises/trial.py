@@ -10,10 +10,10 @@ import random
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType, FrameType, MappingProxyType
+from types import FrameType
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def run(exercise: Exercise | Setup, answer: object, case: Case) -> Outcome:
         except BaseException as error:  # even exit() must not end the lesson
             line, text = _where(error, answer)
             return Outcome(
-                error=f"Your function raised {_said(error)}{text}",
+                error=f"Your function raised {said(error)}{text}",
                 exception=type(error).__name__,
                 line=line,
             )
@@ -90,62 +90,6 @@ def run(exercise: Exercise | Setup, answer: object, case: Case) -> Outcome:
         if array is not None:
             arrays[name] = array
     return Outcome(arrays, kinds, mutated=mutated)
-
-
-def load_answer(
-    program: Sequence[tuple[int, str]],
-    name: str,
-    fallbacks: Mapping[str, str] = MappingProxyType({}),
-    seconds: float = 60.0,
-) -> tuple[object, str]:
-    """Run the cells that an answer needs (`answers.find_answers` picks them) in a new namespace.
-
-    Args:
-        program: number and source of each cell, in order.
-        name: what the answer is called there.
-        fallbacks: names of other answers, each with source that defines it, which takes the place
-            of the learner's, as the check in the notebook would put it there.
-
-    Returns:
-        The answer and "", or None and a sentence that says why there is none.
-    """
-    namespace: dict[str, object] = {
-        "__name__": "__main__",
-        "display": lambda *things, **options: None,
-    }
-    given = {}
-    for other, source in fallbacks.items():
-        own: dict = {"__name__": "library"}
-        exec(compile(source, "library", "exec"), own)
-        given[other] = own[other]
-    namespace |= given
-    waiting, failed = list(program), ""
-    try:
-        with time_limit(seconds):
-            for _ in range(2):  # cells may have been saved out of order
-                again = []
-                for number, source in waiting:
-                    try:
-                        exec(_compiled(number, source), namespace)
-                    except TimeIsUp:
-                        raise
-                    except BaseException as error:  # even exit() must not end the lesson
-                        failed = failed or f"Cell {number} of your notebook raised {_said(error)}"
-                        again.append((number, source))
-                    namespace |= given
-                waiting = again
-    except TimeIsUp:
-        return None, f"The cells that your answer needs ran for more than {seconds:g} seconds."
-    if name not in namespace:
-        return None, failed or f"Your notebook does not define `{name}`."
-    return namespace[name], ""
-
-
-def _compiled(number: int, source: str) -> CodeType:
-    """The cell's code; its lines can be shown when one of them raises."""
-    file = f"<cell {number}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    return compile(source, file, "exec")
 
 
 @contextmanager
@@ -244,7 +188,8 @@ def _plain(value: object) -> tuple[str, np.ndarray | None]:
     return type(value).__name__, None
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """The name of an exception's class, and the first line of its message."""
     message = str(error).strip().splitlines()
     return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
 

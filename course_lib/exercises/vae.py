@@ -102,6 +102,9 @@ REPARAMETERIZE = Exercise(
     alternatives=(
         returning("torch.addcmul(mu, noise, log_var.exp().sqrt())"),
         returning("noise.mul(torch.exp(log_var / 2)).add(mu)"),
+        returning(
+            "torch.distributions.Normal(mu, (log_var / 2).exp()).icdf(torch.special.ndtr(noise))"
+        ),
     ),
 )
 
@@ -195,6 +198,7 @@ KL = Exercise(
     alternatives=(
         _kl_by_library,
         returning("-0.5 * (1 + log_var - mu.square() - torch.exp(log_var)).sum(1)"),
+        returning("(torch.cosh(log_var) + torch.sinh(log_var) + mu * mu - log_var - 1).sum(1) / 2"),
     ),
 )
 
@@ -300,6 +304,7 @@ ELBO = Exercise(
     alternatives=(
         _elbo_by_library,
         returning("-(beta * kl_divergence(mu, log_var) - log_likelihood(x, logits))"),
+        returning("log_likelihood(x, logits).sub(kl_divergence(mu, log_var).mul(beta))"),
     ),
 )
 
@@ -416,6 +421,12 @@ TRAIN_STEP = Exercise(
             "optimizer.step()\n    optimizer.zero_grad(set_to_none=False)",
         ),
         _by_autograd,
+        slip(
+            "loss = -model.elbo(x).mean()",
+            "loss = torch.mean(-1 * model.elbo(x))",
+            "loss.item()",
+            "float(loss.detach())",
+        ),
     ),
 )
 
@@ -535,7 +546,11 @@ SAMPLE = Exercise(
             slip("@torch.no_grad()\n", ""),
         ),
     ),
-    alternatives=(_sample_in_batches, _sample_by_distribution),
+    alternatives=(
+        _sample_in_batches,
+        _sample_by_distribution,
+        slip("torch.randn(count, latent_dim)", "torch.randn(latent_dim, count).T"),
+    ),
 )
 
 # --- interpolation ----------------------------------------------------------------------------
@@ -612,6 +627,7 @@ INTERPOLATE = Exercise(
             "torch.stack([z_start + (z_end - z_start) * i / (steps - 1) for i in range(steps)])"
         ),
         returning("torch.lerp(z_start, z_end, torch.linspace(0, 1, steps)[:, None])"),
+        returning("torch.outer(1 - t[:, 0], z_start) + torch.outer(t[:, 0], z_end)"),
     ),
 )
 
@@ -687,6 +703,7 @@ ACTIVE_UNITS = Exercise(
     alternatives=(
         returning("torch.count_nonzero(mu.T.cov().diagonal() > threshold).item()"),
         returning("sum(float(column.var()) > threshold for column in mu.T)"),
+        returning("int((mu.std(dim=0) > threshold**0.5).sum())"),
     ),
 )
 
@@ -770,5 +787,6 @@ BOUND = Exercise(
         returning(
             "log_weights.amax(0) + torch.log(torch.exp(log_weights - log_weights.amax(0)).mean(0))"
         ),
+        returning("torch.logcumsumexp(log_weights, 0)[-1] - math.log(len(log_weights))"),
     ),
 )

@@ -1,42 +1,30 @@
 """Grading one submission: find its answers, run them in the sandbox, and judge them outside it."""
 
-import builtins
 import hashlib
-import math
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from course_lib.exercises.answers import Answer, NotebookError, Wanted, fingerprint_of
-from course_lib.exercises.exercise import Case, Exercise, call
+from course_lib.exercises.dependence import standalone
+from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import assess
-from course_lib.exercises.sources import standalone
-from course_lib.exercises.trial import Outcome
 from course_lib.grading import result
+from course_lib.grading.execution import Budget, Call, Run, printable, run_cases
 from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
 from course_lib.grading.result import Flag, Hashes, Mark, Result
 from course_lib.grading.sandbox import protocol
 from course_lib.grading.sandbox.confine import Limits
-from course_lib.grading.sandbox.job import DIED, ENDED, TIMED_OUT
-from course_lib.grading.sandbox.process import TAMPERED, Reply, Sandbox
+from course_lib.grading.sandbox.job import ENDED, TIMED_OUT
+from course_lib.grading.sandbox.process import Sandbox
 
 MAX_SOURCE = 4 * 2**20
-LOAD_SECONDS = 60
-WHOLE_NOTEBOOK_SECONDS = 600
-GRACE_SECONDS = 5  # for an answer to stop at its time limit
-# Two cases that hang, or that end Python, tell enough; each may cost its full time.
-MAX_LOST = 2
-# What an outcome may call a value. All else would be a learner's own words.
-NUMBERS = r"(bool|(b?float|u?int|complex)\d{1,3})"
-KIND = re.compile(
-    rf"(tensor {NUMBERS} on (cpu|meta)|NumPy array ({NUMBERS}|object)|number|str|bytes|NoneType|"
-    "function|list|tuple|dict|set|generator|DataFrame|Series|Normal|Module|type|method)"
-)
+UNTOLD = "Here this did not come out as in your notebook. A person looks at it."
 
 
 @dataclass
@@ -91,17 +79,16 @@ def grade_submission(
     digest = hashlib.sha256(content).hexdigest()
     sandbox.next_submission()
     try:
-        answers = _find(content, marking, sandbox)
+        found = _find(content, marking, sandbox)
     except NotebookError as error:
         return unreadable(submission, marking, str(error), digest=digest)
     exercises = [_Progress(exercise) for exercise in marking.exercises]
-    passed: set[str] = set()
+    budget = Budget.of(marking.exercises, marking.patience)
+    marker = _Marker(marking, digest, sandbox, found, budget)
     for progress in exercises:
         start = time.perf_counter()
-        _mark(progress, answers[progress.exercise.id], passed, marking, digest, sandbox)
+        marker.mark(progress)
         progress.seconds = time.perf_counter() - start
-        if progress.passed:
-            passed.add(progress.exercise.id)
     flags = [flag for progress in exercises for flag in progress.flags]
     return _result(submission, marking, digest, exercises, flags, began, sandbox.name)
 
@@ -148,7 +135,18 @@ def _result(
     )
 
 
-def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answer]:
+@dataclass(frozen=True)
+class _Found:
+    """The answers in a notebook, by their exercises; the version of Python that it was saved with, and
+    the one that runs it; whether the former is newer, or not known."""
+
+    answers: dict[str, Answer]
+    python: str
+    own: str
+    newer: bool
+
+
+def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> _Found:
     """The answers in a notebook, found in the sandbox since parsing is work that it chooses."""
     reply = sandbox.ask(
         {
@@ -161,12 +159,14 @@ def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answe
         max_json=protocol.MAX_FRAME,
     )
     if reply.ending == ENDED and reply.messages and "error" in reply.last[0]:
-        raise NotebookError(_printable(reply.last[0]["error"]))
+        raise NotebookError(printable(reply.last[0]["error"]))
     try:
         if reply.ending != ENDED:
             raise TypeError(reply.ending)
-        found = reply.last[0]["answers"]
-        return {e.id: _answer(found[e.id]) for e in marking.exercises}
+        said = reply.last[0]
+        answers = {e.id: _answer(said["answers"][e.id]) for e in marking.exercises}
+        python, own = printable(said["python"]), printable(said["own"])
+        return _Found(answers, python, own, bool(said["newer"]))
     except (IndexError, KeyError, TypeError, ValueError):
         raise NotebookError(
             "The notebook's cells could not be taken apart: reading them "
@@ -174,24 +174,26 @@ def _find(content: bytes, marking: Marking, sandbox: Sandbox) -> dict[str, Answe
         ) from None
 
 
-def _answer(said: dict) -> Answer:
+def _answer(said: dict[str, Any]) -> Answer:
     """What the sandbox says it has found, with every type made sure of."""
     return Answer(
-        found=_one_of(said["found"], ("tag", "marker", "name", "nowhere")),
+        found=_one_of(said["found"], ("tag", "marker", "name", "check", "nowhere")),
         name=str(said["name"]),
         cell=int(said["cell"]),
-        program=tuple((int(number), str(source)) for number, source in said["program"]),
+        programs=tuple(
+            tuple((int(number), str(source)) for number, source in program)
+            for program in said["programs"]
+        ),
+        certain=bool(said["certain"]),
         uses=tuple(str(name) for name in said["uses"]),
         unsolved=bool(said["unsolved"]),
-        problem=_printable(said["problem"]),
+        problem=printable(said["problem"]),
+        saved=_one_of(said["saved"], ("solved", "wrong", "")),
         fingerprint=str(said["fingerprint"])[:64],
         length=int(said["length"]),
+        labelled=bool(said["labelled"]),
+        other=_answer(said["other"]) if said["other"] else None,
     )
-
-
-def _printable(text: object) -> str:
-    """A learner's words, without what no file, terminal or table could hold."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[:300])
 
 
 def _one_of(value: object, allowed: Sequence[str]) -> str:
@@ -200,188 +202,149 @@ def _one_of(value: object, allowed: Sequence[str]) -> str:
     return str(value)
 
 
-def _mark(
-    progress: _Progress,
-    answer: Answer,
-    passed: set[str],
-    marking: Marking,
-    digest: str,
-    sandbox: Sandbox,
-) -> None:
-    exercise = progress.exercise
-    progress.found, progress.fingerprint, progress.length = (
-        answer.found,
-        answer.fingerprint,
-        answer.length,
-    )
-    cases = marking.cases(exercise, digest)
+@dataclass
+class _Tried:
+    """What became of an answer: each case's name, pass or fail, and sentence; how it was last run."""
 
-    def none(sentence: str) -> None:
-        progress.give([(case.name, False, sentence) for case in cases])
+    verdicts: list[tuple[str, bool, str]]
+    run: Run = field(default_factory=Run)
 
-    if answer.found == "nowhere":
-        progress.flag(
-            "missing",
-            f"No answer to {exercise.id} was found: no cell carries its tag or its marker "
-            f"“# exercise: {exercise.id}”, and none defines {exercise.reference.__name__}.",
-        )
-        return none("No answer was found.")
-    if answer.unsolved:
-        return none("Not solved yet.")
-    if answer.problem:
-        return none(f"Cell {answer.cell}: {answer.problem}")
-    earlier = {e.id: e for e in marking.exercises[: marking.exercises.index(exercise)]}
-    fallbacks = {
-        earlier[name].reference.__name__: standalone(earlier[name].reference)
-        for name in answer.uses
-        if name in earlier and name not in passed
-    }
-    request = _request(exercise, answer, fallbacks, marking.patience)
-    outcomes = _outcomes(progress, request, cases, sandbox, marking.patience)
-    if isinstance(outcomes, str):
-        return none(outcomes)
-    tried = cases[: len(outcomes)]
-    verdicts = [
-        (case.name, verdict.passed, verdict.sentence)
-        for case, verdict in zip(tried, assess(exercise, tried, outcomes), strict=True)
-    ]
-    untried = [(c.name, False, "Not tried, because of the cases before it.") for c in cases]
-    progress.give(verdicts + untried[len(verdicts) :])
-    if marking.forbid_reference and progress.passed and progress.length >= 40:
-        own = fingerprint_of(exercise.reference)
-        if own == progress.fingerprint:
+    @property
+    def passed(self) -> int:
+        return sum(passed for _, passed, _ in self.verdicts)
+
+    @property
+    def full(self) -> bool:
+        return self.passed == len(self.verdicts)
+
+
+@dataclass
+class _Marker:
+    """Marks the exercises of one submission, one after the other."""
+
+    marking: Marking
+    digest: str
+    sandbox: Sandbox
+    found: _Found
+    budget: Budget
+    solved: set[str] = field(default_factory=set)
+
+    def mark(self, progress: _Progress) -> None:
+        exercise = progress.exercise
+        answer = self.found.answers[exercise.id]
+        cases = self.marking.cases(exercise, self.digest)
+        if answer.found == "nowhere":
             progress.flag(
-                "solution", f"The answer to {exercise.id} is the library's, up to the names in it."
+                "missing",
+                f"No answer to {exercise.id} was found: no cell carries its tag or its marker "
+                f"“# exercise: {exercise.id}”, and none defines {exercise.reference.__name__}.",
             )
-    return None
+            return progress.give([(case.name, False, "No answer was found.") for case in cases])
+        tried = self._try(exercise, answer, cases)
+        other = answer.other
+        if other is not None and (not tried.full or other.labelled):
+            again = self._try(exercise, other, cases)
+            if again.passed != tried.passed:
+                progress.flag(
+                    "ambiguous",
+                    f"Two answers to {exercise.id}, in cells {answer.cell} and {other.cell}, get "
+                    f"different marks: {tried.passed} and {again.passed} of {len(cases)} cases. The "
+                    "better one stands here. The check in the notebook got the first one.",
+                )
+                if again.passed > tried.passed:
+                    tried, answer = again, other
+        progress.found, progress.fingerprint = answer.found, answer.fingerprint
+        progress.length = answer.length
+        if tried.run.tampered:
+            progress.flag(
+                "tampered",
+                f"While {exercise.id} ran, something other than the grader's own code wrote to the "
+                "grader. What it gave counts as failed; look at the answer.",
+            )
+        elif not tried.full and (doubt := self._doubt(exercise, answer, tried)):
+            progress.flag(*doubt)
+            tried.verdicts = [(n, ok, "" if ok else UNTOLD) for n, ok, _ in tried.verdicts]
+        progress.give(tried.verdicts)
+        if progress.passed:
+            self.solved.add(exercise.id)
+        if self.marking.forbid_reference and progress.passed and progress.length >= 40:
+            own = fingerprint_of(exercise.reference)
+            if own == progress.fingerprint:
+                progress.flag(
+                    "solution",
+                    f"The answer to {exercise.id} is the library's, up to the names in it.",
+                )
 
+    def _try(self, exercise: Exercise, answer: Answer, cases: Sequence[Case]) -> _Tried:
+        """The best that comes of running the least, more, and at last the whole notebook."""
 
-def _request(
-    exercise: Exercise, answer: Answer, fallbacks: Mapping[str, str], patience: float
-) -> dict:
-    probe = None
-    load_seconds = WHOLE_NOTEBOOK_SECONDS if exercise.whole_notebook else LOAD_SECONDS
-    if exercise.probe is not call:
-        probe = {"name": exercise.probe.__name__, "source": standalone(exercise.probe)}
-    return {
-        "kind": "answer",
-        "program": answer.program,
-        "answer": answer.name,
-        "fallbacks": dict(fallbacks),
-        "load_seconds": load_seconds * patience,
-        "seconds": exercise.seconds,
-        "probe": probe,
-        "numpy": exercise.numpy,
-    }
+        def none(sentence: str, run: Run | None = None) -> _Tried:
+            return _Tried([(case.name, False, sentence) for case in cases], run or Run())
 
-
-def _outcomes(
-    progress: _Progress, request: dict, cases: Sequence[Case], sandbox: Sandbox, patience: float
-) -> list[Outcome] | str:
-    """What the answer gave on each case, or a sentence where it could not even be loaded.
-
-    Each case meets a process of its own, but where the whole notebook must run before the first.
-    """
-    exercise = progress.exercise
-    groups = [list(cases)] if exercise.whole_notebook else [[case] for case in cases]
-    outcomes: list[Outcome] = []
-    died = 0
-    for group in groups:
-        longest = exercise.seconds + GRACE_SECONDS * patience
-        wall = request["load_seconds"] + longest * len(group)
-        limits = Limits(wall=wall, cpu=math.ceil(wall))
-        ask = {**request, "cases": len(group)}
-        reply = sandbox.ask(ask, [_Sender(case) for case in group], limits=limits)
-        tampered = reply.ending == TAMPERED
-        if reply.messages and reply.messages[0][0].get("error") and not tampered:
-            return _printable(reply.messages[0][0]["error"])
-        given = [] if tampered else [_outcome(exercise, *m) for m in reply.messages[1:]]
-        if len(given) < len(group):
-            given += [_failed(progress, reply)] * (len(group) - len(given))
-        outcomes += given
-        died += reply.ending == DIED
-        hopeless = tampered or given[-1].unsolved
-        if hopeless or died + sum(o.timed_out for o in outcomes) >= MAX_LOST:
-            break
-    return outcomes
-
-
-@dataclass(frozen=True)
-class _Sender:
-    """Makes the message with a case only when it is to be sent."""
-
-    case: Case
-
-    def __call__(self) -> bytes:
-        arrays = {n: v for n, v in self.case.inputs.items() if isinstance(v, np.ndarray)}
-        inputs = {n: None if n in arrays else v for n, v in self.case.inputs.items()}
-        return protocol.pack_message({"name": self.case.name, "inputs": inputs}, arrays)
-
-
-def _failed(progress: _Progress, reply: Reply) -> Outcome:
-    """The outcome of a job that gave none."""
-    if reply.ending == TIMED_OUT:
-        return Outcome(
-            timed_out=True,
-            error="Your answer was stopped: it ran far beyond its time and could not be reached.",
-        )
-    if reply.ending == TAMPERED:
-        progress.flag(
-            "tampered",
-            f"While {progress.exercise.id} ran, something other than the grader's own code wrote to "
-            "the grader. What it gave counts as failed; look at the answer.",
-        )
-        return Outcome(error="What your answer wrote could not be read as a result.")
-    return Outcome(
-        error="Your answer ended Python itself: by an exit, a crash, or by using more memory or "
-        "time than an answer may."
-    )
-
-
-def _outcome(exercise: Exercise, said: dict, arrays: dict[str, np.ndarray]) -> Outcome:
-    """What the sandbox says that an answer gave. All words in it are chosen here, not there: an
-    answer could otherwise write the hidden case into its feedback."""
-    try:
-        kinds = {
-            str(name): kind if KIND.fullmatch(str(kind)) else "something else"
-            for name, kind in dict(said["kinds"]).items()
+        if answer.unsolved:
+            return none("Not solved yet.")
+        if answer.problem:
+            return none(f"Cell {answer.cell}: {answer.problem}")
+        position = self.marking.exercises.index(exercise)
+        fallbacks = {
+            earlier.id: (earlier.reference.__name__, standalone(earlier.reference))
+            for earlier in self.marking.exercises[:position]
+            if earlier.id in answer.uses and earlier.id not in self.solved
         }
-        if said["timed_out"]:
-            error = (
-                f"Your function was stopped after {exercise.seconds:g} seconds. "
-                "Does a loop never end?"
+        best, run = none(""), Run()
+        for number, program in enumerate(answer.programs):
+            whole = 0 < number == len(answer.programs) - 1
+            call = Call(exercise, answer.name, program, fallbacks, whole)
+            run = run_cases(call, cases, self.sandbox, self.marking.patience, self.budget)
+            tried = none(run.problem, run) if run.problem else self._judged(exercise, cases, run)
+            if tried.passed > best.passed or not (best.passed or (run.problem and number)):
+                best = tried
+            if tried.full or run.tampered or run.lost or run.timed_out or run.over:
+                break
+            if answer.saved == "wrong" and not (run.problem or run.raised):
+                break  # as in the notebook
+        best.run = run
+        return best
+
+    def _judged(self, exercise: Exercise, cases: Sequence[Case], run: Run) -> _Tried:
+        tried = cases[: len(run.outcomes)]
+        verdicts = [
+            (case.name, verdict.passed, verdict.sentence)
+            for case, verdict in zip(tried, assess(exercise, tried, run.outcomes), strict=True)
+        ]
+        untried = [(c.name, False, "Not tried, because of the cases before it.") for c in cases]
+        return _Tried(verdicts + untried[len(verdicts) :], run)
+
+    def _doubt(self, exercise: Exercise, answer: Answer, tried: _Tried) -> tuple[str, str] | None:
+        """The flag and the sentence for a person where it may be the grader that falls short."""
+        run, python, own = tried.run, self.found.python, self.found.own
+        why = next((sentence for _, passed, sentence in tried.verdicts if not passed), "")
+        if answer.unsolved and answer.saved != "solved":
+            return None
+        saved_by = f"the notebook was saved by Python {python}" if python else "it may be newer"
+        if (answer.problem and self.found.newer) or (python and self.found.newer and run.raised):
+            return "python", (
+                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} To try another "
+                "interpreter, say --python."
             )
-        elif said["error"]:
-            error = _raised(str(said["exception"]), int(said["line"]))
-        else:
-            error = ""
-        names = list(_argument_names(exercise))
-        mutated = tuple(name for name in said["mutated"] if name in names)
-        return Outcome(
-            arrays={n: array for n, array in arrays.items() if _is_of_kind(array, kinds.get(n))},
-            kinds={} if error else kinds,
-            error=error,
-            unsolved=bool(said["unsolved"]),
-            timed_out=bool(said["timed_out"]),
-            mutated=mutated,
-        )
-    except Exception:  # a hostile message can raise anything
-        return Outcome(error="What your answer wrote could not be read as a result.")
-
-
-def _is_of_kind(array: np.ndarray, kind: str | None) -> bool:
-    if kind == "number":
-        return array.shape == () and array.dtype.kind in "biuf"
-    return kind is not None and str(array.dtype) in kind.split()
-
-
-def _argument_names(exercise: Exercise) -> set[str]:
-    return {name for case in exercise.cases(0) for name in case.inputs}
-
-
-def _raised(exception: str, line: int) -> str:
-    known = getattr(builtins, exception, None)
-    is_known = isinstance(known, type) and issubclass(known, BaseException)
-    what = exception if is_known else "an exception"
-    where = f" in line {line} of its cell" if 0 < line < 10_000 else ""
-    return f"Your function raised {what}{where}. The check in the notebook shows the message."
+        if answer.saved == "solved":
+            return "disagrees", (
+                f"The check that is saved in the notebook calls {exercise.id} solved, but here "
+                f"{tried.passed} of {len(tried.verdicts)} cases passed: {why}"
+            )
+        if run.over:
+            return "time", (
+                f"Grading {exercise.id} was cut short: the time for one submission was used up."
+            )
+        outside = [*run.outside, *sorted(run.raised & {"FileNotFoundError", "ModuleNotFoundError"})]
+        if outside:
+            return "unsure", (
+                f"The answer to {exercise.id} may need something from outside of the notebook that is "
+                f"not here: {', '.join(outside[:4])}."
+            )
+        if not answer.certain and (run.timed_out or run.lost) and len(answer.programs) > 1:
+            return "unsure", (
+                f"What the answer to {exercise.id} needs from the rest of the notebook could not be "
+                f"run here: {why}"
+            )
+        return None

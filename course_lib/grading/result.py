@@ -10,7 +10,20 @@ from datetime import datetime
 
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
-NEEDS_PERSON = frozenset({"missing", "unreadable", "tampered", "failed", "identity"})
+NEEDS_PERSON = frozenset(
+    {
+        "missing",
+        "unreadable",
+        "tampered",
+        "failed",
+        "identity",
+        "disagrees",
+        "unsure",
+        "ambiguous",
+        "python",
+        "time",
+    }
+)
 
 Json = dict[str, object]
 

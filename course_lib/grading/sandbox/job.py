@@ -78,7 +78,7 @@ def _warm_up(preload: str) -> None:
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
     import numpy as np
 
-    import course_lib.exercises.answers  # noqa: F401
+    import course_lib.exercises.loading  # noqa: F401
     import course_lib.grading.sandbox.protocol  # noqa: F401
     from course_lib.exercises.exercise import Case, Setup
     from course_lib.exercises.trial import run
@@ -213,41 +213,67 @@ def _find(channel: _Channel, request: dict[str, Any]) -> None:
     """Where the answers to some exercises are in a notebook."""
     from dataclasses import asdict
 
-    from course_lib.exercises.answers import NotebookError, Wanted, code_cells, find_answers
+    from course_lib.exercises.answers import (
+        NotebookError,
+        Wanted,
+        find_answers,
+        is_newer,
+        read_notebook,
+    )
 
     try:
-        cells = code_cells(request["notebook"].tobytes())
+        cells, python = read_notebook(request["notebook"].tobytes())
     except NotebookError as error:
         return channel.write({"error": str(error)})
     if sum(len(cell.source) for cell in cells) > request["max_source"]:
         most = request["max_source"] >> 20
         return channel.write({"error": f"The notebook holds more than {most} MB of code."})
     answers = find_answers(cells, [Wanted(**w) for w in request["wanted"]])
-    return channel.write({"answers": {name: asdict(answer) for name, answer in answers.items()}})
+    return channel.write(
+        {
+            "answers": {name: asdict(answer) for name, answer in answers.items()},
+            "python": python,
+            "newer": is_newer(python),
+            "own": ".".join(map(str, sys.version_info[:2])),
+        }
+    )
 
 
 def _answer(channel: _Channel, request: dict[str, Any]) -> None:
     """Run a learner's cells, then the answer on the cases, one at a time as they come."""
     from course_lib.exercises.exercise import Case, Setup, call
-    from course_lib.exercises.trial import load_answer, run
+    from course_lib.exercises.loading import load_answer
+    from course_lib.exercises.trial import run
     from course_lib.grading.sandbox import protocol
 
-    answer, error = load_answer(
-        request["program"], request["answer"], request["fallbacks"], request["load_seconds"]
+    loaded = load_answer(
+        request["program"],
+        request["answer"],
+        request["exercise"],
+        request["fallbacks"],
+        request["load_seconds"],
+        alone=True,
     )
     probe = call
     if request["probe"]:
         namespace: dict[str, Any] = {"__name__": "probe"}
         exec(compile(request["probe"]["source"], "probe", "exec"), namespace)
         probe = namespace[request["probe"]["name"]]
-    channel.write({"error": error})
-    if error:
+    channel.write(
+        {
+            "error": loaded.problem,
+            "timed_out": loaded.timed_out,
+            "outside": list(loaded.outside),
+        }
+    )
+    if loaded.problem:
         return
     setup = Setup(probe, request["seconds"], request["numpy"])
-    for _ in range(request["cases"]):
+    header: dict[str, Any] = {"last": False}
+    while not header["last"]:
         header, arrays = channel.read()
         case = Case(header["name"], {n: arrays.get(n, v) for n, v in header["inputs"].items()})
-        outcome = run(setup, answer, case)
+        outcome = run(setup, loaded.answer, case)
         # What is too much to send is left out, and the judge misses it.
         kinds = dict(islice(outcome.kinds.items(), protocol.MAX_ARRAYS))
         arrays = {name: array for name, array in outcome.arrays.items() if name in kinds}

@@ -20,6 +20,8 @@ from course_lib.grading.sandbox.confine import Limits
 from course_lib.grading.sandbox.job import DIED, ENDED, NOT_CONFINED, TIMED_OUT
 
 START_SECONDS = 120.0
+SLACK_SECONDS = 15.0  # beyond the time at which a job is ended from within
+RETRY_SECONDS = 10.0
 # More answers than were asked for, or answers that break the protocol: somebody tampered with it.
 TAMPERED = "tampered"
 
@@ -122,38 +124,54 @@ class Sandbox:
     def ask(
         self,
         first: dict[str, Any],
-        then: Sequence[Callable[[], bytes]] = (),
+        then: Callable[[], Iterator[bytes]] = lambda: iter(()),
         *,
         arrays: Mapping[str, np.ndarray] = MappingProxyType({}),
         limits: Limits | None = None,
+        seconds: float | None = None,
         max_json: int = protocol.MAX_JSON,
     ) -> Reply:
         """Have one job done: send `first` with `arrays`; for each further message wait for an
-        answer to the one before. The job's process is gone when this returns."""
+        answer to the one before. The job's process is gone when this returns.
+
+        Args:
+            then: begins the further messages. Each is made only when it is to be sent.
+            seconds: how long the answer to a further message may take; else only `limits` count.
+        """
         outgoing = protocol.pack_message(first, arrays)
-        reply = self._ask(outgoing, then, limits or Limits(), max_json)
-        if reply.ending == DIED:  # it may have been the machine: once more
-            reply = self._ask(outgoing, then, limits or Limits(), max_json)
+        limits = limits or Limits()
+        began = time.monotonic()
+        reply = self._ask(outgoing, then(), limits, seconds, max_json)
+        # It may have been the machine: once more, unless it has taken its time.
+        if reply.ending == DIED and time.monotonic() - began < RETRY_SECONDS:
+            reply = self._ask(outgoing, then(), limits, seconds, max_json)
         return reply
 
     def _ask(
-        self, first: bytes, then: Sequence[Callable[[], bytes]], limits: Limits, max_json: int
+        self,
+        first: bytes,
+        then: Iterator[bytes],
+        limits: Limits,
+        seconds: float | None,
+        max_json: int,
     ) -> Reply:
         process = self.start()
         line = json.dumps(asdict(limits)).encode() + b"\n"
-        conversation = _Conversation(process, limits.wall + 15)
+        conversation = _Conversation(process, limits.wall + SLACK_SECONDS)
         replies: list[tuple[dict[str, Any], dict[str, Any]]] = []
         ending = ""
+        outgoing: bytes | None = line + first
         try:
-            outgoing = line + first
-            for number in range(1 + len(then)):
+            while outgoing is not None:
                 payload, ending = conversation.exchange(outgoing)
                 if payload is None:
                     break
                 replies.append(protocol.unpack(payload, max_json))
-                if number == len(then) or (replies[-1][0].get("error") and number == 0):
+                if replies[-1][0].get("error") and len(replies) == 1:
                     break
-                outgoing = then[number]()
+                if seconds is not None:
+                    conversation.within(seconds)
+                outgoing = next(then, None)
             if not ending:
                 extra, ending = conversation.exchange(b"")
                 if extra is not None:
@@ -196,13 +214,17 @@ class _Conversation:
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float):
         self.process = process
-        self.ends = time.monotonic() + seconds
+        self.ends = self.latest = time.monotonic() + seconds
         self.received = bytearray()
         self.said = b""
         self.ended = ""
         self.over = False
         self.unread = False
         self.refused = ""
+
+    def within(self, seconds: float) -> None:
+        """What follows may take so long."""
+        self.ends = min(self.latest, time.monotonic() + seconds)
 
     def exchange(self, outgoing: bytes) -> tuple[bytes | None, str]:
         """Send, and read one frame. Returns (payload, "") or (None, how the job ended)."""
