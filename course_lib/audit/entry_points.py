@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -326,7 +326,7 @@ def as_pandas(table: Any) -> pd.DataFrame:
         or hasattr(table, "__dataframe__")
         or hasattr(table, "collect")
     ):
-        return table  # type: ignore[no-any-return]
+        return cast(pd.DataFrame, table)
     try:
         import narwhals as nw
     except ImportError as error:

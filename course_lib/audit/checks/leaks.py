@@ -114,7 +114,8 @@ def _coincidences(evidence: Evidence, made: int) -> float:
     held = 0.0
     if evidence.holdout_given and seen < n:
         held = float(np.isin(real[seen:], real[:seen]).mean()) * made
-    product, used = float(made * seen), []
+    product = float(made * seen)
+    used: list[Values] = []
     for column in sorted(tables.values.values(), key=_match):
         if product < SURE / 1e3 or _match(column) > 0.9:
             break
