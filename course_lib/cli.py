@@ -214,6 +214,7 @@ def _grade(args: argparse.Namespace) -> int:
             checks=Path(args.checks) if args.checks else None,
             late=late,
             attempts=args.attempts,
+            most_attempts=args.most_attempts,
             layout=args.layout,
             seed=args.seed,
             forbid_reference=not args.allow_reference,
@@ -224,6 +225,7 @@ def _grade(args: argparse.Namespace) -> int:
             canvas_roster=Path(args.canvas_roster) if args.canvas_roster else None,
             moodle_worksheet=Path(args.moodle_worksheet) if args.moodle_worksheet else None,
             teams=Path(args.teams) if args.teams else None,
+            due=Path(args.due) if args.due else None,
             nbgrader=Path(args.nbgrader) if args.nbgrader else None,
             progress=not args.quiet,
         )
@@ -231,23 +233,37 @@ def _grade(args: argparse.Namespace) -> int:
     except (GradingError, OSError) as error:
         print(f"course-lib grade: {error}", file=sys.stderr)
         return 2
+    except Exception:
+        traceback.print_exc()
+        print(
+            "course-lib grade: this is a fault in the grader itself, and says nothing of any "
+            "submission. What was graded is kept; call it again to go on.",
+            file=sys.stderr,
+        )
+        return 3
     results = graded.results
     open_ = [result for result in results if needs_person(result, late)]
+    seen = [result for result in results if result.needs_person and result not in open_]
     if not args.quiet:
         print(f"{graded.layout}.")
         print(table(results, late))
     print(f"{len(results)} students; written to {args.out}: grades.csv, feedback and more.")
     if open_:
         print(f"{len(open_)} need a person before their mark counts; their grades are left empty.")
+    if seen:
+        print(f"{len(seen)} lack an answer that a person should look for; the others count.")
+    if graded.changes:
+        print(f"{len(graded.changes)} marks are not what they were: see audit.csv.")
     for notice in graded.notices:
         print(f"course-lib grade: {notice}", file=sys.stderr)
-    return 1 if open_ or graded.notices else 0
+    return 1 if open_ or seen or graded.notices else 0
 
 
 def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "Exit status: 0 all graded, 1 some need a person, 2 bad call. Interrupted or called again, "
+        "Exit status: 0 all graded, 1 some need a person, 2 bad call, 3 a fault in the grader itself. "
+        "Interrupted or called again, "
         "it goes on where it was. Example: course-lib grade submissions.zip --lesson 01_vae --out "
         "grades. The whole guide: docs/instructor.md"
     )
@@ -261,6 +277,8 @@ def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--late", default="keep", help="keep (default), a percentage such as 10%%, or refuse")
     add("--attempts", choices=["best", "last"], default="best", help="which attempt counts (best)")
+    text = "a person looks at a student who has more attempts than this (3)"
+    add("--most-attempts", type=int, default=3, metavar="N", help=text)
     text = (
         "where it comes from: auto (default), canvas, moodle, gradescope, sakai, nbgrader, folder"
     )
@@ -283,8 +301,85 @@ def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     add("--moodle-worksheet", metavar="FILE", help="Moodle's grading worksheet, to be filled in")
     text = "who is in which team (Canvas's or Moodle's file): each member gets the team's mark"
     add("--teams", metavar="FILE", help=text)
+    text = "CSV: due times with their zones, for the class and for single students"
+    add("--due", metavar="FILE", help=text)
     add("--nbgrader", metavar="FOLDER", help="push into the gradebook of this nbgrader course")
     add("--quiet", action="store_true", help="no progress bar and no table")
+
+
+def _gradescope(args: argparse.Namespace) -> int:
+    """write a lesson as an autograder of Gradescope, which marks as `grade` does"""
+    from pathlib import Path
+
+    from course_lib.grading.errors import GradingError
+    from course_lib.grading.lms.autograder import write_autograder
+
+    try:
+        path = write_autograder(args.lesson, Path(args.out), args.seed)
+    except GradingError as error:
+        print(f"course-lib gradescope: {error}", file=sys.stderr)
+        return 2
+    print(f"For Gradescope: {path}. It holds the secret of the hidden cases: keep it to yourself.")
+    return 0
+
+
+def _gradescope_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit status: 0 written, 2 not. Example: course-lib gradescope 01_vae"
+    parser.add_argument("lesson", help="such as 01_vae")
+    parser.add_argument(
+        "--out", metavar="PATH", default=".", help="the zip, or a folder for it (.)"
+    )
+    parser.add_argument(
+        "--seed", help="draw the hidden cases from this secret (else from a new one)"
+    )
+
+
+def _decide(args: argparse.Namespace) -> int:
+    """write down a mark that a person gives; the next `grade` uses it"""
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from course_lib.grading import decisions
+    from course_lib.grading.errors import GradingError
+
+    folder = Path(args.grades)
+    if not folder.is_dir():
+        print(f"course-lib decide: there is no folder {folder}.", file=sys.stderr)
+        return 2
+    decision = decisions.Decision(
+        student=args.student,
+        student_id=args.id,
+        exercise=args.exercise,
+        mark=args.mark,
+        reason=args.reason,
+        who=args.who,
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    try:
+        decisions.add(folder / decisions.FILE, decision)
+        count = len(decisions.read_decisions(folder / decisions.FILE))
+    except (GradingError, OSError) as error:
+        print(f"course-lib decide: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{count} decisions in {folder / decisions.FILE}. Run course-lib grade again to use them."
+    )
+    return 0
+
+
+def _decide_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit status: 0 written, 2 bad call. Example: course-lib decide grades --student jane "
+        '--exercise vae.elbo --mark 2 --reason "right, in NumPy" --who "A. Teacher"'
+    )
+    add = parser.add_argument
+    add("grades", help="the folder that course-lib grade wrote")
+    add("--student", required=True, help="the student, as in grades.csv")
+    add("--id", default="", help="the student_id in grades.csv, where two have one name")
+    add("--exercise", default="", metavar="ID", help="the exercise (else the whole submission)")
+    add("--mark", type=float, metavar="POINTS", help="the points (else what was computed stands)")
+    add("--reason", required=True, help="why")
+    add("--who", required=True, help="who decides")
 
 
 def _assignment(args: argparse.Namespace) -> int:
@@ -318,7 +413,9 @@ def _assignment_arguments(parser: argparse.ArgumentParser) -> None:
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "assignment": (_assignment, _assignment_arguments),
     "audit": (_audit, _audit_arguments),
+    "decide": (_decide, _decide_arguments),
     "grade": (_grade, _grade_arguments),
+    "gradescope": (_gradescope, _gradescope_arguments),
     "new": (_new, _new_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),

@@ -1,10 +1,13 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and filling the templates of pages."""
 
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def write_whole(
@@ -45,3 +48,24 @@ def write_whole(
             file.close()
             os.unlink(file.name)
             raise
+
+
+def page_templates(folder: Path) -> "Environment":
+    """The templates of HTML pages in a folder.
+
+    Every value is escaped, since names, levels and sentences are other people's text; one that is
+    missing is an error.
+    """
+    from jinja2 import (  # only those who write pages need it
+        Environment,
+        FileSystemLoader,
+        StrictUndefined,
+    )
+
+    return Environment(
+        loader=FileSystemLoader(folder, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
+RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
 MOST = {"nulls": 20, "loans": 4000}  # what else takes time: draws of a null, rows of an audit
 CONFIG = f"""
 import sys
@@ -42,7 +43,7 @@ def load_ipython_extension(shell):
     Lesson.settings = lambda lesson, preset: shortened(settings(lesson, preset))
     recipes = point_gans.recipes
     point_gans.recipes = lambda benchmark: {
-        name: replace(recipe, steps=min(recipe.steps, FEW))
+        name: replace(recipe, steps=min(recipe.steps, RECIPE))
         for name, recipe in recipes(benchmark).items()
     }
     classifier.SETTINGS = replace(classifier.SETTINGS, steps=FEWEST)

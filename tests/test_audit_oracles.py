@@ -401,3 +401,17 @@ def test_copies_of_a_twentieth_of_the_rows_are_found(people):
     assert not found(people, people[2])
     damaged, _ = corruptions.copy_training(people[2], people[0], 0.05)
     assert {"exact_copies[whole rows]", "membership_tpr[whole rows]"} <= set(found(people, damaged))
+
+
+def test_calibration_gaps_agree_with_a_table_of_pandas(rng):
+    score, groups = rng.uniform(0, 1, 3000), rng.random((4, 3000)) < 0.3
+    truth = (rng.random(3000) < np.where(groups[2], score**2, score)).astype(int)
+    sums = [
+        pd.Series((truth - score)[g]).groupby((score[g] * 10).astype(int)).agg(["sum", "mean"])
+        for g in groups
+    ]
+    worst = pd.concat(dict(enumerate(sums)))
+    group, bin_ = worst["sum"].abs().idxmax()
+    expected = (group, bin_, pytest.approx(worst["mean"][group, bin_]))
+    assert fairness.worst_calibration_gap(truth, score, groups) == expected
+    assert group == 2

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from course_lib.audit.fidelity import frechet_bias, frechet_distance, manifold_measures
-from course_lib.audit.textbook import c2st, density_ratio, extrapolate, precision_recall
+from course_lib.audit.textbook import (
+    c2st,
+    combined_estimate,
+    density_ratio,
+    extrapolate,
+    precision_recall,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -52,3 +58,16 @@ def test_the_ratio_carries_one_normal_law_to_another():
     weights = density_ratio(probability, 100, 300)
     np.testing.assert_allclose(weights, np.exp(log_ratio), rtol=1e-9)
     assert abs(np.average(x, weights=weights)) < 0.02  # 5 standard errors
+
+
+def test_intervals_from_combined_tables_cover_the_truth():
+    rng = np.random.default_rng(0)
+    n, tables, hits = 50, 5, []
+    for _ in range(3000):
+        real = rng.standard_normal(n)
+        mean, variance = real.mean(), real.var(ddof=1)
+        means = rng.normal(mean, (variance / n) ** 0.5, (tables, 1))  # posterior draws
+        made = rng.normal(means, variance**0.5, (tables, n))
+        estimate, total = combined_estimate(made.mean(axis=1), made.var(axis=1, ddof=1) / n)
+        hits.append(abs(estimate) < 1.96 * total**0.5)
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.025)  # five tables, no t quantile

@@ -152,6 +152,7 @@ def archive(tmp_path_factory):
             "LICENSE*",
             "data",
             "course_lib",
+            "benchmarks/results",
         ):
             for path in ROOT.glob(part):
                 for inner in path.rglob("*") if path.is_dir() else [path]:

@@ -31,4 +31,4 @@ def test_a_kernel_trains_for_a_few_steps_and_believes_every_claim(tmp_path):
     steps, one, others = (cell.outputs for cell in execute(book, tmp_path, **kernel).cells)
     assert steps[0].text == f"{few_steps.FEW}\n"
     assert one[0].data["text/plain"] == "1"
-    assert others[0].data["text/plain"] == f"({few_steps.FEW}, {few_steps.MOST['nulls']})"
+    assert others[0].data["text/plain"] == f"({few_steps.RECIPE}, {few_steps.MOST['nulls']})"

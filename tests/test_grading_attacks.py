@@ -27,8 +27,8 @@ from course_lib.grading.marking import Marking
 from course_lib.grading.sandbox.engines import (
     PACKAGE,
     bubblewrap,
+    hidden_files,
     needed_modules,
-    solution_files,
     try_walls,
 )
 from course_lib.syllabus import course
@@ -64,7 +64,7 @@ def notebook(*sources, **more):
 @pytest.fixture(scope="module")
 def sandbox():
     exercises = Marking(LESSON, "").exercises
-    with bubblewrap(solution_files(exercises), needed_modules(exercises)) as started:
+    with bubblewrap(hidden_files(), needed_modules(exercises)) as started:
         yield started
 
 

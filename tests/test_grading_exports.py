@@ -104,7 +104,9 @@ def say(sentence, changed):
 
 
 def test_a_result_is_read_back_as_it_was_stored():
-    flags = [{"exercise": "vae.kl", "kind": "missing", "sentence": "No cell defines it."}]
+    flags = [
+        {"exercise": "vae.kl_divergence", "kind": "missing", "sentence": "No cell defines it."}
+    ]
     for json_ in (stored(), stored(flags=flags, needs_person=True, late=True, submitted=None)):
         assert Result.from_json(json_).to_json() == json_
         assert Result.from_json(json.loads(json.dumps(json_))) == Result.from_json(json_)

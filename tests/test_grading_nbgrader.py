@@ -2,8 +2,10 @@
 its gradebook, its formgrader and its exchange."""
 
 import copy
+import html
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -20,6 +22,7 @@ from urllib.parse import quote
 import nbformat
 import pytest
 import torch
+from nbconvert import HTMLExporter
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGrader
 from nbgrader.nbgraderformat import MetadataValidator
@@ -33,7 +36,7 @@ from course_lib.exercises.checking import try_out
 from course_lib.grading.errors import GradingError
 from course_lib.grading.lms.nbgrader import assignment, gradebook
 from course_lib.grading.lms.nbgrader.gradebook import push, student_id
-from course_lib.grading.result import Result
+from course_lib.grading.result import Flag, Result
 from course_lib.syllabus import course, lesson
 
 ROOT = Path(__file__).parents[1]
@@ -575,11 +578,58 @@ def test_formgrader_gets_a_notebook_with_every_graded_cell_whatever_came_in(fres
         name: graded_cells(read(fresh / "autograded" / name / NAME / f"{NAME}.ipynb"))
         for name in given
     }
-    assert "By &lt;b>sampling&lt;/b>." in shown["a"]["essay"].source
+    assert "By <b>sampling</b>." in html.unescape(shown["a"]["essay"].source)
+    assert "<b>" not in shown["a"]["essay"].source
     assert shown["b"]["answer-vae-kl"].source.endswith("mine = 1")
     assert "earned(" in shown["b"]["test-vae-kl"].source
     assert shown["d"]["answer-vae-kl"].source.endswith("last = 1")
     assert "not in the submission" in shown["f"]["answer-vae-kl"].source
+
+
+HOSTILE = [
+    "[my essay](javascript:alert(document.cookie))",
+    "[a][b]\n\n[b]: javascript:alert(1)",
+    "<javascript:alert(1)> <img src=x onerror=alert(1)>",
+    "&#106;avascript&colon;alert(1) java\tscript:alert(1)",
+    "My essay: see the picture ![image.png](attachment:image.png)",
+    "![](http://elsewhere.example/x.png) ![](/formgrader/api/submission)",
+    "$$\\href{javascript:alert(1)}{x}$$ and $\\style{color:red}{y}$",
+    "\\begin{equation}\\href{javascript:alert(1)}{x}\\end{equation}",
+    "</pre><script>alert(1)</script>\n\n```\n\n    code\n# head\u2028[x](data:text/html,alert(1))",
+]
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw", "heading"])
+def test_what_a_learner_wrote_is_shown_and_runs_nothing(kind, fresh):
+    book = answered(fresh)
+    raw = json.loads(nbformat.writes(book))
+    for text in HOSTILE:
+        pasted = {"image.png": {"image/png": "iVBORw0KGgo="}}
+        raw["cells"].append(
+            {"cell_type": kind, "metadata": {}, "source": text, "attachments": pasted}
+        )
+    push([result("ann")], fresh, NAME, notebook=lambda _: json.dumps(raw).encode())
+    shown = read(fresh / "autograded" / "ann" / NAME / f"{NAME}.ipynb")
+    shown.cells = [cell for cell in shown.cells if cell.source.startswith("<pre")]
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(shown)
+    page = page[page.index("<body") :]
+    blocks = re.findall(r"<pre style=.*?</pre>", page, re.DOTALL)
+    told = [html.unescape(re.sub("<[^>]*>", "", block)) for block in blocks]
+    for text in HOSTILE:
+        assert any("".join(text.split()) in "".join(block.split()) for block in told), text
+    rest = page
+    for block in blocks:
+        rest = rest.replace(block, "")
+        assert block.count("<") == 2  # of the block itself
+    assert not re.search("alert|attachment:|elsewhere|href\\{|formgrader/api", rest)
+
+
+def test_no_word_of_a_learner_becomes_a_link_in_a_comment(fresh):
+    text = "Cell 3 raised ValueError: [x](javascript:alert(1)) $\\href{javascript:1}{y}$ <b>"
+    push([replace(result("ann"), flags=(Flag("failed", text),))], fresh, NAME)
+    _, comments = entries(fresh)
+    said = comments["essay"]
+    assert not any(sign in said for sign in "[]$\\<") and text in html.unescape(said)
 
 
 # --- nbgrader's exchange and its formgrader --------------------------------------------------------

@@ -10,7 +10,14 @@ import torch
 
 from course_lib.audit import audit
 from course_lib.mode_collapse import Modes, mode_coverage
-from course_lib.model_collapse import recursive, refit, tail_loss, theory, training_rows
+from course_lib.model_collapse import (
+    recursive,
+    refit,
+    tail_loss,
+    theory,
+    training_rows,
+    verified_rows,
+)
 from course_lib.model_collapse.monte_carlo import (
     interval_of_mean,
     interval_of_median,
@@ -407,3 +414,27 @@ def test_the_lesson_quotes_its_benchmark_and_the_bars_are_met():
 
 def _median_and_range(values):
     return f"{values.median():.0f} ({values.min():.0f} to {values.max():.0f})"
+
+
+# --- verification ---------------------------------------------------------------------------------
+
+
+def test_each_chain_s_verifier_rejects_its_own_rows():
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((50, 3, 2)), rng.standard_normal((3, 2))
+    residual = rng.uniform(-2, 2, (50, 3))
+    y = np.einsum("tri,ri->tr", x, weights) + residual
+    rows = np.concatenate([x, y[..., None]], axis=-1)
+    kept = verified_rows(rows, weights, 1.0)
+    rejected = abs(residual) > 1
+    assert (kept[rejected] == 0).all() and np.array_equal(kept[~rejected], rows[~rejected])
+    assert 0.3 < rejected.mean() < 0.7
+
+
+def test_rejected_rows_add_nothing_to_least_squares():
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal((40, 1, 3))
+    kept = verified_rows(rows, np.zeros((1, 2)), 0.8)[:, 0]
+    accepted = rows[abs(rows[:, 0, -1]) <= 0.8, 0]
+    all_rows, some_rows = (np.linalg.lstsq(r[:, :2], r[:, 2])[0] for r in (kept, accepted))
+    assert len(accepted) < 40 and np.allclose(all_rows, some_rows)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.models import classifier, diffusion, gan, unet
+from course_lib.models import classifier, diffusion, flow, gan, unet
 from course_lib.training import finish
 
 ALPHA_BAR = diffusion.cosine_schedule(100)
@@ -206,3 +206,27 @@ def test_a_fitted_diffusion_model_learns_and_is_left_in_evaluation_mode():
     assert not model.training
     drawn = model.sample(20, torch.arange(2).repeat_interleave(10))
     assert drawn[:10].mean() < 3 and drawn[10:].mean() > 13
+
+
+def test_a_flow_s_loss_is_smallest_for_the_mean_velocity():
+    """Of data at -1 and 1, with equal shares, the mean velocity is known (Lipman et al. 2023)."""
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(20_000, 1, generator=generator) < 0.5).float() * 2 - 1
+    noise = torch.randn(x.shape, generator=generator)
+    t = 0.05 + 0.9 * torch.rand(len(x), generator=generator)
+
+    def mean_velocity(x_t, t, tilt=0.0):
+        t = t.unsqueeze(1)
+        mean_x = torch.tanh(t * x_t / (1 - t) ** 2)  # E[x | x_t] for x in {-1, 1}
+        return mean_x - (x_t - t * mean_x) / (1 - t) + tilt
+
+    best = flow.flow_matching_loss(mean_velocity, x, t, noise)
+    for tilt in (-0.2, 0.2):
+        other = flow.flow_matching_loss(
+            lambda x_t, t, b=tilt: mean_velocity(x_t, t, b), x, t, noise
+        )
+        assert other > best + 0.02
+
+    path = flow.euler_path(lambda x_t, t: mean_velocity(x_t, t.clamp(max=0.999)), noise[:2000], 200)
+    assert ((path[-1].abs() - 1).abs() < 0.05).float().mean() > 0.98  # it ends at -1 and 1
+    assert (flow.length_over_chord(path) >= 1 - 1e-5).all()

@@ -13,6 +13,8 @@ import pytest
 from cpu_clock import Clock, speed
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+pytestmark = pytest.mark.slow  # each session starts pytest and kernels
+
 RAISES = {"tags": ["raises-exception"]}
 SWALLOWS = """
 import time
@@ -23,8 +25,6 @@ except KeyboardInterrupt:
 """
 COMPUTES = """
 import time
-
-pytestmark = pytest.mark.slow  # each session starts pytest and kernels
 end = time.process_time() + {seconds}
 while time.process_time() < end:
     pass

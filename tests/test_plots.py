@@ -21,7 +21,7 @@ def test_a_figure_without_description_is_refused(alt):
 
 def test_a_description_reaches_the_page_whole_and_the_figure_is_closed():
     alt = 'Loss < 1 & "falling" <b>fast</b>'
-    content = plots.bundle(plt.figure(), f" {alt} ")
+    content = plots.bundle(plt.figure(), f" {alt} ".replace(" <b>", "\n<b>"))
     assert Pictures(content["text/html"]).alts == [alt]
     assert content["text/plain"] == alt
     assert content["image/png"] in content["text/html"]

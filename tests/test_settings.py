@@ -22,11 +22,8 @@ TABLES = {
     "01_vae": {"cvae": VAESettings, "mnist": VAESettings},
     "02_gan": {"conditional": GANSettings, "mnist": GANSettings},
     "03_diffusion": {
-        "digits": MLPDiffusion,
-        "mnist": UNetDiffusion,
         "fair.vae": VAESettings,
         "fair.gan": GANSettings,
-        "fair.diffusion": MLPDiffusion,
     },
     "06_mode_collapse": {"stacked": ImageGANSettings},
     "07_cure_and_steer": {"base": ImageGANSettings, "tuned": ImageGANSettings},

@@ -111,3 +111,35 @@ def implied_false_positives(prevalence: float, precision: float, recall: float) 
     """
     odds = prevalence / (1 - prevalence)
     return odds * (1 - precision) / precision * recall
+
+
+def worst_calibration_gap(
+    truth: np.ndarray, probability: np.ndarray, groups: np.ndarray, bins: int = 10
+) -> tuple[int, int, float]:
+    """Where predicted probabilities are wrong for most people: (group, bin, gap).
+
+    Of all pairs of a group and a bin of scores it is the one with the largest sum, in size, of truth
+    minus probability; the gap is the mean of that difference over its rows. A pair without rows has
+    no gap. (0, 0, 0.0) if nothing is off.
+
+    Args:
+        truth: 0 or 1, (n,).
+        probability: predicted, (n,), in [0, 1]. Bin b holds [b / bins, (b + 1) / bins), the last one 1
+            as well.
+        groups: who belongs to which group, (k, n), bool. Groups may overlap.
+        bins: number of bins of equal width.
+
+    Source: a step of the algorithm of Hébert-Johnson et al. 2018, arXiv 1711.08513.
+
+    >>> truth, probability = np.array([1, 1, 0, 1]), np.array([0.5, 0.5, 0.5, 0.95])
+    >>> worst_calibration_gap(truth, probability, np.array([[True, True, False, False]]))
+    (0, 5, 0.5)
+    """
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    most, worst = 0.0, (0, 0, 0.0)
+    for group, bin_ in np.ndindex(len(groups), bins):
+        rows = groups[group] & (bin_of == bin_)
+        off = (truth[rows] - probability[rows]).sum()
+        if abs(off) > most:
+            most, worst = abs(off), (group, bin_, float(off / rows.sum()))
+    return worst

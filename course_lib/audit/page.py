@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
@@ -28,6 +27,7 @@ from course_lib.audit.explain import (
 from course_lib.audit.figure import draw_findings, gravest, shortened
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.schema import KINDS
+from course_lib.files import page_templates
 from course_lib.plots import image_html
 
 QUESTIONS = {
@@ -38,14 +38,7 @@ QUESTIONS = {
     "privacy": "Do they reveal people in the training data?",
 }
 
-# Every value is escaped: names of columns and levels are other people's text.
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = page_templates(Path(__file__).parent)
 
 
 def page(report: Findings) -> str:

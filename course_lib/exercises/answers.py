@@ -448,9 +448,26 @@ class _Normalised(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.name, node.returns = self._name(node.name), None
+        self._drop_docstring(node)
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.name = self._name(node.name)
+        self._drop_docstring(node)
+        return self.generic_visit(node)
+
+    def _drop_docstring(self, node: ast.FunctionDef | ast.ClassDef) -> None:
         first = node.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             node.body = node.body[1:] or [ast.Pass()]
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:  # a bare annotation
+            return ast.Pass()
+        return self.generic_visit(ast.Assign([node.target], node.value, lineno=node.lineno))
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = self._name(node.name) if node.name else None
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
@@ -467,6 +484,15 @@ def fingerprint_of(function: Callable[..., object]) -> str:
     """The fingerprint that a copy of this function would have."""
     source = inspect.getsource(function)
     return _fingerprint(ast.parse(source).body[0])[0]
+
+
+@cache
+def is_one_line(function: Callable[..., object]) -> bool:
+    """Whether a function is one statement besides its docstring: then right answers are alike
+    without being copies."""
+    node = ast.parse(inspect.getsource(function)).body[0]
+    body = node.body if isinstance(node, ast.FunctionDef) else [node, node]
+    return len(body) - bool(isinstance(node, ast.FunctionDef) and ast.get_docstring(node)) == 1
 
 
 def _fingerprint(node: ast.stmt) -> tuple[str, int]:

@@ -556,6 +556,155 @@ REWEIGHTING = Exercise(
     alternatives=(_weights_by_rates, _weights_by_counts, _weights_row_by_row),
 )
 
+# --- multicalibration ---------------------------------------------------------------------------
+
+
+def _gap_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(n, wrong, bins, certain=0, who=1):
+        groups = rng.random((4, n)) < np.array([[0.5], [0.4], [0.15], [0.3]])
+        probability = rng.uniform(0.02, 0.98, n)
+        probability[:certain] = 1.0
+        truth = rng.random(n) < np.clip(probability + wrong * groups[who], 0, 1)
+        truth[:certain] = rng.random(certain) < 0.5
+        return {"truth": truth * 1, "probability": probability, "groups": groups, "bins": bins}
+
+    return {
+        "one group is scored too low": case(900, 0.3, 5),
+        "the last group is scored too high": case(800, -0.35, 5, who=3),
+        "small groups by chance": case(60, 0.0, 10),
+        "some scores are exactly 1": case(500, 0.0, 4, certain=120),
+        "nothing is off": {
+            **case(40, 0.0, 5),
+            "truth": (answers := rng.integers(0, 2, 40)),
+            "probability": answers.astype(float),
+        },
+    }
+
+
+def _gap_probe(answer, truth, probability, groups, bins):
+    return np.asarray(answer(truth, probability, groups, bins), dtype=float)
+
+
+def _gap_by_loops(truth, probability, groups, bins=10):
+    sums, sizes = np.zeros((len(groups), bins)), np.zeros((len(groups), bins))
+    for i, score in enumerate(probability):
+        column = min(int(score * bins), bins - 1)
+        for row in range(len(groups)):
+            if groups[row][i]:
+                sums[row, column] += truth[i] - score
+                sizes[row, column] += 1
+    row, column = np.unravel_index(np.argmax(np.abs(sums)), sums.shape)
+    return int(row), int(column), sums[row, column] / max(sizes[row, column], 1)
+
+
+def _gap_by_histograms(truth, probability, groups, bins=10):
+    code = np.clip(np.floor(probability * bins), 0, bins - 1).astype(int)
+    off = np.array([np.bincount(code, m * (truth - probability), bins) for m in groups])
+    size = np.array([np.bincount(code, m, bins) for m in groups])
+    at = np.abs(off).argmax()
+    return at // bins, at % bins, off.flat[at] / max(size.flat[at], 1)
+
+
+def _gap_by_masks(truth, probability, groups, bins=10):
+    edges = np.arange(1, bins) / bins
+    code = np.digitize(probability, edges)
+    cells = [(g, b, members & (code == b)) for g, members in enumerate(groups) for b in range(bins)]
+    sums = [float(np.sum((truth - probability) * rows)) for _, _, rows in cells]
+    group, bin_, rows = cells[int(np.argmax(np.abs(sums)))]
+    return group, bin_, (truth - probability)[rows].mean() if rows.any() else 0.0
+
+
+def _gap_picture(answer):
+    rng = np.random.default_rng(0)
+    score, member = rng.uniform(0, 1, 6000), rng.random(6000) < 0.3
+    truth = rng.random(6000) < np.where(member, score**2, score)
+    others = ~member
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    for rows, colour, marker, name in (
+        (others, BLUE, "o", "all others"),
+        (member, ORANGE, "s", "a group"),
+    ):
+        edges = np.minimum((score * 10).astype(int), 9)
+        means = [truth[rows & (edges == b)].mean() for b in range(10)]
+        ax.plot(
+            np.arange(10) / 10 + 0.05, means, marker, color=colour, linestyle="none", label=name
+        )
+    group, bin_, gap = answer(truth * 1, score, np.array([others, member]), 10)
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    ax.plot([bin_ / 10 + 0.05] * 2, [bin_ / 10 + 0.05, bin_ / 10 + 0.05 + gap], color="#222222")
+    ax.set(
+        xlabel="score",
+        ylabel="share that is true",
+        title=f"Worst for most people: group {int(group)}",
+    )
+    ax.legend(fontsize=8)
+    return fig, (
+        "The share that is true against the score, in ten bins. For all others the points lie on the "
+        "diagonal, for the group below it; a line marks the group's bin that is worst."
+    )
+
+
+WORST_CALIBRATION_GAP = Exercise(
+    id="bias.worst_calibration_gap",
+    title="The worst calibration gap",
+    points=2,
+    minutes=15,
+    difficulty=2,
+    task="Return the group and the bin of scores where truth minus score, summed over the rows, is "
+    "largest in size, and the mean of that difference there.",
+    hints=(
+        "The bin of a score is int(score * bins), and bins - 1 for a score of 1.",
+        "For each group and each bin: rows = groups[g] & (bin_of == b). Sum truth - probability over "
+        "these rows, and remember where the size of the sum is largest.",
+        "The gap that is returned is the sum divided by the number of rows, with its sign.",
+    ),
+    reference=fairness.worst_calibration_gap,
+    inputs=_gap_cases,
+    probe=_gap_probe,
+    numpy=True,
+    picture=_gap_picture,
+    mistakes=(
+        Mistake(
+            "The sign is turned round: a group that is scored too low needs a shift up, truth minus "
+            "score.",
+            slip("(truth[rows] - probability[rows])", "(probability[rows] - truth[rows])"),
+        ),
+        Mistake(
+            "Only scores that are too low were looked for. Take the size of the sum: too high is wrong "
+            "as well.",
+            slip("if abs(off) > most", "if off > most"),
+        ),
+        Mistake(
+            "Cells were compared by their mean. In a cell of three rows chance makes the mean large: "
+            "compare the sums, which count people.",
+            slip(
+                "off = (truth[rows] - probability[rows]).sum()",
+                "off = (truth[rows] - probability[rows]).sum() / max(rows.sum(), 1)",
+                "float(off / rows.sum())",
+                "float(off)",
+            ),
+        ),
+        Mistake(
+            "This is the sum over the rows. The shift that each row needs is its mean.",
+            slip("float(off / rows.sum())", "float(off)"),
+        ),
+        Mistake(
+            "Scores of exactly 1 fell out of the last bin.",
+            slip(
+                "np.minimum((probability * bins).astype(int), bins - 1)",
+                "(probability * bins).astype(int)",
+            ),
+        ),
+        Mistake(
+            "Each bin was judged for everybody. A gap of a group is over the rows of that group.",
+            slip("groups[group] & (bin_of == bin_)", "(bin_of == bin_)"),
+        ),
+    ),
+    alternatives=(_gap_by_loops, _gap_by_histograms, _gap_by_masks),
+)
+
 # --- goals that exclude each other ----------------------------------------------------------------
 
 

@@ -56,6 +56,33 @@ def _schedule_by_half_angle(steps, s=0.008):
     return torch.clamp(f / f[0], min=1e-5).to(torch.float32)
 
 
+def _schedule_by_steps(steps, s=0.008):
+    """alpha_bar as the product of what each step leaves, alpha_t = f(t) / f(t - 1)."""
+    angle = (torch.arange(steps + 1).double() / steps + s) / (1 + s) * math.pi / 2
+    f = angle.cos().square()
+    left = torch.cat([f.new_ones(1), f[1:] / f[:-1]])
+    return left.cumprod(dim=0).clamp_min(1e-5).float()
+
+
+def _schedule_by_sine(steps, s=0.008):
+    """cos a = sin(pi / 2 - a)."""
+
+    def f(t):
+        return torch.sin(math.pi / 2 * (1 - (t / steps + s) / (1 + s))) ** 2
+
+    t = torch.linspace(0, steps, steps + 1, dtype=torch.float64)
+    alpha_bar = f(t) / f(t[0])
+    return torch.maximum(alpha_bar, torch.tensor(1e-5)).float()
+
+
+def _schedule_in_place(steps, s=0.008):
+    """With a list, whose last values are raised afterwards."""
+    angles = [(t / steps + s) / (1 + s) * math.pi / 2 for t in range(steps + 1)]
+    alpha_bar = torch.tensor([math.cos(a) ** 2 / math.cos(angles[0]) ** 2 for a in angles])
+    alpha_bar[alpha_bar < 1e-5] = 1e-5
+    return alpha_bar
+
+
 SCHEDULE = Exercise(
     id="diffusion.cosine_schedule",
     title="The cosine schedule",
@@ -99,11 +126,22 @@ SCHEDULE = Exercise(
             "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
             returning("(f / f[0]).clamp(min=1e-5).float()[1:]"),
         ),
+        Mistake(
+            "These are the sizes of the single steps, beta. alpha_bar says how much is left of the "
+            "image after all steps up to t.",
+            returning("torch.cat([f[:1] * 0, 1 - f[1:] / f[:-1]]).clamp(min=1e-5).float()"),
+        ),
+        Mistake(
+            "This is the noise's share, 1 - alpha_bar. It should be the image's, which begins at 1.",
+            returning("(1 - f / f[0]).clamp(min=1e-5).float()"),
+        ),
     ),
     alternatives=(
         _schedule_loop,
         _schedule_by_half_angle,
-        returning("(f / f[0]).maximum(torch.tensor(1e-5, dtype=torch.float64)).float()"),
+        _schedule_by_steps,
+        _schedule_by_sine,
+        _schedule_in_place,
     ),
 )
 
@@ -162,7 +200,7 @@ Q_SAMPLE = Exercise(
     picture=_q_picture,
     mistakes=(
         Mistake(
-            "The square roots are missing: with them the variances add up to 1.",
+            "The square roots are missing: with them the squares of the two weights add up to 1.",
             slip(".sqrt()", "", times=2),
         ),
         Mistake(
@@ -193,7 +231,13 @@ Q_SAMPLE = Exercise(
                 for x, a, e in zip(x_0, alpha_bar, noise, strict=True)
             ]
         ),
-        returning("torch.sqrt(alpha_bar).mul(x_0).add(noise.mul(torch.sqrt(1 - alpha_bar)))"),
+        lambda x_0, alpha_bar, noise: (
+            (alpha_bar.sqrt() * x_0.T + (1 - alpha_bar).sqrt() * noise.T).T
+        ),
+        lambda x_0, alpha_bar, noise: (
+            torch.diag(alpha_bar.sqrt()) @ x_0 + torch.diag((1 - alpha_bar).sqrt()) @ noise
+        ),
+        returning("torch.addcmul(alpha_bar.sqrt() * x_0, (1 - alpha_bar).pow(0.5), noise)"),
     ),
 )
 
@@ -224,6 +268,27 @@ def _by_substitution(x_t, v, alpha_bar):
     return [x_0, (x_t - a * x_0) / b]
 
 
+def _by_complex_numbers(x_t, v, alpha_bar):
+    """x_t + i v = (a - i b)(x_0 + i epsilon), and 1 / (a - i b) = a + i b."""
+    turned_back = torch.complex(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())[:, None]
+    both = torch.complex(x_t, v) * turned_back
+    return both.real, both.imag
+
+
+def _by_two_equations(x_t, v, alpha_bar):
+    """Solve [[a, b], [-b, a]] (x_0, epsilon) = (x_t, v) for each image."""
+    a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    matrix = torch.stack([torch.stack([a, b], dim=1), torch.stack([-b, a], dim=1)], dim=1)
+    solved = torch.linalg.solve(matrix, torch.stack([x_t, v], dim=1))
+    return solved[:, 0], solved[:, 1]
+
+
+def _noise_first(x_t, v, alpha_bar):
+    a, b = alpha_bar.sqrt().view(-1, 1), (1 - alpha_bar).sqrt().view(-1, 1)
+    noise = b * x_t + a * v
+    return (x_t - b * noise) / a, noise
+
+
 def _from_velocity_picture(answer):
     pixel = torch.arange(32)
     x_0 = (0.8 * torch.sin(pixel / 5))[None]
@@ -242,14 +307,6 @@ def _from_velocity_picture(answer):
         "A smooth wave x_0, the ragged x_t made of it and noise, and the x_0 that was found from "
         "x_t and v: its marks lie on the smooth wave exactly."
     )
-
-
-def _by_matrix(x_t, v, alpha_bar):
-    """Solve the two equations of each image."""
-    a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    equations = torch.stack([torch.stack([a, b], 1), torch.stack([-b, a], 1)], 1)
-    solved = torch.linalg.solve(equations, torch.stack([x_t, v], dim=1))
-    return solved[:, 0], solved[:, 1]
 
 
 FROM_VELOCITY = Exercise(
@@ -295,8 +352,22 @@ FROM_VELOCITY = Exercise(
             "The square roots are missing: a = √alpha_bar and b = √(1 − alpha_bar).",
             slip(".sqrt()", "", times=4),
         ),
+        Mistake(
+            "a and b are swapped: a = √alpha_bar belongs to the image, b = √(1 − alpha_bar) to the "
+            "noise.",
+            returning(
+                "(1 - alpha_bar).sqrt() * x_t - alpha_bar.sqrt() * v, "
+                "alpha_bar.sqrt() * x_t + (1 - alpha_bar).sqrt() * v"
+            ),
+        ),
     ),
-    alternatives=(_rotated, _by_substitution, _by_matrix),
+    alternatives=(
+        _rotated,
+        _by_substitution,
+        _by_complex_numbers,
+        _by_two_equations,
+        _noise_first,
+    ),
 )
 
 # --- the loss ---------------------------------------------------------------------------------
@@ -349,6 +420,23 @@ def _loss_in_x_0(network, x_0, t, alpha_bar, noise):
     return ((implied - x_0) ** 2 / (1 - a)[:, None]).mean()
 
 
+def _loss_in_noise(network, x_0, t, alpha_bar, noise):
+    """The same loss from the difference of the two noises, which is a times that of v."""
+    a = alpha_bar[t]
+    x_t = diffusion.q_sample(x_0, a, noise)
+    _, implied = diffusion.from_velocity(x_t, network(x_t, t), a)
+    return torch.mean((implied - noise).square() / a.unsqueeze(1))
+
+
+def _loss_by_image(network, x_0, t, alpha_bar, noise):
+    """The mean over the pixels of each image, then the mean over the images."""
+    x_t = diffusion.q_sample(x_0, alpha_bar[t], noise)
+    v, guess = diffusion.velocity(x_0, alpha_bar[t], noise), network(x_t, t)
+    return torch.stack(
+        [(one - other).pow(2).mean() for one, other in zip(v, guess, strict=True)]
+    ).mean()
+
+
 def _loss_picture(answer):
     x_0 = torch.tensor([-0.5, 0.5]).repeat(64, 128)
     noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
@@ -370,7 +458,7 @@ def _loss_picture(answer):
 
 LOSS = Exercise(
     id="diffusion.diffusion_loss",
-    title="The simplified loss",
+    title="The loss in v",
     points=2,
     minutes=10,
     difficulty=2,
@@ -410,15 +498,23 @@ LOSS = Exercise(
             "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")
         ),
         Mistake(
+            "This is the square root of the error. The loss is the mean of the squares itself.",
+            slip("return F.mse_loss(", "return torch.sqrt(F.mse_loss(", "noise))", "noise)))"),
+        ),
+        Mistake(
+            "The network was told alpha_bar[t]. Tell it the time t.",
+            slip("network(x_t, t)", "network(x_t, alpha_bar[t])"),
+        ),
+        Mistake(
             "These are absolute errors. The bound asks for squares.", slip("mse_loss", "l1_loss")
         ),
     ),
     alternatives=(
         returning("(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().mean()"),
         _loss_in_x_0,
-        returning(
-            "(velocity(x_0, alpha_bar[t], noise) - network(x_t, t)).pow(2).flatten(1).mean(1).mean()"
-        ),
+        _loss_in_noise,
+        _loss_by_image,
+        returning("nn.MSELoss()(velocity(x_0, alpha_bar[t], noise), network(x_t, t))"),
     ),
 )
 
@@ -491,13 +587,21 @@ DDIM_STEP = Exercise(
             "Fresh noise makes this another sampler. DDIM keeps the noise that is there.",
             slip("* noise", "* torch.randn_like(x_0)"),
         ),
+        Mistake(
+            "The weight of the noise is √(1 − alpha_bar_s), not 1 − √alpha_bar_s.",
+            slip("(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s.sqrt())"),
+        ),
+        Mistake(
+            "The image keeps its full strength. At time s it counts √alpha_bar_s times.",
+            slip("alpha_bar_s.sqrt() * x_0", "x_0"),
+        ),
     ),
     alternatives=(
         returning("q_sample(x_0, alpha_bar_s.expand(len(x_0)), noise)"),
         returning("torch.addcmul(x_0 * alpha_bar_s**0.5, noise, (1 - alpha_bar_s) ** 0.5)"),
-        returning(
-            "torch.lerp(noise * 0, x_0, alpha_bar_s.sqrt()) + (1 - alpha_bar_s).sqrt() * noise"
-        ),
+        lambda x_0, noise, a: math.sqrt(a) * x_0 + math.sqrt(1 - a) * noise,
+        lambda x_0, noise, a: torch.stack([x_0, noise], -1) @ torch.stack([a, 1 - a]).sqrt(),
+        lambda x_0, noise, a: torch.cos(a.sqrt().acos()) * x_0 + torch.sin(a.sqrt().acos()) * noise,
     ),
 )
 
@@ -533,6 +637,30 @@ def _ddpm_by_bayes(x_t, x_0, a_t, a_s, fresh):
     return mean + fresh / precision.sqrt()
 
 
+def _ddpm_by_regression(x_t, x_0, a_t, a_s, fresh):
+    """x_s and x_t are jointly normal given x_0: the mean of x_s, corrected by what x_t tells."""
+    covariance = (a_t / a_s).sqrt() * (1 - a_s)
+    mean = a_s.sqrt() * x_0 + covariance / (1 - a_t) * (x_t - a_t.sqrt() * x_0)
+    variance = (1 - a_s) - covariance**2 / (1 - a_t)
+    return mean + variance.clamp(min=0).sqrt() * fresh
+
+
+def _ddpm_from_noise(x_t, x_0, a_t, a_s, fresh):
+    """DDPM's eq. 11, with the noise that x_t and x_0 imply."""
+    noise = (x_t - a_t.sqrt() * x_0) / (1 - a_t).sqrt()
+    alpha = a_t / a_s
+    mean = (x_t - (1 - alpha) / (1 - a_t).sqrt() * noise) / alpha.sqrt()
+    return mean + ((1 - alpha) * (1 - a_s) / (1 - a_t)) ** 0.5 * fresh
+
+
+def _ddpm_in_floats(x_t, x_0, a_t, a_s, fresh):
+    a_t, a_s = a_t.item(), a_s.item()
+    beta = 1 - a_t / a_s
+    to_image, to_here = math.sqrt(a_s) * beta, math.sqrt(a_t / a_s) * (1 - a_s)
+    sd = math.sqrt(beta * (1 - a_s) / (1 - a_t))
+    return (to_image * x_0 + to_here * x_t) / (1 - a_t) + sd * fresh
+
+
 def _ddpm_picture(answer):
     x_t, x_0 = torch.tensor(1.5), torch.tensor(-0.5)
     a_t, a_s = torch.tensor(0.3), torch.tensor(0.6)
@@ -550,14 +678,6 @@ def _ddpm_picture(answer):
         "A bell-shaped histogram of 5,000 draws of x_s. Lines mark the exact mean in its middle, "
         "0.33, between x_0 and x_t, and, dashed, one standard deviation of 0.53 on either side."
     )
-
-
-def _ddpm_by_noise(x_t, x_0, a_t, a_s, fresh):
-    """As DDIM with noise of its own: the part of the old noise is what the variance leaves."""
-    noise = (x_t - a_t.sqrt() * x_0) / (1 - a_t).sqrt()
-    variance = (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
-    kept = (1 - a_s - variance).clamp(min=0).sqrt()
-    return a_s.sqrt() * x_0 + kept * noise + variance.sqrt() * fresh
 
 
 DDPM_STEP = Exercise(
@@ -606,11 +726,27 @@ DDPM_STEP = Exercise(
             "The mean still has to be divided by 1 − alpha_bar_t.",
             slip("mean / (1 - alpha_bar_t)", "mean"),
         ),
+        Mistake(
+            "The square roots are missing in the mean: √alpha_bar_s for the image, √alpha for x_t.",
+            slip(
+                "alpha_bar_s.sqrt() * (1 - alpha)",
+                "alpha_bar_s * (1 - alpha)",
+                "alpha.sqrt()",
+                "alpha",
+            ),
+        ),
+        Mistake(
+            "This is DDIM's kind of step: the image and fresh noise, mixed as at time s. The mean "
+            "should also remember x_t.",
+            returning("alpha_bar_s.sqrt() * x_0 + (1 - alpha_bar_s).sqrt() * fresh_noise"),
+        ),
     ),
     alternatives=(
         _ddpm_by_bayes,
         returning("reverse_step(x_t, x_0, alpha_bar_t, alpha_bar_s, 1.0, fresh_noise)"),
-        _ddpm_by_noise,
+        _ddpm_by_regression,
+        _ddpm_from_noise,
+        _ddpm_in_floats,
     ),
 )
 
@@ -683,6 +819,8 @@ GUIDE = Exercise(
     alternatives=(
         returning("conditional + scale * (conditional - unconditional)"),
         returning("torch.lerp(unconditional, conditional, 1.0 + scale)"),
-        returning("torch.add(conditional, torch.sub(conditional, unconditional), alpha=scale)"),
+        returning("unconditional + (1 + scale) * (conditional - unconditional)"),
+        returning("torch.add(conditional, conditional - unconditional, alpha=scale)"),
+        lambda yes, no, w: torch.stack([yes, no], -1) @ torch.tensor([1 + w, -w]),
     ),
 )

@@ -2,13 +2,14 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from course_lib.audit import fidelity, statistics, textbook
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
 
@@ -107,7 +108,8 @@ TOTAL_VARIATION = Exercise(
 def _c2st_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(n, right):
+    def case(least, right):
+        n = least + 2 * rng.integers(16)  # so that no share is that of other numbers
         truth = np.arange(n) % 2
         predicted = np.where(np.arange(n) < round(right * n), truth, 1 - truth)
         order = rng.permutation(n)
@@ -661,6 +663,101 @@ TSTR = Exercise(
         slip("clone(model)", "type(model)(**model.get_params())"),
         _tstr_one_after_the_other,
     ),
+)
+
+# --- estimates from synthetic tables --------------------------------------------------------------
+
+
+def _combine_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(m, spread):
+        estimates = rng.normal(5, spread, m)
+        return {"estimates": estimates, "variances": rng.uniform(0.5, 1.5, m)}
+
+    return {
+        "two tables": case(2, 1.0),
+        "five tables that differ much": case(5, 3.0),
+        "twenty tables that hardly differ": case(20, 0.3),
+    }
+
+
+def _combine_by_loops(estimates, variances):
+    m = len(estimates)
+    mean = sum(estimates) / m
+    between = sum((q - mean) ** 2 for q in estimates) / (m - 1)
+    return mean, sum(variances) / m + between / m
+
+
+def _combine_by_errors(estimates, variances):
+    return estimates.mean(), variances.mean() + stats.sem(estimates) ** 2
+
+
+def _combine_by_squares(estimates, variances):
+    m, mean = len(estimates), np.sum(estimates) / len(estimates)
+    between = (np.sum(np.square(estimates)) - m * mean**2) / (m - 1)
+    return [mean, np.average(variances) + between / m]
+
+
+def _combine_picture(answer):
+    rng = np.random.default_rng(1)
+    estimates = rng.normal(0, 1, 8)
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.errorbar(range(8), estimates, 2 * np.ones(8), fmt="o", color=GREY, label="each table")
+    estimate, variance = answer(estimates, np.ones(8))
+    ax.errorbar([8.5], [estimate], [2 * variance**0.5], fmt="s", color=ORANGE, label="combined")
+    ax.set(xlabel="synthetic table", ylabel="estimate, two standard errors")
+    ax.set_title("Eight tables, one answer")
+    ax.set_ylim(-5, 4)
+    ax.legend(fontsize=8, loc="lower left", ncols=2)
+    return fig, (
+        "Estimates of eight synthetic tables with bars of two standard errors, and the combined one beside "
+        "them, whose bar is a little longer than each of theirs."
+    )
+
+
+COMBINED_ESTIMATE = Exercise(
+    id="fidelity.combined_estimate",
+    title="What synthetic tables say together",
+    points=2,
+    minutes=10,
+    difficulty=1,
+    task="Return the mean of the tables' estimates, and its variance: the mean of the variances that they "
+    "claim, plus the variance between the tables divided by their number.",
+    hints=(
+        "The variance between the tables is that of the estimates, with m - 1 in the denominator.",
+        "variances.mean() + estimates.var(ddof=1) / len(estimates)",
+    ),
+    reference=textbook.combined_estimate,
+    inputs=_combine_cases,
+    probe=call_for_array,
+    numpy=True,
+    picture=_combine_picture,
+    mistakes=(
+        Mistake(
+            "The tables were treated as independent samples: m tables do not hold m times the "
+            "information, since all come from one real table.",
+            slip("variances.mean()", "variances.mean() / len(estimates)"),
+        ),
+        Mistake(
+            "The variance between the tables is missing: each was drawn by chance.",
+            slip(" + between / len(estimates)", ""),
+        ),
+        Mistake(
+            "This is the rule for missing data, mean(v) + (1 + 1 / m) b. There the real rows are partly "
+            "kept; here the between part is b / m.",
+            slip("between / len(estimates)", "between * (1 + 1 / len(estimates))"),
+        ),
+        Mistake(
+            "The variance between the tables is an estimate from m values: divide by m - 1, ddof=1.",
+            slip("ddof=1", "ddof=0"),
+        ),
+        Mistake(
+            "This is the standard error. Return its square, the variance.",
+            slip("float(total)", "float(total**0.5)"),
+        ),
+    ),
+    alternatives=(_combine_by_loops, _combine_by_errors, _combine_by_squares),
 )
 
 # --- density ratio --------------------------------------------------------------------------------

@@ -732,8 +732,8 @@ SLERP = Exercise(
     minutes=10,
     difficulty=2,
     task="Return evenly spaced latents on the arc from z_start to z_end, which have the same length, "
-    "also where the two are the same. (With different lengths there are several such curves, and the "
-    "check asks for none of them.)",
+    "also where the two are the same. With different lengths there are several such curves, and the "
+    "check asks for none of them.",
     hints=(
         "The angle w between the two comes from their dot product: cos w = a · b / (|a| |b|).",
         "The arc is sin((1 - t) w) / sin w · a + sin(t w) / sin w · b, with t from 0 to 1.",

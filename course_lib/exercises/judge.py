@@ -15,7 +15,8 @@ REFERENCE_SECONDS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """`sentence` says what is wrong; `detail` shows numbers of the case, which a grader may hide."""
+    """`sentence` says what is wrong; `detail` shows numbers, which a grader hides: an answer chooses
+    its shapes and counts, and could write what it was given into them."""
 
     passed: bool
     sentence: str = ""
@@ -31,8 +32,7 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
     Raises:
         RuntimeError: the reference itself failed, so that nothing can be said of the answer.
     """
-    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
-    expected = [run(unhurried, exercise.reference, case) for case in cases]
+    expected = [expected_of(exercise, case) for case in cases]
     if failed := [outcome.error for outcome in expected if outcome.error]:
         raise RuntimeError(f"The library's own answer to {exercise.id} failed: {failed[0]}")
     verdicts = [
@@ -49,6 +49,12 @@ def assess(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome
         Verdict(False, sentence, verdict.detail) if sentence and is_wrong else verdict
         for is_wrong, verdict in zip(has_wrong_values, verdicts, strict=True)
     ]
+
+
+def expected_of(exercise: Exercise, case: Case) -> Outcome:
+    """What the reference gives on a case."""
+    unhurried = Setup(exercise.probe, REFERENCE_SECONDS, exercise.numpy)
+    return run(unhurried, exercise.reference, case)
 
 
 def _assess_one(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdict:
@@ -111,16 +117,17 @@ def _compare_one(
     if value.shape != right.shape:
         return Verdict(
             False,
-            f"{what} has the shape {value.shape}, but {right.shape} was expected"
-            f"{_shape_advice(right.shape, value.shape)}.",
+            f"{what} has another shape than expected{_shape_advice(right.shape, value.shape)}.",
+            f"{what} has the shape {value.shape}; {right.shape} was expected.",
         )
     if not np.isfinite(value).all() and np.isfinite(right).all():
         bad = int((~np.isfinite(value)).sum())
         word = "NaN" if np.isnan(value).any() else "infinite"
         return Verdict(
             False,
-            f"{what} has {word} values ({bad} of {value.size}). Look for a logarithm of zero, "
-            "a division by zero, or an exp() that overflows.",
+            f"{what} has {word} values. Look for a logarithm of zero, a division by zero, or an "
+            "exp() that overflows.",
+            f"{what}: {bad} of {value.size} values are {word}.",
         )
     if np.allclose(value, right, rtol=exercise.rtol, atol=exercise.atol, equal_nan=True):
         return Verdict(True)
@@ -145,7 +152,7 @@ def _these(outcome: Outcome) -> str:
         return "nothing"
     if len(kinds) == 1:
         return f"one value ({kinds[0]})"
-    return f"{len(kinds)} values ({', '.join(kinds)})" if len(kinds) < 4 else f"{len(kinds)} values"
+    return f"{len(kinds)} values ({', '.join(kinds)})" if len(kinds) < 4 else "more than 3 values"
 
 
 def _kind_sentence(expected: str, given: str) -> str:

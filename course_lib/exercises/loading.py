@@ -22,6 +22,7 @@ from typing import Any
 from course_lib.exercises.aliases import current
 from course_lib.exercises.trial import TimeIsUp, said, time_limit
 
+CLOSED = "out of reach while an answer is graded"  # as `grading.sandbox.masked` says it
 # Line magics that change nothing in what an answer computes.
 HARMLESS = frozenset(
     {"matplotlib", "pylab", "config", "precision", "pprint", "xmode", "colors", "history", "pwd"}
@@ -44,12 +45,14 @@ class Loaded:
         timed_out: the cells ran for too long.
         outside: what they asked of the world outside of the notebook and did not get: a program, a
             package, a file.
+        closed: they asked for a part of the library that a sandbox keeps out of reach.
     """
 
     answer: object = None
     problem: str = ""
     timed_out: bool = False
     outside: tuple[str, ...] = ()
+    closed: bool = False
 
 
 def load_answer(
@@ -90,7 +93,7 @@ def load_answer(
     if alone:
         sys.path.insert(0, os.getcwd())
         sys.modules["__main__"] = module
-    problem, waiting, flags = "", list(program), 0
+    problem, waiting, flags, closed = "", list(program), 0, False
     try:
         with time_limit(seconds), _no_kernel(check):
             for _ in range(2):  # cells may have been saved out of order
@@ -107,6 +110,7 @@ def load_answer(
                         problem = problem or f"Cell {number} of your notebook raised {said(error)}"
                         if isinstance(error, ModuleNotFoundError | FileNotFoundError):
                             shell.asked(f"cell {number} raised {said(error)}")
+                        closed = closed or (isinstance(error, ImportError) and CLOSED in str(error))
                         again.append((number, source))
                     module.__dict__.update(given)
                 waiting = again
@@ -114,15 +118,15 @@ def load_answer(
         pass
     except TimeIsUp:
         problem = f"The cells that your answer needs ran for more than {seconds:g} seconds."
-        return Loaded(None, problem, True, tuple(shell.outside[:20]))
+        return Loaded(None, problem, True, tuple(shell.outside[:20]), closed)
     outside = tuple(shell.outside[:20])
     answer = module.__dict__.get(name) if name else checked.get(own_id)
     if (name and name not in module.__dict__) or (not name and own_id not in checked):
         missing = (
             f"Your notebook does not define `{name}`." if name else "The check was not reached."
         )
-        return Loaded(None, problem or missing, outside=outside)
-    return Loaded(answer, outside=outside)
+        return Loaded(None, problem or missing, outside=outside, closed=closed)
+    return Loaded(answer, outside=outside, closed=closed)
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -134,7 +138,8 @@ def _compiled(number: int, source: str, flags: int) -> CodeType:
     file = f"<cell {number}>"
     linecache.cache[file] = (len(source), None, [f"{x}\n" for x in source.split("\n")], file)
     flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    return compile(source, file, "exec", flags=flags, dont_inherit=True)
+    code: CodeType = compile(source, file, "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def _execute(code: CodeType, namespace: dict[str, object]) -> None:

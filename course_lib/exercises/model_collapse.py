@@ -9,7 +9,7 @@ from scipy import special, stats
 
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
 from course_lib.exercises.slips import returning, slip
-from course_lib.model_collapse import refit, tail_loss, theory, training_rows
+from course_lib.model_collapse import refit, tail_loss, theory, training_rows, verified_rows
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 # --- the recursion ----------------------------------------------------------------------------
@@ -609,6 +609,119 @@ TRAINING_ROWS = Exercise(
         ),
     ),
     alternatives=(_rows_by_index, _rows_by_shuffling, _rows_by_keys),
+)
+
+# --- verification -----------------------------------------------------------------------------
+
+
+def _verified_cases(seed: int) -> Inputs:
+    rng = np.random.default_rng(seed)
+
+    def case(t, runs, d, tolerance):
+        x, weights = rng.standard_normal((t, runs, d)), rng.normal(1, 1, (runs, d))
+        y = np.einsum("tri,ri->tr", x, weights) + 1.5 * rng.standard_normal((t, runs))
+        rows = np.concatenate([x, y[..., None]], axis=-1)
+        return {"rows": rows, "weights": weights, "tolerance": tolerance}
+
+    return {
+        "one chain, one input": case(12, 1, 1, 1.0),
+        "several chains, each with a verifier of its own": case(10, 4, 3, 1.5),
+        "a strict verifier": case(15, 3, 2, 0.5),
+        "whole numbers, some exactly at the tolerance": {
+            "rows": rng.integers(-2, 3, (20, 2, 2)).astype(float),
+            "weights": np.array([[1.0], [-1.0]]),
+            "tolerance": 1.0,
+        },
+    }
+
+
+def _verified_by_loops(rows, weights, tolerance):
+    kept = np.zeros_like(rows)
+    for i in range(rows.shape[0]):
+        for chain in range(rows.shape[1]):
+            *x, y = rows[i, chain]
+            if -tolerance <= y - np.dot(x, weights[chain]) <= tolerance:
+                kept[i, chain] = rows[i, chain]
+    return kept
+
+
+def _verified_in_place(rows, weights, tolerance):
+    found = np.array(rows)
+    residual = found[:, :, -1] - (found[:, :, :-1] * weights[None]).sum(axis=2)
+    found[residual**2 > tolerance**2] = 0
+    return found
+
+
+def _verified_by_choice(rows, weights, tolerance):
+    residual = rows[..., -1] - np.einsum("...d,...d->...", rows[..., :-1], weights)
+    return np.where((np.abs(residual) > tolerance)[..., None], 0.0, rows)
+
+
+def _verified_picture(answer):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, 80)
+    rows = np.stack([x, 1.2 * x + rng.standard_normal(80)], axis=1)[:, None]
+    kept = np.asarray(answer(rows, np.array([[0.6]]), 1.0))[:, 0]
+    kept = kept[(kept != 0).any(axis=1)]
+    fig, ax = plt.subplots(figsize=(4.4, 3))
+    ax.plot(*rows[:, 0].T, "o", color=GREY, markersize=4, linestyle="none", label="rejected")
+    ax.plot(*kept.T, "o", color=BLUE, markersize=4, linestyle="none", label="kept")
+    edge = np.array([-2.0, 2.0])
+    ax.plot(edge, 0.6 * edge, color=ORANGE, linestyle="--", label="the verifier")
+    ax.set(xlabel="x", ylabel="label", title="A verifier with too flat a line")
+    ax.legend(fontsize=8)
+    return fig, (
+        "Eighty points around a rising line, and the verifier's flatter line. The points within 1 of the "
+        "verifier's line are kept; those far above it on the right and far below on the left are not."
+    )
+
+
+VERIFIED_ROWS = Exercise(
+    id="model_collapse.verified_rows",
+    title="Verify before you learn",
+    points=2,
+    minutes=10,
+    difficulty=2,
+    task="Return the rows with zeros in place of each row whose label lies farther than the tolerance "
+    "from what its chain's verifier expects.",
+    hints=(
+        "rows[..., :-1] are the inputs (t, runs, d), and rows[..., -1] are the labels (t, runs). What "
+        'the verifier expects is np.einsum("tri,ri->tr", inputs, weights).',
+        "Keep a row where the size of label minus expectation is at most the tolerance. Multiply the "
+        "rows by that, as numbers 0 and 1: rows * kept[..., None].",
+    ),
+    reference=verified_rows,
+    inputs=_verified_cases,
+    probe=call_for_array,
+    numpy=True,
+    picture=_verified_picture,
+    mistakes=(
+        Mistake(
+            "A label far below what the verifier expects is as wrong as one far above: take the size of "
+            "the difference.",
+            slip("np.abs(y - expected)", "(y - expected)"),
+        ),
+        Mistake("These are the rows that the verifier rejects.", slip("<=", ">")),
+        Mistake(
+            "Only the labels became 0. Inputs with a label of 0 are still a row to learn from: put "
+            "zeros in place of the whole row.",
+            returning("np.concatenate([x, (y * kept)[..., None]], axis=-1)"),
+        ),
+        Mistake(
+            "A row was kept or rejected in all chains at once. Each chain has rows and a verifier of "
+            "its own.",
+            returning("rows * kept.all(axis=1)[:, None, None]"),
+        ),
+        Mistake(
+            "Each chain has a verifier of its own, and here the first one judged all chains.",
+            slip("weights)", "np.broadcast_to(weights[:1], weights.shape))"),
+        ),
+        Mistake(
+            "The tolerance is in units of the label, and not in standard deviations of the difference.",
+            slip("<= tolerance", "<= tolerance * (y - expected).std()"),
+        ),
+    ),
+    alternatives=(_verified_by_loops, _verified_in_place, _verified_by_choice),
 )
 
 # --- a share of fresh real data ---------------------------------------------------------------

@@ -437,26 +437,27 @@ def _sample_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
     def case(count, latent_dim):
-        return {"weights": rng.normal(0, 1, (latent_dim, 64)), "count": count}
+        weights = rng.normal(0, 1, (latent_dim, 64)) / math.sqrt(latent_dim)
+        return {"weights": weights, "bias": rng.normal(0, 2, 64), "count": count}
 
-    return {"4000 samples, 2 latents": case(4000, 2), "500 samples, 16 latents": case(500, 16)}
+    return {"20000 samples, 2 latents": case(20_000, 2), "2000 samples, 16 latents": case(2000, 16)}
 
 
-def _sample_probe(answer, weights, count):
+def _sample_probe(answer, weights, bias, count):
     """What the decoder was fed with, and whether its logits became grey levels. The decoder is
     linear. Statistics take the place of numbers, since the answer draws its own noise."""
     fed = []
 
     def decoder(z: Tensor) -> Tensor:
         fed.append(z)
-        return (z @ weights).requires_grad_()
+        return (z @ weights + bias).requires_grad_()
 
     images = answer(decoder, count, len(weights))
     if not isinstance(images, Tensor) or not fed:
         return {"images": images}
     z = torch.cat([part.reshape(-1, len(weights)) for part in fed])
     error = (
-        (images.detach() - 16 * torch.sigmoid(z @ weights)).abs().max()
+        (images.detach() - 16 * torch.sigmoid(z @ weights + bias)).abs().max()
         if (images.shape == (len(z), 64))
         else torch.tensor(math.inf)
     )
@@ -465,11 +466,37 @@ def _sample_probe(answer, weights, count):
         "number and size of the latents": torch.tensor(z.shape),
         "mean of the latents": z.mean().detach(),
         "standard deviation of the latents": z.std().detach(),
-        "share of latents beyond 2": (z.abs() > 2).float().mean(),
-        "difference between rows of latents": (z[:1] - z).abs().mean().clamp(max=0.1).detach(),
+        "distance of the latents from a normal distribution": _distance_from_normal(z.detach()),
+        "fourth moment of the latents": (z.detach() ** 4).mean() / 6,  # 0.5, give or take 0.01
+        "correlation of the latents of an image": _largest_correlation(z.detach()),
+        "correlation of one image with the next": _largest_correlation(z.detach(), 1),
+        "share of different images": torch.tensor(len(z.unique(dim=0)) / max(len(z), 1)),
         "distance of the images from 16 sigmoid(logits)": error,
+        "mean image, as probabilities": images.detach().float().mean(dim=0) / 16,
         "images that carry a gradient": int(images.requires_grad),
     }
+
+
+def _distance_from_normal(z: Tensor) -> Tensor:
+    """The largest distance between the two distribution functions, each latent for itself, in units
+    in which less than 0.06 is chance: that of Kolmogorov and Smirnov times sqrt(n) / 40, where 2.4
+    happens once in 50,000 times."""
+    order = torch.special.ndtr(z.double().sort(dim=0).values)
+    steps = torch.linspace(0, 1, len(z) + 1, dtype=torch.float64).unsqueeze(1)
+    gap = torch.maximum((order - steps[:-1]).abs(), (order - steps[1:]).abs()).max()
+    together = torch.special.ndtr(z.double().flatten().sort().values)
+    steps = torch.linspace(0, 1, z.numel() + 1, dtype=torch.float64)
+    gap_together = torch.maximum((together - steps[:-1]).abs(), (together - steps[1:]).abs()).max()
+    worst = torch.maximum(gap * math.sqrt(len(z)), gap_together * math.sqrt(z.numel()))
+    return (worst / 40).float()
+
+
+def _largest_correlation(z: Tensor, lag: int = 0) -> Tensor:
+    """The largest correlation of two latents, or of each with itself `lag` rows below, in units in
+    which less than 0.06 is chance: times sqrt(n) / 100."""
+    z = (z - z.mean(dim=0)) / (z.std(dim=0) + 1e-6)
+    pairs = (z[lag:] * z[:-lag]).mean(dim=0) if lag else torch.triu(z.T @ z / len(z), diagonal=1)
+    return pairs.abs().max() * math.sqrt(len(z)) / 100
 
 
 @torch.no_grad()
@@ -635,18 +662,28 @@ INTERPOLATE = Exercise(
 
 
 def _active_units_cases(seed: int) -> Inputs:
+    """Eight models a case, each with some active latents at random: eight small numbers together
+    cannot be guessed."""
     rng = np.random.default_rng(seed)
 
-    def case(spreads, means):
-        mu = rng.normal(0, 1, (400, len(spreads))) * np.asarray(spreads) + np.asarray(means)
+    def case(active, inactive, offset=0.0, latents=6):
+        is_active = rng.random((8, 1, latents)) < rng.random((8, 1, 1))
+        spread = np.where(is_active, rng.uniform(*active, is_active.shape), inactive)
+        mean = offset * rng.choice([-1, 1], is_active.shape)
+        mu = rng.normal(0, 1, (8, 400, latents)) * spread + mean
         return {"mu": mu, "threshold": 0.01}
 
     return {
-        "all four active": case([1.0, 0.8, 1.2, 0.5], [0, 0, 0, 0]),
-        "collapsed: none active": case([0.01, 0.02, 0.005], [0, 0, 0]),
-        "constant, but not at zero": case([1.0, 0.01, 0.9, 0.02], [0, 2.0, 0, -1.5]),
-        "standard deviations of 0.05": case([0.05, 0.05, 0.7], [0, 0, 0]),
+        "active or not": case((0.5, 1.2), 0.01),
+        "collapsed: hardly any active": case((0.01, 0.15), 0.005),
+        "constant, but not at zero": case((0.5, 1.0), 0.02, offset=1.5),
+        "standard deviations of 0.05": case((0.5, 1.0), 0.05, latents=4),
     }
+
+
+def _active_units_probe(answer, mu, threshold):
+    """The count for each of the models, or what came in its place."""
+    return {f"model {i}": answer(part, threshold) for i, part in enumerate(mu, 1)}
 
 
 def _active_units_picture(answer):
@@ -679,6 +716,7 @@ ACTIVE_UNITS = Exercise(
     ),
     reference=vae.active_units,
     inputs=_active_units_cases,
+    probe=_active_units_probe,
     picture=_active_units_picture,
     mistakes=(
         Mistake(

@@ -1,23 +1,25 @@
 """`course-lib grade`, from what came in to what goes out."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from course_lib.files import write_whole
-from course_lib.grading import feedback, summary
+from course_lib.grading import bounded_json, decisions, due, feedback, statistics, summary
 from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.archive import plain
 from course_lib.grading.intake.submission import Submission, take_in
-from course_lib.grading.lms import canvas, moodle
+from course_lib.grading.lms import canvas, moodle, returned
 from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
-from course_lib.grading.policy import KEEP, Late, choose
+from course_lib.grading.policy import KEEP, MOST_ATTEMPTS, Late, choose
 from course_lib.grading.pool import grade_all, secret_of, warm
 from course_lib.grading.result import Result
 from course_lib.grading.sandbox.engines import in_sight
 
+T = TypeVar("T")
 UNSAFE = """\
 WARNING: --no-sandbox. The submitted code now runs as you: it can read, change, delete and send away
 everything that you can, this folder and its grades included. The marks are still judged outside of it, but
@@ -34,6 +36,7 @@ class Settings:
     checks: Path | None = None
     late: Late = KEEP
     attempts: str = "best"
+    most_attempts: int = MOST_ATTEMPTS
     layout: str = "auto"
     seed: str | None = None
     forbid_reference: bool = True
@@ -44,6 +47,7 @@ class Settings:
     canvas_roster: Path | None = None
     moodle_worksheet: Path | None = None
     teams: Path | None = None
+    due: Path | None = None
     nbgrader: Path | None = None
     progress: bool = True
 
@@ -51,11 +55,12 @@ class Settings:
 @dataclass(frozen=True)
 class Graded:
     """What came of it: the layout that was recognised, a result a student, and what people must
-    know besides, such as students that a roster does not have."""
+    know besides, such as students that a roster does not have; and which marks have changed."""
 
     layout: str
     results: list[Result]
     notices: list[str]
+    changes: list[decisions.Change] = field(default_factory=list)
 
 
 def grade_class(settings: Settings) -> Graded:
@@ -74,6 +79,8 @@ def grade_class(settings: Settings) -> Graded:
         read_csv_rows(settings.canvas_roster, canvas.COLUMNS)
     if settings.moodle_worksheet:
         read_csv_rows(settings.moodle_worksheet, moodle.COLUMNS)
+    decided = decisions.read_decisions(out / decisions.FILE)
+    dues = due.read_due_times(settings.due) if settings.due else due.Due()
     came_in = take_in(settings.submissions, settings.lesson, settings.layout)
     submissions = came_in.submissions
     try:
@@ -98,9 +105,15 @@ def grade_class(settings: Settings) -> Graded:
     )
     order = {s.source: i for i, s in enumerate(submissions)}
     results.sort(key=lambda result: order[result.source])
-    chosen = for_members(choose(results, settings.attempts, settings.late), teams)
+    results, told = due.with_due_times(_with_times(results, dues, settings), dues)
+    chosen = for_members(
+        choose(results, settings.attempts, settings.late, settings.most_attempts), teams
+    )
+    chosen, notices = decisions.with_decisions(chosen, decided)
+    notices = told + notices
+    changes = decisions.record_changes(out, chosen, settings.late)
     of_source = {submission.source: submission for submission in submissions}
-    _, notices = summary.write(
+    _, lost = summary.write(
         out,
         chosen,
         settings.assignment or settings.lesson,
@@ -108,17 +121,43 @@ def grade_class(settings: Settings) -> Graded:
         settings.canvas_roster,
         settings.moodle_worksheet,
     )
-    _feedback(chosen, of_source, settings)
+    notices += lost + _feedback(chosen, of_source, settings)
     write_whole(out / "similar.csv", summary.similar(results))
+    page = statistics.statistics_page(chosen, lambda r: _sources(of_source[r.source], r))
+    write_whole(out / "statistics.html", page)
+    write_whole(out / "statistics.json", statistics.to_json(chosen))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
-    return Graded(str(came_in), chosen, notices)
+    return Graded(str(came_in), chosen, notices, changes)
+
+
+def _with_times(results: Sequence[Result], dues: due.Due, settings: Settings) -> list[Result]:
+    """The results, with the times from Moodle's worksheet where there is one."""
+    if settings.moodle_worksheet is None:
+        return list(results)
+    zone = next((line.due.tzinfo for line in dues.lines if line.due), None)
+    times = due.submitted_in_moodle(settings.moodle_worksheet, zone)
+    return [
+        replace(r, submitted=times[r.student_id])
+        if r.layout == "moodle" and r.student_id in times and r.submitted is None
+        else r
+        for r in results
+    ]
 
 
 def _out_of_reach(settings: Settings) -> None:
-    """What the sandbox shows to an answer must not hold grades or other submissions."""
-    for what, path in (("SUBMISSIONS", settings.submissions), ("--out", settings.out)):
-        if in_sight(path):
+    """What the sandbox shows to an answer must not hold grades, other submissions or hidden cases."""
+    for what, path in (
+        ("SUBMISSIONS", settings.submissions),
+        ("--out", settings.out),
+        ("--checks", settings.checks),
+        ("--canvas-roster", settings.canvas_roster),
+        ("--moodle-worksheet", settings.moodle_worksheet),
+        ("--teams", settings.teams),
+        ("--due", settings.due),
+        ("--nbgrader", settings.nbgrader),
+    ):
+        if path is not None and in_sight(path):
             raise GradingError(
                 f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."
@@ -127,22 +166,46 @@ def _out_of_reach(settings: Settings) -> None:
 
 def _feedback(
     results: Sequence[Result], of_source: dict[str, Submission], settings: Settings
-) -> None:
+) -> list[str]:
+    """Write a page for each student. What goes wrong with one of them stops no other: a sentence
+    for each is returned."""
     folder = settings.out / "feedback"
     folder.mkdir(exist_ok=True)
+    notices = []
+    pages = []
     for result in results:
-        page = feedback.feedback_page(
-            result, _figures(of_source[result.source], result), settings.late
-        )
-        write_whole(folder / f"{summary.file_name(result)}.html", page)
+        try:
+            page = feedback.feedback_page(
+                result, _figures(of_source[result.source], result), settings.late
+            )
+            write_whole(folder / f"{summary.file_name(result)}.html", page)
+            pages.append((result, page))
+        except Exception as error:
+            notices.append(
+                f"There is no feedback page for {plain(result.student, 60)} "
+                f"({type(error).__name__}: {plain(str(error), 100)})."
+            )
+    returned.write_returned(settings.out, pages)
+    return notices
 
 
 def _figures(submission: Submission, result: Result) -> dict[str, list[bytes]]:
+    return _from_notebook(feedback.figures_of, submission, result)
+
+
+def _sources(submission: Submission, result: Result) -> dict[str, str]:
+    return _from_notebook(feedback.sources_of, submission, result)
+
+
+def _from_notebook(
+    look: Callable[[dict, str], dict[str, T]], submission: Submission, result: Result
+) -> dict[str, T]:
+    """What `look` finds in a submission; nothing where it cannot be read."""
     try:
-        notebook = json.loads(submission.read().decode("utf-8-sig"))
-    except (GradingError, ValueError, RecursionError):
+        notebook = bounded_json.loads(submission.read())
+        return look(notebook, result.lesson) if isinstance(notebook, dict) else {}
+    except (GradingError, ValueError, MemoryError, RecursionError):
         return {}
-    return feedback.figures_of(notebook, result.lesson) if isinstance(notebook, dict) else {}
 
 
 def _push(

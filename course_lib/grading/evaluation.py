@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from course_lib.exercises.answers import Answer, NotebookError, Wanted, fingerprint_of
+from course_lib.exercises.answers import (
+    Answer,
+    NotebookError,
+    Wanted,
+    fingerprint_of,
+    is_one_line,
+)
 from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import assess
@@ -22,6 +28,7 @@ from course_lib.grading.sandbox import protocol
 from course_lib.grading.sandbox.confine import Limits
 from course_lib.grading.sandbox.job import ENDED, TIMED_OUT
 from course_lib.grading.sandbox.process import Sandbox
+from course_lib.grading.telling import counted
 
 MAX_SOURCE = 4 * 2**20
 UNTOLD = "Here this did not come out as in your notebook. A person looks at it."
@@ -267,13 +274,16 @@ class _Marker:
         progress.give(tried.verdicts)
         if progress.passed:
             self.solved.add(exercise.id)
-        if self.marking.forbid_reference and progress.passed and progress.length >= 40:
-            own = fingerprint_of(exercise.reference)
-            if own == progress.fingerprint:
-                progress.flag(
-                    "solution",
-                    f"The answer to {exercise.id} is the library's, up to the names in it.",
-                )
+        if (
+            self.marking.forbid_reference
+            and progress.passed
+            and progress.length >= 40
+            and not is_one_line(exercise.reference)
+            and fingerprint_of(exercise.reference) == progress.fingerprint
+        ):
+            progress.flag(
+                "solution", f"The answer to {exercise.id} is the library's, up to the names in it."
+            )
 
     def _try(self, exercise: Exercise, answer: Answer, cases: Sequence[Case]) -> _Tried:
         """The best that comes of running the least, more, and at last the whole notebook."""
@@ -310,7 +320,9 @@ class _Marker:
         tried = cases[: len(run.outcomes)]
         verdicts = [
             (case.name, verdict.passed, verdict.sentence)
-            for case, verdict in zip(tried, assess(exercise, tried, run.outcomes), strict=True)
+            for case, verdict in zip(
+                tried, counted(exercise, cases, assess(exercise, tried, run.outcomes)), strict=True
+            )
         ]
         untried = [(c.name, False, "Not tried, because of the cases before it.") for c in cases]
         return _Tried(verdicts + untried[len(verdicts) :], run)
@@ -324,8 +336,8 @@ class _Marker:
         saved_by = f"the notebook was saved by Python {python}" if python else "it may be newer"
         if (answer.problem and self.found.newer) or (python and self.found.newer and run.raised):
             return "python", (
-                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} To try another "
-                "interpreter, say --python."
+                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} Answers run in "
+                "the Python that the command itself runs in: install the course for a newer one."
             )
         if answer.saved == "solved":
             return "disagrees", (
@@ -341,6 +353,11 @@ class _Marker:
             return "unsure", (
                 f"The answer to {exercise.id} may need something from outside of the notebook that is "
                 f"not here: {', '.join(outside[:4])}."
+            )
+        if not answer.certain and run.closed:
+            return "unsure", (
+                f"What the answer to {exercise.id} needs from the rest of the notebook could not be "
+                "run here: some cells use parts of the library that are closed to answers."
             )
         if not answer.certain and (run.timed_out or run.lost) and len(answer.programs) > 1:
             return "unsure", (

@@ -29,6 +29,18 @@ MAX_LOST = 2
 # Cells that take longer run once for all cases; others anew for each, so that no case meets another.
 SHARED_FROM_SECONDS = 1.0
 # What an outcome may call a value. All else would be a learner's own words.
+USUAL = (  # exceptions that may be named
+    *(
+        "ArithmeticError",
+        "AssertionError",
+        "AttributeError",
+        "ImportError",
+        "IndexError",
+        "KeyError",
+    ),
+    *("MemoryError", "ModuleNotFoundError", "NameError", "OverflowError", "RecursionError"),
+    *("RuntimeError", "TypeError", "UnboundLocalError", "ValueError", "ZeroDivisionError"),
+)
 NUMBERS = r"(bool|(b?float|u?int|complex)\d{1,3})"
 KIND = re.compile(
     rf"(tensor {NUMBERS} on (cpu|meta)|NumPy array ({NUMBERS}|object)|number|str|bytes|NoneType|"
@@ -102,6 +114,7 @@ class Run:
         tampered: something else than the grader's own code wrote to the grader.
         over: the submission's time was used up.
         outside: what the cells asked of the world outside of the notebook.
+        closed: they use parts of the library that are out of an answer's reach.
         raised: the names of Python's exceptions that the answer, or the lack of one, raised.
     """
 
@@ -112,6 +125,7 @@ class Run:
     tampered: bool = False
     over: bool = False
     outside: list[str] = field(default_factory=list)
+    closed: bool = False
     raised: set[str] = field(default_factory=set)
 
 
@@ -154,6 +168,7 @@ def _loaded(run: Run, said: dict[str, Any]) -> None:
     """What the sandbox says of the cells that run before the answer."""
     run.problem = printable(said.get("error") or "")
     run.timed_out = bool(said.get("timed_out"))
+    run.closed = bool(said.get("closed"))
     outside = said.get("outside")
     run.outside = [printable(what) for what in outside[:20]] if isinstance(outside, list) else []
     raised = re.search(r" raised (\w+)", run.problem)
@@ -220,7 +235,7 @@ def _outcome(exercise: Exercise, said: dict[str, Any], arrays: dict[str, np.ndar
                 "Does a loop never end?"
             )
         elif said["error"]:
-            error = _raised(str(said["exception"]), int(said["line"]))
+            error = _raised(str(said["exception"]))
         else:
             error = ""
         names = list(_argument_names(exercise))
@@ -254,7 +269,8 @@ def _known(exception: str) -> str:
     return exception if isinstance(known, type) and issubclass(known, BaseException) else ""
 
 
-def _raised(exception: str, line: int) -> str:
-    what = _known(exception) or "an exception"
-    where = f" in line {line} of its cell" if 0 < line < 10_000 else ""
-    return f"Your function raised {what}{where}. The check in the notebook shows the message."
+def _raised(exception: str) -> str:
+    """A sentence with nothing in it that an answer could choose freely: a line number would be enough
+    to write down what it was given."""
+    what = exception if exception in USUAL else "an exception"
+    return f"Your function raised {what}. The check in the notebook shows its message and line."

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from course_lib.exercises import get
 from course_lib.exercises.aliases import original
+from course_lib.files import page_templates
 from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
 from course_lib.grading.result import Case, Flag, Mark, Result
 from course_lib.syllabus import course
@@ -24,14 +23,7 @@ MOST_PIXELS = 16_000_000  # a small file may unfold to gigabytes in the reader's
 # Flags that tell a student what went wrong; the others are between the instructor and the machine.
 FOR_STUDENTS = ("missing", "unreadable")
 
-# Every value is escaped: names, sentences and flags are other people's text.
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = page_templates(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -90,21 +82,31 @@ def figures_of(notebook: dict, lesson: str) -> dict[str, list[bytes]]:
     An exercise's figures are those between its answer (the last cell that gives one) and the next
     exercise's. At most `MOST_FIGURES` each, all of them PNG and of bounded size.
     """
-    answers = {name: _answer(name) for name in lesson_named(lesson).exercises}
     found: dict[str, list[bytes]] = {}
     current = None
-    cells = notebook.get("cells")
-    for cell in cells if isinstance(cells, list) else []:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = _text(cell.get("source"))
-        if given := [name for name, answer in answers.items() if answer.search(source)]:
+    for cell, _, given in _cells(notebook, lesson):
+        if given:
             current = given[-1]
             found[current] = []
         if current is not None:
             room = MOST_FIGURES - len(found[current])
             found[current] += [png for png, _ in zip(_pngs(cell), range(room), strict=False)]
     return {name: pngs for name, pngs in found.items() if pngs}
+
+
+def sources_of(notebook: dict, lesson: str) -> dict[str, str]:
+    """The text of the last cell that gives an answer to each exercise of the lesson."""
+    return {name: source for _, source, given in _cells(notebook, lesson) for name in given}
+
+
+def _cells(notebook: dict, lesson: str) -> Iterator[tuple[dict, str, list[str]]]:
+    """Each code cell, its text, and the exercises that it gives an answer to."""
+    answers = {name: _answer(name) for name in lesson_named(lesson).exercises}
+    cells = notebook.get("cells")
+    for cell in cells if isinstance(cells, list) else []:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            source = _text(cell.get("source"))
+            yield cell, source, [name for name, answer in answers.items() if answer.search(source)]
 
 
 def _answer(exercise: str) -> re.Pattern:

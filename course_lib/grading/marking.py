@@ -15,8 +15,8 @@ from pathlib import Path
 
 from course_lib.exercises.aliases import current, original
 from course_lib.exercises.exercise import Case, Exercise
+from course_lib.exercises.judge import expected_of
 from course_lib.exercises.registry import get
-from course_lib.exercises.trial import run
 from course_lib.grading.errors import GradingError
 from course_lib.syllabus import course, unknown
 
@@ -108,7 +108,7 @@ class Marking:
                         f"--checks: cases(seed) of {exercise.id}.py gave a {type(case).__name__}, "
                         "and no course_lib.exercises.Case."
                     )
-                outcome = run(exercise, exercise.reference, case)
+                outcome = expected_of(exercise, case)
                 if outcome.error:
                     raise GradingError(
                         f"The library's own answer to {exercise.id} fails in the case "

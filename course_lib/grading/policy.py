@@ -1,13 +1,14 @@
 """Which of a student's attempts counts, and what a late one loses."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from course_lib.grading.errors import GradingError
-from course_lib.grading.result import Result
+from course_lib.grading.result import Flag, Result
 
 ATTEMPTS = ("best", "last")
+MOST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ KEEP = Late()
 
 
 def apply_late(result: Result, late: Late = KEEP) -> float:
-    """The points of a result after what lateness takes off."""
+    """The points of a result after what lateness takes off; what a person gave stays as it is."""
+    if result.decided is not None:
+        return result.decided
     return result.points * (1 - late.percent / 100) if result.late else result.points
 
 
 def needs_person(result: Result, late: Late = KEEP) -> bool:
     """Whether a person must look before the mark counts; then no export holds a grade."""
-    return result.needs_person or (late.refuse and result.late)
+    return result.blocked or (late.refuse and result.late and not result.closed)
 
 
 def unseen(result: Result) -> bool:
@@ -66,12 +69,19 @@ def format_points(points: float | None) -> str:
     return "" if points is None else f"{round(points + 1e-9, 2):.10g}"
 
 
-def choose(results: Iterable[Result], attempts: str = "best", late: Late = KEEP) -> list[Result]:
+def choose(
+    results: Iterable[Result],
+    attempts: str = "best",
+    late: Late = KEEP,
+    most: int = MOST_ATTEMPTS,
+) -> list[Result]:
     """One result a student, in the order in which the students come.
 
     Args:
         attempts: "last", or "best": most points after lateness, of equal ones the last; an attempt
             that needs a person counts only where the student has no other.
+        most: where a student has more attempts than this, a person must look: with enough guesses
+            even a wrong answer is right once.
 
     Raises:
         GradingError: for another word.
@@ -88,7 +98,14 @@ def choose(results: Iterable[Result], attempts: str = "best", late: Late = KEEP)
             return order
         return (not needs_person(result, late), apply_late(result, late), *order)
 
-    return [max(own, key=rank) for own in of_student.values()]
+    return [_counted(max(own, key=rank), len(own), most) for own in of_student.values()]
+
+
+def _counted(result: Result, attempts: int, most: int) -> Result:
+    if attempts <= most:
+        return result
+    sentence = f"There are {attempts} attempts, and more than {most} may be guesses: compare them."
+    return replace(result, flags=(*result.flags, Flag("attempts", sentence)))
 
 
 def _timestamp(time: datetime | None) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from course_lib.exercises.aliases import current
+
 VERSION = 1
 # Kinds of flags for which a person must look before the mark may count.
 NEEDS_PERSON = frozenset(
@@ -17,6 +19,8 @@ NEEDS_PERSON = frozenset(
         "tampered",
         "failed",
         "identity",
+        "attempts",
+        "lateness",
         "disagrees",
         "unsure",
         "ambiguous",
@@ -24,6 +28,8 @@ NEEDS_PERSON = frozenset(
         "time",
     }
 )
+
+UNSOLVED = "Not solved yet."  # what is said of a stub
 
 Json = dict[str, object]
 
@@ -76,6 +82,11 @@ class Mark:
     fingerprint: str = ""
     length: int = 0
 
+    @property
+    def unsolved(self) -> bool:
+        """Whether it is still the stub that the lesson hands out."""
+        return bool(self.cases) and self.cases[0].sentence == UNSOLVED
+
 
 @dataclass(frozen=True)
 class Hashes:
@@ -98,6 +109,9 @@ class Result:
         seconds: the wall-clock time of the whole grading.
         graded: when, in UTC.
         sandbox: in which sandbox the answers ran.
+        decided: the points that a person gives for the whole; not stored, since decisions are kept
+            in a file of their own.
+        settled: a person lets stand what was computed; not stored either.
     """
 
     student: str
@@ -114,6 +128,8 @@ class Result:
     seconds: float = 0.0
     graded: datetime | None = None
     sandbox: str = "none"
+    decided: float | None = None
+    settled: bool = False
 
     @property
     def points(self) -> float:
@@ -127,8 +143,21 @@ class Result:
 
     @property
     def needs_person(self) -> bool:
-        """Whether a person must look before the mark counts."""
-        return any(flag.needs_person for flag in self.flags)
+        """Whether a person should look at it."""
+        return not self.closed and any(flag.needs_person for flag in self.flags)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a person has decided about the whole."""
+        return self.settled or self.decided is not None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether there is no mark until a person has looked. One answer that is missing among
+        others costs its own points only."""
+        found = any(mark.found != "nowhere" for mark in self.marks)
+        flags = [f for f in self.flags if not (found and f.kind == "missing" and f.exercise)]
+        return not self.closed and any(flag.needs_person for flag in flags)
 
     def to_json(self) -> Json:
         """A dict that `json` can write; `from_json` reads it back."""
@@ -179,7 +208,7 @@ class Result:
                 hashes=Hashes(**{str(name): str(value) for name, value in hashes.items()}),
                 marks=tuple(_mark(mark) for mark in stored["exercises"]),
                 flags=tuple(
-                    Flag(str(flag["kind"]), str(flag["sentence"]), flag["exercise"])
+                    Flag(str(flag["kind"]), str(flag["sentence"]), _exercise(flag["exercise"]))
                     for flag in stored["flags"]
                 ),
                 seconds=float(stored.get("seconds", 0.0)),
@@ -188,6 +217,10 @@ class Result:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a result: {type(error).__name__} {error}") from None
+
+
+def _exercise(stored: object) -> str | None:
+    return None if stored is None else current(str(stored))
 
 
 def _time(text: object) -> datetime | None:
@@ -222,7 +255,7 @@ def _mark(stored: Mapping[str, object]) -> Mark:
     if not isinstance(cases, list):
         raise TypeError("cases")
     return Mark(
-        id=str(stored["id"]),
+        id=current(str(stored["id"])),
         title=str(stored["title"]),
         points=_number(stored["points"]),
         of=_number(stored["of"]),

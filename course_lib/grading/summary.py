@@ -95,7 +95,7 @@ def grades(results: Sequence[Result], late: Late = KEEP) -> str:
                 format_points(100 * mark / result.of) if mark is not None and result.of else "",
                 result.attempt,
                 result.submitted.isoformat() if result.submitted else "",
-                "yes" if needs_person(result, late) else "",
+                "yes" if needs_person(result, late) or result.needs_person else "",
                 " | ".join(_flag(flag) for flag in result.flags),
                 result.source,
             ]
@@ -116,7 +116,7 @@ def similar(results: Sequence[Result]) -> str:
     nodes: dict[tuple[str, str], int] = {}
     for result in results:
         for mark in result.marks:
-            if mark.fingerprint:
+            if mark.fingerprint and not mark.unsolved:
                 key = (mark.id, mark.fingerprint)
                 groups[key].add((result.student, result.student_id))
                 nodes[key] = mark.length
@@ -132,12 +132,12 @@ def similar(results: Sequence[Result]) -> str:
 def table(results: Sequence[Result], late: Late = KEEP) -> str:
     """The results as a table for the terminal, those that need a person first."""
     rows = []
-    for result in sorted(results, key=lambda r: not needs_person(r, late)):
+    for result in sorted(results, key=lambda r: not (needs_person(r, late) or r.needs_person)):
         mark = final_points(result, late)
         why = [
             " ".join(filter(None, (flag.kind, flag.exercise)))
             for flag in result.flags
-            if flag.needs_person
+            if flag.needs_person and not result.closed
         ]
         if mark is None and not why:
             why = ["late"]

@@ -12,5 +12,14 @@ from course_lib.model_collapse.generations import (
     training_rows,
 )
 from course_lib.model_collapse.tails import tail_loss
+from course_lib.model_collapse.verification import verified_rows
 
-__all__ = ["REGIMES", "Generations", "recursive", "refit", "tail_loss", "training_rows"]
+__all__ = [
+    "REGIMES",
+    "Generations",
+    "recursive",
+    "refit",
+    "tail_loss",
+    "training_rows",
+    "verified_rows",
+]

@@ -31,7 +31,7 @@ def bundle(fig: Figure, alt: str) -> dict[str, object]:
     return {
         "text/html": image_html(png, alt),
         "image/png": base64.b64encode(png).decode(),
-        "text/plain": alt.strip(),
+        "text/plain": " ".join(alt.split()),
     }
 
 
@@ -44,8 +44,9 @@ def image_html(picture: bytes | Figure, alt: str) -> str:
         )
     png = _png(picture) if isinstance(picture, Figure) else picture
     data = base64.b64encode(png).decode()
+    words = " ".join(alt.split())  # a description may be made of captions, which break lines
     return (
-        f'<img alt="{escape(alt.strip(), quote=True)}" style="max-width:100%;height:auto" '
+        f'<img alt="{escape(words, quote=True)}" style="max-width:100%;height:auto" '
         f'src="data:image/png;base64,{data}">'
     )
 

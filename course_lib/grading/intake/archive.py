@@ -30,7 +30,10 @@ DEEPEST = 12  # folders within folders
 LONGEST = 255  # letters of a name, as on every file system
 # Others, such as bzip2 and LZMA, may unfold a few bytes to gigabytes in one step.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-JUNK = {"__macosx", "thumbs.db", "desktop.ini", "__pycache__", "node_modules"}
+# What systems and editors leave behind. A notebook counts in a folder of any name but a hidden one: a
+# student's folder may be called so.
+JUNK_FILES = {"thumbs.db", "desktop.ini"}
+JUNK_FOLDERS = {"__MACOSX", "__pycache__", "node_modules"}
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -152,7 +155,10 @@ def _empty(leaf: Leaf) -> Leaf:
 def _walk(path: Path, parts: tuple[str, ...], shown: str) -> Iterator[Leaf]:
     entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     for entry in entries:
-        if _is_junk(entry.name):
+        if _is_junk((entry.name, "") if entry.is_dir() else (entry.name,)):
+            if entry.name in JUNK_FOLDERS and entry.is_dir(follow_symlinks=False):
+                inside = _walk(Path(entry.path), (*parts, entry.name), f"{shown}/{entry.name}")
+                yield from (leaf for leaf in inside if leaf.parts[-1].endswith(".ipynb"))
             continue
         here, told = (*parts, entry.name), f"{shown}/{plain(entry.name)}"
         file = Path(entry.path)
@@ -240,11 +246,11 @@ def _members(
     for index, info in enumerate(opened.infolist()):
         name = _name(info)
         below, problem = _path(name)
-        if any(_is_junk(part) for part in below):
-            continue
         if name.endswith("/"):
             below = (*below, "")
-        elif not problem:
+        if _is_junk(below):
+            continue
+        if below[-1] and not problem:
             problem = _problem(info)
         told = plain("/".join([shown, *filter(None, below)]), 500)
         member = Source(source.path, (*source.members, index), problem)
@@ -302,6 +308,10 @@ def _damaged(error: Exception) -> str:
     return f"The zip is damaged, or not a zip ({reason or type(error).__name__})."
 
 
-def _is_junk(name: str) -> bool:
-    """What systems and editors leave behind, such as `__MACOSX` and `.ipynb_checkpoints`."""
-    return name.startswith(".") or name.casefold() in JUNK
+def _is_junk(parts: tuple[str, ...]) -> bool:
+    """Whether a path, of a folder if its last part is empty, is no part of what students hand in."""
+    *folders, name = parts
+    if any(part.startswith(".") for part in parts):
+        return True
+    in_junk = any(folder in JUNK_FOLDERS for folder in folders)
+    return name.casefold() in JUNK_FILES or (in_junk and not name.endswith(".ipynb"))

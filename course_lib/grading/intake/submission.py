@@ -17,6 +17,7 @@ from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from course_lib.grading import bounded_json
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import Leaf, Source, archive, folder, inner, plain
 from course_lib.grading.lms import LAYOUTS, canvas, gradescope, moodle, nbgrader
@@ -64,7 +65,12 @@ class Submission:
         """The notebook's bytes. Raises GradingError with a sentence if they cannot be read."""
         if self.problem or self._bytes is None:
             raise GradingError(self.problem or "There is no notebook to read.")
-        return self._bytes.read()
+        content = self._bytes.read(bounded_json.LARGEST)
+        try:
+            bounded_json.measure(content)
+        except bounded_json.TooLargeError as error:
+            raise GradingError(f"The notebook is not read: {error}.") from None
+        return content
 
 
 @dataclass(frozen=True)

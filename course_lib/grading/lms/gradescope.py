@@ -1,9 +1,11 @@
 """Gradescope: how its exports are recognised, and the results that its page shows."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import Leaf, plain
@@ -42,8 +44,6 @@ def submitters(leaf: Leaf) -> dict[str, list[Student]]:
 
     Only the lines that matter are parsed: the file also holds all results of earlier gradings.
     """
-    import yaml
-
     try:
         text = leaf.source.read().decode("utf-8", "replace") if leaf.source else ""
     except GradingError:
@@ -56,8 +56,7 @@ def submitters(leaf: Leaf) -> dict[str, list[Student]]:
             r"^  :(?:submitters:[ ]*\n(?:  [- ].*\n?)*|created_at:.*\n?)", block, re.MULTILINE
         )
         try:
-            # Not libyaml, which ends the whole process on text nested too deeply.
-            known = yaml.load("".join(kept), Loader=yaml.SafeLoader) or {}
+            known = _loaded("".join(kept))
             found[name] = [
                 Student(
                     plain(str(person.get(":name") or name)),
@@ -66,9 +65,58 @@ def submitters(leaf: Leaf) -> dict[str, list[Student]]:
                 )
                 for person in known.get(":submitters") or []
             ]
-        except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError):
+        except (RecursionError, ValueError, AttributeError, TypeError):
             continue
     return found
+
+
+def _loaded(text: str) -> Any:
+    """The few lines of YAML that `submitters` keeps. The course can be installed without PyYAML; then
+    they are read one by one. Raises ValueError where they cannot be read."""
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        return _read_line_by_line(text)
+    try:
+        # Not libyaml, which ends the whole process on text nested too deeply.
+        return yaml.load(text, Loader=yaml.SafeLoader) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {error}") from None
+
+
+def _read_line_by_line(text: str) -> dict[str, object]:
+    people: list[dict[str, str]] = []
+    found: dict[str, object] = {":submitters": people}
+    for line in text.splitlines():
+        match = re.fullmatch(r"\s*(- )?(:\w+):[ ]*(.*)", line)
+        if match is None:
+            continue
+        first, key, value = match.groups()
+        if key == ":created_at":
+            found[key] = _time(value)
+        elif key != ":submitters":
+            people += [{}] if first or not people else []
+            people[-1][key] = _scalar(value)
+    return found
+
+
+def _scalar(value: str) -> str:
+    """A text as YAML writes it in one line: plain, or in quotation marks of either kind."""
+    value = value.strip()
+    if value[:1] == value[-1:] == "'" and len(value) > 1:
+        return value[1:-1].replace("''", "'")
+    if value.startswith('"'):
+        return str(json.loads(re.sub(r"\\x([0-9A-Fa-f]{2})", r"\\u00\1", value).replace("\\e", "")))
+    return value
+
+
+def _time(value: str) -> datetime | None:
+    """A time such as 2026-03-01 23:59:30.000000000 -08:00."""
+    text = re.sub(r"(\.\d{1,6})\d*", r"\1", value.strip()).replace(" Z", "+00:00")
+    try:
+        return datetime.fromisoformat(re.sub(r" (?=[+-]\d\d:?\d\d$)", "", text))
+    except ValueError:
+        return None
 
 
 def _in_utc(time: object) -> datetime | None:

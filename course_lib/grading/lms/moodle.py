@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from course_lib.grading.intake.archive import Leaf, plain
@@ -90,7 +91,10 @@ def worksheet(
                 [
                     f"Participant {id}" if id else "",
                     *(result.student, "", status, mark, format_points(result.of)),
-                    *("Yes", "", "-", _comment(result, late)),
+                    "Yes",
+                    moodle_time(result.submitted) if result.submitted else "",
+                    moodle_time(result.graded) if mark and result.graded else "-",
+                    _comment(result, late),
                 ]
             )
         return csv_table(rows), []
@@ -121,3 +125,8 @@ def _comment(result: Result, late: Late) -> str:
     if (after := apply_late(result, late)) != result.points:
         lines.append(f"Late: {format_points(result.points)} became {format_points(after)}")
     return "<br>".join(html.escape(line) for line in lines)
+
+
+def moodle_time(time: datetime) -> str:
+    """A time as Moodle writes it in English."""
+    return f"{time:%A}, {time.day} {time:%B %Y}, {int(time.strftime('%I'))}:{time:%M %p}"

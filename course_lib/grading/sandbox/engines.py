@@ -27,13 +27,22 @@ PACKAGE = Path(__file__).parents[2]
 MASKED = Path(__file__).with_name("masked.py")
 
 
-def solution_files(exercises: Sequence[Exercise]) -> list[Path]:
-    """The files of this package that hold the exercises, with their solutions and mistakes."""
-    files = set()
-    for exercise in exercises:
-        for function in (exercise.reference, exercise.inputs):
-            files.add(Path(inspect.getsourcefile(function) or ""))
-    return sorted(file for file in files if file.is_relative_to(PACKAGE))
+# What of this package an answer may see: the rooms that every lesson stands on, and the machinery
+# that runs an answer. All other modules are about what the lessons teach, and one of them may hold an
+# exercise's solution in another form; so a new module is hidden until it is named here.
+VISIBLE = """
+    __init__ files syllabus colab devices session training plots plots/*
+    datasets/* explore/* models/__init__ models/layers
+    exercises/__init__ exercises/aliases exercises/answers exercises/dependence exercises/exercise
+    exercises/loading exercises/magics exercises/slips exercises/sources exercises/trial
+    grading/__init__ grading/bounded_json grading/sandbox/*
+"""
+
+
+def hidden_files() -> list[Path]:
+    """The files of this package that an answer may not read."""
+    visible = {f for pattern in VISIBLE.split() for f in PACKAGE.glob(f"{pattern}.py")}
+    return sorted(set(PACKAGE.rglob("*.py")) - visible)
 
 
 def needed_modules(exercises: Sequence[Exercise]) -> str:
@@ -137,9 +146,15 @@ def _mounts(hidden: Sequence[Path]) -> list[str]:
             arguments += ["--ro-bind", str(place), str(place)]
     for file in hidden:
         arguments += ["--ro-bind", str(MASKED), str(file)]
-        if (compiled := file.parent / "__pycache__").exists():
-            arguments += ["--tmpfs", str(compiled), "--remount-ro", str(compiled)]
+    for compiled in _compiled(hidden):
+        arguments += ["--tmpfs", str(compiled), "--remount-ro", str(compiled)]
     return arguments
+
+
+def _compiled(files: Sequence[Path]) -> list[Path]:
+    """The folders that hold these files in compiled form."""
+    folders = {file.parent / "__pycache__" for file in files}
+    return sorted(folder for folder in folders if folder.exists())
 
 
 def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
@@ -167,8 +182,8 @@ def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str
     for file in hidden:
         place = inside / file.relative_to(PACKAGE)
         command += ["--volume", f"{MASKED}:{place}:ro"]
-        if (file.parent / "__pycache__").exists():
-            command += ["--tmpfs", str(place.parent / "__pycache__")]
+    for compiled in _compiled(hidden):
+        command += ["--tmpfs", str(inside / compiled.relative_to(PACKAGE))]
     python = _python("container", preload, [inside.parent])
     return Sandbox(engine, [*command, image, "python", *python[1:]], walls=False)
 
@@ -178,6 +193,22 @@ def unconfined(preload: str = "") -> Sandbox:
     forks = sys.platform == "linux"
     command = _python("limits" if forks else "cold", preload)
     return Sandbox("none", command, walls=False, forks=forks)
+
+
+def inside_container(preload: str = "") -> Sandbox:
+    """For a container that was started for one submission alone, by root: answers run as nobody, under
+    the filter of system calls and the limits. What they must not read, its owner has to close."""
+    program = shutil.which("setpriv")
+    if sys.platform != "linux" or os.getuid() or program is None:
+        raise SandboxError(
+            "Only root can lend this container to an answer (and setpriv is needed)."
+        )
+    Path(SCRATCH).mkdir(mode=0o1777, exist_ok=True)
+    Path(SCRATCH).chmod(0o1777)
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+    values = [f"{name}={value}" for name, value in _environment().items()]
+    command = [program, *user, "env", "-i", f"--chdir={SCRATCH}", *values]
+    return Sandbox("inside", [*command, *_python("container", preload)], walls=False)
 
 
 ENGINES = ("bubblewrap", "docker", "podman")
@@ -194,12 +225,14 @@ def make(engine: str, marking: Marking) -> Sandbox:
     Raises:
         SandboxError: there is none; the message says what to do.
     """
-    hidden = solution_files(marking.exercises) if marking.forbid_reference else []
+    hidden = hidden_files() if marking.forbid_reference else []
     preload = needed_modules(marking.exercises)
     engine, _, image = engine.partition(":")
     image = image or IMAGE
     if engine == "none":
         return unconfined(preload)
+    if engine == "inside":
+        return inside_container(preload)
     if engine == "bubblewrap":
         return bubblewrap(hidden, preload)
     if engine in ENGINES:

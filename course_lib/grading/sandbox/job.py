@@ -264,6 +264,7 @@ def _answer(channel: _Channel, request: dict[str, Any]) -> None:
             "error": loaded.problem,
             "timed_out": loaded.timed_out,
             "outside": list(loaded.outside),
+            "closed": loaded.closed,
         }
     )
     if loaded.problem:

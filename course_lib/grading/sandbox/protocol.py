@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from course_lib.grading import bounded_json
+
 FRAME = struct.Struct(">4sQ")
 MAGIC = b"CLf1"
 MAX_FRAME = 64 * 2**20
@@ -82,8 +84,8 @@ def unpack(payload: bytes, max_json: int = MAX_INWARD) -> tuple[dict, dict[str, 
 
 def read_json(data: bytes) -> dict:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
+        value = bounded_json.loads(data)
+    except ValueError:
         raise ProtocolError("the message is not valid JSON") from None
     if not isinstance(value, dict):
         raise ProtocolError("the message is JSON of another form")

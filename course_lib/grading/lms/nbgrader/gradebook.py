@@ -15,6 +15,7 @@ from datetime import datetime
 from hashlib import sha256
 from html import escape
 from pathlib import Path
+from typing import cast
 
 import nbformat
 from nbformat import NotebookNode
@@ -26,13 +27,16 @@ from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
 from course_lib.files import write_whole
+from course_lib.grading import bounded_json
 from course_lib.grading.errors import GradingError
+from course_lib.grading.intake.archive import plain
 from course_lib.grading.lms.nbgrader.assignment import ESSAY, answer_cell, points_cell
 from course_lib.grading.result import Mark, Result
 from course_lib.syllabus import lesson
 
 PERSON = "A person has to look at this before it counts."
-TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+# What Markdown, or MathJax in the page around it, would take for more than a letter.
+SIGNS = str.maketrans({sign: f"&#{ord(sign)};" for sign in "[]$\\"})
 HASHED = re.compile(r"-[0-9a-f]{12}$")
 
 
@@ -224,7 +228,7 @@ def _score(result: Result, mark: Mark | None, most: float) -> float | None:
 
 def _comment(result: Result, mark: Mark | None) -> str | None:
     """What to say about an exercise, or about the whole submission. nbgrader takes it for Markdown,
-    so what might be HTML is escaped."""
+    and some of its words are a learner's."""
     lines = [PERSON] if result.needs_person else []
     if mark is None and result.late:
         lines.append("Handed in late.")
@@ -236,14 +240,19 @@ def _comment(result: Result, mark: Mark | None) -> str | None:
             failed.setdefault(case.sentence, []).append(case.name)
     lines += [f"{'; '.join(names)}: {sentence}" for sentence, names in failed.items()]
     short = (" ".join(line.split())[:500] for line in lines)
-    return "\n".join(f"- {escape(line, quote=False)}" for line in short) or None
+    return "\n".join(f"- {_shown(line)}" for line in short) or None
+
+
+def _shown(line: str) -> str:
+    """Markdown that shows a line as it is."""
+    return escape(plain(line, 600), quote=False).translate(SIGNS)
 
 
 def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode:
     """The submission as formgrader shows it: the learner's cells without outputs, the graded ones
     marked as such. A graded cell is known by its grade_id, else by its first line, since tools drop
     metadata; one that is missing stands at the end, so that its score can be seen."""
-    cells: list[tuple[object, NotebookNode]] = []
+    cells: list[tuple[object, str, NotebookNode]] = []
     if raw is not None:
         try:
             cells = _cells(raw)
@@ -252,12 +261,12 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
     appended = []
     for source in released.source_cells:
         free = [  # of the right kind, and not yet another graded cell
-            (grade_id, cell)
-            for grade_id, cell in cells
+            (grade_id, first, cell)
+            for grade_id, first, cell in cells
             if cell.cell_type == source.cell_type and not cell.metadata
         ]
-        found = [cell for grade_id, cell in free if grade_id == source.name] or [
-            cell for _, cell in free if _first_line(cell.source) == _first_line(source.source)
+        found = [cell for grade_id, _, cell in free if grade_id == source.name] or [
+            cell for _, first, cell in free if first == _first_line(source.source)
         ]
         if found:
             cell = found[-1]  # of several, the last counts
@@ -269,26 +278,42 @@ def to_show(raw: bytes | None, problem: str, released: Notebook) -> NotebookNode
             cell = _cell(source.cell_type, source.source if source.locked else missing)
             appended.append(cell)
         cell.metadata["nbgrader"] = _metadata(source, released)
-    heading = [_cell("markdown", f"**{escape(problem)}**")] if problem else []
+    heading = [_cell("markdown", f"**{_shown(problem)}**")] if problem else []
     book: NotebookNode = new_notebook()
-    book.cells = [*heading, *(cell for _, cell in cells), *appended]
+    book.cells = [*heading, *(cell for _, _, cell in cells), *appended]
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # the same each time
     book.metadata["kernelspec"] = json.loads(released.kernelspec)
     return book
 
 
-def _cells(raw: bytes) -> list[tuple[object, NotebookNode]]:
-    """Each cell's grade_id, where it has one, and the cell with its text alone. formgrader would
-    run HTML in it as a part of its own page, so Markdown keeps none."""
+def _cells(raw: bytes) -> list[tuple[object, str, NotebookNode]]:
+    """Each cell's grade_id, where it has one, and the cell with its text alone.
+
+    formgrader's page acts in the instructor's name. Markdown in it can hold HTML, links that run a
+    program, pictures that call an address, formulas with links, or a pasted image, without whose
+    bytes the page does not appear at all. So a learner's text is shown letter by letter.
+    """
     cells = []
-    for cell in json.loads(raw)["cells"]:
+    for cell in cast(dict, bounded_json.loads(raw))["cells"]:
         text = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-        if cell["cell_type"] != "code":
-            text = TAG.sub("&lt;", text)
+        kind = "code" if cell["cell_type"] == "code" else "markdown"
         marks = cell.get("metadata", {}).get("nbgrader", {})
-        cells.append((marks.get("grade_id"), _cell(cell["cell_type"], text)))
+        first = _first_line(text)
+        shown = text if kind == "code" else literal(text)
+        cells.append((marks.get("grade_id"), first, _cell(kind, shown)))
     return cells
+
+
+def literal(text: str) -> str:
+    """Markdown that shows a text as it was typed. All but letters, digits and spaces are written by
+    their numbers, so nothing is left that Markdown, HTML or MathJax could act on."""
+    lines = [plain(line.expandtabs(4), 4 * len(line) + 1) for line in text.splitlines()]
+    shown = "".join(
+        letter if letter.isalnum() or letter == " " else f"&#{ord(letter)};"
+        for letter in "\n".join(lines)
+    )
+    return f'<pre style="white-space: pre-wrap">{shown}</pre>'
 
 
 def _cell(kind: object, text: str) -> NotebookNode:
