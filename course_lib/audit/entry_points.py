@@ -117,8 +117,7 @@ def audit(
     tables = prepare(*held_out, units.synthetic, schema, label, positive, asked)
     if schema is None and progress:
         print(tables.schema)
-    likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
-    given = real_holdout is not None
+    likelihoods = _likelihoods(units.of(log_likelihood), (*held_out, units.synthetic))
     evidence = Evidence(
         tables,
         log_likelihood=likelihoods,
@@ -277,6 +276,14 @@ class Units:
     made: np.ndarray | None = None
     drafts: tuple[Draft | Note, ...] = ()
 
+    def of(self, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray] | None:
+        """Of one number to each row of the three tables as given, those of the rows that were drawn."""
+        if given is None or self.rows is None or self.made is None or self.holdout is None:
+            return given
+        ours, held = np.split(self.rows, [len(self.train)])
+        parts = zip(given, (ours, held, self.made), strict=True)
+        return [np.asarray(numbers, float).ravel()[rows] for numbers, rows in parts]
+
 
 def _units(
     train: pd.DataFrame,
@@ -287,6 +294,8 @@ def _units(
     margin: float,
     others: Sequence[str | None],
 ) -> Units:
+    if not all(isinstance(table, pd.DataFrame) for table in (train, synthetic)):
+        return Units(train, holdout, synthetic)  # `prepare` refuses them in words
     found = entity or find_entity(train, synthetic)
     if found is None or (entity is None and found in others):
         return Units(train, holdout, synthetic)

@@ -94,7 +94,7 @@ def with_unit(value: float | None, metric: str, *, distance: bool = False) -> st
 
 
 def interval(finding: Finding) -> str:
-    """The finding's 95% interval, or nothing.
+    """The finding's 95% interval, or nothing. That of a size is of its true value, without chance's part.
 
     >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
     >>> interval(found)
@@ -102,7 +102,9 @@ def interval(finding: Finding) -> str:
     """
     if finding.low is None or finding.high is None:
         return ""
-    return f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
+    told = f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
+    beyond = finding.magnitude and (finding.estimate or 0.0) > finding.high
+    return told + " without what chance adds" * beyond
 
 
 def chance(p: float) -> str:

@@ -182,7 +182,8 @@ def in_margins(finding: Finding) -> tuple[float, float]:
     """
     if finding.estimate is None or not finding.margin:
         return 0.0, 0.0
-    null = finding.null or 0.0
+    # The interval of a size is of its true value, without chance's part: see `Finding.distance`.
+    null = 0.0 if finding.magnitude else finding.null or 0.0
     sign = 1 if finding.estimate >= null else -1
     ends = [
         sign * ((finding.estimate if end is None else end) - null) / finding.margin

@@ -216,7 +216,7 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
         # The largest shift under which so small a chi^2 would still come in 2.5 % of cases.
         chi2 = float(((table - expected) ** 2 / expected).sum())
         high = min(high, max(_largest_noncentrality(chi2, df) * (1 / m + 1 / n), 0.0) ** 0.5 / 2)
-        high = max(high, estimate - null)
+        high = max(high, max(estimate**2 - null**2, 0.0) ** 0.5)
     return Comparison(
         estimate,
         max(estimate - null - Z * sd, 0.0),

@@ -182,7 +182,7 @@ def _near_copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft
     for limit in (np.quantile(usual, 0.01), usual.min()):
         below = ratio < limit
         k, k_real = len(np.unique(owner[below])), int((usual < limit).sum())
-        table = [[k, len(ratio) - k], [k_real, len(usual) - k_real]]
+        table = np.array([[k, len(ratio) - k], [k_real, len(usual) - k_real]])
         chance = 2 * float(stats.fisher_exact(table, "greater").pvalue)
         if chance < best:
             best, close = chance, below

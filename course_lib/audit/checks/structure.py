@@ -44,7 +44,7 @@ def _duplicates(tables: Tables, rng: np.random.Generator) -> Draft:
     twice = [
         size - len(np.unique(side[sample_rows(len(side), size, rng)])) for side in (made, real)
     ]
-    table = [[twice[0], size - twice[0]], [twice[1], size - twice[1]]]
+    table = np.array([[twice[0], size - twice[0]], [twice[1], size - twice[1]]])
     chance = stats.fisher_exact(table, "greater").pvalue
     repeated = [1 - len(np.unique(side)) / len(side) for side in (made, real)]
     told = f"duplicate rows: {repeated[0]:.1%} of the synthetic rows repeat an earlier one, and "
@@ -76,15 +76,16 @@ def _drift(tables: Tables) -> Draft:
     """Whether training and holdout rows have one distribution, column by column."""
     p: dict[str, float] = {}
     for name, column in tables.values.items():
-        train, holdout = np.split(column.real, [tables.n_train])
-        sides = [side[present(side)] for side in (holdout, train)]
-        if min(map(len, sides)) < 2:
+        train, holdout = (part[present(part)] for part in np.split(column.real, [tables.n_train]))
+        if min(len(train), len(holdout)) < 2:
             continue
         if column.is_number:
-            p[name] = float(stats.ks_2samp(*sides, method="asymp").pvalue)
+            p[name] = float(stats.ks_2samp(holdout, train, method="asymp").pvalue)
         else:
             size = len(column.levels)
-            p[name] = counts(*(np.bincount(side, minlength=size) for side in sides)).p or 0.0
+            p[name] = (
+                counts(*(np.bincount(side, minlength=size) for side in (holdout, train))).p or 0.0
+            )
     moved = sorted((name for name in p if p[name] * len(p) < SURE), key=p.__getitem__)
     told = (
         "training and holdout rows have the same distribution in each column, as far as can be told"

@@ -89,14 +89,15 @@ def _calibration(trials: Trials, split: int, margin: float) -> Draft:
     real, synthetic = trials.design
     y_real, y_synthetic = target.outcome
     x, y = trials.x, trials.y
-    if len(np.unique(y)) < 2:
+    moves = np.isfinite(x).any(axis=0)
+    if len(np.unique(y)) < 2 or not moves.any():
         nothing = Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
         return measured("fidelity", "label_calibration", target.name, nothing, margin=margin)
-    model = learner("binary", len(y)).fit(x, y)
+    model = learner("binary", len(y)).fit(x[:, moves], y)
     sides = []
     for features, labels in ((synthetic, y_synthetic), (real[:split], y_real[:split])):
         known = np.isfinite(labels)
-        probability = model.predict_proba(features[known])[:, 1]
+        probability = model.predict_proba(features[known][:, moves])[:, 1]
         sides.append((probability, labels[known] - probability))
     edges = np.quantile(sides[1][0], np.linspace(0, 1, BANDS + 1)[1:-1])
     gap_of, variance_of, rows_of = [], [], []
