@@ -318,6 +318,7 @@ def z_of_women(real, synthetic):
     return np.sign(found.estimate) * stats.norm.isf(found.p / 2)
 
 
+@pytest.mark.slow
 def test_one_generation_of_wright_and_fisher_is_what_a_group_share_is_held_against(rng):
     # After G generations of n rows a share p varies by sqrt(p (1 - p) (1 - (1 - 1/n)^G)).
     p, n, runs = 0.01, 1000, 40_000
