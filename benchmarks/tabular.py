@@ -3,6 +3,9 @@
 Run in the course's environment, about five minutes, and sixteen for the peers' training:
 
     python benchmarks/tabular.py
+    python benchmarks/tabular.py ours    # measures again what our models draw
+
+The second keeps the rows of ctgan's models and all times, which compare only within one run.
 
 `ctgan` gets an environment of its own in build/peers, made at the first run, which needs the network:
 its licence is not an open-source one. What its models drew is kept next to it and used again. One
@@ -18,6 +21,7 @@ the model learnt rows by heart).
 import json
 import os
 import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +29,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import torch
-from common import SEEDS, rounded, timed, write
+from common import RESULTS, SEEDS, rounded, timed, write
 from peers import PEERS, environment
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
@@ -183,8 +187,8 @@ def against(quick: dict, theirs: dict) -> dict[str, float]:
     }
 
 
-def one_run(name: str, seed: int) -> dict[str, dict]:
-    """A row of figures for each model and comparison."""
+def one_run(name: str, seed: int, kept: dict[str, list[dict]] | None = None) -> dict[str, dict]:
+    """A row of figures for each model and comparison; `kept` are the rows of an earlier run."""
     data = datasets.load(name)
     models = {
         "training rows themselves": (data.train, {}),
@@ -193,18 +197,27 @@ def one_run(name: str, seed: int) -> dict[str, dict]:
         "VAE": ours(TabularVAE(), data, seed, steps=STEPS),
         "diffusion": ours(TabularDiffusion(), data, seed, steps=STEPS),
         "quick diffusion": ours(TabularDiffusion(), data, seed, steps=QUICK[name]),
-        "TVAE": peer("TVAE", data, seed),
-        "CTGAN": peer("CTGAN", data, seed),
     }
+    if kept is None:
+        models |= {which: peer(which, data, seed) for which in ("TVAE", "CTGAN")}
     rows = {}
     for model, (made, times) in models.items():
         rows[model] = {"seed": seed, **times, **measured(data, made, seed)}
     for model in ("VAE", "diffusion", "quick diffusion"):
         rows[model] |= lost(rows[model])
+    if kept is not None:
+        for model, row in rows.items():
+            row |= {k: v for k, v in of_seed(kept, f"{name}: {model}", seed).items() if "cpu" in k}
     for which in ("TVAE", "CTGAN"):
+        if kept is not None:
+            rows[which] = of_seed(kept, f"{name}: {which}", seed)
         row = {"seed": seed, **against(rows["quick diffusion"], rows[which])}
         rows[f"quick diffusion against {which}"] = row
     return rows
+
+
+def of_seed(runs: dict[str, list[dict]], group: str, seed: int) -> dict:
+    return next(row for row in runs[group] if row["seed"] == seed)
 
 
 def size_run(seed: int) -> dict[str, dict]:
@@ -224,16 +237,23 @@ def size_run(seed: int) -> dict[str, dict]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    environment("ctgan", *WANTED)
+    earlier = None
+    if sys.argv[1:] == ["ours"]:
+        earlier = json.loads((RESULTS / "tabular.json").read_text(encoding="utf-8"))["runs"]
+    else:
+        environment("ctgan", *WANTED)
     TabularDiffusion().fit(datasets.load("diabetes").train, steps=5)  # the first fit warms up torch
     results: dict[str, list[dict]] = {}
     for seed in SEEDS:
         for name in QUICK:
-            for group, row in one_run(name, seed).items():
+            for group, row in one_run(name, seed, earlier).items():
                 results.setdefault(f"{name}: {group}", []).append(row)
                 print(name, group, rounded(row), flush=True)
-        for group, row in size_run(seed).items():
-            results.setdefault(group, []).append(row)
-            print(group, rounded(row), flush=True)
+        if earlier is None:
+            for group, row in size_run(seed).items():
+                results.setdefault(group, []).append(row)
+                print(group, rounded(row), flush=True)
+    if earlier is not None:
+        results |= {group: rows for group, rows in earlier.items() if group not in results}
     settings = SimpleNamespace(peers=WANTED, epochs=EPOCHS, steps=STEPS, quick_steps=QUICK)
     write("tabular", settings, BARS, results)

@@ -4,27 +4,35 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from course_lib.models.tabular.encoding import SCALES, Number, is_number
 from course_lib.models.tabular.sampling import TableModel
 
 
 class IndependentColumns(TableModel):
-    """Each column drawn independently from the values seen: right marginals, no dependence.
+    """Each column drawn independently: right marginals, no dependence.
+
+    Args:
+        seen_only: as in `TableEncoder`. By default a number with over 20 distinct values is drawn between
+            and beyond those seen; with True only values seen are drawn, which gives their owners away.
 
     >>> frame = pd.DataFrame({"x": [1, 2, 3], "kind": ["a", "b", "b"]})
     >>> IndependentColumns().fit(frame).sample(5, seed=1).shape
     (5, 2)
     """
 
+    def __init__(self, seen_only: bool = False):
+        self.seen_only = seen_only
+
     def fit(self, frame: pd.DataFrame) -> "IndependentColumns":
-        """Keep the columns of a table of at least one row (ValueError without)."""
-        self.seen, self.table = _with_rows(frame), frame.head(0)
+        """Learn the columns of a table of at least one row (ValueError without)."""
+        self.table = _with_rows(frame).head(0)
+        self.marginals = {name: _Marginal(frame[name], self.seen_only) for name in frame}
         return self
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
-        rows = {
-            name: _take(self.seen[name], rng.integers(len(self.seen), size=n)) for name in self.seen
-        }
-        return pd.DataFrame(rows)
+        return pd.DataFrame(
+            {name: m.values_at(rng.random(n)) for name, m in self.marginals.items()}
+        )
 
 
 class GaussianCopula(TableModel):
@@ -32,8 +40,11 @@ class GaussianCopula(TableModel):
 
     Each column's values are ordered: numbers by size, levels by their frequency, a missing value
     last. Ties share their middle score, which makes the correlations of columns with few values a
-    little too small. Only values seen are drawn. Source: Nelsen, "An introduction to
-    copulas", 2nd ed., 2006, section 2.3; Patki et al. 2016, "The synthetic data vault".
+    little too small. Source: Nelsen, "An introduction to copulas", 2nd ed., 2006, section 2.3; Patki
+    et al. 2016, "The synthetic data vault".
+
+    Args:
+        seen_only: as in `IndependentColumns`.
 
     >>> frame = pd.DataFrame({"x": range(50), "y": range(50)})
     >>> rows = GaussianCopula().fit(frame).sample(5, seed=1)
@@ -41,18 +52,14 @@ class GaussianCopula(TableModel):
     True
     """
 
+    def __init__(self, seen_only: bool = False):
+        self.seen_only = seen_only
+
     def fit(self, frame: pd.DataFrame) -> "GaussianCopula":
         """Learn marginals and correlations from a table of at least one row (ValueError without)."""
         self.table = _with_rows(frame).head(0)
-        self.values, self.edges, scores = {}, {}, []
-        for name in frame:
-            codes, values = _ordered(frame[name])
-            # F(v) at and just below each value; its score is Phi^-1 of the middle
-            upper = np.cumsum(np.bincount(codes)) / len(codes)
-            middle = (upper + np.concatenate([[0], upper[:-1]])) / 2
-            self.values[name], self.edges[name] = values, upper[:-1]
-            scores.append(norm.ppf(middle)[codes])
-        scores = np.array(scores)
+        self.marginals = {name: _Marginal(frame[name], self.seen_only) for name in frame}
+        scores = np.array([marginal.scores for marginal in self.marginals.values()])
         # A constant column has no correlations: its own place on the diagonal is all it needs.
         sd = scores.std(axis=1)
         scaled = (scores - scores.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1)[:, None]
@@ -65,21 +72,46 @@ class GaussianCopula(TableModel):
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         uniform = norm.cdf(rng.standard_normal((n, len(self.root))) @ self.root.T)
-        rows = {
-            name: _take(self.values[name], np.searchsorted(self.edges[name], u))
-            for name, u in zip(self.values, uniform.T, strict=True)
-        }
-        return pd.DataFrame(rows)
+        columns = zip(self.marginals.items(), uniform.T, strict=True)
+        return pd.DataFrame({name: marginal.values_at(u) for (name, marginal), u in columns})
+
+
+class _Marginal:
+    """A column's values in their order: its rows' normal scores, and its quantiles."""
+
+    def __init__(self, column: pd.Series, seen_only: bool):
+        codes, self.values = _ordered(column)
+        counts = np.bincount(codes)
+        # F(v) at and just below each value; its score is Phi^-1 of the middle
+        self.upper = np.cumsum(counts) / len(codes)
+        middle = (self.upper + np.concatenate([[0], self.upper[:-1]])) / 2
+        self.scores = norm.ppf(middle)[codes]
+        self.number = None
+        if not seen_only and is_number(column):
+            self.number = Number(str(column.name), column, SCALES["quantile"])
+            seen = self.values.to_numpy(float, na_value=np.nan)
+            # of the rows without a point mass and a missing value, the share at or below each value
+            self.free = ~np.isnan(seen) & ~np.isin(seen, self.number.masses)
+            self.free_upper = np.cumsum(counts * self.free) / (counts * self.free).sum()
+
+    def values_at(self, u: np.ndarray) -> pd.Series:
+        """The quantiles at the shares u (n,) in (0, 1)."""
+        rows = np.searchsorted(self.upper[:-1], u)
+        drawn = self.values.iloc[rows].reset_index(drop=True)
+        if self.number is None:
+            return drawn
+        free = self.free[rows]
+        knots = [np.concatenate([[0.0], shares]) for shares in (self.upper, self.free_upper)]
+        score = norm.ppf(np.interp(u[free], *knots).clip(1e-12, 1 - 1e-12))
+        smooth = drawn.to_numpy(float, na_value=np.nan, copy=True)
+        smooth[free] = self.number.value(np.zeros(len(score), int), score)
+        return pd.Series(smooth).astype(self.values.dtype)
 
 
 def _with_rows(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(frame):
         raise ValueError("A model of a table needs at least one row to learn from.")
     return frame
-
-
-def _take(values: pd.Series, rows: np.ndarray) -> pd.Series:
-    return values.iloc[rows].reset_index(drop=True)
 
 
 def _ordered(column: pd.Series) -> tuple[np.ndarray, pd.Series]:

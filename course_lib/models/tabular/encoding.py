@@ -17,6 +17,8 @@ MASS = 0.05  # a single value that this share of the rows has is a state of its 
 MODES = 10  # the most modes of a number; those with less than MODE_WEIGHT are dropped
 MODE_WEIGHT = 0.005
 MODE_ROWS = 5_000  # the most rows from which the modes are fitted
+SMOOTH = 20  # rows that one straight line of a number's quantile function spans; a fifth of fewer than 100
+SHARED = 5  # an end of the range that at least so many rows have is a limit, and nobody's secret
 GRAINS = 10.0 ** np.arange(6, -10, -1)
 MISSING, RARE, NUMBER = "(missing)", "(rare)", "(number)"
 
@@ -75,6 +77,10 @@ class TableEncoder:
             draws them by their frequency, whatever the rest of the row is. With 0, the default, each
             level keeps a state of its own, and the round trip is exact. A model with few rows to
             learn from may need a higher value.
+        seen_only: False: a number is decoded to values between and beyond those seen, so that a rare
+            number found in a synthetic table does not say who was in the real one. True: it is moved to
+            the nearest value seen. Ask for it only where each number is public or stands for a code: the
+            values themselves then give their owners away (`course_lib.privacy.attacks.verbatim_numbers`).
 
     Attributes:
         blocks: the `Block`s in order.
@@ -82,11 +88,16 @@ class TableEncoder:
     """
 
     def __init__(
-        self, numbers: str = "quantile", kinds: Mapping[str, str] | None = None, rare: int = 0
+        self,
+        numbers: str = "quantile",
+        kinds: Mapping[str, str] | None = None,
+        rare: int = 0,
+        seen_only: bool = False,
     ):
         if numbers not in SCALES:
             raise ValueError(unknown("encoding of numbers", numbers, SCALES))
         self.numbers, self.kinds, self.rare = numbers, dict(kinds or {}), rare
+        self.seen_only = seen_only
         for kind in self.kinds.values():
             if kind not in ("number", "category"):
                 raise ValueError(unknown("kind", kind, ("number", "category")))
@@ -139,8 +150,11 @@ class TableEncoder:
     def decode(self, encoded: np.ndarray, seed: int = 0) -> pd.DataFrame:
         """The table of rows (n, width): columns, order and dtypes as fitted.
 
-        Of each category the largest entry counts. Numbers stay in the range seen and on its grain
-        (whole numbers, hundreds, two decimals). `seed` draws the rare levels.
+        Of each category the largest entry counts. Numbers stay on the grain of those seen (whole
+        numbers, hundreds, two decimals), and near their range: they pass its ends by no more than the
+        distance from an end to the value 20 places away from it (in fewer than 100 rows, a fifth of
+        them). They never change their sign, nor pass a point mass, nor an end that five rows have.
+        `seed` draws the rare levels.
 
         Raises:
             ValueError: for another width, or entries that are not finite.
@@ -160,17 +174,17 @@ class TableEncoder:
         table.columns = self.index
         return table
 
-    def _column(self, name: str, values: pd.Series) -> "_Category | _Number":
+    def _column(self, name: str, values: pd.Series) -> "_Category | Number":
         kind = self.kinds.get(values.name)
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             if np.isinf(values.dropna().to_numpy(float)).any():
                 raise ValueError(f"Column '{name}' holds infinite numbers.")
             if kind is None:
-                kind = "number" if values.nunique() > FEW else "category"
+                kind = "number" if is_number(values) else "category"
             if kind == "number" and values.isna().all():
                 raise ValueError(f"Column '{name}' has no values, so it cannot be a number.")
             if kind == "number":
-                return _Number(name, values, SCALES[self.numbers])
+                return Number(name, values, SCALES[self.numbers], self.seen_only)
         elif kind == "number":
             raise ValueError(f"Column '{name}' holds no numbers; its dtype is {values.dtype}.")
         elif not (
@@ -188,6 +202,17 @@ class TableEncoder:
     def _fitted(self) -> None:
         if not hasattr(self, "columns"):
             raise ValueError("The encoder has seen no table yet: call `fit` first.")
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether a column holds numbers, and too many distinct ones for a category.
+
+    >>> is_number(pd.Series(range(30))), is_number(pd.Series([1, 2, 2]))
+    (True, False)
+    """
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    return column.nunique() > FEW
 
 
 class _Category:
@@ -242,11 +267,23 @@ class _Category:
         return pd.Series(values, dtype=self.dtype)
 
 
-class _Number:
-    """A state where there is more than one, and the number on a scale of its own."""
+class Number:
+    """One column of numbers: a state where there is more than one, and the number on a scale of its own.
 
-    def __init__(self, name: str, values: pd.Series, scale: type):
-        self.name, self.dtype = name, values.dtype
+    `TableEncoder` and the baselines share it.
+
+    >>> column = Number("x", pd.Series(np.arange(30)), SCALES["quantile"])
+    >>> column.value(np.zeros(2, int), np.array([0.0, 9.0])).tolist()  # the median, and beyond the largest
+    [14.0, 35.0]
+
+    Args:
+        name, values: the column; at least one value is present.
+        scale: of `SCALES`.
+        seen_only: as in `TableEncoder`.
+    """
+
+    def __init__(self, name: str, values: pd.Series, scale: type, seen_only: bool = False):
+        self.name, self.dtype, self.seen_only = name, values.dtype, seen_only
         present = values.dropna().to_numpy(float)
         self.low, self.high = present.min(), present.max()
         self.grain = _grain(present)
@@ -254,7 +291,10 @@ class _Number:
         common = counts >= MASS * len(values)
         # Where every value is common, as in a column that was asked to be a number, none is special.
         self.masses = distinct[common & ~common.all()]
-        self.scale = scale(present[~np.isin(present, self.masses)])
+        free = np.sort(present[~np.isin(present, self.masses)])
+        self.seen = np.unique(free)
+        self.scale = scale(free)
+        self._set_ends(free)
         modes = self.scale.modes
         self.states = [NUMBER] if modes == 1 else [f"(mode {i + 1})" for i in range(modes)]
         self.states += list(self.masses.astype(int) if (self.grain or 0) >= 1 else self.masses)
@@ -291,9 +331,7 @@ class _Number:
 
     def decode(self, encoded: np.ndarray, rng: np.random.Generator) -> pd.Series:
         state = encoded[:, :-1].argmax(axis=1) if self.width > 1 else np.zeros(len(encoded), int)
-        x = self.scale.decode(np.minimum(state, self.scale.modes - 1), encoded[:, -1])
-        # Dividing by a whole number of grains a unit gives the very float that was written down.
-        x = _on_grain(x, self.grain).clip(self.low, self.high)
+        x = self.value(np.minimum(state, self.scale.modes - 1), encoded[:, -1])
         for i, mass in enumerate(self.masses):
             x = np.where(state == self.scale.modes + i, mass, x)
         values = pd.Series(x)
@@ -301,23 +339,85 @@ class _Number:
             values = values.mask(state == len(self.states) - 1)
         return values.astype(self.dtype)
 
+    def value(self, mode: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """The numbers (n,) float of modes (n,) int and scores (n,): point masses have none."""
+        x = self.scale.decode(mode, score)
+        if self.seen_only:
+            return self.seen[_closest(self.seen, x)]
+        for end, reach, side in ((self.seen[0], self.below, -1), (self.seen[-1], self.above, 1)):
+            past = np.maximum(side * (x - end), 0)
+            # a line at first, which bends and stays below `reach`
+            x = np.where(past > 0, end + side * reach * np.tanh(past / (reach or 1)), x)
+        # Dividing by a whole number of grains a unit gives the very float that was written down.
+        return _on_grain(x, self.grain).clip(self.least, self.most)
+
+    def _set_ends(self, x: np.ndarray) -> None:
+        """How far, and how far at most, numbers may pass the ends of x (n,), which is sorted."""
+        step = self.grain or 0.0
+        near = min(_block(len(x)), len(x) - 1)
+        limits = []
+        for side, edge, other in ((-1, x, self.masses), (1, -x[::-1], -self.masses)):
+            end, reach = edge[0], edge[near] - edge[0]
+            bound = end - reach
+            if end >= 0:
+                bound = max(bound, min(end, step))  # what was positive stays so
+            if len(beyond := other[other < end]):
+                bound = max(bound, min(end, beyond.max() + step))  # a point mass is not passed
+            if (edge == end).sum() >= SHARED:
+                bound = end
+            limits.append((end - bound, side * -bound))
+        (self.below, self.least), (self.above, self.most) = limits
+        if pd.api.types.is_integer_dtype(self.dtype):
+            kind = np.iinfo(getattr(self.dtype, "numpy_dtype", self.dtype))
+            self.least, self.most = max(self.least, kind.min), min(self.most, kind.max)
+
+
+def _block(n: int) -> int:
+    """How many of n rows one straight line of a number's quantile function spans."""
+    return min(SMOOTH, -(-n // 5))
+
 
 class _Scores:
-    """Normal scores: the number's quantile among those seen, as that of a standard normal variable."""
+    """Normal scores: the number's quantile among those seen, as that of a standard normal variable.
+
+    The quantiles are straight lines between knots, a block of rows (`_block`) from one to the next, and go
+    on beyond the ends. With a knot at every value a generator would still draw the values seen more
+    often than others: lines between neighbours are steepest, and the density highest, next to a value seen.
+    """
 
     modes = 1
 
     def __init__(self, x: np.ndarray):
         self.values, counts = np.unique(x, return_counts=True)
+        upper = np.cumsum(counts)
+        knots, rows = [0], _block(len(x))
+        for i in range(1, len(upper)):
+            if upper[i] - upper[knots[-1]] >= rows:
+                knots.append(i)
+        last = len(upper) - 1
+        if knots[-1] != last:
+            knots = [*(knots[:-1] if len(knots) > 1 else knots), last]
         # score(v) = Phi^-1( P(X < v) + P(X = v) / 2 )
-        below = np.cumsum(counts) - counts / 2
-        self.scores = norm.ppf(below / counts.sum()).astype(np.float32)
+        self.knots, self.heights = (
+            self.values[knots],
+            norm.ppf((upper - counts / 2)[knots] / len(x)),
+        )
+        self.scores = np.interp(self.values, self.knots, self.heights).astype(np.float32)
 
     def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(len(x), int), np.interp(x, self.values, self.scores).astype(np.float32)
+        score = np.interp(x, self.knots, self.heights)
+        return np.zeros(len(x), int), score.astype(np.float32)
 
     def decode(self, mode: np.ndarray, score: np.ndarray) -> np.ndarray:
-        return np.interp(score, self.scores, self.values)
+        x = np.interp(score, self.heights, self.knots)
+        if len(self.knots) > 1:
+            for end, inner, side in ((0, 1, -1), (-1, -2, 1)):
+                rise = self.knots[end] - self.knots[inner]
+                steep = rise / (self.heights[end] - self.heights[inner])
+                x += steep * side * np.maximum(side * (score - self.heights[end]), 0)
+        # The very score of a value is its own, so that the way back is exact to the last digit.
+        at = np.searchsorted(self.scores, score).clip(max=len(self.scores) - 1)
+        return np.where(self.scores[at] == score, self.values[at], x)
 
 
 class _Modes:
@@ -377,11 +477,15 @@ def _nearest(values: pd.Series, levels: list) -> pd.Series:
     """Each number moved to the nearest of the sorted levels; a missing one stays missing."""
     if not levels:
         return values
-    known = np.array(levels, float)
     x = values.to_numpy(float, na_value=np.nan)
-    at = np.searchsorted((known[1:] + known[:-1]) / 2, np.nan_to_num(x))
+    at = _closest(np.array(levels, float), np.nan_to_num(x))
     found = np.array([*levels, None], object)[at]
     return pd.Series(found, index=values.index, dtype=object).mask(values.isna(), np.nan)
+
+
+def _closest(known: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The place of the nearest of the sorted `known` for each x (n,)."""
+    return np.searchsorted((known[1:] + known[:-1]) / 2, x)
 
 
 def _grain(x: np.ndarray) -> float | None:

@@ -1,0 +1,185 @@
+"""A private generator of tables: a tree of noisy marginals, measured together with the label.
+
+After MST (McKenna, Miklau and Sheldon 2021, "Winning the NIST contest", arXiv 2108.04978), with the
+label in every marginal, as a table is usually made to be learnt from. What no marginal holds, the
+synthetic rows do not know: a tree without the label in every marginal knows it by one path only.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from course_lib.models.tabular import TableModel
+
+
+class Domain:
+    """The cells into which each column is cut. Taken from public rows or from the description of the data.
+
+    Cells taken from the private rows themselves would have to be paid for as well.
+
+    Args:
+        public: a table of the same columns, named by text, that is no secret.
+        bins: the most cells of a number with more distinct values; edges are its quantiles.
+
+    >>> domain = Domain(pd.DataFrame({"x": range(100), "kind": ["a", "b"] * 50}), bins=4)
+    >>> domain.sizes
+    {'x': 4, 'kind': 2}
+    """
+
+    def __init__(self, public: pd.DataFrame, bins: int = 6):
+        self.table, self.names = public.head(0), [str(name) for name in public]
+        self.edges: dict[str, np.ndarray] = {}
+        self.levels: dict[str, list] = {}
+        for name in self.names:
+            column = public[name]
+            numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(
+                column
+            )
+            if numeric and column.nunique() > bins:
+                cuts = np.quantile(column.dropna(), np.linspace(0, 1, bins + 1))
+                whole = pd.api.types.is_integer_dtype(column)
+                self.edges[name] = np.unique(np.ceil(cuts) if whole else cuts)
+                self.levels[name] = [pd.NA] if column.isna().any() else []
+            else:
+                levels = sorted(column.dropna().unique())
+                self.levels[name] = levels + ([pd.NA] if column.isna().any() else [])
+        self.sizes = {
+            name: len(self.levels[name]) + max(len(self.edges.get(name, ())) - 1, 0)
+            for name in self.names
+        }
+
+    def encode(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Cell numbers (n,) of each column. A number beyond the edges goes to the cell at that end,
+        and what the domain does not know to the last cell."""
+        codes = {}
+        for name in self.sizes:
+            column, last = frame[name], self.sizes[name] - 1
+            if name in self.edges:
+                x = column.to_numpy(float, na_value=np.nan)
+                cell = np.searchsorted(self.edges[name][1:-1], np.nan_to_num(x), side="right")
+                codes[name] = np.where(np.isnan(x), last, cell)
+            else:
+                places = {
+                    level: i for i, level in enumerate(self.levels[name]) if not pd.isna(level)
+                }
+                codes[name] = column.astype(object).map(places).fillna(last).to_numpy(int)
+        return codes
+
+    def decode(self, codes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+        """A table of cell numbers (n,): a number is drawn evenly from its cell, whole if the column is."""
+        columns = {}
+        for name, code in codes.items():
+            dtype = self.table[name].dtype
+            if name in self.edges:
+                edges = self.edges[name]
+                cell = code.clip(max=len(edges) - 2)
+                whole = pd.api.types.is_integer_dtype(dtype)
+                ends = np.append(
+                    edges[1:-1], edges[-1] + whole
+                )  # cells are open above, but the last
+                x = rng.uniform(edges[cell], ends[cell])
+                x = np.floor(x) if whole else x
+                values = pd.Series(x).mask(code > len(edges) - 2)
+            else:
+                levels = np.empty(len(self.levels[name]), object)
+                levels[:] = self.levels[name]
+                values = pd.Series(levels[code])
+            columns[name] = values.astype(dtype)
+        return pd.DataFrame(columns)
+
+
+class NoisyMarginals(TableModel):
+    """Counts of pairs of columns and the label, noised, along a tree that a private choice has made.
+
+    A third of rho measures each column with the label, a third chooses the tree's edges by the exponential
+    mechanism (which pair is worst described so far?), and a third measures the chosen pairs with the label.
+
+    Args:
+        domain: the cells; see `Domain`.
+        label: the column that every marginal holds, or None for marginals without one.
+
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame(rng.integers(0, 3, (500, 4)), columns=list("abcd"))
+    >>> NoisyMarginals(Domain(frame), "d").fit(frame, rho=1.0, seed=0).sample(5, seed=1).shape
+    (5, 4)
+    """
+
+    def __init__(self, domain: Domain, label: str | None):
+        if label is not None and label not in domain.sizes:
+            raise ValueError(f"The domain has no column '{label}'.")
+        self.domain, self.label = domain, label
+        self.columns = [name for name in domain.sizes if name != label]
+
+    def fit(self, frame: pd.DataFrame, rho: float, seed: int = 0) -> "NoisyMarginals":
+        """Measure a table of at least one row with rho of zero-concentrated privacy.
+
+        Neighbouring tables differ by one row more or less. The noise comes from `seed`, which must
+        stay secret where privacy is at stake.
+
+        Raises:
+            ValueError: for a rho that is not above 0, or fewer than two columns beside the label.
+        """
+        if not rho > 0 or len(self.columns) < 2:
+            raise ValueError("Wanted: rho above 0, and at least two columns beside the label.")
+        rng, codes, sizes = (
+            np.random.default_rng(seed),
+            self.domain.encode(frame),
+            self.domain.sizes,
+        )
+        y = codes[self.label] if self.label else np.zeros(len(frame), int)
+        classes = sizes[self.label] if self.label else 1
+
+        def counts(*names: str) -> np.ndarray:
+            shape = (classes, *(sizes[name] for name in names))
+            cells = np.ravel_multi_index((y, *(codes[name] for name in names)), shape)
+            return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+
+        def noisy(table: np.ndarray, share: float) -> np.ndarray:
+            # sd = 1 / sqrt(2 rho); negative counts become a trace, which makes rare cells too frequent
+            return (table + rng.normal(0, (2 * share) ** -0.5, table.shape)).clip(min=1e-6)
+
+        edges = len(self.columns) - 1
+        self.single = {name: noisy(counts(name), rho / 3 / (edges + 1)) for name in self.columns}
+        self.classes = np.mean([single.sum(axis=1) for single in self.single.values()], axis=0)
+        # How far the counts of each pair are from independence within the classes: one row more or
+        # less moves this sum by at most 1.
+        scores = {}
+        for a, b in combinations(self.columns, 2):
+            guess = np.einsum("ki,kj->kij", self.single[a], self.single[b])
+            guess *= (self.classes / guess.sum(axis=(1, 2)))[:, None, None]
+            scores[a, b] = np.abs(counts(a, b) - guess).sum()
+        temperature = np.sqrt(8 * rho / 3 / edges)  # epsilon of one choice: epsilon^2 / 8 each
+        part, self.tree = {name: {name} for name in self.columns}, []
+        for _ in range(edges):
+            open_pairs = [pair for pair in scores if part[pair[0]] is not part[pair[1]]]
+            utility = np.array([scores[pair] for pair in open_pairs]) * temperature / 2
+            a, b = open_pairs[int((utility + rng.gumbel(size=len(utility))).argmax())]
+            self.tree.append((a, b, noisy(counts(a, b), rho / 3 / edges)))
+            joined = part[a] | part[b]
+            part |= dict.fromkeys(joined, joined)
+        self.table = frame[list(sizes)].head(0)
+        return self
+
+    def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        y = rng.choice(len(self.classes), n, p=self.classes / self.classes.sum())
+        root = self.columns[0]
+        drawn = {root: _draw_cells(self.single[root][y], rng)}
+        waiting = list(self.tree)
+        while waiting:
+            a, b, table = next(edge for edge in waiting if edge[0] in drawn or edge[1] in drawn)
+            waiting = [edge for edge in waiting if edge[:2] != (a, b)]
+            if a in drawn:
+                drawn[b] = _draw_cells(table[y, drawn[a]], rng)
+            else:
+                drawn[a] = _draw_cells(table[y, :, drawn[b]], rng)
+        if self.label:
+            drawn[self.label] = y
+        return self.domain.decode({name: drawn[name] for name in self.domain.sizes}, rng)
+
+
+def _draw_cells(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A cell for each row of weights (n, k)."""
+    edges = weights.cumsum(axis=1)
+    return (rng.random(len(weights))[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(axis=1)
