@@ -284,7 +284,7 @@ def test_tables_that_cannot_be_audited(real, synthetic, options, says):
 
 
 def structure(report):
-    return {finding.id: finding for finding in report if finding.family == "structure"}
+    return {f.id: f for f in report if f.family == "structure" or f.metric == "reused_values"}
 
 
 @pytest.mark.parametrize(
@@ -311,13 +311,13 @@ def structure(report):
             {"c": [f"id{i:03}" for i in range(40)]},
             {"c": [f"id{i + 39:03}" for i in range(40)]},
             "reused_values[c]",
-            "warn",
+            "not testable",  # running numbers meet by coincidence
         ),
         (
             {"c": [f"a note on case {i}" for i in range(40)]},
             {"c": [f"quite another note {i}" for i in range(40)]},
             "reused_values[c]",
-            "pass",
+            "not testable",
         ),
     ],
 )

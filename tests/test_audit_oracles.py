@@ -21,7 +21,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from course_lib.audit import audit, corruptions, fairness
 from course_lib.audit.checks import bias, geometry, pairs
-from course_lib.audit.checks.columns import kolmogorov_smirnov, wasserstein
+from course_lib.audit.checks.columns import wasserstein
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.fidelity import (
@@ -32,7 +32,14 @@ from course_lib.audit.fidelity import (
     mmd2,
 )
 from course_lib.audit.finding import MARGINS
-from course_lib.audit.statistics import area, counts, rank_sum, shares, total_variation
+from course_lib.audit.statistics import (
+    area,
+    counts,
+    kolmogorov_smirnov,
+    rank_sum,
+    shares,
+    total_variation,
+)
 from course_lib.audit.table import prepare
 from course_lib.audit.values import Values
 from course_lib.mode_collapse import Modes, mode_coverage
