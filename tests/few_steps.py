@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
-MOST = {"nulls": 20, "loans": 4000}  # what else takes time: draws of a null, rows of a table
+# What else takes time: draws of a null, rows of a table, generations of a loop.
+MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
 AUDITED = 1000  # rows of each table of an audit
 CONFIG = f"""
 import sys
