@@ -57,8 +57,8 @@ class AuditReport(Findings):
         for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
             grave = [cause for cause in found if cause.headline.family == family]
             for headline, others in grave[:SHOWN]:
-                told = f"  {headline.verdict} {family}: {headline.id}: {headline.method}"
-                lines.append(told + _with(others))
+                line = f"  {headline.verdict} {family}: {headline.id}: {headline.method}"
+                lines.append(line + _with(others))
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
         left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]
