@@ -219,6 +219,7 @@ def _grade(args: argparse.Namespace) -> int:
             seed=args.seed,
             forbid_reference=not args.allow_reference,
             engine="none" if args.no_sandbox else args.sandbox,
+            python=args.python,
             workers=args.workers,
             cluster=args.cluster,
             assignment=args.assignment,
@@ -294,6 +295,8 @@ def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sandbox", default="auto", help=text)
     text = "run the submitted code as yourself, with all that you can reach"
     group.add_argument("--no-sandbox", action="store_true", help=text)
+    text = "the Python that answers run in (the grader's own): a newer one for newer notebooks"
+    add("--python", default="", metavar="PATH", help=text)
     add("--workers", type=int, metavar="N", help="processes (as many as there are cores)")
     add("--cluster", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786, instead")
     add("--assignment", default="", help="the column's name in the LMS (the lesson's)")

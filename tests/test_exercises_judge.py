@@ -13,7 +13,8 @@ from course_lib.exercises import all_exercises, get
 from course_lib.exercises.exercise import call
 from course_lib.exercises.judge import assess
 from course_lib.exercises.trial import Outcome, run
-from course_lib.grading.sandbox.engines import PACKAGE, hidden_files
+from course_lib.grading.sandbox.engines import hidden_files
+from course_lib.grading.sandbox.interpreter import PACKAGE
 from course_lib.grading.telling import counted
 
 SEEDS = (1, 2, 3)

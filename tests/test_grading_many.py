@@ -244,6 +244,8 @@ def test_one_who_is_missing_from_the_roster_costs_nobody_else_a_mark(tmp_path, c
         (["in", "--lesson", "00_strat"], "Did you mean"),
         (["in", "--lesson", LESSON, "--checks", "none"], "no folder"),
         (["in", "--lesson", LESSON, "--late", "tomorrow"], "--late"),
+        (["in", "--lesson", LESSON, "--checks", f"{sys.prefix}/share"], "answers can see"),
+        (["in", "--lesson", LESSON, "--python", "python2000"], "cannot be started"),
         (["/usr/share", "--lesson", LESSON], "answers can see"),
         (["in", "--lesson", LESSON, "--sandbox", "magic"], "no sandbox"),
         (["in", "--lesson", LESSON, "--sandbox", "docker:none"], "docker"),

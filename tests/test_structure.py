@@ -189,13 +189,37 @@ def test_a_notebook_s_size(file):
     lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in own]
     assert statistics.median(lines) <= 10
     assert max(lines) <= 40
-    count = len(own) + len(cells(file, "markdown"))
+    claims = [cell for cell in own if "claim" in cell.metadata.get("tags", [])]
+    count = len(own) - len(claims) + len(cells(file, "markdown"))
     fewest = 0 if file.stem == "00_start" or placeholders(file.stem) else 45
     assert fewest <= count <= 75
     words = sum(len(re.findall(r"\w+", cell.source)) for cell in cells(file, "markdown"))
     ratio = words / sum(lines)
     if not 8 <= ratio <= 12:  # a guide, not a rule
         warnings.warn(f"{file.stem}: {ratio:.1f} words of prose to a line of code", stacklevel=1)
+
+
+# Their assertions still stand among the cells that compute.
+MIXED = {
+    "06_mode_collapse",
+    "07_cure_and_steer",
+    "08_model_collapse",
+    "09_audit_fidelity",
+    "10_audit_bias",
+}
+
+
+@EACH_BOOK
+def test_what_a_lesson_asserts_stands_apart_and_says_what_it_checks(file):
+    """So that it does not stop a learner who tries something else in the cell before."""
+    if file.stem in MIXED:
+        return
+    for cell in nbformat.read(file, as_version=4).cells:
+        if cell.cell_type != "code" or cell.id == "colab":
+            continue
+        found = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Assert)]
+        assert not found or "claim" in cell.metadata.get("tags", []), cell.id
+        assert all(statement.msg for statement in found), cell.id
 
 
 @EACH_LESSON

@@ -41,6 +41,7 @@ class Settings:
     seed: str | None = None
     forbid_reference: bool = True
     engine: str = "auto"
+    python: str = ""
     workers: int | None = None
     cluster: object | None = field(default=None, repr=False)
     assignment: str = ""
@@ -72,7 +73,13 @@ def grade_class(settings: Settings) -> Graded:
     """
     out = settings.out
     _out_of_reach(settings)
-    marking = Marking(settings.lesson, "", read_checks(settings.checks), settings.forbid_reference)
+    marking = Marking(
+        settings.lesson,
+        "",
+        read_checks(settings.checks),
+        settings.forbid_reference,
+        python=settings.python,
+    )
     marking.exercises  # noqa: B018  (raises for an unknown lesson, before anything is made)
     teams = read_teams(settings.teams) if settings.teams else {}
     if settings.canvas_roster:
@@ -88,7 +95,7 @@ def grade_class(settings: Settings) -> Graded:
     except OSError as error:
         raise GradingError(f"--out: {out} cannot be made ({error.strerror}).") from None
     secret = secret_of(out, settings.seed)
-    marking = Marking(settings.lesson, secret, marking.checks, settings.forbid_reference)
+    marking = replace(marking, secret=secret)
     marking.validate()
     if settings.cluster is None:
         warm(marking, settings.engine)  # refuses here, before a worker starts
@@ -157,7 +164,7 @@ def _out_of_reach(settings: Settings) -> None:
         ("--due", settings.due),
         ("--nbgrader", settings.nbgrader),
     ):
-        if path is not None and in_sight(path):
+        if path is not None and in_sight(path, settings.python):
             raise GradingError(
                 f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."

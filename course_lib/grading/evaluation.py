@@ -336,8 +336,8 @@ class _Marker:
         saved_by = f"the notebook was saved by Python {python}" if python else "it may be newer"
         if (answer.problem and self.found.newer) or (python and self.found.newer and run.raised):
             return "python", (
-                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} Answers run in "
-                "the Python that the command itself runs in: install the course for a newer one."
+                f"The answer to {exercise.id} ran in Python {own}, but {saved_by}: {why} Grade "
+                "it by a newer Python, which --python names."
             )
         if answer.saved == "solved":
             return "disagrees", (

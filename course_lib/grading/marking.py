@@ -34,6 +34,7 @@ class Marking:
             `cases(seed)` that returns a list of `course_lib.exercises.Case`.
         forbid_reference: the library's solutions are out of an answer's reach.
         patience: a factor on the time that answers may take; above 1 on a slow machine.
+        python: the Python that answers run in, by name or path; "" for the grader's own.
     """
 
     lesson: str
@@ -41,10 +42,12 @@ class Marking:
     checks: Mapping[str, str] = field(default_factory=dict, repr=False)
     forbid_reference: bool = True
     patience: float = 1.0
+    python: str = ""
 
     def __reduce__(self) -> tuple[object, ...]:  # without what is cached
         return Marking, (
-            self.lesson, self.secret, dict(self.checks), self.forbid_reference, self.patience
+            self.lesson, self.secret, dict(self.checks), self.forbid_reference, self.patience,
+            self.python,
         )  # fmt: skip
 
     @cached_property
@@ -64,6 +67,7 @@ class Marking:
     def version(self) -> str:
         """The hash of all that decides a mark but the submission and the secret."""
         parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference), str(self.patience)]
+        parts += filter(None, [self.python])
         functions = [f for e in self.exercises for f in (e.reference, e.inputs)]
         modules = {module for f in functions if (module := inspect.getmodule(f))}
         parts += sorted(inspect.getsource(module) for module in modules)

@@ -199,7 +199,7 @@ def rmia(
 
     Args:
         target: log-likelihoods of n records by the model under attack, (n,).
-        references: the same by m models that did not learn from the records, (m, n).
+        references: the same by m models that did not learn from the records, (m, n); NaN where one did.
         population, population_references: both for l points that nobody learnt from, (l,) and (m, l).
         gamma: by which factor a record must beat a point of the population.
 
@@ -210,7 +210,7 @@ def rmia(
     array([1., 0.])
     """
     ratio, others = (
-        own - np.logaddexp.reduce(many, axis=0) + np.log(len(many))
+        own - _log_mean(many)
         for own, many in ((target, references), (population, population_references))
     )
     return np.searchsorted(np.sort(others), ratio - np.log(gamma), side="right") / len(others)
@@ -360,6 +360,12 @@ def _scores(*given: np.ndarray) -> list[np.ndarray]:
     if not all(len(side) and not np.isnan(side).any() for side in scores):
         raise ValueError("Scores of at least one record on each side are wanted, none missing.")
     return scores
+
+
+def _log_mean(logs: np.ndarray) -> np.ndarray:
+    """log of the mean of exp(logs) over the first dimension, without the entries that are NaN."""
+    known = ~np.isnan(logs)
+    return np.logaddexp.reduce(np.where(known, logs, -np.inf), axis=0) - np.log(known.sum(axis=0))
 
 
 def _distance(records: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:

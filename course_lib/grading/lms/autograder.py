@@ -22,7 +22,8 @@ from course_lib.grading.marking import Marking
 from course_lib.grading.policy import choose
 from course_lib.grading.pool import grade_one, secret_of
 from course_lib.grading.result import Result
-from course_lib.grading.sandbox.engines import ENGINES, PACKAGE, hidden_files, make, try_walls
+from course_lib.grading.sandbox.engines import ENGINES, hidden_files, make, try_walls
+from course_lib.grading.sandbox.interpreter import PACKAGE
 from course_lib.grading.sandbox.process import SandboxError
 
 COPY = Path("/opt/course/src")  # where setup.sh puts this library

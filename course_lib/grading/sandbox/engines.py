@@ -7,22 +7,25 @@ walls around a fork: `confine` does that for every job. Where there is no bubble
 Podman put a container around each submission; that starts slowly and holds as well.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
 from course_lib.exercises.registry import needed_modules
 from course_lib.grading.marking import Marking
 from course_lib.grading.sandbox.confine import NOBODY, SCRATCH
+from course_lib.grading.sandbox.interpreter import (
+    PACKAGE,
+    Interpreter,
+    InterpreterError,
+    interpreter,
+)
 from course_lib.grading.sandbox.job import ENDED
 from course_lib.grading.sandbox.process import Sandbox, SandboxError
 
-PACKAGE = Path(__file__).parents[2]
 MASKED = Path(__file__).with_name("masked.py")
 
 
@@ -44,7 +47,9 @@ def hidden_files() -> list[Path]:
     return sorted(set(PACKAGE.rglob("*.py")) - visible)
 
 
-def bubblewrap(hidden: Sequence[Path] = (), preload: Sequence[str] = ()) -> Sandbox:
+def bubblewrap(
+    hidden: Sequence[Path] = (), preload: Sequence[str] = (), python: str = ""
+) -> Sandbox:
     """A sandbox by bubblewrap. `hidden` are files of this package that answers may not read."""
     bwrap = shutil.which("bwrap")
     if sys.platform != "linux" or bwrap is None:
@@ -59,13 +64,14 @@ def bubblewrap(hidden: Sequence[Path] = (), preload: Sequence[str] = ()) -> Sand
     command += ["--clearenv"]
     for name, value in _environment().items():
         command += ["--setenv", name, value]
-    mounts = _mounts(hidden)
+    runs = _interpreter(python)
+    mounts = _mounts(hidden, runs)
     command += [*mounts, "--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", SCRATCH]
     if "/tmp" not in mounts:
         command += ["--symlink", SCRATCH, "/tmp"]
     # An ordinary user owns what bubblewrap makes, and could leave files there for a later job.
     command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SCRATCH]
-    return Sandbox("bubblewrap", [*command, *_python("namespaces", preload)])
+    return Sandbox("bubblewrap", [*command, *_python("namespaces", preload, runs)])
 
 
 def _environment() -> dict[str, str]:
@@ -81,44 +87,37 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _python(
-    confined: str, preload: Sequence[str], paths: Sequence[Path] | None = None
-) -> list[str]:
-    paths = _import_paths() if paths is None else paths
+def _python(confined: str, preload: Sequence[str], python: Interpreter) -> list[str]:
     code = (
-        f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}; "
+        f"import sys; sys.path[:0] = {[str(p) for p in python.paths]!r}; "
         f"from course_lib.grading.sandbox.job import main; main({confined!r}, {list(preload)!r})"
     )
-    return [sys.executable, "-I", "-c", code]
+    return [python.executable, "-I", "-c", code]
 
 
-def _import_paths() -> list[Path]:
-    """Where Python finds this package, and the libraries that come from elsewhere than its own."""
-    own = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
-    found = [PACKAGE.parent]
-    for name in ("torch", "numpy", "IPython"):
-        place = Path(getattr(importlib.util.find_spec(name), "origin", "")).parents[1]
-        if place not in own and place not in found:
-            found.append(place)
-    return found
-
-
-def _places() -> list[Path]:
+def _places(python: Interpreter) -> list[Path]:
     """The system's libraries, Python and its packages."""
     places = [Path(p) for p in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")]
     places += [Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
-    places += [Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))]
-    return places + _import_paths()[1:]
+    return [*places, *python.places]
 
 
-def in_sight(path: Path) -> bool:
+def in_sight(path: Path, python: str = "") -> bool:
     """Whether an answer in the sandbox could see this path."""
-    return any(path.resolve().is_relative_to(place.resolve()) for place in [*_places(), PACKAGE])
+    places = [*_places(_interpreter(python)), PACKAGE]
+    return any(path.resolve().is_relative_to(place.resolve()) for place in places)
 
 
-def _mounts(hidden: Sequence[Path]) -> list[str]:
+def _interpreter(python: str) -> Interpreter:
+    try:
+        return interpreter(python)
+    except InterpreterError as error:
+        raise SandboxError(str(error)) from None
+
+
+def _mounts(hidden: Sequence[Path], python: Interpreter) -> list[str]:
     """The system's libraries, Python and this package, read-only, and nothing else."""
-    places = _places()
+    places = _places(python)
     arguments: list[str] = []
     made: set[Path] = set()
     for place in dict.fromkeys([*places, PACKAGE]):
@@ -174,14 +173,14 @@ def container(
         command += ["--volume", f"{MASKED}:{place}:ro"]
     for compiled in _compiled(hidden):
         command += ["--tmpfs", str(inside / compiled.relative_to(PACKAGE))]
-    python = _python("container", preload, [inside.parent])
-    return Sandbox(engine, [*command, image, "python", *python[1:]], walls=False)
+    python = _python("container", preload, Interpreter("python", (), (inside.parent,)))
+    return Sandbox(engine, [*command, image, *python], walls=False)
 
 
-def unconfined(preload: Sequence[str] = ()) -> Sandbox:
+def unconfined(preload: Sequence[str] = (), python: str = "") -> Sandbox:
     """No sandbox: answers run as the user who grades, and reach all that this user can reach."""
     forks = sys.platform == "linux"
-    command = _python("limits" if forks else "cold", preload)
+    command = _python("limits" if forks else "cold", preload, _interpreter(python))
     return Sandbox("none", command, walls=False, forks=forks)
 
 
@@ -198,7 +197,7 @@ def inside_container(preload: Sequence[str] = ()) -> Sandbox:
     user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
     values = [f"{name}={value}" for name, value in _environment().items()]
     command = [program, *user, "env", "-i", f"--chdir={SCRATCH}", *values]
-    return Sandbox("inside", [*command, *_python("container", preload)], walls=False)
+    return Sandbox("inside", [*command, *_python("container", preload, interpreter())], walls=False)
 
 
 ENGINES = ("bubblewrap", "docker", "podman")
@@ -220,12 +219,16 @@ def make(engine: str, marking: Marking) -> Sandbox:
     engine, _, image = engine.partition(":")
     image = image or IMAGE
     if engine == "none":
-        return unconfined(preload)
+        return unconfined(preload, marking.python)
     if engine == "inside":
         return inside_container(preload)
     if engine == "bubblewrap":
-        return bubblewrap(hidden, preload)
+        return bubblewrap(hidden, preload, marking.python)
     if engine in ENGINES:
+        if marking.python:
+            raise SandboxError(
+                f"--python goes with bubblewrap: in {engine}, answers run in the image's Python."
+            )
         return container(engine, image, hidden, preload)
     if engine != "auto":
         raise SandboxError(f"There is no sandbox {engine!r}; say one of {', '.join(ENGINES)}.")

@@ -78,6 +78,7 @@ def _warm_up(preload: list[str]) -> None:
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
     import numpy as np
 
+    import course_lib.exercises.answers  # noqa: F401
     import course_lib.exercises.loading  # noqa: F401
     import course_lib.grading.sandbox.protocol  # noqa: F401
     from course_lib.exercises.exercise import Case, Setup

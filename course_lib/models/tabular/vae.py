@@ -38,8 +38,12 @@ class TabularVAESettings(Settings):
     learning_rate: float = 5e-3
 
 
-class _Network(nn.Module):
-    """Encoder and decoder of rows (n, d), and the log standard deviation of each number (d,)."""
+class RowNetwork(nn.Module):
+    """Encoder and decoder of rows (n, d), and the log standard deviation of each number (d,).
+
+    >>> sum(p.numel() for p in RowNetwork(3, TabularVAESettings(width=4, depth=1)).parameters())
+    262
+    """
 
     def __init__(self, d: int, settings: TabularVAESettings):
         super().__init__()
@@ -91,7 +95,7 @@ class TabularVAE(TableModel):
         self.table = frame.head(0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = _Network(self.encoder.width, self.settings)
+            self.network = RowNetwork(self.encoder.width, self.settings)
         noise = torch.Generator().manual_seed(seed)
         optimizer = torch.optim.Adam(
             self.network.parameters(), self.settings.learning_rate, fused=True
