@@ -283,6 +283,12 @@ def test_tables_that_cannot_be_audited(real, synthetic, options, says):
         audit(real, None, synthetic, progress=False, **options)
 
 
+@pytest.mark.parametrize("rows", [20, 33])
+def test_a_holdout_that_is_set_aside_has_rows_enough(rows):
+    report = audit(small()[:rows], None, small(), progress=False)
+    assert report.about["rows"] == {"train": rows - 10, "holdout": 10, "synthetic": 40}
+
+
 def structure(report):
     return {f.id: f for f in report if f.family == "structure" or f.metric == "reused_values"}
 

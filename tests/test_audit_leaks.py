@@ -168,3 +168,24 @@ def test_one_distribution_gives_no_leaks(shape, n):
                 f.id: f.method for f in found(*parts, given=given).values() if f.verdict == "fail"
             }
             assert not bad, (seed, given, bad)
+
+
+def test_equal_times_of_day_may_be_coincidence():
+    def visits(seed):
+        rng = np.random.default_rng(seed)
+        minutes = rng.normal(780, 150, 300).clip(0, 1439).astype(int) + 1440 * rng.integers(
+            0, 400, 300
+        )
+        return people(300, seed).assign(
+            at=pd.Timestamp("2020-01-02") + pd.to_timedelta(minutes, "min")
+        )
+
+    real = [visits(seed) for seed in range(0, 12, 2)]
+    made = [visits(seed) for seed in range(1, 13, 2)]
+    made[0].loc[7, "at"] = real[0].loc[3, "at"]  # a coincidence for certain
+    told = [
+        found(*halves(one), two)["rare_values[at]"] for one, two in zip(real, made, strict=True)
+    ]
+    assert {each.verdict for each in told} == {"pass"}
+    made[0].loc[:60, "at"] = real[0].loc[:60, "at"]
+    assert found(*halves(real[0]), made[0])["rare_values[at]"].verdict == "fail"

@@ -218,6 +218,18 @@ def test_intervals_of_total_variation_cover_the_truth(name, rows, rng):
     assert all(c.low <= size <= c.high for c, size in zip(found, left, strict=True))
 
 
+@pytest.mark.parametrize("draw", ["standard_cauchy", "normal"])
+def test_a_small_p_value_of_wasserstein_is_counted_and_not_extrapolated(draw, rng):
+    # With 99 draws alone, a tail judged from nine of them gave p < 0.001 where 0.02 was true.
+    def one(g):
+        synthetic, real = (getattr(g, draw)(size=150) for _ in range(2))
+        return wasserstein(synthetic, real, 1.0, g)
+
+    found = drawn(one, rng, 300)
+    assert p_below(found, 0.05) <= 0.05 + noise(0.05, 300)
+    assert p_below(found, 0.001) <= 1 / 300
+
+
 def test_from_z_and_interval_only_are_their_formulas():
     c = from_z(0.3, 0.1, 50, null=0.1)
     assert (c.low, c.high) == pytest.approx((0.3 - 0.196, 0.3 + 0.196), abs=1e-4)

@@ -224,6 +224,44 @@ def test_arrow_tables_are_taken_as_they_are():
     assert audit(one, None, Stream(), **options).to_json() == expected
 
 
+# --- one headline per cause ----------------------------------------------------------------------
+
+
+def earners(n, seed):
+    rng = np.random.default_rng([seed, 6])
+    income = rng.lognormal(10, 0.5, n)
+    table = people(n, seed).assign(income=np.round(income), rent=np.round(income / 30, 1))
+    return table.assign(food=np.round(income**0.5 * rng.lognormal(0, 0.2, n)))
+
+
+def headlines(report):
+    return [line for line in str(report).splitlines() if line.startswith(("  fail", "  warn"))]
+
+
+def test_a_column_that_moved_is_told_once():
+    made = earners(1500, 1)
+    made["income"] *= 2
+    report = audit(earners(1500, 0), None, made, progress=False)
+    assert sum(f.verdict == "fail" for f in report) > 5
+    (line,) = (line for line in headlines(report) if line.startswith("  fail"))
+    assert "[income" in line and "more come with it" in line
+
+
+def test_a_column_whose_dependence_is_lost_is_told_once():
+    made = earners(1500, 1)
+    made["income"] = made["income"].sample(frac=1, random_state=0).to_numpy()
+    report = audit(earners(1500, 0), None, made, progress=False)
+    (line,) = headlines(report)
+    assert line.startswith("  fail fidelity: pair_total_variation[") and "income" in line
+
+
+def test_repeated_rows_are_the_cause_of_what_follows_from_them():
+    made = pd.concat([earners(100, 1)] * 10, ignore_index=True)
+    told = headlines(audit(earners(1000, 0), None, made, progress=False))
+    assert "duplicate_rows[whole rows]" in told[0] and "more come with it" in told[0]
+    assert not [line for line in told if " fidelity: " in line]
+
+
 # --- the rule ------------------------------------------------------------------------------------
 
 

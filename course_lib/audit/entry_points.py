@@ -393,7 +393,7 @@ def _holdout(
             f"least {2 * LEAST_ROWS} are needed, or a holdout of its own."
         )
     order = np.random.default_rng(seed).permutation(rows)
-    held, kept = np.split(order, [int(HELD_OUT * rows)])
+    held, kept = np.split(order, [max(int(HELD_OUT * rows), LEAST_ROWS)])
     note = Note(
         f"No holdout was given: {len(held):,} of the {rows:,} real rows were set aside (seed {seed}). "
         "The generator may have learnt from them too. So the attacks on privacy are not testable, and "

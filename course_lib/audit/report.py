@@ -2,22 +2,24 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 from course_lib import __version__
+from course_lib.audit.causes import causes
 from course_lib.audit.explain import explanation, paper
 from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
-from course_lib.audit.schema import AuditError, Column, Schema
+from course_lib.audit.schema import AuditError, Column, Schema, listed
 from course_lib.files import write_whole
 from course_lib.plots import show
 
-SHOWN = 5  # findings of a family in the printed summary
+SHOWN = 5  # causes of a family in the printed summary
+NAMED = 2  # findings that come with a headline and are named
 FORMAT = 1  # of the JSON; it rises when a reader must change
 
 
@@ -35,6 +37,13 @@ class Gate:
         return "\n".join(["passed" if self.passed else "failed", *self.reasons])
 
 
+def _with(others: Sequence[Finding]) -> str:
+    """What a headline says of the findings that come with it."""
+    if not others:
+        return ""
+    return f" [{len(others):,} more come with it: {listed([f.id for f in others], NAMED)}]"
+
+
 @dataclass(frozen=True)
 class AuditReport(Findings):
     """The findings of one audit, the gravest first: to read, to keep, to compare, to gate."""
@@ -42,15 +51,14 @@ class AuditReport(Findings):
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items())
         lines = [f"{len(self.findings)} findings: {counts}"]
+        found = causes(self.findings)
         # Privacy first where it fails: nothing else matters before that is mended.
         failed = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
         for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
-            grave = [
-                finding
-                for finding in self.findings
-                if finding.family == family and finding.verdict in ("fail", "warn")
-            ]
-            lines += [f"  {f.verdict} {family}: {f.id}: {f.method}" for f in grave[:SHOWN]]
+            grave = [cause for cause in found if cause.headline.family == family]
+            for headline, others in grave[:SHOWN]:
+                line = f"  {headline.verdict} {family}: {headline.id}: {headline.method}"
+                lines.append(line + _with(others))
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
         left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]

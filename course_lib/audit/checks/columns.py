@@ -26,7 +26,8 @@ from course_lib.audit.values import Values
 TAIL = 0.01
 RARE = 0.02  # a level with a smaller share counts as rare
 MOST_PLACES = 400  # values at which two distribution functions are compared
-DRAWS = 99  # of the rows dealt out again
+DRAWS = 99  # of the rows dealt out again,
+MORE = 900  # and further ones, where few of the first reach the observed value
 SHUFFLED = 20_000  # rows at most that are dealt one by one
 
 
@@ -328,11 +329,16 @@ def wasserstein(
         return total
 
     pooled = cells[0] + cells[1]
-    dealt = _deal(pooled, m, rng)
+    observed = float(area(cells[0], cells[1]))
+    dealt = _deal(pooled, m, rng, DRAWS)
     null = area(dealt, pooled - dealt)
+    if (
+        null >= observed
+    ).sum() < DRAWS / 10:  # few draws tell such a tail badly (Besag and Clifford 1991)
+        dealt = _deal(pooled, m, rng, MORE)
+        null = np.concatenate([null, area(dealt, pooled - dealt)])
     again = area(rng.multinomial(m, cells[0] / m, 50), rng.multinomial(n, cells[1] / n, 50))
     sd, usual = float(again.std(ddof=1)), float(null.mean())
-    observed = float(area(cells[0], cells[1]))
     return Comparison(
         estimate,
         max(estimate - usual - Z * sd, 0.0),
@@ -355,12 +361,12 @@ def _grid(values: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([ends[:outer], inner, ends[-outer:]]))
 
 
-def _deal(pooled: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
-    """m of the rows in cells (k,) drawn without replacement, DRAWS times: counts (DRAWS, k)."""
+def _deal(pooled: np.ndarray, m: int, rng: np.random.Generator, draws: int) -> np.ndarray:
+    """m of the rows in cells (k,) drawn without replacement, many times: counts (draws, k)."""
     rows = np.repeat(np.arange(len(pooled)), pooled)
     if len(rows) > SHUFFLED:
-        return rng.multivariate_hypergeometric(pooled, m, DRAWS, method="marginals")
-    dealt = np.empty((DRAWS, len(pooled)), np.int64)
+        return rng.multivariate_hypergeometric(pooled, m, draws, method="marginals")
+    dealt = np.empty((draws, len(pooled)), np.int64)
     for each in dealt:
         each[:] = np.bincount(
             rng.choice(rows, m, replace=False, shuffle=False), minlength=len(pooled)

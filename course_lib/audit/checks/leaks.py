@@ -26,6 +26,7 @@ LISTED = 20  # rows that a finding names
 CROWD = 6_000  # rows of each kind at most for near copies
 FAR = 3.0  # interquartile ranges beyond the quartiles: Tukey's "far out"
 BINS = 20
+TIMES = (1 / 24, 1 / 1440, 1 / 86400)  # of a day
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
@@ -149,11 +150,14 @@ def _density(values: np.ndarray) -> float:
 
 
 def _unit(values: np.ndarray) -> float:
-    """The step in which nearly all values are written, 0 where they have no such step."""
-    for places in range(-4, 10):
-        scaled = values * 10.0**places
+    """The step in which nearly all values are written, 0 where they have no such step.
+
+    A power of ten, or an hour, a minute or a second of values in days.
+    """
+    for step in sorted([*(10.0**-k for k in range(-4, 10)), *TIMES], reverse=True):
+        scaled = values / step
         if np.isclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6).mean() > 0.95:
-            return float(10.0**-places)
+            return float(step)
     return 0.0
 
 
