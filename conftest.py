@@ -13,6 +13,9 @@ import pytest
 
 from course_lib.syllabus import course
 
+LONG = {"sandbox", "browser", "nbgrader", "network", "slow"}
+WEIGHT = 20  # about how many of the other tests take as long as one of these
+
 pytest_plugins = ["notebook_rules", "executed_copies", "programs"]
 
 
@@ -41,8 +44,10 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """What takes longest comes first, so that at the end no worker waits long for another."""
-    tests = Counter(map(scope, items))
-    items.sort(key=lambda item: (minutes(item), tests[scope(item)]), reverse=True)
+    weights = Counter()
+    for item in items:
+        weights[scope(item)] += WEIGHT if LONG & {mark.name for mark in item.iter_markers()} else 1
+    items.sort(key=lambda item: (minutes(item), weights[scope(item)]), reverse=True)
 
 
 def scope(item):

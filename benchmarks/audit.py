@@ -5,8 +5,10 @@ Run in the course's environment; each part writes its figures into results/audit
     python benchmarks/audit.py null      # 200 audits of rows of the same distribution as the real ones
     python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
+    python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and two sizes
 
-All tables are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000 synthetic rows.
+The tables of the first three are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000
+synthetic rows; those of the last one stand in audit_shapes.py.
 A run that was stopped goes on where it stopped; --fresh begins again.
 """
 
@@ -26,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from audit_peers import ask
+from audit_shapes import SHAPES, drawn
 from scipy import stats
 
 from course_lib.audit import audit
@@ -37,10 +40,12 @@ RESULTS = Path(__file__).with_name("results")
 PARTIAL = ROOT / "build" / "audit_benchmark"
 ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
 LEVEL = 0.05
-DRAWS = {"null": 200, "power": 50, "curves": 8}
+DRAWS = {"null": 200, "power": 50, "curves": 8, "shapes": 20}
+SIZES = (300, 3000)  # rows of either side of a shape
 FALSE_ALARMS, FOUND = 0.07, 0.95  # the bars
+ALARMS = 0.05  # of the reports on one shape at one size, with any fail or warning
 CLEAN = 40  # clean tables that tell how far SDMetrics' score varies by itself
-SEEDS = {"null": 10_000, "power": 20_000, "curves": 30_000, "clean": 40_000}
+SEEDS = {"null": 10_000, "power": 20_000, "curves": 30_000, "clean": 40_000, "shapes": 50_000}
 
 Table = pd.DataFrame
 
@@ -262,6 +267,34 @@ def curves(partial: Partial) -> dict:
     }
 
 
+def alarms(shape: str, n: int, seed: int) -> list[str]:
+    """The failures and warnings of one draw of a shape against another, without a holdout."""
+    report = audit(
+        drawn(shape, n, seed, 0), None, drawn(shape, n, seed, 1),
+        label="approved", sensitive=["sex"], progress=False, seed=seed,
+    )  # fmt: skip
+    return [f"{f.verdict} {f.id}" for f in report if f.verdict in ("fail", "warn")]
+
+
+def shapes(partial: Partial) -> dict:
+    """How often an audit of one distribution ends with any failure or warning, by shape and size."""
+    rows: dict[str, dict] = {}
+    for n in SIZES:
+        for shape in SHAPES:
+            seeds = range(SEEDS["shapes"], SEEDS["shapes"] + DRAWS["shapes"])
+            each = [partial((shape, n, seed), alarms, shape, n, seed) for seed in seeds]
+            raised = sum(map(bool, each))
+            rows[f"{shape}, {n}"] = {
+                "reports_with_an_alarm": share_and_interval(raised, len(each)),
+                "bar": f"<= {ALARMS:g}: {'met' if raised <= ALARMS * len(each) else 'MISSED'}",
+                "alarms": dict(pd.Series(list(chain(*each))).value_counts().astype(object)),
+            }
+            print(shape, n, rows[f"{shape}, {n}"], flush=True)
+    total = sum(row["reports_with_an_alarm"]["share"] for row in rows.values()) * DRAWS["shapes"]
+    number = len(rows) * DRAWS["shapes"]
+    return {"draws": DRAWS["shapes"], "all": share_and_interval(round(total), number), "of": rows}
+
+
 def quality(cases: list[tuple]) -> dict[tuple, float]:
     """SDMetrics' quality score of synthetic against training rows, in an environment of its own."""
     if not cases:
@@ -334,10 +367,10 @@ def write(part: str, result: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("null", "power", "curves"))
+    parser.add_argument("part", choices=("null", "power", "curves", "shapes"))
     parser.add_argument("--fresh", action="store_true", help="forget the draws of earlier runs")
     asked = parser.parse_args()
-    work = {"null": null, "power": power, "curves": curves}[asked.part]
+    work = {"null": null, "power": power, "curves": curves, "shapes": shapes}[asked.part]
     result = work(Partial(asked.part, asked.fresh))
     write(asked.part, result)
     print(json.dumps(result, indent=1))

@@ -4,16 +4,19 @@ Run in the course's environment, about twenty minutes on one core:
 
     python benchmarks/steering.py digits
     python benchmarks/steering.py variety
+    python benchmarks/steering.py preferences
     python benchmarks/steering.py games
     python benchmarks/steering.py ring
 
-Each writes its part of course_lib/mode_collapse/recorded/steering.json. Lesson 07 shows digits, games and
-ring as they are recorded there. What `variety` does for ten digits, the lesson does live for one.
+Each writes its part of course_lib/mode_collapse/recorded/steering.json, and lesson 07 shows all of them.
+What `variety` does for ten digits and `preferences` for five seeds, the lesson does live once.
 
 Steering: in each of ten runs another digit is made rare, twelve images of about 120. Each way gives
 108 images that are taken for the rare digit, whatever they show. Measured on held-out real digits.
 Variety: the same ten digits and lesson 07's own networks. How varied are a hundred images that show the
 target? Images that do not are left out, since scattered images of other digits lie near everything.
+Preferences: five seeds of that lesson's base GAN, tuned to a reward that was learnt from pairs. The rater
+of the pairs is the judge: an image is preferred if it is read with more confidence.
 Generalisation: the same conditional networks trained by four games, five seeds each, on all digits.
 """
 
@@ -35,8 +38,10 @@ from torch import Tensor
 from course_lib.audit.fidelity import manifold_measures, vendi_score
 from course_lib.datasets import load, random_shift
 from course_lib.mode_collapse import RING, GANs, fit, image_gans, mode_counts, recipe, steering
+from course_lib.mode_collapse.preference import reward_model, tuned
 from course_lib.models import gan
 from course_lib.models.classifier import DigitClassifier, digit_judge, train_judge
+from course_lib.models.layers import from_grey_levels
 from course_lib.syllabus import lesson
 from course_lib.training import finish
 
@@ -52,6 +57,8 @@ BASE = {
     "beta_1": 0.0,
 }
 STEPS, EQUAL = (10, 30, 100, 500), 100  # fine-tuning is watched there, on so many images on target
+PAIRS, COUNTED = 4500, 200  # of samples that a rater compares; of samples whose variety is measured
+CLIMBS = [(30, 0.0), (100, 0.0), (200, 0.0), (200, 1.0)]  # steps up the reward, and the anchor
 STEERED = {**BASE, "learning_rate": 1e-3, "steps": 1000}
 SHARES = {0.5: (300,), 0.9: (300,), 1.0: (10, 30, 100, 300, 1000)}
 COLLAPSED = {**STEERED, "game": "classical", "beta_1": 0.9, "steps": 100}
@@ -304,6 +311,62 @@ def varied(digit: int, judge: DigitClassifier) -> Iterator[dict]:
             yield watched(step.number)
 
 
+def tuned_to_preferences() -> dict:
+    """Five seeds of a base GAN, tuned to what a rater prefers, with and without an anchor."""
+    judge, rows = digit_judge(), []
+    for seed in range(5):
+        rows += [rounded({"seed": seed, **row}) for row in preferred(seed, judge)]
+        print(rows[-len(CLIMBS) - 1 :], flush=True)
+    settings = {"pairs": PAIRS, "counted": COUNTED, "steps and anchor": CLIMBS}
+    return {"settings": settings, "runs": rows}
+
+
+def preferred(seed: int, judge: DigitClassifier) -> Iterator[dict]:
+    """Lesson 07's base GAN before and after tuning: who prefers its samples to those before, and how
+    varied a number of them are; neither needs a reference."""
+    preset = lesson("07_cure_and_steer").settings("cpu")
+    x, y, x_held, _ = split_of_lesson()
+    torch.manual_seed(seed)
+    networks = gan.Generator(16, 32), gan.Discriminator(32)
+    base = networks[0]
+    finish(
+        image_gans.fit(
+            *networks,
+            [steering.scarce(x, y, preset.digit, KEEP, seed=seed).x],
+            preset.base,
+            seed=seed,
+        )
+    )
+    width = torch.pdist(x_held[:300]).median().item() / 2
+
+    @torch.no_grad()
+    def clarity(images: Tensor) -> Tensor:
+        return judge(images).log_softmax(dim=1).amax(dim=1)
+
+    pair = base.sample(PAIRS), base.sample(PAIRS)
+    first = (clarity(pair[0]) > clarity(pair[1]))[:, None]
+    better, worse = torch.where(first, *pair), torch.where(first, *pair[::-1])
+    reward = reward_model(better[:-500], worse[:-500], seed=seed)
+
+    def rewards(images: Tensor) -> Tensor:
+        return reward(from_grey_levels(images))
+
+    agrees = (rewards(better[-500:]) > rewards(worse[-500:])).float().mean().item()
+    before = base.sample(1000)
+    for steps, anchor in [(0, 0.0), *CLIMBS]:
+        images = tuned(base, reward, steps, anchor, seed=seed).sample(1000)
+        shares = judge.predict(images).bincount(minlength=10) / len(images)
+        yield {
+            "steps": steps,
+            "anchor": anchor,
+            "reward prefers": (rewards(images) > rewards(before)).float().mean().item(),
+            "rater prefers": (clarity(images) > clarity(before)).float().mean().item(),
+            "vendi": vendi_score(images[:COUNTED].numpy(), width),
+            "digits": torch.special.entr(shares).sum().exp().item(),
+            "reward agrees with rater": agrees,
+        }
+
+
 def games_compared() -> dict:
     """Five seeds of each game, and what real digits alone teach."""
     x, y, x_held, y_held = split_of_lesson()
@@ -340,6 +403,7 @@ def ring_weighted() -> dict:
 PARTS = {
     "digits": digits_made_rare,
     "variety": variety_on_target,
+    "preferences": tuned_to_preferences,
     "games": games_compared,
     "ring": ring_weighted,
 }

@@ -108,11 +108,13 @@ def _audit(args: argparse.Namespace) -> int:
             label=args.label,
             positive=args.positive,
             sensitive=_split(args.sensitive),
+            entity=args.entity,
             margins={
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
             },
             seed=args.seed,
+            list_rows=not args.hide_rows,
             progress=not args.quiet,
         )
         print(report)
@@ -169,6 +171,7 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--label", metavar="COLUMN", help="the column that is to be predicted")
     add("--positive", metavar="LEVEL", help="the label's level that counts")
     add("--sensitive", metavar="COLUMNS", default="", help="columns whose groups are compared")
+    add("--entity", metavar="COLUMN", help="rows with one value of it belong to one person")
     add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(
         "--margin", metavar="METRIC=NUMBER,...", default="", help="the smallest effect that matters"
@@ -177,6 +180,9 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write the report for a program")
     add("--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below")
     add("--seed", type=int, default=0, help="of splits, samples and resampling (0)")
+    add(
+        "--hide-rows", action="store_true", help="do not name the rows of people who are given away"
+    )
     add("--quiet", action="store_true", help="no progress bar and no schema")
 
 

@@ -39,6 +39,7 @@ def clean():
 # --- truth -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_distribution_gives_no_findings():
     # At most 7 % of audits may have one: 3 of 10 or more would happen in 3 % of cases at that rate.
     # The whole study, 200 draws, is benchmarks/audit.py.
@@ -104,6 +105,7 @@ def test_every_planted_fault_is_found(name):
     assert report[expected].verdict == "fail"
 
 
+@pytest.mark.slow
 def test_a_finding_says_what_was_done(clean):
     train, holdout, synthetic = draws(seed=3)
     damaged, _ = corruptions.change_unit(synthetic, "income", 12)
@@ -143,6 +145,7 @@ def test_too_few_rows_are_underpowered_and_never_pass():
     assert "utility[predicting approved]" in [finding.id for finding in report]
 
 
+@pytest.mark.slow
 def test_a_margin_moves_a_verdict():
     train, holdout, synthetic = draws(seed=3)
     damaged, _ = corruptions.scale_labels(synthetic, "approved", {"sex": "female"}, 0.8)
@@ -281,7 +284,7 @@ def test_tables_that_cannot_be_audited(real, synthetic, options, says):
 
 
 def structure(report):
-    return {finding.id: finding for finding in report if finding.family == "structure"}
+    return {f.id: f for f in report if f.family == "structure" or f.metric == "reused_values"}
 
 
 @pytest.mark.parametrize(
@@ -308,13 +311,13 @@ def structure(report):
             {"c": [f"id{i:03}" for i in range(40)]},
             {"c": [f"id{i + 39:03}" for i in range(40)]},
             "reused_values[c]",
-            "warn",
+            "not testable",  # running numbers meet by coincidence
         ),
         (
             {"c": [f"a note on case {i}" for i in range(40)]},
             {"c": [f"quite another note {i}" for i in range(40)]},
             "reused_values[c]",
-            "pass",
+            "not testable",
         ),
     ],
 )
@@ -403,6 +406,7 @@ def test_the_command_ends_with_0_on_a_clean_table(files, capsys):
     assert " 0 fail" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_1_on_findings_and_writes_the_report(files, tmp_path, capsys):
     page, data = tmp_path / "report.html", tmp_path / "report.json"
     assert command(files, "damaged.csv", "--html", str(page), "--json", str(data)) == 1

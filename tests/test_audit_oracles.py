@@ -21,7 +21,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from course_lib.audit import audit, corruptions, fairness
 from course_lib.audit.checks import bias, geometry, pairs
-from course_lib.audit.checks.columns import kolmogorov_smirnov, wasserstein
+from course_lib.audit.checks.columns import wasserstein
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.fidelity import (
@@ -32,7 +32,14 @@ from course_lib.audit.fidelity import (
     mmd2,
 )
 from course_lib.audit.finding import MARGINS
-from course_lib.audit.statistics import area, counts, rank_sum, shares, total_variation
+from course_lib.audit.statistics import (
+    area,
+    counts,
+    kolmogorov_smirnov,
+    rank_sum,
+    shares,
+    total_variation,
+)
 from course_lib.audit.table import prepare
 from course_lib.audit.values import Values
 from course_lib.mode_collapse import Modes, mode_coverage
@@ -311,6 +318,7 @@ def z_of_women(real, synthetic):
     return np.sign(found.estimate) * stats.norm.isf(found.p / 2)
 
 
+@pytest.mark.slow
 def test_one_generation_of_wright_and_fisher_is_what_a_group_share_is_held_against(rng):
     # After G generations of n rows a share p varies by sqrt(p (1 - p) (1 - (1 - 1/n)^G)).
     p, n, runs = 0.01, 1000, 40_000

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from course_lib.audit.checks.columns import kolmogorov_smirnov, tail_reach, wasserstein
+from course_lib.audit.checks.columns import tail_reach, wasserstein
 from course_lib.audit.contingency import cramers_v
 from course_lib.audit.statistics import (
     Comparison,
@@ -18,6 +18,7 @@ from course_lib.audit.statistics import (
     expected_total_variation,
     from_z,
     interval_only,
+    kolmogorov_smirnov,
     permutation_p,
     permuted,
     rank_sum,
@@ -211,7 +212,10 @@ def test_intervals_of_total_variation_cover_the_truth(name, rows, rng):
     truth = total_variation(np.array(p), np.array(q))
     found = drawn(lambda g: counts(g.multinomial(m, p), g.multinomial(n, q)), rng)
     assert np.mean([c.low <= truth <= c.high for c in found]) > 0.94
-    assert all(0 <= c.low <= c.estimate <= c.high <= 1 for c in found)
+    assert all(0 <= c.low <= c.high <= 1 for c in found)
+    # What is left of the estimate without chance's part, as `Finding.distance` has it, is in it.
+    left = [max(c.estimate**2 - c.null**2, 0.0) ** 0.5 for c in found]
+    assert all(c.low <= size <= c.high for c, size in zip(found, left, strict=True))
 
 
 def test_from_z_and_interval_only_are_their_formulas():

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from course_lib import exercises
-from course_lib.exercises import aliases, assess, get, record
+from course_lib.exercises import aliases, assess, checking, get, record
 from course_lib.exercises.answers import CodeCell, Wanted, find_answers
 from course_lib.exercises.checking import check, try_out
 from course_lib.exercises.slips import returning, slip
@@ -35,6 +35,15 @@ def own_state(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_reference_passes(exercise, seed):
     assert all(verdict.passed for _, verdict in try_out(exercise, exercise.reference, seed))
+
+
+def test_no_answer_s_time_goes_into_an_import(monkeypatch):
+    done = []
+    monkeypatch.setattr(checking, "import_module", done.append)
+    monkeypatch.setattr(checking, "run", lambda *a: done.append("run") or run(*a))
+    exercise = get("vae.train_step")
+    try_out(exercise, exercise.reference)
+    assert done[:2] == ["torch._dynamo", "run"]
 
 
 @EACH

@@ -3,6 +3,7 @@
 import ast
 
 import few_steps
+import pytest
 from lesson_runs import execute
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -24,6 +25,7 @@ def test_claims_are_left_out_and_nothing_else():
     assert left == "if a:\n    pass\nelse:\n    c = 1\npass\ne"
 
 
+@pytest.mark.slow
 def test_a_kernel_trains_for_a_few_steps_and_believes_every_claim(tmp_path):
     kernel = few_steps.environment(tmp_path / "ipython")
     book = new_notebook(cells=[new_code_cell(SETTINGS), new_code_cell("assert False\n1")])

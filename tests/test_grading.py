@@ -16,6 +16,7 @@ from course_lib.exercises import all_exercises, get, submit_check
 from course_lib.exercises.answers import Wanted, code_cells, find_answers
 from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import call
+from course_lib.exercises.registry import needed_modules
 from course_lib.exercises.sources import statements
 from course_lib.grading.errors import GradingError
 from course_lib.grading.evaluation import grade_submission
@@ -25,7 +26,6 @@ from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.sandbox.engines import (
     hidden_files,
     make,
-    needed_modules,
     try_walls,
 )
 from course_lib.grading.sandbox.process import SandboxError
@@ -556,7 +556,7 @@ def test_what_goes_into_the_sandbox_holds_no_later_solution():
 
 def test_what_an_exercise_needs_is_warm():
     assert "torch._dynamo" in needed_modules([get("vae.train_step")])
-    assert needed_modules([get("start.fit_gaussian")]) == ""
+    assert needed_modules([get("start.fit_gaussian")]) == []
 
 
 # --- private cases ------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def children(pid):
 @pytest.fixture
 def many(request):
     """How many submissions; a worker is killed after a quarter of them."""
-    return 500 if request.config.option.full else 160
+    return 500 if request.config.option.full else 40
 
 
 @pytest.mark.usefixtures("walls")

@@ -12,7 +12,7 @@ def joint(one: Values, two: Values) -> tuple[np.ndarray, np.ndarray]:
     >>> sex = Values("sex", "category", np.array([0, 1, 1]), np.array([0, 0, 1]), ("f", "m"), 2)
     >>> synthetic, real = joint(sex, sex)
     >>> synthetic[:2, :2].tolist()
-    [[1, 0], [0, 2]]
+    [[2, 0], [0, 1]]
     """
     (real_one, synthetic_one, rows), (real_two, synthetic_two, columns) = one.coarse, two.coarse
     return (

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from course_lib.audit.checks import (
     bias,
     columns,
     geometry,
+    leaks,
     likelihood,
     pairs,
     privacy,
@@ -21,6 +22,7 @@ from course_lib.audit.checks import (
     utility,
 )
 from course_lib.audit.checks import modes as modes_check
+from course_lib.audit.entities import entity_findings, find_entity, one_row_each
 from course_lib.audit.evidence import NO_TABLES, Check, Evidence, Sets
 from course_lib.audit.finding import MARGINS, Draft, Note, judge
 from course_lib.audit.report import AuditReport
@@ -32,6 +34,7 @@ from course_lib.syllabus import unknown
 
 PARTS = ("training", "holdout", "synthetic")
 HELD_OUT = 0.3  # of the real rows, where no holdout is given
+Table = Any  # a table of pandas, Polars, Arrow, or with the Arrow interface
 Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
 
 
@@ -44,18 +47,20 @@ class Stage:
 
 
 def audit(
-    real_train: pd.DataFrame,
-    real_holdout: pd.DataFrame | None,
-    synthetic: pd.DataFrame,
+    real_train: Table,
+    real_holdout: Table | None,
+    synthetic: Table,
     schema: Schema | Mapping[str, str] | None = None,
     *,
     label: str | None = None,
     positive: object = None,
     sensitive: Sequence[str] | str = (),
+    entity: str | None = None,
     log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     margins: Mapping[str, float] | None = None,
     level: float = 0.05,
     seed: int = 0,
+    list_rows: bool = True,
     progress: bool = True,
     **others: object,
 ) -> AuditReport:
@@ -66,7 +71,7 @@ def audit(
     than the holdout rows are. Only a real holdout that the generator has not seen can tell that.
 
     Args:
-        real_train: what the generator learnt from.
+        real_train: what the generator learnt from: a DataFrame of pandas or Polars, or an Arrow table.
         real_holdout: real rows of the same distribution that it has not seen, or None: then 30 % of
             `real_train` are set aside, and the report says so.
         synthetic: what it made.
@@ -74,10 +79,13 @@ def audit(
             it is not given.
         label: the column that is to be predicted. positive: its level that counts, for two levels.
         sensitive: columns whose groups, and groups of pairs, are compared; numbers by quarters.
+        entity: the column that tells which rows belong to one person: they are one unit in every test
+            and split. If it is not given, a column that is named and filled like one is taken.
         log_likelihood: what a model gives each row of the three tables, in nats.
         margins: metric to the smallest effect that matters; see `finding.MARGINS`.
         level: of the false discovery rate over the whole report.
         seed: for samples, splits and resampling; the report is the same for the same seed.
+        list_rows: name the rows of people whose data came back; False for a report that others read.
         progress: show a progress bar, and print an inferred schema.
 
     Raises:
@@ -91,13 +99,35 @@ def audit(
     _no_arrays((real_train, real_holdout, synthetic), others)
     asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
     limits = _limits(margins, level, seed)
-    held_out, notes = _holdout(real_train, real_holdout, seed)
-    tables = prepare(*held_out, synthetic, schema, label, positive, asked)
+    given = real_holdout is not None
+    units = _units(
+        as_pandas(real_train),
+        None if real_holdout is None else as_pandas(real_holdout),
+        as_pandas(synthetic),
+        entity,
+        seed,
+        limits["kolmogorov_smirnov"],
+        [label, *asked],
+    )
+    held_out, notes, order = _holdout(units.train, units.holdout, seed)
+    if units.rows is not None and order is not None:
+        order = units.rows[order]
+    if units.entity is not None:
+        schema = {**_kinds(schema), units.entity: "identifier"}
+    tables = prepare(*held_out, units.synthetic, schema, label, positive, asked)
     if schema is None and progress:
         print(tables.schema)
-    likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
-    given = real_holdout is not None
-    evidence = Evidence(tables, None, None, likelihoods, limits, seed, given)
+    likelihoods = _likelihoods(units.of(log_likelihood), (*held_out, units.synthetic))
+    evidence = Evidence(
+        tables,
+        log_likelihood=likelihoods,
+        margins=limits,
+        seed=seed,
+        holdout_given=given,
+        real_order=units.rows if order is None else order,
+        made_order=units.made,
+        list_rows=list_rows,
+    )
     stages = [
         Stage("structure", structure.check),
         Stage("columns", columns.check),
@@ -108,8 +138,14 @@ def audit(
         stages.append(Stage("utility", utility.check))
     if tables.sensitive:
         stages.append(Stage("bias", bias.check))
-    stages += [Stage("copies", privacy.copies), Stage("privacy", privacy.check)]
+    stages += [
+        Stage("copies", privacy.copies),
+        Stage("privacy", privacy.check),
+        Stage("people", leaks.check),
+        Stage("persons", lambda *_: iter(units.drafts)),
+    ]
     about = {"columns": len(tables.values), "label": label, "sensitive": asked}
+    about["entity"] = units.entity
     about["positive"] = tables.target.positive if tables.target else None
     return _report(evidence, stages, notes, about, level, progress)
 
@@ -152,14 +188,15 @@ def audit_arrays(
                 "`audit`; other rows become an array by `numpy.asarray`."
             )
     limits = _limits(margins, level, seed)
-    held_out, notes = _holdout(real_train, real_holdout, seed)
+    held_out, notes, _ = _holdout(real_train, real_holdout, seed)
     arrays = _checked_arrays(*held_out, synthetic)
     scale = arrays.train.std() or 1.0
     scaled = Sets(*(part / scale for part in arrays))
     known = None if modes is None else Modes(np.asarray(modes.centres) / scale, modes.sd / scale)
     tables = NO_TABLES if classes is None else _class_tables(classes, scaled)
     likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
-    evidence = Evidence(tables, scaled, known, likelihoods, limits, seed)
+    given = real_holdout is not None
+    evidence = Evidence(tables, scaled, known, likelihoods, limits, seed, given)
     stages = [Stage("whole rows", geometry.check), Stage("privacy", privacy.check)]
     if known is not None:
         stages.append(Stage("modes", modes_check.check))
@@ -222,6 +259,100 @@ def _class_tables(classes: Sequence[np.ndarray], parts: Sets) -> Tables:
     return prepare(train, holdout, synthetic, {"class": "category"}, sensitive=["class"])
 
 
+@dataclass(frozen=True)
+class Units:
+    """The tables with one row to each person; as they were where there is no column that tells persons.
+
+    Attributes:
+        rows: where the training rows, and then the holdout's, stood in their tables; None if all do.
+        made: the same of the synthetic rows.
+    """
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame | None
+    synthetic: pd.DataFrame
+    entity: str | None = None
+    rows: np.ndarray | None = None
+    made: np.ndarray | None = None
+    drafts: tuple[Draft | Note, ...] = ()
+
+    def of(self, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray] | None:
+        """Of one number to each row of the three tables as given, those of the rows that were drawn."""
+        if given is None or self.rows is None or self.made is None or self.holdout is None:
+            return given
+        ours, held = np.split(self.rows, [len(self.train)])
+        parts = zip(given, (ours, held, self.made), strict=True)
+        return [np.asarray(numbers, float).ravel()[rows] for numbers, rows in parts]
+
+
+def _units(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    synthetic: pd.DataFrame,
+    entity: str | None,
+    seed: int,
+    margin: float,
+    others: Sequence[str | None],
+) -> Units:
+    if not all(isinstance(table, pd.DataFrame) for table in (train, synthetic)):
+        return Units(train, holdout, synthetic)  # `prepare` refuses them in words
+    found = entity or find_entity(train, synthetic)
+    if found is None or (entity is None and found in others):
+        return Units(train, holdout, synthetic)
+    rng = np.random.default_rng([seed, 99])
+    ours, theirs = (one_row_each(table, found, rng) for table in (train, synthetic))
+    held = None if holdout is None else one_row_each(holdout, found, rng)
+    rows = [ours.rows] if held is None else [ours.rows, held.rows]
+    drafts = tuple(entity_findings(found, ours, held, theirs, margin))
+    return Units(
+        ours.table,
+        None if held is None else held.table,
+        theirs.table,
+        found,
+        np.concatenate(rows),
+        theirs.rows,
+        drafts,
+    )
+
+
+def _kinds(schema: Schema | Mapping[str, str] | None) -> dict[str, str]:
+    if schema is None:
+        return {}
+    return schema.kinds() if isinstance(schema, Schema) else dict(schema)
+
+
+def as_pandas(table: Any) -> pd.DataFrame:
+    """A table of pandas as it is; one of Polars, Arrow or another library as pandas' own.
+
+    Anything else is returned unchanged, for `prepare` to refuse in words.
+
+    >>> import pyarrow as pa
+    >>> as_pandas(pa.table({"sex": ["f", "m"]}))["sex"].tolist()
+    ['f', 'm']
+    """
+    if isinstance(table, pd.DataFrame) or not (
+        hasattr(table, "__arrow_c_stream__")
+        or hasattr(table, "__dataframe__")
+        or hasattr(table, "collect")
+    ):
+        return cast(pd.DataFrame, table)
+    try:
+        import narwhals as nw
+    except ImportError as error:
+        raise AuditError(
+            "Tables of Polars and Arrow need narwhals and pyarrow: `pip install narwhals pyarrow`, or "
+            "hand over a pandas DataFrame."
+        ) from error
+    try:
+        frame = nw.from_native(table)
+        whole = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    except TypeError:
+        import pyarrow as pa
+
+        whole = nw.from_native(pa.table(table), eager_only=True)
+    return whole.to_pandas()
+
+
 def _limits(margins: Mapping[str, float] | None, level: float, seed: int) -> dict[str, float]:
     """The margins, those given in place of the usual ones. Raises AuditError for bad settings."""
     if bad := [name for name in margins or {} if name not in MARGINS]:
@@ -249,10 +380,12 @@ def _no_arrays(parts: Sequence[object], others: Mapping[str, object]) -> None:
         )
 
 
-def _holdout(real: Rows, holdout: Rows | None, seed: int) -> tuple[tuple[Rows, Rows], list[Note]]:
-    """Training and holdout rows; the latter are set aside where none are given."""
+def _holdout(
+    real: Rows, holdout: Rows | None, seed: int
+) -> tuple[tuple[Rows, Rows], list[Note], np.ndarray | None]:
+    """Training and holdout rows; the latter are set aside where none are given: then also their order."""
     if holdout is not None:
-        return (real, holdout), []
+        return (real, holdout), [], None
     rows = len(real)
     if rows < 2 * LEAST_ROWS:
         raise AuditError(
@@ -263,12 +396,14 @@ def _holdout(real: Rows, holdout: Rows | None, seed: int) -> tuple[tuple[Rows, R
     held, kept = np.split(order, [int(HELD_OUT * rows)])
     note = Note(
         f"No holdout was given: {len(held):,} of the {rows:,} real rows were set aside (seed {seed}). "
-        "If the generator learnt from them too, the findings on privacy are too kind."
+        "The generator may have learnt from them too. So the attacks on privacy are not testable, and "
+        "models of synthetic rows score too well on them."
     )
     held, kept = np.sort(held), np.sort(kept)
+    order = np.concatenate([kept, held])
     if isinstance(real, pd.DataFrame):
-        return (real.iloc[kept], real.iloc[held]), [note]
-    return (real[kept], real[held]), [note]
+        return (real.iloc[kept], real.iloc[held]), [note], order
+    return (real[kept], real[held]), [note], order
 
 
 def _checked_arrays(*parts: np.ndarray) -> Sets:

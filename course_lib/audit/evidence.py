@@ -46,6 +46,9 @@ class Evidence:
         margins: the smallest effect that matters, by metric.
         seed: of the audit.
         holdout_given: whether the holdout was given, and not set aside from the training rows.
+        real_order: where each real row of `tables` stood in the training rows as they were given;
+            None where it still stands there. made_order: the same of the synthetic rows.
+        list_rows: whether findings may name rows.
     """
 
     tables: Tables = NO_TABLES
@@ -55,6 +58,14 @@ class Evidence:
     margins: Mapping[str, float] = field(default_factory=lambda: MARGINS)
     seed: int = 0
     holdout_given: bool = True
+    real_order: np.ndarray | None = None
+    made_order: np.ndarray | None = None
+    list_rows: bool = True
+
+    @property
+    def seen(self) -> int:
+        """How many of the real rows the generator has seen: all, where no holdout was given."""
+        return self.tables.n_train if self.holdout_given else self.tables.n_real
 
     @cached_property
     def points(self) -> Sets:

@@ -23,12 +23,13 @@ KINDS = {
     "decisions": "decisions",
     "privacy": "privacy",
 }
-SYMBOLS = {"fail": "✗", "warn": "!", "underpowered": "?", "pass": "✓"}
+SYMBOLS = {"fail": "✗", "warn": "!", "underpowered": "?", "not testable": "–", "pass": "✓"}
 MEANINGS = {
     "fail": "a difference too large for chance, and large enough to matter",
     "warn": "a difference too large for chance, but smaller than what matters",
-    "underpowered": "no difference was found, but one that matters could have been missed",
-    "pass": "no difference that matters was found, and one would have been",
+    "underpowered": "no difference was found, but the interval leaves room for one that matters",
+    "not testable": "it needs data that were not given, such as a holdout",
+    "pass": "the interval shows that a difference that matters is not there",
 }
 UNKNOWN = {
     "title": "",
@@ -93,7 +94,7 @@ def with_unit(value: float | None, metric: str, *, distance: bool = False) -> st
 
 
 def interval(finding: Finding) -> str:
-    """The finding's 95% interval, or nothing.
+    """The finding's 95% interval, or nothing. That of a size is of its true value, without chance's part.
 
     >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
     >>> interval(found)
@@ -101,7 +102,9 @@ def interval(finding: Finding) -> str:
     """
     if finding.low is None or finding.high is None:
         return ""
-    return f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
+    told = f"{with_unit(finding.low, finding.metric)} to {with_unit(finding.high, finding.metric)}"
+    beyond = finding.magnitude and (finding.estimate or 0.0) > finding.high
+    return told + " without what chance adds" * beyond
 
 
 def chance(p: float) -> str:
@@ -211,7 +214,7 @@ def _chance(finding: Finding) -> str:
         f"{chance(finding.p)} (p {small(finding.p)})."
     )
     if finding.q is not None:
-        told += f" Corrected for the many tests of the report, q {small(finding.q)}: "
+        told += f" Corrected for the other tests of its family, q {small(finding.q)}: "
         told += (
             f"among findings as clear as this one, {_share(finding.q)} may be false alarms."
             if finding.q < 0.5
@@ -243,6 +246,8 @@ def _verdict(finding: Finding, level: float) -> str:
         return (
             "Underpowered: the audit has no measure for this column, so it says nothing about it."
         )
+    if finding.verdict == "not testable":
+        return "Not testable: it needs data that were not given, so nobody knows."
     if finding.margin is None:
         return f"{finding.verdict.capitalize()}: a fact about the tables, which needs no test."
     if finding.estimate is None:
@@ -262,10 +267,12 @@ def _verdict(finding: Finding, level: float) -> str:
         "matter.",
         "warn": f"Warn: it is too large for chance (q below {level:g}), but at {far} smaller than "
         "what matters.",
-        "pass": "Pass: no sign of a difference, and one that matters would have been seen.",
+        "pass": "Pass: the whole 95% interval is within the margin, so a difference that matters is not "
+        "there.",
     }.get(
         finding.verdict,
-        "Underpowered: no sign of a difference, but one that matters could have been missed.",
+        "Underpowered: no sign of a difference, but the interval reaches beyond the margin, so one that "
+        "matters may be there.",
     )
 
 
@@ -301,11 +308,11 @@ def sentence(text: str) -> str:
 def summary(counts: Mapping[str, int]) -> str:
     """A report's verdict in a sentence or two, from the number of findings with each verdict.
 
-    >>> summary({"fail": 0, "warn": 0, "underpowered": 0, "pass": 9})
+    >>> summary({"fail": 0, "warn": 0, "underpowered": 0, "not testable": 0, "pass": 9})
     'No difference that matters was found in 9 findings.'
     """
     total = sum(counts.values())
-    fail, warn, dark, _ = (counts[verdict] for verdict in VERDICTS)
+    fail, warn, dark, untested, _ = (counts.get(verdict, 0) for verdict in VERDICTS)
     if fail:
         told = (
             f"The synthetic data differ from the real data in ways that matter: {fail} of "
@@ -323,4 +330,6 @@ def summary(counts: Mapping[str, int]) -> str:
             f" {dark} could not be decided: the rows are too few to see a difference that matters, or a "
             "column cannot be compared."
         )
+    if untested:
+        told += f" {untested} are not testable without a holdout that the generator has not seen."
     return told

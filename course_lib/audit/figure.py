@@ -23,10 +23,11 @@ LOOKS = {
     "fail": (ORANGE, "white"),
     "warn": ("#fbe3d2", "#8a3d00"),
     "underpowered": ("#eeeeee", "#444444"),
+    "not testable": ("#eeeeee", "#444444"),
     "pass": ("#d7e8f4", BLUE),
 }
-MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "pass": "s"}
-INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "pass": BLUE}
+MARKERS = {"fail": "X", "warn": "^", "underpowered": "o", "not testable": "o", "pass": "s"}
+INKS = {"fail": ORANGE, "warn": "#8a3d00", "underpowered": GREY, "not testable": GREY, "pass": BLUE}
 
 
 def draw_findings(report: Findings) -> tuple[Figure, str]:
@@ -181,7 +182,8 @@ def in_margins(finding: Finding) -> tuple[float, float]:
     """
     if finding.estimate is None or not finding.margin:
         return 0.0, 0.0
-    null = finding.null or 0.0
+    # The interval of a size is of its true value, without chance's part: see `Finding.distance`.
+    null = 0.0 if finding.magnitude else finding.null or 0.0
     sign = 1 if finding.estimate >= null else -1
     ends = [
         sign * ((finding.estimate if end is None else end) - null) / finding.margin

@@ -12,7 +12,7 @@ from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
 FAMILIES = ("structure", "fidelity", "utility", "bias", "privacy")
-VERDICTS = ("fail", "warn", "underpowered", "pass")  # the gravest first
+VERDICTS = ("fail", "warn", "underpowered", "not testable", "pass")  # the gravest first
 
 # The smallest effect that matters, for each metric: the distance from what two samples of one
 # distribution would give. These are conventions, not laws of nature; `audit(..., margins={...})`
@@ -70,13 +70,14 @@ class Finding:
         reference: the same measure of the real holdout against the real training rows, where it is
             cheap to have.
         null: what two samples of one distribution would give on average.
-        p, q: the p-value, and the same after Benjamini and Hochberg's correction for all findings.
+        p, q: the p-value, and the same corrected for the other tests of its family; see `judge`.
         n: rows that it rests on, on the smaller side.
         detectable: the smallest distance from `null` that would have been found in 80 % of cases at
-            the level that so many tests leave to each.
+            the level that so many tests of its family leave to each.
         margin: the smallest distance from `null` that matters.
-        verdict: "pass", "warn", "fail" or "underpowered"; see `judge`.
+        verdict: "pass", "warn", "fail", "underpowered" or "not testable"; see `judge`.
         side: 1 if only an estimate above `null` counts against the data, -1 if only one below, else 0.
+        magnitude: whether `null` is what chance adds to a size whose true value would be 0.
         method: how it was measured, and what was seen. caveat: what to mind.
         columns: of the table, that it is about.
     """
@@ -99,6 +100,7 @@ class Finding:
     caveat: str = ""
     columns: tuple[str, ...] = ()
     side: int = 0
+    magnitude: bool = False
 
     @property
     def id(self) -> str:
@@ -117,7 +119,12 @@ class Finding:
 
     @property
     def distance(self) -> float:
-        """How far the estimate is from `null`, in the direction that counts."""
+        """How far the estimate is from `null`, in the direction that counts.
+
+        Of a size, what is left of it without chance: noise adds to it as it adds to a length.
+        """
+        if self.magnitude:
+            return float(max((self.estimate or 0.0) ** 2 - (self.null or 0.0) ** 2, 0.0) ** 0.5)
         away = (self.estimate or 0.0) - (self.null or 0.0)
         return max(self.side * away, 0.0) if self.side else abs(away)
 
@@ -219,52 +226,77 @@ def measured(
             caveat=caveat,
             columns=tuple(columns),
             side=c.side,
+            magnitude=c.magnitude,
         ),
         c,
     )
 
 
 def stated(
-    metric: str, slice: str, verdict: str, method: str, columns: Sequence[str] = (), n: int = 0
+    metric: str,
+    slice: str,
+    verdict: str,
+    method: str,
+    columns: Sequence[str] = (),
+    n: int = 0,
+    *,
+    family: str = "structure",
 ) -> Draft:
-    """A fact about the tables' structure, which needs no test.
+    """A fact about the tables, which needs no test.
 
     >>> stated("empty", "age", "warn", "no values").finding.id
     'empty[age]'
     """
     finding = Finding(
-        "structure", metric, slice, verdict=verdict, method=method, n=n, columns=tuple(columns)
+        family, metric, slice, verdict=verdict, method=method, n=n, columns=tuple(columns)
     )
     return Draft(finding, None)
 
 
 def judge(drafts: Sequence[Draft], level: float = 0.05) -> list[Finding]:
-    """Correct all p-values together, then give each finding its verdict.
+    """Correct the p-values within their families, then give each finding its verdict.
 
-    With a p-value: *fail* if q < level and the estimate is a margin or more away from what one
-    distribution gives; *warn* if q < level but nearer; else *pass* if an effect of a margin would
-    have been found, and *underpowered* if it could have been missed. Without one, the interval
-    decides: *fail* if all of it is beyond the margin, *pass* if it stays within, and *underpowered*
-    if it reaches across.
+    One rule for all: *fail* if q < level and the effect is a margin or more; *warn* if q < level and
+    it is smaller; *pass* if the 95 % interval lies within the margin, which shows that a difference
+    that matters is not there; else *underpowered*. Where no valid test is known, *fail* asks that the
+    whole interval lies beyond the margin.
 
-    What could have been found is computed at level / (number of tests): the level that the
-    correction leaves to a single effect.
+    What could have been found is computed at level / (number of tests of the family).
 
-    Source: Benjamini and Hochberg 1995, "Controlling the false discovery rate".
+    Source: Benjamini and Bogomolov 2014, DOI 10.1111/rssb.12028, for the correction: a family is
+    looked into if its Simes p-value is small among the families', and its tests are then corrected by
+    Benjamini and Hochberg's procedure at a level that counts how many families were selected. So a
+    family full of faults does not lend its small p-values to a sound one. Pass is a test of
+    equivalence: Schuirmann 1987, DOI 10.1007/BF01068419.
 
     >>> from course_lib.audit.statistics import shares
     >>> draft = measured("bias", "group_share", "sex = f", shares(4, 100, 50, 100), margin=0.1)
     >>> judge([draft])[0].verdict
     'fail'
     """
-    tested = [(i, draft.finding.p) for i, draft in enumerate(drafts) if draft.finding.p is not None]
-    q: dict[int, float] = {}
-    if tested:
-        p = np.clip([p for _, p in tested], 0, 1)
-        corrected = false_discovery_control(p).tolist()
-        q = {i: value for (i, _), value in zip(tested, corrected, strict=True)}
-    each = level / max(len(tested), 1)
-    return [_judged(draft, q.get(i), level, each) for i, draft in enumerate(drafts)]
+    q = _corrected({i: d.finding for i, d in enumerate(drafts) if d.finding.p is not None}, level)
+    tests = Counter(draft.finding.family for draft in drafts if draft.finding.p is not None)
+    return [
+        _judged(draft, q.get(i), level, level / max(tests[draft.finding.family], 1))
+        for i, draft in enumerate(drafts)
+    ]
+
+
+def _corrected(tested: Mapping[int, Finding], level: float) -> dict[int, float]:
+    """q-values such that q < level is what Benjamini and Bogomolov's procedure rejects."""
+    families: dict[str, dict[int, float]] = {}
+    for i, finding in tested.items():
+        families.setdefault(finding.family, {})[i] = float(np.clip(finding.p or 0.0, 0, 1))
+    within = {
+        name: dict(zip(own, false_discovery_control(list(own.values())).tolist(), strict=True))
+        for name, own in families.items()
+    }
+    if not within:
+        return {}
+    simes = [min(own.values()) for own in within.values()]
+    selected = int((false_discovery_control(simes) < level).sum())
+    factor = len(within) / max(selected, 1)
+    return {i: min(q * factor, 1.0) for own in within.values() for i, q in own.items()}
 
 
 def _judged(draft: Draft, q: float | None, level: float, each: float) -> Finding:
@@ -274,19 +306,15 @@ def _judged(draft: Draft, q: float | None, level: float, each: float) -> Finding
     if finding.estimate is None or finding.margin is None:
         return replace(finding, verdict="underpowered")
     detectable = comparison.detectable(each) if comparison.detectable else None
-    distance = finding.distance
-    if q is not None and q < level:
-        verdict = "fail" if distance >= finding.margin else "warn"
-    elif q is not None:
-        seen = detectable is not None and detectable <= finding.margin
-        verdict = "pass" if seen else "underpowered"
+    null = 0.0 if comparison.magnitude else comparison.null
+    above, below = comparison.high - null, null - comparison.low
+    if comparison.side:
+        furthest, nearest = (above, -below) if comparison.side > 0 else (below, -above)
     else:
-        half = (comparison.high - comparison.low) / 2
-        verdict = (
-            "fail"
-            if distance - half > finding.margin
-            else "pass"
-            if distance + half <= finding.margin
-            else "underpowered"
-        )
+        furthest, nearest = max(above, below), max(-above, -below)
+    verdict = "pass" if furthest <= finding.margin else "underpowered"
+    if q is None and nearest > finding.margin:
+        verdict = "fail"
+    elif q is not None and q < level:
+        verdict = "fail" if finding.distance >= finding.margin else "warn"
     return replace(finding, q=q, detectable=detectable, verdict=verdict)

@@ -61,6 +61,7 @@ def page(report: Findings) -> str:
         kinds=KINDS,
         symbols=SYMBOLS,
         meanings=MEANINGS,
+        slug=_slug,
         small=small,
         heading=heading,
         sentence=sentence,
@@ -123,6 +124,11 @@ def _families(report: Findings) -> list[dict[str, Any]]:
             }
         )
     return shown
+
+
+def _slug(verdict: str) -> str:
+    """A verdict as a class and an id of the page."""
+    return verdict.replace(" ", "-")
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:

@@ -275,8 +275,18 @@ PERSONAL = {
 }
 
 
-def personal(words: pd.Series) -> Iterator[str]:
+PERSON = re.compile(
+    r"(^|_| )((first|last|full|sur|family|given|maiden|patient|customer|client|employee|user)?_? ?name|"
+    r"vorname|nachname|prenom|nombre|apellido|cognome)s?($|_| )"
+)
+NAME = r"[^\W\d_][^\W\d_'’.-]*(?:[ '’.-]+[^\W\d_][^\W\d_'’.-]*){0,4}\.?"
+
+
+def personal(words: pd.Series, column: str = "") -> Iterator[str]:
     """What kinds of personal data most of the words (n,) look like.
+
+    Args:
+        column: the name of the column, from which names of people are told from other words.
 
     >>> list(personal(pd.Series(["ada@example.org", "emmy@example.org"])))
     ['e-mail addresses']
@@ -285,3 +295,6 @@ def personal(words: pd.Series) -> Iterator[str]:
     for kind, pattern in PERSONAL.items():
         if len(sample) and sample.str.fullmatch(pattern).mean() > 0.5:
             yield kind
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower()
+    if len(sample) and PERSON.search(spaced) and sample.str.fullmatch(NAME).mean() > 0.5:
+        yield "names of people"

@@ -42,7 +42,9 @@ class AuditReport(Findings):
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items())
         lines = [f"{len(self.findings)} findings: {counts}"]
-        for family in FAMILIES:
+        # Privacy first where it fails: nothing else matters before that is mended.
+        failed = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
+        for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
             grave = [
                 finding
                 for finding in self.findings
@@ -91,8 +93,8 @@ class AuditReport(Findings):
         Args:
             policy: "fail" or "warn", the mildest verdict that fails; or a mapping with any of
                 "fail_on" (the same, "fail" if absent), "families" (only these), "ignore" (ids or
-                metrics to leave out), "underpowered" (True: a finding that could not be made fails
-                too).
+                metrics to leave out), "underpowered" (True: a finding that could not be made, or is not
+                testable, fails too).
 
         Raises:
             AuditError: for a policy that is not understood.
@@ -109,7 +111,7 @@ class AuditReport(Findings):
         if wrong := [family for family in families if family not in FAMILIES]:
             raise AuditError(f"There is no family '{wrong[0]}'; they are {', '.join(FAMILIES)}.")
         bad = {"fail"} | ({"warn"} if fail_on == "warn" else set())
-        bad |= {"underpowered"} if rules.get("underpowered") else set()
+        bad |= {"underpowered", "not testable"} if rules.get("underpowered") else set()
         ignored = set(rules.get("ignore", ()))
         reasons = tuple(
             f"{finding.verdict}: {finding.id}: {finding.method}"

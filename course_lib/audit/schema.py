@@ -190,6 +190,27 @@ def _words_of(name: str) -> list[str]:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").lower().split()
 
 
+PERSONS = frozenset(
+    re.findall(
+        r"\w+",
+        "customer client user person patient subject member student employee household account "
+        "participant respondent individual",
+    )
+)
+
+
+def names_a_person(name: str) -> bool:
+    """Whether a column's name says that it tells persons, or whatever has several rows, apart.
+
+    >>> names_a_person("patient_id"), names_a_person("patient"), names_a_person("age")
+    (True, True, False)
+    """
+    words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
+    rest = [word for word in words if word not in KEYS | {"no", "nr", "number", "code"}]
+    joined = any(word.endswith("id") and word[:-2].rstrip("_") in PERSONS for word in words)
+    return joined or (len(rest) == 1 and rest[0] in PERSONS)
+
+
 def _names_a_key(name: str) -> bool:
     words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
     return bool(KEYS & set(words[:1] + words[-1:])) or any(map(JOINED.fullmatch, words))

@@ -30,6 +30,8 @@ class Comparison:
             test; None where nothing could be found.
         n: how many rows, real or synthetic, it rests on: the smaller number.
         side: 1 if only an estimate above `null` counts against the data, -1 if only one below, else 0.
+        magnitude: whether it is a size that chance adds to, as noise adds to a length: the root of the
+            sum of squares. Its true value under one distribution is 0, and `null` is chance's part.
     """
 
     estimate: float
@@ -40,6 +42,7 @@ class Comparison:
     detectable: Callable[[float], float] | None
     n: int
     side: int = 0
+    magnitude: bool = False
 
     def one_sided(self, side: int) -> "Comparison":
         """The same with only one direction tested, for a statistic with a symmetric distribution."""
@@ -208,15 +211,36 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     # What chance adds to the estimate lies between nothing and what it adds under one distribution;
     # the interval allows for both, else it would leave out the truth wherever most cells do not differ.
     null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
+    high = min(estimate + Z * sd, 1.0)
+    if df >= 1:
+        # The largest shift under which so small a chi^2 would still come in 2.5 % of cases.
+        chi2 = float(((table - expected) ** 2 / expected).sum())
+        high = min(high, max(_largest_noncentrality(chi2, df) * (1 / m + 1 / n), 0.0) ** 0.5 / 2)
+        high = max(high, max(estimate**2 - null**2, 0.0) ** 0.5)
     return Comparison(
         estimate,
         max(estimate - null - Z * sd, 0.0),
-        min(estimate + Z * sd, 1.0),
+        high,
         null,
         p,
         detectable,
         min(m, n),
+        magnitude=True,
     )
+
+
+def _largest_noncentrality(chi2: float, df: int) -> float:
+    """The upper end of the 95 % interval of a chi-squared statistic's noncentrality.
+
+    By Patnaik's match of two moments, as in `_noncentrality`.
+    """
+    low, high = 0.0, 4.0 * (chi2 + 10)
+    for _ in range(40):
+        middle = (low + high) / 2
+        scale = (df + 2 * middle) / (df + middle)
+        below = special.chdtr((df + middle) / scale, chi2 / scale)
+        low, high = (middle, high) if below > 0.025 else (low, middle)
+    return high
 
 
 def _spread(share: np.ndarray, share_real: np.ndarray, m: int, n: int) -> float:
@@ -239,6 +263,30 @@ def _noncentrality(level: float, df: int) -> float:
         power = stats.chi2.sf(threshold / scale, (df + middle) / scale)
         low, high = (middle, high) if power < 0.8 else (low, middle)
     return high
+
+
+def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+    """The largest distance of two empirical distribution functions, with its asymptotic test.
+
+    >>> round(kolmogorov_smirnov(np.arange(100.0), np.arange(100.0) + 20).estimate, 6)
+    0.2
+    """
+    m, n = len(synthetic), len(real)
+    result = stats.ks_2samp(synthetic, real, method="asymp")
+    at = result.statistic_location
+    below, below_real = (synthetic <= at).mean(), (real <= at).mean()
+    sd = np.sqrt(below * (1 - below) / m + below_real * (1 - below_real) / n)
+    width = np.sqrt(1 / m + 1 / n)
+    return Comparison(
+        float(result.statistic),
+        float(max(result.statistic - Z * sd, 0)),
+        float(min(result.statistic + Z * sd, 1)),
+        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's distribution
+        float(result.pvalue),
+        lambda level: float((stats.kstwobign.isf(level) + POWER / 2) * width),
+        min(m, n),
+        magnitude=True,
+    )
 
 
 def permuted(

@@ -11,10 +11,17 @@ import pandas as pd
 
 from course_lib.audit.finding import Draft, stated
 from course_lib.audit.schema import AuditError, Schema, given, infer, listed
-from course_lib.audit.values import MOST_BINS, TOP, Values, level_name, read_column
+from course_lib.audit.values import (
+    MOST_BINS,
+    Values,
+    date_parts,
+    level_name,
+    present,
+    read_column,
+)
 
 LEAST_ROWS = 10
-MOST_GROUPS = 60
+LEAST_SHARE = 0.001  # of all rows, that a group needs, so that there are not thousands of them
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,14 @@ class Target:
         if self.column.is_number:
             return "number"
         return "binary" if self.column.known == 2 else "multiclass"
+
+    @property
+    def other_classes(self) -> "list[Target]":
+        """Of a label with more than two levels: the same with each other level as the positive one."""
+        if self.kind != "multiclass":
+            return []
+        levels = self.column.levels[: self.column.known]
+        return [Target(self.column, level) for level in levels if level != self.positive]
 
     @cached_property
     def outcome(self) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +87,12 @@ class Group(NamedTuple):
     real: np.ndarray
     synthetic: np.ndarray
 
+    def is_large(self) -> bool:
+        """Whether it has rows enough, of both kinds together, to be compared."""
+        rows = len(self.real) + len(self.synthetic)
+        least = max(LEAST_ROWS, LEAST_SHARE * rows)
+        return bool(self.real.sum() + self.synthetic.sum() >= least)
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -105,29 +126,40 @@ class Tables:
 
     @cached_property
     def groups(self) -> dict[str, Group]:
-        """Each group of each sensitive column and of their pairs, by name.
+        """Each group of each sensitive column and of their pairs, by name, that has rows enough.
 
-        A number is cut into its quarters first.
+        A number is cut into its quarters first. Missing is a group of its own.
         """
-        groups: dict[str, Group] = {}
-        single: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
-        for name in self.sensitive:
-            single[name] = {
-                label: (real, synthetic) for label, real, synthetic in _levels_of(self.values[name])
+        return {name: group for name, group in self._all_groups.items() if group.is_large()}
+
+    @cached_property
+    def small_groups(self) -> dict[tuple[str, ...], list[str]]:
+        """The groups that are too small to be compared, by their columns; each with its real rows."""
+        small: dict[tuple[str, ...], list[str]] = {}
+        for name, group in self._all_groups.items():
+            if not group.is_large():
+                small.setdefault(group.columns, []).append(f"{name} ({group.real.sum():,})")
+        return small
+
+    @cached_property
+    def _all_groups(self) -> dict[str, Group]:
+        single: dict[str, dict[str, Group]] = {
+            name: {
+                label: Group((name,), real, synthetic)
+                for label, real, synthetic in _levels_of(self.values[name])
             }
-            for label, (real, synthetic) in single[name].items():
-                groups[label] = Group((name,), real, synthetic)
+            for name in self.sensitive
+        }
+        groups = {label: group for own in single.values() for label, group in own.items()}
         for one, two in combinations(self.sensitive, 2):
-            for label_one, (real_one, synthetic_one) in single[one].items():
-                for label_two, (real_two, synthetic_two) in single[two].items():
-                    if len(groups) >= MOST_GROUPS:
-                        return groups
-                    real = real_one & real_two
+            for label_one, first in single[one].items():
+                for label_two, second in single[two].items():
+                    if not (first.is_large() and second.is_large()):
+                        continue
+                    real = first.real & second.real
                     if real.any():
                         groups[f"{label_one} & {label_two}"] = Group(
-                            (one, two),
-                            real,
-                            synthetic_one & synthetic_two,
+                            (one, two), real, first.synthetic & second.synthetic
                         )
         return groups
 
@@ -147,7 +179,7 @@ class Tables:
 
 
 def _levels_of(column: Values) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Label and masks of each level of a column that real data have."""
+    """Label and masks of each level of a column that real data have, and of what is missing."""
     if column.is_number:
         finite = column.real[np.isfinite(column.real)]
         edges = np.unique(np.quantile(finite, [0.25, 0.5, 0.75]))
@@ -164,12 +196,15 @@ def _levels_of(column: Values) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             if real.any():
                 yield name, real, (column.synthetic >= low) & (column.synthetic < high)
     else:
-        for code in sorted(column.by_count[:TOP]):
+        for code in range(column.known or 0):
             yield (
                 f"{column.name} = {column.levels[code]}",
                 column.real == code,
                 column.synthetic == code,
             )
+    gone = ~present(column.real)
+    if gone.any():
+        yield f"{column.name} is missing", gone, ~present(column.synthetic)
 
 
 def prepare(
@@ -220,12 +255,15 @@ def prepare(
         drafts += column_drafts
         if each is not None:
             values[column.name] = replace(each, bins=bins)
+            if column.kind == "date":
+                values |= {part.name: part for part in date_parts(each) if part.name not in shared}
     for name in (*([label] if label else ()), *sensitive):
         if name not in values:
             kind = found.kinds()[name]
             raise AuditError(
                 f"Column '{name}' is of kind '{kind}', which cannot be a label or a sensitive "
-                f"column. If it is one, say so: schema={{'{name}': 'category'}}."
+                f"column. If it is one, say so: schema={{'{name}': 'category'}}, or on the command line "
+                f"--schema {name}=category."
             )
     if not values:
         raise AuditError(

@@ -1,6 +1,6 @@
 """One column, made comparable: numbers as floats, categories as codes; and what was read into them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -52,12 +52,20 @@ class Values:
     def is_number(self) -> bool:
         return self.known is None
 
-    @property
+    @cached_property
     def by_count(self) -> np.ndarray:
-        """Codes of a category's levels in the real data, the most common first."""
+        """Codes of a category's levels in both tables together, the most common first.
+
+        An order by one table's counts alone would favour that table: its common levels are common
+        there by chance too.
+        """
         if self.known is None:
             raise TypeError(f"{self.name} is a number: it has no levels.")
-        return np.argsort(-np.bincount(self.real[self.real >= 0], minlength=self.known))
+        both = np.concatenate([self.real, self.synthetic])
+        count = np.bincount(both[both >= 0], minlength=len(self.levels))
+        # Equally common ones by their names: the codes would tell which table has them.
+        name = np.argsort(np.argsort(np.array(self.levels)))
+        return np.lexsort((name, -count))
 
     @cached_property
     def edges(self) -> np.ndarray:
@@ -87,11 +95,10 @@ class Values:
                 return codes
 
         else:
-            # The most common levels; then the other ones, the invented ones, and missing values.
+            # The most common levels; then the other ones, and missing values.
             top = self.by_count[:TOP]
-            cells = len(top) + 3
+            cells = len(top) + 2
             to = np.full(len(self.levels) + 1, len(top), np.uint8)
-            to[self.known : -1] = len(top) + 1
             to[top] = np.arange(len(top))
             to[-1] = cells - 1
 
@@ -165,6 +172,47 @@ def read_column(
     return [_read_as(column, "pass", facts), *drafts], values
 
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def date_parts(column: Values) -> list[Values]:
+    """Weekday, month and hour of a column of days since 1970, as categories, where they vary.
+
+    >>> days = Values("day", "date", np.arange(0.0, 100), np.arange(0.0, 100))
+    >>> [part.name for part in date_parts(days)]
+    ['day: weekday', 'day: month']
+    """
+
+    def part(name: str, levels: Sequence[str], code: Callable[[np.ndarray], np.ndarray]) -> Values:
+        sides = []
+        for days in (column.real, column.synthetic):
+            codes = np.full(len(days), MISSING, np.int32)
+            known = np.isfinite(days)
+            codes[known] = code(days[known])
+            sides.append(codes)
+        real, made = sides
+        return Values(f"{column.name}: {name}", "category", real, made, tuple(levels), len(levels))
+
+    def month(days: np.ndarray) -> np.ndarray:
+        dates = np.datetime64("1970-01-01") + np.floor(days).astype("timedelta64[D]")
+        return np.asarray(dates.astype("datetime64[M]").astype(int) % 12)
+
+    parts = [
+        # 1970 began on a Thursday.
+        part("weekday", WEEKDAYS, lambda days: (np.floor(days).astype(int) + 3) % 7),
+        part("month", MONTHS, month),
+        part("hour", [f"{hour:02}" for hour in range(24)],
+             lambda days: np.floor((days % 1) * 24 + 1e-6).astype(int) % 24),
+    ]  # fmt: skip
+    both = [np.concatenate([each.real, each.synthetic]) for each in parts]
+    return [
+        each
+        for each, codes in zip(parts, both, strict=True)
+        if len(np.unique(codes[codes >= 0])) > 1
+    ]
+
+
 def present(values: np.ndarray) -> np.ndarray:
     """Which floats or codes (n,) are not missing, bool (n,).
 
@@ -185,7 +233,7 @@ def _read_as(column: Column, verdict: str, facts: Sequence[str] = ()) -> Draft:
 
 def _personal(name: str, values: pd.Series) -> Iterator[Draft]:
     if _is_text(values):
-        for kind in personal(values):
+        for kind in personal(values, name):
             yield stated("personal_data", name, "warn", f"the values look like {kind}", [name])
 
 

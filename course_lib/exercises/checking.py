@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,7 @@ from IPython.display import display
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import Verdict, assess
 from course_lib.exercises.record import record_solved
-from course_lib.exercises.registry import get
+from course_lib.exercises.registry import get, needed_modules
 from course_lib.exercises.trial import run
 from course_lib.plots import image_html
 
@@ -53,6 +54,8 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
 
 def try_out(exercise: Exercise, answer: object, seed: int = VISIBLE_SEED) -> Verdicts:
     """The verdict on each case. It stops where an answer is unsolved or out of time."""
+    for name in needed_modules([exercise]):
+        import_module(name)
     cases, outcomes = [], []
     for case in exercise.cases(seed):
         cases.append(case)

@@ -492,16 +492,14 @@ def _rows_probe(answer, made, regime):
     rows = np.sort(np.asarray(answer(made, regime, rng)))
     if regime != "budget":
         return {"the rows, sorted": rows}
-    shares = []  # of each generation, over many draws
-    for _ in range(_DRAWS):
-        rows = np.asarray(answer(made, regime, rng))
-        shares.append([np.isin(rows, generation).mean() for generation in made])
+    draws = [np.asarray(answer(made, regime, rng)) for _ in range(_DRAWS)]
+    rows, drawn = draws[-1], np.concatenate(draws)
     one, again = (np.asarray(answer(made, regime, np.random.default_rng(1))) for _ in range(2))
     return {
         "number of rows": len(rows),
         "different rows": len(np.unique(rows)),
         "the same choice from the same rng": np.array_equal(np.sort(one), np.sort(again)),
-        "mean share of each generation": np.mean(shares, axis=0),
+        "mean share of each generation": [np.isin(drawn, rows).mean() for rows in made],
     }
 
 

@@ -1,5 +1,7 @@
 """From an exercise's id to the exercise. The syllabus says which there are, and in which order."""
 
+import inspect
+from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 
@@ -30,3 +32,16 @@ def declared(module: ModuleType) -> list[Exercise]:
 def all_exercises() -> list[Exercise]:
     """All exercises in the course's order."""
     return [get(name) for lesson in course().lessons.values() for name in lesson.exercises]
+
+
+def needed_modules(exercises: Iterable[Exercise]) -> list[str]:
+    """What to import before an answer's time starts, so that none of its seconds goes there."""
+    modules = {module for e in exercises if (module := inspect.getmodule(e.inputs))}
+    sources = [inspect.getsource(module) for module in modules]
+    names = {
+        "torch.optim": "torch._dynamo",  # which the first step of an optimiser imports
+        "import pandas": "pandas",
+        "from scipy": "scipy.stats",
+        "from sklearn": "sklearn",
+    }
+    return [name for text, name in names.items() if any(text in source for source in sources)]

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from course_lib.exercises.exercise import Case, Exercise, Setup, Value
-from course_lib.session import seed_everything
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,13 @@ def _own_randomness(seed: int = 0) -> Iterator[None]:
     """Seed the global generators for the block, and put their states back after it."""
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
-        seed_everything(seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        # Not torch.manual_seed, which keeps a call and its traceback for each device not in use yet: that
+        # would take most of a check's time.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
         try:
             yield
         finally:

@@ -666,18 +666,19 @@ def _active_units_cases(seed: int) -> Inputs:
     cannot be guessed."""
     rng = np.random.default_rng(seed)
 
-    def case(active, inactive, offset=0.0, latents=6):
+    def case(active, inactive, offset=0.0, latents=6, threshold=0.01):
         is_active = rng.random((8, 1, latents)) < rng.random((8, 1, 1))
         spread = np.where(is_active, rng.uniform(*active, is_active.shape), inactive)
         mean = offset * rng.choice([-1, 1], is_active.shape)
         mu = rng.normal(0, 1, (8, 400, latents)) * spread + mean
-        return {"mu": mu, "threshold": 0.01}
+        return {"mu": mu, "threshold": threshold}
 
     return {
         "active or not": case((0.5, 1.2), 0.01),
         "collapsed: hardly any active": case((0.01, 0.15), 0.005),
         "constant, but not at zero": case((0.5, 1.0), 0.02, offset=1.5),
         "standard deviations of 0.05": case((0.5, 1.0), 0.05, latents=4),
+        "a threshold of 0.2": case((0.6, 1.2), 0.3, threshold=0.2),
     }
 
 

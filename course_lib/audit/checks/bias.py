@@ -7,12 +7,14 @@ import numpy as np
 from course_lib.audit.contingency import cramers_v, joint, tabulate
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.fairness import demographic_parity
-from course_lib.audit.finding import Draft, measured
+from course_lib.audit.finding import Draft, measured, stated
 from course_lib.audit.learners import Trials
-from course_lib.audit.statistics import from_z, permuted, shares, welch
+from course_lib.audit.schema import listed
+from course_lib.audit.statistics import POWER, Z, from_z, permuted, shares, welch
 from course_lib.audit.table import Target
 
 Gap = Callable[[np.ndarray, np.ndarray, np.ndarray], float]  # of truth, choices and group codes
+LISTED = 40  # small groups that are named
 LEAST = 5  # positive and negative rows of a group that a gap of rates needs
 
 
@@ -25,13 +27,38 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     >>> next(found).finding.id
     'group_share[sex = f]'
     """
+    yield from _small_groups(evidence)
     yield from _group_shares(evidence)
     if evidence.tables.target is not None:
-        yield from _label_rates(evidence, evidence.tables.target)
+        for target in (evidence.tables.target, *evidence.tables.target.other_classes):
+            yield from _label_rates(evidence, target)
         yield from _gaps(evidence, evidence.tables.target)
     yield from _associations(evidence, rng)
     if evidence.models is not None and evidence.models.kind == "binary":
         yield from _downstream(evidence, evidence.models)
+
+
+def _small_groups(evidence: Evidence) -> Iterator[Draft]:
+    """What was left out, and how many rows a group needs for an effect of a margin to be seen."""
+    target, margins = evidence.tables.target, evidence.margins
+    needed = 2 * ((Z + POWER) / margins["group_share"]) ** 2
+    if target is not None:
+        rate = float(np.nanmean(target.outcome[0]))
+        rarer = max(min(rate, 1 - rate), 0.01)
+        effect = margins["label_rate"] * rarer
+        needed = max(needed, 2 * rarer * (1 - rarer) * ((Z + POWER) / effect) ** 2)
+    for columns, names in evidence.tables.small_groups.items():
+        yield stated(
+            "small_groups",
+            " & ".join(columns),
+            "underpowered",
+            f"{len(names):,} groups have too few rows to be compared, here with their real rows: "
+            f"{listed(names, LISTED)}; a group needs about {needed:,.0f} rows in each table for a "
+            "difference that matters to be seen",
+            columns,
+            len(names),
+            family="bias",
+        )
 
 
 def _group_shares(evidence: Evidence) -> Iterator[Draft]:
@@ -72,9 +99,10 @@ def _label_rates(evidence: Evidence, target: Target) -> Iterator[Draft]:
         yield measured(
             "bias",
             "label_rate",
-            name,
+            name if target == tables.target else f"{name}, {target.outcome_name}",
             shares(int(labels.sum()), len(labels), int(labels_real.sum()), len(labels_real)),
-            margin=evidence.margins["label_rate"] * max(rate, 1 / len(labels_real)),
+            # The rarer side of the label decides, so that it does not matter which one is positive.
+            margin=evidence.margins["label_rate"] * max(min(rate, 1 - rate), 1 / len(labels_real)),
             reference=holdout.mean() - train.mean() if two else None,
             method=told,
             columns=(*columns, target.name),
@@ -96,6 +124,16 @@ def _gaps(evidence: Evidence, target: Target) -> Iterator[Draft]:
                 for labels, mask in ((y, synthetic), (y_real, real))
             ]
             if any(min(p.sum(), len(p) - p.sum()) < LEAST for side in sides for p in side):
+                told = f"fewer than {LEAST} rows of one side have or lack {target.outcome_name}, too few "
+                told += "for a gap"
+                yield stated(
+                    "label_gap",
+                    f"{name} against the rest",
+                    "underpowered",
+                    told,
+                    (*columns, target.name),
+                    family="bias",
+                )
                 continue
             gap, gap_real = (ours.mean() - rest.mean() for ours, rest in sides)
             variance = sum(p.mean() * (1 - p.mean()) / len(p) for side in sides for p in side)
@@ -184,7 +222,8 @@ def _downstream(evidence: Evidence, trials: Trials) -> Iterator[Draft]:
                 attribute,
                 welch(made, real, int((group >= 0).sum())).one_sided(1),
                 margin=evidence.margins[metric],
-                method="gap between groups on the holdout: models of synthetic rows "
+                method=f"gap between groups on the holdout, over {trials.parts} models of "
+                f"{trials.size // trials.parts:,} rows each: of synthetic rows "
                 f"{np.nanmean(made):.3f}, of real rows {np.nanmean(real):.3f}"
                 if all(np.isfinite(side).any() for side in (made, real))
                 else "no model could be fitted",

@@ -1,6 +1,7 @@
 """Each column by itself: its distribution, its levels, its tails, what is missing, how it is rounded."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -14,6 +15,9 @@ from course_lib.audit.statistics import (
     Z,
     counts,
     interval_only,
+    kolmogorov_smirnov,
+    permutation_p,
+    permutation_threshold,
     shares,
     total_variation,
 )
@@ -21,7 +25,9 @@ from course_lib.audit.values import Values
 
 TAIL = 0.01
 RARE = 0.02  # a level with a smaller share counts as rare
-GRID = 64  # bins that stand for a number's distribution when its spread is simulated
+MOST_PLACES = 400  # values at which two distribution functions are compared
+DRAWS = 99  # of the rows dealt out again
+SHUFFLED = 20_000  # rows at most that are dealt one by one
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
@@ -105,9 +111,10 @@ def _category(
         method=_levels_told(column, count),
         columns=[column.name],
     )
-    rare = (count_real > 0) & (count_real < RARE * count_real.sum())
+    # Rare in both tables together: levels that only the synthetic rows have count too.
+    rare = count + count_real < RARE * (count.sum() + count_real.sum())
     if rare.any():
-        rate = count_real[rare].sum() / count_real.sum()
+        rate = (count[rare].sum() + count_real[rare].sum()) / (count.sum() + count_real.sum())
         yield measured(
             "fidelity",
             "rare_share",
@@ -116,7 +123,8 @@ def _category(
             margin=evidence.margins["rare_share"] * rate,
             reference=holdout[rare].sum() / max(holdout.sum(), 1)
             - train[rare].sum() / max(train.sum(), 1),
-            method=f"levels under {RARE:.0%} each, {rate:.2%} of real rows together",
+            method=f"levels under {RARE:.0%} each: {count[rare].sum() / count.sum():.2%} of synthetic rows "
+            f"together, {count_real[rare].sum() / count_real.sum():.2%} of real ones",
             columns=[column.name],
         )
 
@@ -128,18 +136,18 @@ def _largest_change(column: Values, count: np.ndarray, count_real: np.ndarray) -
 
 
 def _levels(known: int, count: np.ndarray, count_real: np.ndarray) -> Comparison:
-    """The share of rows in levels that only one side has.
+    """The share of one side's rows in levels that the other side lacks, the larger of the two.
 
     Under one distribution a level that occurs k times in all has all its rows on the synthetic side
     with chance (that side's share of the rows)^k. How many levels do is a sum of such events, and a
-    Poisson variable of the same mean has the longer upper tail (Hoeffding 1956, "On the distribution of
-    the number of successes in independent trials"). The same for the real side; the smaller of the
+    Poisson variable of the same mean has the longer upper tail (Anderson and Samuels 1967, "Some
+    inequalities among binomial and Poisson probabilities"). The same for the real side; the smaller of the
     two p-values counts, doubled.
     """
     m, n = int(count.sum()), int(count_real.sum())
     both = count + count_real
     new, vanished = count[known:], count_real[count == 0]
-    estimate = float(new.sum() / m + vanished.sum() / n)
+    estimate = float(max(new.sum() / m, vanished.sum() / n))
     one_sided = [
         stats.poisson.sf(len(alone) - 1, ((side / (m + n)) ** both).sum())
         for alone, side in ((new, m), (vanished, n))
@@ -190,7 +198,7 @@ def _number(
         kolmogorov_smirnov(synthetic, real),
         margin=margins["kolmogorov_smirnov"],
         reference=stats.ks_2samp(holdout, train, method="asymp").statistic if two else None,
-        method=_units_told(real, synthetic),
+        method=_units_told(real, synthetic, column.kind),
         columns=[column.name],
     )
     scale = float(real.std()) or 1.0
@@ -219,7 +227,7 @@ def _number(
             shares(beyond(synthetic), len(synthetic), beyond(real), len(real)),
             margin=margins["tail_share"] * expected,
             reference=beyond(holdout) / len(holdout) - beyond(train) / len(train) if two else None,
-            method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold)}, where "
+            method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold, column.kind)}, where "
             f"{expected:.2%} of the real ones are",
             columns=[column.name],
         )
@@ -235,7 +243,8 @@ def _number(
             if two
             else None,
             method=f"{'smallest' if side == 'low' else 'largest'} values: "
-            f"{_plain(_outermost(synthetic, side))}, real {_plain(_outermost(real, side))}",
+            f"{_plain(_outermost(synthetic, side), column.kind)}, real "
+            f"{_plain(_outermost(real, side), column.kind)}",
             caveat="a side with fewer rows reaches less far",
             columns=[column.name],
         )
@@ -249,29 +258,6 @@ def _number(
         reference=total_variation(_digits(holdout), _digits(train)) if two else None,
         method=_rounding_told(*cells),
         columns=[column.name],
-    )
-
-
-def kolmogorov_smirnov(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
-    """The largest distance of two empirical distribution functions, with its asymptotic test.
-
-    >>> round(kolmogorov_smirnov(np.arange(100.0), np.arange(100.0) + 20).estimate, 6)
-    0.2
-    """
-    m, n = len(synthetic), len(real)
-    result = stats.ks_2samp(synthetic, real, method="asymp")
-    at = result.statistic_location
-    below, below_real = (synthetic <= at).mean(), (real <= at).mean()
-    sd = np.sqrt(below * (1 - below) / m + below_real * (1 - below_real) / n)
-    width = np.sqrt(1 / m + 1 / n)
-    return Comparison(
-        float(result.statistic),
-        float(max(result.statistic - Z * sd, 0)),
-        float(min(result.statistic + Z * sd, 1)),
-        float(np.sqrt(np.pi / 2) * np.log(2) * width),  # the mean of Kolmogorov's distribution
-        float(result.pvalue),
-        lambda level: float((stats.kstwobign.isf(level) + POWER / 2) * width),
-        min(m, n),
     )
 
 
@@ -313,41 +299,87 @@ def _outermost(values: np.ndarray, side: str) -> float:
 def wasserstein(
     synthetic: np.ndarray, real: np.ndarray, scale: float, rng: np.random.Generator
 ) -> Comparison:
-    """The area between two distribution functions, over `scale`; its spread from a grid of bins.
+    """The area between two distribution functions, over `scale`, with a permutation test.
+
+    The rows are dealt out again on a grid of their values: all of them, or quantiles and the outermost
+    ones where they are many. Its p-value below 1 / (draws + 1) is an extrapolation; see
+    `statistics.permutation_p`.
 
     >>> shift = wasserstein(np.arange(9.0), np.arange(9.0) + 3, 1.0, np.random.default_rng(0))
     >>> round(float(shift.estimate), 6)
     3.0
     """
     m, n = len(synthetic), len(real)
-    edges = np.unique(np.quantile(np.concatenate([real, synthetic]), np.linspace(0, 1, GRID + 1)))
-    width = np.diff(edges)
-    estimate = stats.wasserstein_distance(synthetic, real) / scale
+    estimate = float(stats.wasserstein_distance(synthetic, real)) / scale
+    grid = _grid(np.concatenate([real, synthetic]))
+    width = np.diff(grid)
     if not len(width):
-        return interval_only(estimate, 0.0, min(m, n), null=0.0, floor=0.0)
+        return replace(
+            interval_only(estimate, 0.0, min(m, n), null=0.0, floor=0.0), p=1.0, magnitude=True
+        )
+    cells = [
+        np.bincount(np.searchsorted(grid, values, "left"), minlength=len(grid))
+        for values in (synthetic, real)
+    ]
 
-    def drawn(values: np.ndarray, size: int) -> np.ndarray:
-        share = np.histogram(values, edges)[0] / size
-        return np.cumsum(rng.multinomial(size, share / share.sum(), 100), axis=1) / size
+    def area(made: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        gap = np.abs(np.cumsum(made, axis=-1) / m - np.cumsum(kept, axis=-1) / n)
+        total: np.ndarray = (gap[..., :-1] * width).sum(axis=-1) / scale
+        return total
 
-    again = (np.abs(drawn(synthetic, m) - drawn(real, n)) * width).sum(axis=1) / scale
-    below = np.cumsum(np.histogram(real, edges)[0]) / n
-    spread = np.sqrt(np.clip(below * (1 - below), 0, None) * (1 / m + 1 / n) * 2 / np.pi)
-    null = float((spread * width).sum() / scale)
-    sd = float(again.std(ddof=1))
-    return interval_only(estimate, sd, min(m, n), null=null, floor=0.0)
+    pooled = cells[0] + cells[1]
+    dealt = _deal(pooled, m, rng)
+    null = area(dealt, pooled - dealt)
+    again = area(rng.multinomial(m, cells[0] / m, 50), rng.multinomial(n, cells[1] / n, 50))
+    sd, usual = float(again.std(ddof=1)), float(null.mean())
+    observed = float(area(cells[0], cells[1]))
+    return Comparison(
+        estimate,
+        max(estimate - usual - Z * sd, 0.0),
+        estimate + Z * sd,
+        usual,
+        permutation_p(observed, null),
+        lambda level: max(permutation_threshold(level, null) + POWER * sd, 0.0),
+        min(m, n),
+        magnitude=True,
+    )
 
 
-def _plain(value: float) -> str:
-    """Four digits, and no exponent for an everyday number."""
+def _grid(values: np.ndarray) -> np.ndarray:
+    """Distinct values, at most about 400: the outermost ones, and quantiles between them."""
+    ends = np.unique(values)
+    if len(ends) <= MOST_PLACES:
+        return ends
+    outer = MOST_PLACES // 4
+    inner = np.quantile(values, np.linspace(0, 1, MOST_PLACES // 2), method="lower")
+    return np.unique(np.concatenate([ends[:outer], inner, ends[-outer:]]))
+
+
+def _deal(pooled: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
+    """m of the rows in cells (k,) drawn without replacement, DRAWS times: counts (DRAWS, k)."""
+    rows = np.repeat(np.arange(len(pooled)), pooled)
+    if len(rows) > SHUFFLED:
+        return rng.multivariate_hypergeometric(pooled, m, DRAWS, method="marginals")
+    dealt = np.empty((DRAWS, len(pooled)), np.int64)
+    for each in dealt:
+        each[:] = np.bincount(
+            rng.choice(rows, m, replace=False, shuffle=False), minlength=len(pooled)
+        )
+    return dealt
+
+
+def _plain(value: float, kind: str = "number") -> str:
+    """Four digits, and no exponent for an everyday number; a day as a date."""
+    if kind == "date":
+        return str(np.datetime64("1970-01-01") + np.timedelta64(int(value), "D"))
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
-def _units_told(real: np.ndarray, synthetic: np.ndarray) -> str:
+def _units_told(real: np.ndarray, synthetic: np.ndarray, kind: str) -> str:
     at = np.linspace(0.1, 0.9, 9)
     ours, theirs = np.quantile(synthetic, at), np.quantile(real, at)
-    told = f"median {_plain(ours[4])}, real {_plain(theirs[4])}"
-    if (theirs == 0).any() or (ours * theirs <= 0).any():
+    told = f"median {_plain(ours[4], kind)}, real {_plain(theirs[4], kind)}"
+    if kind == "date" or (theirs == 0).any() or (ours * theirs <= 0).any():
         return told
     ratio = ours / theirs
     factor = float(np.median(ratio))

@@ -22,6 +22,7 @@ from course_lib.audit.statistics import (
     rank_sum,
 )
 from course_lib.audit.table import Tables
+from course_lib.audit.values import Values
 
 CLASSIFIED = 20_000  # rows of each kind at most for the classifier,
 GRAM = 1_000  # the kernel,
@@ -56,10 +57,20 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
 
 
 def _stacked(tables: Tables) -> tuple[np.ndarray, np.ndarray]:
-    """The values and codes of all columns (n, columns), of the real and the synthetic rows."""
-    columns = tables.values.values()
-    real, synthetic = ([getattr(each, side) for each in columns] for side in ("real", "synthetic"))
+    """The values and ranks of levels of all columns (n, columns), of the real and the synthetic rows."""
+    pairs = [_ranked(column) for column in tables.values.values()]
+    real, synthetic = zip(*pairs, strict=True)
     return np.stack(real, 1, dtype=np.float32), np.stack(synthetic, 1, dtype=np.float32)
+
+
+def _ranked(column: Values) -> tuple[np.ndarray, np.ndarray]:
+    """A level by how common it is in both tables: a code would tell which table had it first."""
+    if column.is_number:
+        return column.real, column.synthetic
+    rank = np.empty(len(column.levels) + 1)
+    rank[column.by_count] = np.arange(len(column.levels))
+    rank[-1] = -1
+    return rank[column.real], rank[column.synthetic]
 
 
 def _classifier(

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from course_lib.audit.checks.columns import kolmogorov_smirnov
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
-from course_lib.audit.statistics import from_z
+from course_lib.audit.statistics import from_z, kolmogorov_smirnov
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:

@@ -8,7 +8,6 @@ Podman put a container around each submission; that starts slowly and holds as w
 """
 
 import importlib.util
-import inspect
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_lib.exercises.exercise import Exercise
+from course_lib.exercises.registry import needed_modules
 from course_lib.grading.marking import Marking
 from course_lib.grading.sandbox.confine import NOBODY, SCRATCH
 from course_lib.grading.sandbox.job import ENDED
@@ -45,20 +44,7 @@ def hidden_files() -> list[Path]:
     return sorted(set(PACKAGE.rglob("*.py")) - visible)
 
 
-def needed_modules(exercises: Sequence[Exercise]) -> str:
-    """What to import before the first fork, so that no job spends its time on it."""
-    modules = {module for e in exercises if (module := inspect.getmodule(e.inputs))}
-    sources = [inspect.getsource(module) for module in modules]
-    names = {
-        "torch.optim": "torch._dynamo",  # which the first step of an optimiser imports
-        "import pandas": "pandas",
-        "from scipy": "scipy.stats",
-        "from sklearn": "sklearn",
-    }
-    return ",".join(m for text, m in names.items() if any(text in s for s in sources))
-
-
-def bubblewrap(hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
+def bubblewrap(hidden: Sequence[Path] = (), preload: Sequence[str] = ()) -> Sandbox:
     """A sandbox by bubblewrap. `hidden` are files of this package that answers may not read."""
     bwrap = shutil.which("bwrap")
     if sys.platform != "linux" or bwrap is None:
@@ -95,11 +81,13 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _python(confined: str, preload: str, paths: Sequence[Path] | None = None) -> list[str]:
+def _python(
+    confined: str, preload: Sequence[str], paths: Sequence[Path] | None = None
+) -> list[str]:
     paths = _import_paths() if paths is None else paths
     code = (
         f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}; "
-        f"from course_lib.grading.sandbox.job import main; main({confined!r}, {preload!r})"
+        f"from course_lib.grading.sandbox.job import main; main({confined!r}, {list(preload)!r})"
     )
     return [sys.executable, "-I", "-c", code]
 
@@ -157,7 +145,9 @@ def _compiled(files: Sequence[Path]) -> list[Path]:
     return sorted(folder for folder in folders if folder.exists())
 
 
-def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str = "") -> Sandbox:
+def container(
+    engine: str, image: str, hidden: Sequence[Path] = (), preload: Sequence[str] = ()
+) -> Sandbox:
     """A sandbox by Docker or Podman: one container a submission, from an image with the course's
     dependencies. The course's own library is mounted into it, without the `hidden` files."""
     program = shutil.which(engine)
@@ -188,14 +178,14 @@ def container(engine: str, image: str, hidden: Sequence[Path] = (), preload: str
     return Sandbox(engine, [*command, image, "python", *python[1:]], walls=False)
 
 
-def unconfined(preload: str = "") -> Sandbox:
+def unconfined(preload: Sequence[str] = ()) -> Sandbox:
     """No sandbox: answers run as the user who grades, and reach all that this user can reach."""
     forks = sys.platform == "linux"
     command = _python("limits" if forks else "cold", preload)
     return Sandbox("none", command, walls=False, forks=forks)
 
 
-def inside_container(preload: str = "") -> Sandbox:
+def inside_container(preload: Sequence[str] = ()) -> Sandbox:
     """For a container that was started for one submission alone, by root: answers run as nobody, under
     the filter of system calls and the limits. What they must not read, its owner has to close."""
     program = shutil.which("setpriv")

@@ -26,14 +26,14 @@ ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confin
 _CODES = {0: ENDED, 64: TIMED_OUT, 65: NOT_CONFINED}
 
 
-def main(confined: str, preload: str) -> None:
+def main(confined: str, preload: list[str]) -> None:
     """Serve jobs until standard input ends.
 
     Args:
         confined: "namespaces" (each fork gets its own, and a filter of system calls), "container"
             (the filter only: a container stands around all), "limits" (no walls) or "cold" (no
             fork either: this process takes one job and ends).
-        preload: names of modules to import before the first fork, with commas.
+        preload: names of modules to import before the first fork.
     """
     import fcntl
 
@@ -69,11 +69,11 @@ def main(confined: str, preload: str) -> None:
         _say({"ended": _CODES.get(code, DIED), "unread": unread})
 
 
-def _warm_up(preload: str) -> None:
+def _warm_up(preload: list[str]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in filter(None, preload.split(",")):
+    for name in preload:
         importlib.import_module(name)
     import IPython.core.inputtransformer2  # noqa: F401  (magics in cells)
     import numpy as np

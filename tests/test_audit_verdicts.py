@@ -1,0 +1,253 @@
+"""Verdicts that hold: shapes of data that raised false alarms, groups that were left out, and the rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib import cli
+from course_lib.audit import AuditError, audit
+from course_lib.audit.finding import judge, measured
+from course_lib.audit.statistics import from_z, shares
+
+
+def people(n, seed):
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 80, n)
+    return pd.DataFrame(
+        {
+            "sex": rng.choice(["female", "male"], n),
+            "age": age,
+            "approved": np.where(rng.random(n) < 0.2 + age / 200, "yes", "no"),
+        }
+    )
+
+
+def harm(report):
+    return {finding.id for finding in report if finding.verdict in ("fail", "warn")}
+
+
+# --- one distribution ----------------------------------------------------------------------------
+
+
+def cities(n, seed):
+    rng = np.random.default_rng([seed, 1])
+    share = 1 / np.arange(1, 501)
+    city = rng.choice([f"city{i}" for i in range(500)], n, p=share / share.sum())
+    return people(n, seed).assign(city=city)
+
+
+def heavy(n, seed):
+    rng = np.random.default_rng([seed, 2])
+    return people(n, seed).assign(claim=np.round(rng.pareto(1.1, n) * 100, 2))
+
+
+def visits(n, seed):
+    """Ten rows of each patient."""
+    rng = np.random.default_rng([seed, 3])
+    patients = people(n // 10, seed).assign(patient=rng.permutation(10**7)[: n // 10])
+    rows = patients.loc[patients.index.repeat(10)].reset_index(drop=True)
+    pressure = rng.normal(130, 12, n // 10).repeat(10) + rng.normal(0, 4, n)
+    return rows.assign(pressure=np.round(pressure, 1))
+
+
+SHAPES = {"a category of 500 levels": cities, "heavy tails": heavy, "several rows a person": visits}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_distribution_raises_no_alarm(shape):
+    # Each report may find something in 5 % of draws; two of three would be beyond chance.
+    alarms = [
+        harm(
+            audit(
+                SHAPES[shape](600, 2 * seed),
+                None,
+                SHAPES[shape](600, 2 * seed + 1),
+                label="approved",
+                sensitive=["sex"],
+                progress=False,
+            )
+        )
+        for seed in range(3)
+    ]
+    assert sum(map(bool, alarms)) <= 1, alarms
+
+
+def test_the_rows_of_one_person_are_one_unit(tmp_path):
+    real, made = visits(800, 0), visits(800, 1)
+    found = audit(real, None, made, label="approved", entity="patient", progress=False)
+    assert found.about["entity"] == "patient" and found.about["rows"]["synthetic"] == 80
+    assert found["kolmogorov_smirnov[rows of each patient]"].verdict != "fail"
+    assert any("one unit" in note for note in found.notes)
+    with pytest.raises(AuditError, match="no column 'person'"):
+        audit(real, None, made, entity="person", progress=False)
+    made.loc[:29, "patient"] = real.loc[770:, "patient"].to_numpy()
+    paths = [str(tmp_path / name) for name in ("real.csv", "made.csv")]
+    for table, path in zip((real, made), paths, strict=True):
+        table.to_csv(path, index=False)
+    assert cli.main(["audit", *paths, "--entity", "patient", "--quiet"]) == 1
+
+
+def test_a_person_in_both_real_tables_is_no_holdout():
+    table = visits(1200, 0)
+    real, held = table.iloc[np.arange(1200) % 10 < 7], table.iloc[np.arange(1200) % 10 >= 7]
+    report = audit(real, held, visits(1000, 1), progress=False)
+    assert report["holdout_overlap[patient]"].verdict == "fail"
+
+
+# --- nobody left out -----------------------------------------------------------------------------
+
+
+def nations(n, seed, refused=None):
+    rng = np.random.default_rng([seed, 4])
+    share = np.linspace(2, 1, 15)
+    nation = rng.choice([f"N{i:02}" for i in range(15)], n, p=share / share.sum())
+    table = people(n, seed).assign(nation=nation)
+    table.loc[table["nation"] == refused, "approved"] = "no"
+    return table
+
+
+def test_the_fourteenth_of_fifteen_nations_is_looked_at():
+    report = audit(
+        nations(3000, 0), None, nations(3000, 1, "N13"), label="approved", sensitive="nation",
+        progress=False,
+    )  # fmt: skip
+    assert report["label_rate[nation = N13]"].verdict == "fail"
+    assert {f"group_share[nation = N{i:02}]" for i in range(15)} <= {f.id for f in report}
+    rates = [f for f in report if f.metric == "label_rate" and f.verdict in ("fail", "warn")]
+    assert len(rates) == 1
+
+
+def test_people_of_unknown_sex_are_a_group_and_small_groups_are_listed():
+    def table(seed, refused):
+        rows = people(2000, seed)
+        gone = np.random.default_rng([seed, 5]).random(2000) < 0.2
+        rows.loc[gone, "sex"] = None
+        rows.loc[:3, "sex"] = "diverse"
+        if refused:
+            rows.loc[gone, "approved"] = "no"
+        return rows
+
+    report = audit(
+        table(0, False), None, table(1, True), label="approved", sensitive="sex", progress=False
+    )
+    assert report["label_rate[sex is missing]"].verdict == "fail"
+    small = report["small_groups[sex]"]
+    assert small.verdict == "underpowered" and "sex = diverse (4)" in small.method
+    assert "a group needs about" in small.method
+
+
+def test_every_class_of_a_label_has_a_rate():
+    def table(seed, women):
+        rng = np.random.default_rng(seed)
+        rows = people(1500, seed).drop(columns="approved")
+        share = np.where(rows["sex"] == "female", women, 0.2)
+        rows["grade"] = np.where(rng.random(1500) < share, "c", rng.choice(["a", "b"], 1500))
+        return rows
+
+    report = audit(
+        table(0, 0.2), None, table(1, 0.5), label="grade", sensitive="sex", progress=False
+    )
+    assert report["label_rate[sex = female]"].verdict == "fail"  # of the last level, c
+    rates = [f.id for f in report if f.metric == "label_rate" and "female" in f.id]
+    assert len(rates) == 3
+
+
+def test_the_margin_does_not_depend_on_which_level_is_positive():
+    tables = people(400, 0), None, people(400, 1)
+    margins = {
+        audit(*tables, label="approved", positive=level, sensitive="sex", progress=False)[
+            "label_rate[sex = female]"
+        ].margin
+        for level in ("yes", "no")
+    }
+    assert len({round(margin, 9) for margin in margins}) == 1
+
+
+def test_dates_have_weekdays_months_and_hours():
+    def table(seed, closed):
+        rng = np.random.default_rng(seed)
+        days = pd.Timestamp("2021-01-04") + pd.to_timedelta(rng.integers(0, 700, 900), "D")
+        if closed:  # nobody comes on Sundays any more
+            days = days.where(days.weekday != 6, days - pd.Timedelta(days=1))
+        return pd.DataFrame({"day": days, "x": rng.normal(size=900)})
+
+    clean = audit(table(0, False), None, table(1, False), progress=False)
+    assert not harm(clean) and "total_variation[day: month]" in {f.id for f in clean}
+    found = audit(table(0, False), None, table(1, True), progress=False)
+    assert found["total_variation[day: weekday]"].verdict == "fail"
+    assert "2021-" in clean["kolmogorov_smirnov[day]"].method
+
+
+# --- the tables themselves -----------------------------------------------------------------------
+
+
+def test_repeated_rows_keys_and_a_shifted_holdout_are_told():
+    real, held, made = (people(n, seed) for seed, n in enumerate((600, 300, 600)))
+    for table, start in zip((real, held, made), (0, 600, 5000), strict=True):
+        table["customer_id"] = np.random.default_rng(start).permutation(len(table)) + start + 7
+    clean = audit(real, held, made, progress=False)
+    assert clean["duplicate_rows[whole rows]"].verdict == "pass"
+    assert clean["holdout_drift[whole rows]"].verdict == "pass"
+    thrice = pd.concat([made.iloc[:200]] * 3, ignore_index=True)
+    found = audit(real, held.assign(age=held["age"] + 9), thrice, progress=False)
+    assert found["duplicate_rows[whole rows]"].verdict == "fail"
+    assert "400 of 600 synthetic rows" in found["duplicate_keys[customer_id]"].method
+    assert found["duplicate_keys[customer_id]"].verdict == "fail"
+    assert found["holdout_drift[whole rows]"].verdict == "warn"
+    assert "'age'" in found["holdout_drift[whole rows]"].method
+
+
+def test_names_of_people_are_personal_data():
+    names = [
+        f"{a} {b}" for a in ("Ada", "Emmy", "Zoë", "Jean-Luc") for b in ("O'Hara", "Li", "Sól")
+    ]
+    table = people(120, 0).assign(full_name=names * 10, product_group=names * 10)
+    report = audit(
+        table, None, people(120, 1).assign(full_name="x", product_group="x"), progress=False
+    )
+    assert "names of people" in report["personal_data[full_name]"].method
+    assert "personal_data[product_group]" not in {f.id for f in report}
+
+
+def test_arrow_tables_are_taken_as_they_are():
+    arrow = pytest.importorskip("pyarrow")
+    tables = [people(200, 0), people(200, 1)]
+    one, two = (arrow.Table.from_pandas(table) for table in tables)
+
+    class Stream:  # what any library with Arrow's interface has
+        def __arrow_c_stream__(self, schema=None):
+            return two.__arrow_c_stream__(schema)
+
+    options = {"label": "approved", "sensitive": "sex", "progress": False}
+    expected = audit(tables[0], None, tables[1], **options).to_json()
+    assert audit(one, None, two, **options).to_json() == expected
+    assert audit(one, None, Stream(), **options).to_json() == expected
+
+
+# --- the rule ------------------------------------------------------------------------------------
+
+
+def test_a_family_full_of_faults_lends_its_small_p_values_to_no_other():
+    broken = [measured("fidelity", "levels", str(i), from_z(9, 1, 99), margin=1) for i in range(50)]
+    sound = [measured("bias", "label_rate", str(i), from_z(2.1 * (i == 0), 1, 99), margin=1)
+             for i in range(20)]  # fmt: skip
+    assert {f.verdict for f in judge(broken)} == {"fail"}
+    verdicts = {f.family: set() for f in judge([*broken, *sound])}
+    for finding in judge([*broken, *sound]):
+        verdicts[finding.family].add(finding.verdict)
+    assert verdicts["fidelity"] == {"fail"}
+    assert not verdicts["bias"] & {"fail", "warn"}
+
+
+def test_with_one_family_the_correction_is_benjamini_and_hochbergs():
+    p = [0.001, 0.02, 0.03, 0.5]
+    drafts = [measured("bias", "label_rate", str(x), from_z(1, 1, 9, p=x), margin=1) for x in p]
+    assert [round(f.q, 6) for f in judge(drafts)] == [0.004, 0.04, 0.04, 0.5]
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [(100, "underpowered"), (100_000, "pass")])
+def test_pass_means_that_the_interval_is_inside_the_margin(rows, verdict):
+    comparison = shares(rows // 2, rows, rows // 2, rows)
+    (found,) = judge([measured("bias", "label_rate", "x", comparison, margin=0.05)])
+    assert found.verdict == verdict
+    assert (max(abs(found.low), abs(found.high)) <= 0.05) == (verdict == "pass")
