@@ -41,6 +41,8 @@ def _rate_cases(seed: int) -> Inputs:
         "ties everywhere": case(
             rng.integers(0, 6, 60).astype(float), rng.integers(0, 5, 70).astype(float), 0.13
         ),
+        "few members": case(rng.normal(0.5, 1, 7), rng.normal(0, 1, 40), 0.45),
+        "few members, few accused": case(rng.normal(1.5, 1, 5), rng.normal(0, 1, 80), 0.11),
         "all others are accused": case(np.r_[rng.normal(size=9), -9.0], rng.normal(size=8), 1.0),
     }
 
@@ -139,14 +141,19 @@ RATE_AT = Exercise(
 def _reuse_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(n, m, rows, levels):
-        draw = lambda size: rng.geometric(1 / levels, size).astype(float)  # noqa: E731
-        return {"records": draw(n), "synthetic": draw(m), "reference": draw(rows)}
+    def case(n, m, rows, levels, first_is_found):
+        records, synthetic, reference = (
+            rng.geometric(1 / levels, size).astype(float) for size in (n, m, rows)
+        )
+        # The first and the last row of a column count, like all others.
+        synthetic[[0, -1]], reference[0] = (-1.0, -2.0), -1.0 if first_is_found else -3.0
+        records[:3] = -1.0, -2.0, -3.0
+        return {"records": records, "synthetic": synthetic, "reference": reference}
 
     return {
-        "many rows of each": case(12, 60, 90, 12),
-        "few synthetic rows": case(10, 8, 100, 6),
-        "hardly any value is found": case(10, 5, 20, 300),
+        "many rows of each": case(12, 61, 90, 12, True),
+        "few synthetic rows": case(10, 7, 100, 6, False),
+        "hardly any value is found": case(10, 5, 20, 300, False),
     }
 
 
