@@ -34,8 +34,8 @@ def _rate_cases(seed: int) -> Inputs:
     return {
         "no ties": case(rng.normal(1, 1, 40), rng.normal(0, 1, 50), 0.1),
         "ties at the top": case(
-            np.repeat([2.0, 1.0, 0.0], [12 + rng.integers(9), 10, 8]),
-            np.repeat([2.0, 1.0, 0.0], [10, 20 + rng.integers(9), 70]),
+            np.repeat([2.0, 1.0, 0.0], [12 + int(rng.integers(9)), 10, 8]),
+            np.repeat([2.0, 1.0, 0.0], [10, 20 + int(rng.integers(9)), 70]),
             0.05,
         ),
         "ties everywhere": case(
