@@ -685,19 +685,20 @@ PRIVATE_MEAN = Exercise(
 def _bound_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(low, high, guesses, confidence):
-        right = int(rng.integers(low, high))
+    def case(wrong, guesses):
+        """About so many guesses, of which a number in this range is wrong."""
+        guesses = int(rng.integers(guesses, guesses + guesses // 10))
+        confidence = round(float(rng.uniform(0.9, 0.99)), 3)
+        right = guesses - int(rng.integers(*wrong)) if wrong else 0
         return {"right": right, "guesses": guesses, "confidence": confidence}
 
     return {
-        "many are right": case(160, 190, 200, 0.95),
-        "hardly more than half": case(230, 255, 400, 0.9),
-        "few guesses, many right": case(26, 31, 32, 0.99),
-        "fewer than half": case(20, 45, 100, 0.95),
-        "all are right": case(
-            int(guesses := rng.integers(40, 90)), int(guesses) + 1, int(guesses), 0.95
-        ),
-        "none is right": case(0, 1, int(rng.integers(20, 60)), 0.95),
+        "many are right": case((10, 40), 200),
+        "hardly more than half": case((160, 170), 400),
+        "few guesses, many right": case((1, 7), 40),
+        "fewer than half": case((65, 90), 100),
+        "all are right": case((0, 1), 60),
+        "none is right": case(None, 30),
     }
 
 
