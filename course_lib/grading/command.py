@@ -15,9 +15,9 @@ from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
 from course_lib.grading.policy import KEEP, MOST_ATTEMPTS, Late, choose
-from course_lib.grading.pool import grade_all, secret_of, warm
+from course_lib.grading.pool import grade_all, secret_of
 from course_lib.grading.result import Result
-from course_lib.grading.sandbox.engines import in_sight
+from course_lib.grading.sandbox.engines import in_sight, refuse_without_walls
 
 T = TypeVar("T")
 UNSAFE = """\
@@ -98,7 +98,7 @@ def grade_class(settings: Settings) -> Graded:
     marking = replace(marking, secret=secret)
     marking.validate()
     if settings.cluster is None:
-        warm(marking, settings.engine)  # refuses here, before a worker starts
+        refuse_without_walls(settings.engine, marking)  # before a worker starts
     results = list(
         grade_all(
             submissions,

@@ -48,7 +48,7 @@ def hidden_files() -> list[Path]:
 
 
 def bubblewrap(
-    hidden: Sequence[Path] = (), preload: Sequence[str] = (), python: str = ""
+    hidden: Sequence[Path] = (), preload: Sequence[str] | None = (), python: str = ""
 ) -> Sandbox:
     """A sandbox by bubblewrap. `hidden` are files of this package that answers may not read."""
     bwrap = shutil.which("bwrap")
@@ -87,10 +87,11 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _python(confined: str, preload: Sequence[str], python: Interpreter) -> list[str]:
+def _python(confined: str, preload: Sequence[str] | None, python: Interpreter) -> list[str]:
+    names = None if preload is None else list(preload)
     code = (
         f"import sys; sys.path[:0] = {[str(p) for p in python.paths]!r}; "
-        f"from course_lib.grading.sandbox.job import main; main({confined!r}, {list(preload)!r})"
+        f"from course_lib.grading.sandbox.job import main; main({confined!r}, {names!r})"
     )
     return [python.executable, "-I", "-c", code]
 
@@ -145,7 +146,7 @@ def _compiled(files: Sequence[Path]) -> list[Path]:
 
 
 def container(
-    engine: str, image: str, hidden: Sequence[Path] = (), preload: Sequence[str] = ()
+    engine: str, image: str, hidden: Sequence[Path] = (), preload: Sequence[str] | None = ()
 ) -> Sandbox:
     """A sandbox by Docker or Podman: one container a submission, from an image with the course's
     dependencies. The course's own library is mounted into it, without the `hidden` files."""
@@ -177,14 +178,14 @@ def container(
     return Sandbox(engine, [*command, image, *python], walls=False)
 
 
-def unconfined(preload: Sequence[str] = (), python: str = "") -> Sandbox:
+def unconfined(preload: Sequence[str] | None = (), python: str = "") -> Sandbox:
     """No sandbox: answers run as the user who grades, and reach all that this user can reach."""
     forks = sys.platform == "linux"
     command = _python("limits" if forks else "cold", preload, _interpreter(python))
     return Sandbox("none", command, walls=False, forks=forks)
 
 
-def inside_container(preload: Sequence[str] = ()) -> Sandbox:
+def inside_container(preload: Sequence[str] | None = ()) -> Sandbox:
     """For a container that was started for one submission alone, by root: answers run as nobody, under
     the filter of system calls and the limits. What they must not read, its owner has to close."""
     program = shutil.which("setpriv")
@@ -204,18 +205,19 @@ ENGINES = ("bubblewrap", "docker", "podman")
 IMAGE = "course-lib-sandbox"
 
 
-def make(engine: str, marking: Marking) -> Sandbox:
+def make(engine: str, marking: Marking, warm: bool = True) -> Sandbox:
     """The sandbox for a lesson's answers.
 
     Args:
         engine: one of ENGINES, "none", or "auto" for the first of ENGINES that there is. An image
             may follow: "docker:our-image".
+        warm: with the libraries loaded that answers need; without, it is only good for `try_walls`.
 
     Raises:
         SandboxError: there is none; the message says what to do.
     """
     hidden = hidden_files() if marking.forbid_reference else []
-    preload = needed_modules(marking.exercises)
+    preload = needed_modules(marking.exercises) if warm else None
     engine, _, image = engine.partition(":")
     image = image or IMAGE
     if engine == "none":
@@ -235,7 +237,7 @@ def make(engine: str, marking: Marking) -> Sandbox:
     reasons = []
     for name in ENGINES:
         try:
-            sandbox = make(f"{name}:{image}", marking)
+            sandbox = make(f"{name}:{image}", marking, warm)
             try_walls(sandbox)
         except SandboxError as error:
             reasons.append(f"- {name}: {error}")
@@ -247,6 +249,15 @@ def make(engine: str, marking: Marking) -> Sandbox:
         "Put one of these right, or, for submissions that you trust as your own code, say "
         "--no-sandbox."
     )
+
+
+def refuse_without_walls(engine: str, marking: Marking) -> None:
+    """Raise SandboxError where `make` would, or where its walls do not hold, in a fraction of the time
+    that a warm sandbox takes to start."""
+    sandbox = make(engine, marking, warm=False)
+    if engine not in ("none", "auto"):  # which has tried them
+        try_walls(sandbox)
+    sandbox.close()
 
 
 def try_walls(sandbox: Sandbox) -> None:

@@ -26,14 +26,15 @@ ENDED, TIMED_OUT, DIED, NOT_CONFINED = "ended", "timed out", "died", "not confin
 _CODES = {0: ENDED, 64: TIMED_OUT, 65: NOT_CONFINED}
 
 
-def main(confined: str, preload: list[str]) -> None:
+def main(confined: str, preload: list[str] | None) -> None:
     """Serve jobs until standard input ends.
 
     Args:
         confined: "namespaces" (each fork gets its own, and a filter of system calls), "container"
             (the filter only: a container stands around all), "limits" (no walls) or "cold" (no
             fork either: this process takes one job and ends).
-        preload: names of modules to import before the first fork.
+        preload: names of modules to import before the first fork; None for a trial of the walls, for which
+            nothing is loaded.
     """
     import fcntl
 
@@ -41,7 +42,8 @@ def main(confined: str, preload: list[str]) -> None:
 
     if confined == "namespaces" and os.getuid() == 0:
         confine.drop_root()
-    _warm_up(preload)
+    if preload is not None:
+        _warm_up(preload)
     if confined in ("namespaces", "container"):  # made before the forks
         confine.system_call_filter()
         confine.written_in_proc()
