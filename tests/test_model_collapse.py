@@ -392,28 +392,14 @@ def test_a_table_of_other_columns_or_types_is_refused(rows, says):
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_lesson_quotes_its_benchmark_and_the_bars_are_met():
-    """Over five seeds, on digits: the medians in the lesson's table, and every run within its bar."""
+def test_every_run_of_the_benchmark_meets_the_bars():
+    """Over five seeds, on digits. Lesson 08 reads its table from the same record."""
     report = json.loads((ROOT / "benchmarks/results/model_collapse.json").read_text())
     (rows,) = report["runs"].values()
     kept = pd.DataFrame(rows)
     assert len(kept) == 5
     assert (kept["replace_coverage_kept"] <= 0.5).all()
     assert (kept["accumulate_coverage_kept"] >= 0.9).all()
-    book = json.loads((ROOT / "notebooks/08_model_collapse.ipynb").read_text(encoding="utf-8"))
-    (cell,) = (cell for cell in book["cells"] if cell["id"] == "digits-read")
-    lines = [line for line in cell["source"] if line.startswith("| ")][1:]  # without the titles
-    quoted = [line.split(" | ", 1)[1].strip(" |\n") for line in lines]
-    measures = ("coverage", "recall")
-    loops = ("replace", "replace_with_noise", "fresh", "budget", "accumulate")
-    assert quoted == [
-        " | ".join(_median_and_range(100 * kept[f"{loop}_{what}_kept"]) for what in measures)
-        for loop in loops
-    ]
-
-
-def _median_and_range(values):
-    return f"{values.median():.0f} ({values.min():.0f} to {values.max():.0f})"
 
 
 # --- verification ---------------------------------------------------------------------------------
