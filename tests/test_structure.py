@@ -106,7 +106,8 @@ def test_what_only_computes_starts_no_program():
     """So `.ci/run` need not repeat the tests of these rooms where programs are out of reach."""
     script = (ROOT / ".ci" / "run").read_text()
     (rooms,) = re.findall(r"(?m)^computing=\((.+)\)$", script)
-    assert "--ignore-glob=tests/test_$room*.py" in script  # from the top folder, where pytest starts
+    # Seen from the top folder, where pytest starts.
+    assert "--ignore-glob=tests/test_$room*.py" in script
     for room in rooms.split():
         files = [
             *(ROOT / "course_lib" / room).rglob("*.py"),
