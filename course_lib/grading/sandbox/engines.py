@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from course_lib.exercises.registry import needed_modules
@@ -254,10 +255,9 @@ def make(engine: str, marking: Marking, warm: bool = True) -> Sandbox:
 def refuse_without_walls(engine: str, marking: Marking) -> None:
     """Raise SandboxError where `make` would, or where its walls do not hold, in a fraction of the time
     that a warm sandbox takes to start."""
-    sandbox = make(engine, marking, warm=False)
-    if engine not in ("none", "auto"):  # which has tried them
-        try_walls(sandbox)
-    sandbox.close()
+    with closing(make(engine, marking, warm=False)) as sandbox:
+        if engine not in ("none", "auto"):  # which has tried them
+            try_walls(sandbox)
 
 
 def try_walls(sandbox: Sandbox) -> None:
