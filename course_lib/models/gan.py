@@ -162,7 +162,17 @@ def slerp(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / torch.sin(angle)
 
 
-class Generator(nn.Module):
+class LatentNetwork(nn.Module):
+    """A network that makes images of latents z (n, latent_dim), and of classes y (n,) if there are any.
+
+    >>> LatentNetwork().latent_dim
+    16
+    """
+
+    latent_dim: int = 16
+
+
+class Generator(LatentNetwork):
     """G: latents z (n, latent_dim), and classes y (n,) if there are any, to images (n, side^2).
 
     Linear layers lay out `channels` maps of half the side, 4 x 4 for an image of 8 x 8, and two
@@ -255,7 +265,7 @@ def _leaky() -> nn.Module:
 
 
 def stabilised_step(
-    generator: Generator,
+    generator: LatentNetwork,
     discriminator: Discriminator,
     g_optimizer: torch.optim.Optimizer,
     d_optimizer: torch.optim.Optimizer,
@@ -293,7 +303,7 @@ def stabilised_step(
 
 
 def fit(
-    generator: Generator,
+    generator: LatentNetwork,
     discriminator: Discriminator,
     data: Sequence[Tensor],
     settings: GANSettings | SimpleNamespace,

@@ -1,0 +1,263 @@
+"""Lesson 04's figures over five seeds: style generators beside the plain GAN, and two ablations.
+
+Run in the course's environment, about 25 minutes on two cores:
+
+    python benchmarks/style.py
+
+It trains with the settings of the lesson's cpu preset on the lesson's split and writes
+results/style.json, with one group of runs for each generator.
+"""
+
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from common import SEEDS, Data, Judged, rounded, split_of_lesson, timed, write
+from torch import Tensor, nn
+
+from course_lib.datasets.handwriting import slant, stroke_width
+from course_lib.models import gan, style
+from course_lib.models.layers import append_class
+from course_lib.syllabus import lesson
+from course_lib.training import finish
+
+PRESET = lesson("04_style").settings("cpu")
+BARS = {
+    "read_as_asked": (">=", 0.97),
+    "fd_over_floor": ("<=", 2.5),
+    "cpu_seconds": ("<=", 60.0),
+    "slant_r2_w_less_z": (">=", 0.15),
+    "turn_slant_class_kept": (">=", 0.9),
+    "truncation_monotone": (">=", 1.0),
+}
+MANY = torch.arange(10).repeat_interleave(400)
+GROUPS = (
+    "plain GAN",
+    "style generator",
+    "class in the constant",
+    "PyTorch's initialisation",
+    "not trained",
+)
+PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Points of many images, and how images are drawn from points (n, d) of the classes MANY."""
+
+    points: Tensor
+    draw: Callable[[Tensor], Tensor]
+
+    def properties(self) -> Tensor:
+        return measured(self.draw(self.points))
+
+
+def measured(images: Tensor) -> Tensor:
+    """Slant and stroke width, (n, 2)."""
+    return torch.stack([slant(images), stroke_width(images)], dim=1)
+
+
+def plain_run(data: Data, judged: Judged, seed: int) -> dict[str, float]:
+    """The plain conditional GAN of lesson 02: what its latents z say of an image."""
+    x, y, _, _ = data
+    generator, seconds = timed(lambda: gan.conditional_gan(x, y, PRESET.plain, seed=seed))
+    torch.manual_seed(seed + 100)
+    space = Space(
+        torch.randn(len(MANY), generator.latent_dim), lambda z: generator.sample(len(z), MANY, z)
+    )
+    properties = space.properties()
+    with torch.no_grad():
+        hidden = generator.body[0][:2](append_class(space.points, MANY, 10))
+    return {
+        **judged.figures(generator.sample(600, MANY[::400].repeat_interleave(60))),
+        "cpu_seconds": seconds,
+        **straightness(space.points, None, properties),
+        # The plain GAN's first hidden layer is nearer to the image than z is, too.
+        "slant_r2_hidden": style.linear_share(hidden, MANY, properties[:, 0]),
+        "slant_r2_hidden_each_digit": style.linear_share(hidden, MANY, properties[:, 0], True),
+        **turned(space, judged),
+    }
+
+
+def style_run(data: Data, judged: Judged, seed: int, kind: str) -> dict[str, float]:
+    """A style generator: its digits, and what z and w say of an image."""
+    x, y, _, _ = data
+    generator, seconds = timed(lambda: trained(x, y, seed, kind))
+    torch.manual_seed(seed + 100)
+    z = torch.randn(len(MANY), generator.latent_dim)
+    with torch.no_grad():
+        space = Space(generator.styles(z, MANY), lambda w: generator.draw(w, MANY))
+        scales = [layer.style(space.points) for layer in generator.synthesis_layers]
+    properties = space.properties()
+    return {
+        **judged.figures(generator.sample(600, MANY[::400].repeat_interleave(60))),
+        "cpu_seconds": seconds,
+        "spread_of_scales": float(style.within_class(torch.cat(scales, dim=1), MANY).std()),
+        "noise": max(float(layer.noise.detach().abs()) for layer in generator.synthesis_layers),
+        **straightness(z, space.points, properties),
+        **paths(generator, judged),
+        **truncated(space, judged),
+        **turned(space, judged),
+        **mixed(generator, space, properties, judged),
+    }
+
+
+def trained(x: Tensor, y: Tensor, seed: int, kind: str) -> style.StyleGenerator:
+    if kind in ("style generator", "class in the constant"):
+        constant = kind == "class in the constant"
+        return style.style_gan(x, y, PRESET.style, seed=seed, class_in_constant=constant)
+    torch.manual_seed(seed)
+    generator = style.StyleGenerator(PRESET.style.latent_dim, PRESET.style.channels)
+    if kind == "not trained":
+        return generator.eval()
+    width = generator.mapping.biases.shape[1]
+    with torch.no_grad():  # as nn.Linear begins: uniform within 1 / sqrt(inputs)
+        generator.mapping.weights.uniform_(-(width**-0.5), width**-0.5)
+        generator.mapping.biases.uniform_(-(width**-0.5), width**-0.5)
+        for layer in generator.synthesis_layers:
+            nn.init.kaiming_uniform_(layer.style.weight, a=math.sqrt(5))
+    discriminator = gan.Discriminator(PRESET.style.channels, classes=10)
+    finish(gan.fit(generator, discriminator, (x, y), PRESET.style, seed=seed))
+    return generator.eval()
+
+
+def straightness(z: Tensor, w: Tensor | None, properties: Tensor) -> dict[str, float]:
+    """R^2 of linear regressions on z and w, and on styles of an untrained mapping as a control."""
+    found = {}
+    for name, values in zip(("slant", "width"), properties.T, strict=True):
+        for each, digits in ((False, ""), (True, "_each_digit")):
+            z_share = style.linear_share(z, MANY, values, each)
+            found[f"{name}_r2_z{digits}"] = z_share
+            if w is None:
+                continue
+            with torch.no_grad():
+                untrained = style.Mapping(z.shape[1], w.shape[1])(z, MANY)
+            w_share = style.linear_share(w, MANY, values, each)
+            found[f"{name}_r2_w{digits}"] = w_share
+            found[f"{name}_r2_w_less_z{digits}"] = w_share - z_share
+            found[f"{name}_r2_untrained{digits}"] = style.linear_share(
+                untrained, MANY, values, each
+            )
+    return found
+
+
+def paths(generator: style.StyleGenerator, judged: Judged) -> dict[str, float]:
+    """Perceptual path lengths in z, along arcs, and in w, along lines, between the same images."""
+    z = torch.randn(2, len(MANY), generator.latent_dim)
+    t = torch.rand(len(MANY)) * 0.99
+    w = [generator.styles(part, MANY) for part in z]
+
+    @torch.no_grad()
+    def features(styles: Tensor) -> Tensor:
+        return judged.judge.features(8 * (generator.synthesis(styles, MANY) + 1))
+
+    in_z = style.path_length(lambda t: features(generator.styles(style.arc(*z, t), MANY)), t)
+    in_w = style.path_length(lambda t: features(torch.lerp(*w, t[:, None])), t)
+    return {
+        "path_length_z": float(in_z),
+        "path_length_w": float(in_w),
+        "path_length_z_over_w": float(in_z / in_w),
+    }
+
+
+def truncated(space: Space, judged: Judged) -> dict[str, float]:
+    """Accuracy over 4,000 images, recall and variety of 600, as psi grows from 0 to 1."""
+    centres = torch.stack([space.points[label == MANY].mean(dim=0) for label in range(10)])
+    some = torch.arange(len(MANY)).reshape(10, 400)[:, :60].flatten()
+    found, rows = {}, []
+    for psi in PSIS:
+        images = space.draw(style.truncate(space.points, MANY, centres, psi))
+        right = float((judged.judge.predict(images) == MANY).float().mean())
+        recall = judged.figures(images[some])["recall"]
+        rows.append((right, recall))
+        found |= {f"accuracy_at_psi_{psi:g}": right, f"recall_at_psi_{psi:g}": recall}
+    right, recall = zip(*rows, strict=True)
+    monotone = list(right) == sorted(right, reverse=True) and list(recall) == sorted(recall)
+    return found | {"truncation_monotone": float(monotone)}
+
+
+def turned(space: Space, judged: Judged) -> dict[str, float]:
+    """A step that should raise slant, or width, by one standard deviation within a class.
+
+    What it changes, in such standard deviations, of the property asked for and of the other one, and
+    how many of the images that were read as asked still are. Steps up and down are averaged.
+    """
+    before = space.draw(space.points)
+    properties = measured(before)
+    right = judged.judge.predict(before) == MANY
+    sd = style.within_class(properties, MANY).std(dim=0)
+    shared = style.directions(space.points, MANY, properties)[:, None].expand(-1, 10, -1)
+    own = torch.stack(
+        [
+            style.directions(space.points[rows], torch.zeros_like(MANY[rows]), properties[rows])
+            for rows in (label == MANY for label in range(10))
+        ],
+        dim=1,
+    )
+    found = {}
+    for digits, steps in (("", shared), ("_each_digit", own)):
+        for i, name in enumerate(("slant", "width")):
+            changes, kept = torch.zeros(2), 0.0
+            for sign in (-1, 1):
+                images = space.draw(space.points + sign * sd[i] * steps[i][MANY])
+                changes += sign * ((measured(images) - properties) / sd).mean(dim=0) / 2
+                kept += float((judged.judge.predict(images) == MANY)[right].float().mean()) / 2
+            found[f"turn_{name}{digits}_class_kept"] = kept
+            found[f"turn_{name}{digits}_achieved"] = float(changes[i])
+            found[f"turn_{name}{digits}_other"] = float(changes[1 - i])
+    return found
+
+
+def mixed(
+    generator: style.StyleGenerator, space: Space, properties: Tensor, judged: Judged
+) -> dict[str, float]:
+    """Styles of two images, with the cut at every layer: within a class, and across classes."""
+    at_random = torch.randperm(len(MANY))
+    # Rows of the same class: the places of the class in some other order.
+    same = torch.cat([400 * label + torch.randperm(400) for label in range(10)])
+    within = style.within_class(properties, MANY)
+    found = {}
+    for cut in range(1, generator.layers):
+        images = generator.draw(
+            style.mix(space.points, space.points[same], generator.layers, cut), MANY
+        )
+        after = style.within_class(measured(images), MANY)
+        found[f"mix_{cut}_class_kept"] = float(
+            (judged.judge.predict(images) == MANY).float().mean()
+        )
+        for i, name in enumerate(("slant", "width")):
+            pair = torch.stack([after[:, i], within[same, i]])
+            found[f"mix_{cut}_{name}_of_second"] = float(torch.corrcoef(pair)[0, 1])
+        images = generator.draw(
+            style.mix(space.points, space.points[at_random], generator.layers, cut), MANY
+        )
+        read, other = judged.judge.predict(images), MANY[at_random] != MANY
+        found[f"mix_{cut}_first_digit"] = float((read == MANY)[other].float().mean())
+        found[f"mix_{cut}_second_digit"] = float((read == MANY[at_random])[other].float().mean())
+    return found
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    data = split_of_lesson()
+    results: dict[str, list[dict]] = {group: [] for group in GROUPS}
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["COURSE_STATE"] = state
+        for seed in SEEDS:
+            judged = Judged(data, seed)
+            for name, rows in results.items():
+                run = (
+                    plain_run(data, judged, seed)
+                    if name == "plain GAN"
+                    else style_run(data, judged, seed, name)
+                )
+                rows.append({"seed": seed, **run})
+                print(name, rounded(rows[-1]), flush=True)
+    write("style", PRESET, BARS, results)
+
+
+if __name__ == "__main__":
+    main()
