@@ -10,7 +10,7 @@ It is trained with the discriminator and the game of `models.gan`.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
@@ -23,15 +23,15 @@ from course_lib.models.layers import to_grey_levels
 from course_lib.training import fit_with_checkpoint
 
 
-def map_latents(z: Tensor, weights: Iterable[Tensor], biases: Iterable[Tensor]) -> Tensor:
+def map_latents(z: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
     """The mapping network f: latents z (n, d) to styles w (n, d), by layers x W^T + b with leaky ReLUs.
 
     Before them each row of z is scaled to a mean square of 1 (pixel normalisation).
 
     Args:
-        weights, biases: of each layer, (d, d) and (d,).
+        weights, biases: of all layers, (depth, d, d) and (depth, d).
 
-    >>> map_latents(torch.tensor([[3.0, -3.0]]), [torch.eye(2)], [torch.zeros(2)])
+    >>> map_latents(torch.tensor([[3.0, -3.0]]), torch.eye(2)[None], torch.zeros(1, 2))
     tensor([[ 1.0000, -0.2000]])
     """
     # z / sqrt(mean z^2), then x <- LeakyReLU(x W^T + b)
