@@ -1,6 +1,6 @@
-"""Lesson 04's figures over five seeds: style generators beside the plain GAN, and two ablations.
+"""Lesson 04's figures over five seeds: the style generator, the plain GAN, and two controls.
 
-Run in the course's environment, about 25 minutes on two cores:
+Run in the course's environment, about 20 minutes on two cores:
 
     python benchmarks/style.py
 
@@ -8,7 +8,6 @@ It trains with the settings of the lesson's cpu preset on the lesson's split and
 results/style.json, with one group of runs for each generator.
 """
 
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -16,13 +15,12 @@ from dataclasses import dataclass
 
 import torch
 from common import SEEDS, Data, Judged, rounded, split_of_lesson, timed, write
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib.datasets.handwriting import slant, stroke_width
 from course_lib.models import gan, style
 from course_lib.models.layers import append_class
 from course_lib.syllabus import lesson
-from course_lib.training import finish
 
 PRESET = lesson("04_style").settings("cpu")
 BARS = {
@@ -38,7 +36,6 @@ GROUPS = (
     "plain GAN",
     "style generator",
     "class in the constant",
-    "PyTorch's initialisation",
     "not trained",
 )
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -90,12 +87,10 @@ def style_run(data: Data, judged: Judged, seed: int, kind: str) -> dict[str, flo
     z = torch.randn(len(MANY), generator.latent_dim)
     with torch.no_grad():
         space = Space(generator.styles(z, MANY), lambda w: generator.draw(w, MANY))
-        scales = [layer.style(space.points) for layer in generator.synthesis_layers]
     properties = space.properties()
     return {
         **judged.figures(generator.sample(600, MANY[::400].repeat_interleave(60))),
         "cpu_seconds": seconds,
-        "spread_of_scales": float(style.within_class(torch.cat(scales, dim=1), MANY).std()),
         "noise": max(float(layer.noise.detach().abs()) for layer in generator.synthesis_layers),
         **straightness(z, space.points, properties),
         **paths(generator, judged),
@@ -106,26 +101,15 @@ def style_run(data: Data, judged: Judged, seed: int, kind: str) -> dict[str, flo
 
 
 def trained(x: Tensor, y: Tensor, seed: int, kind: str) -> style.StyleGenerator:
-    if kind in ("style generator", "class in the constant"):
-        constant = kind == "class in the constant"
-        return style.style_gan(x, y, PRESET.style, seed=seed, class_in_constant=constant)
-    torch.manual_seed(seed)
-    generator = style.StyleGenerator(PRESET.style.latent_dim, PRESET.style.channels)
     if kind == "not trained":
-        return generator.eval()
-    width = generator.mapping.biases.shape[1]
-    with torch.no_grad():  # as nn.Linear begins: uniform within 1 / sqrt(inputs)
-        generator.mapping.weights.uniform_(-(width**-0.5), width**-0.5)
-        generator.mapping.biases.uniform_(-(width**-0.5), width**-0.5)
-        for layer in generator.synthesis_layers:
-            nn.init.kaiming_uniform_(layer.style.weight, a=math.sqrt(5))
-    discriminator = gan.Discriminator(PRESET.style.channels, classes=10)
-    finish(gan.fit(generator, discriminator, (x, y), PRESET.style, seed=seed))
-    return generator.eval()
+        torch.manual_seed(seed)
+        return style.StyleGenerator(PRESET.style.latent_dim, PRESET.style.channels).eval()
+    constant = kind == "class in the constant"
+    return style.style_gan(x, y, PRESET.style, seed=seed, class_in_constant=constant)
 
 
 def straightness(z: Tensor, w: Tensor | None, properties: Tensor) -> dict[str, float]:
-    """R^2 of linear regressions on z and w, and on styles of an untrained mapping as a control."""
+    """R^2 of linear regressions on z and on w, with slopes for all digits together and for each."""
     found = {}
     for name, values in zip(("slant", "width"), properties.T, strict=True):
         for each, digits in ((False, ""), (True, "_each_digit")):
@@ -133,14 +117,9 @@ def straightness(z: Tensor, w: Tensor | None, properties: Tensor) -> dict[str, f
             found[f"{name}_r2_z{digits}"] = z_share
             if w is None:
                 continue
-            with torch.no_grad():
-                untrained = style.Mapping(z.shape[1], w.shape[1])(z, MANY)
             w_share = style.linear_share(w, MANY, values, each)
             found[f"{name}_r2_w{digits}"] = w_share
             found[f"{name}_r2_w_less_z{digits}"] = w_share - z_share
-            found[f"{name}_r2_untrained{digits}"] = style.linear_share(
-                untrained, MANY, values, each
-            )
     return found
 
 
@@ -180,35 +159,58 @@ def truncated(space: Space, judged: Judged) -> dict[str, float]:
 
 
 def turned(space: Space, judged: Judged) -> dict[str, float]:
-    """A step that should raise slant, or width, by one standard deviation within a class.
+    """What steps do that should raise slant, or width, by one standard deviation within a class.
 
-    What it changes, in such standard deviations, of the property asked for and of the other one, and
-    how many of the images that were read as asked still are. Steps up and down are averaged.
+    Each digit has directions of its own, and as a comparison all digits share them. What is achieved of
+    such a step is counted in standard deviations, steps up and down averaged. Then the steps are made
+    longer until the property has really moved by one standard deviation: `steps` says how long, `other`
+    how far the other property has moved with it, and `class_kept` how many of the images that were
+    read as asked still are.
     """
     before = space.draw(space.points)
     properties = measured(before)
     right = judged.judge.predict(before) == MANY
     sd = style.within_class(properties, MANY).std(dim=0)
-    shared = style.directions(space.points, MANY, properties)[:, None].expand(-1, 10, -1)
-    own = torch.stack(
-        [
-            style.directions(space.points[rows], torch.zeros_like(MANY[rows]), properties[rows])
-            for rows in (label == MANY for label in range(10))
-        ],
-        dim=1,
-    )
+
+    def moved(step: Tensor) -> tuple[Tensor, float]:
+        """By how many standard deviations the properties have moved, (2,); how many are still read."""
+        change, kept = torch.zeros(2), 0.0
+        for sign in (-1, 1):
+            images = space.draw(space.points + sign * step)
+            change += sign * ((measured(images) - properties) / sd).mean(dim=0) / 2
+            kept += float((judged.judge.predict(images) == MANY)[right].float().mean()) / 2
+        return change, kept
+
+    shared = style.directions(space.points, MANY, properties) * sd[:, None]
+    rows = [label == MANY for label in range(10)]
+    own = [
+        style.directions(space.points[r], torch.zeros_like(MANY[r]), properties[r]) for r in rows
+    ]
+    each = torch.stack(own, dim=1)[:, MANY] * sd[:, None, None]
     found = {}
-    for digits, steps in (("", shared), ("_each_digit", own)):
-        for i, name in enumerate(("slant", "width")):
-            changes, kept = torch.zeros(2), 0.0
-            for sign in (-1, 1):
-                images = space.draw(space.points + sign * sd[i] * steps[i][MANY])
-                changes += sign * ((measured(images) - properties) / sd).mean(dim=0) / 2
-                kept += float((judged.judge.predict(images) == MANY)[right].float().mean()) / 2
-            found[f"turn_{name}{digits}_class_kept"] = kept
-            found[f"turn_{name}{digits}_achieved"] = float(changes[i])
-            found[f"turn_{name}{digits}_other"] = float(changes[1 - i])
+    for i, name in enumerate(("slant", "width")):
+        found[f"turn_{name}_shared_achieved"] = float(moved(shared[i].expand(len(MANY), -1))[0][i])
+        found[f"turn_{name}_achieved"] = float(moved(each[i])[0][i])
+        steps = one_deviation(lambda steps, i=i: float(moved(steps * each[i])[0][i]))
+        change, kept = moved(steps * each[i])
+        found |= {
+            f"turn_{name}_steps": steps,
+            f"turn_{name}_moved": float(change[i]),
+            f"turn_{name}_other": float(change[1 - i]),
+            f"turn_{name}_class_kept": kept,
+        }
     return found
+
+
+def one_deviation(achieved: Callable[[float], float], longest: float = 5.0) -> float:
+    """How many steps move a property by 1, by lines between multiples of a half; at most `longest`."""
+    steps, last = 0.0, 0.0
+    while steps < longest:
+        now = achieved(steps + 0.5)
+        if now >= 1:
+            return steps + 0.5 * (1 - last) / (now - last)
+        steps, last = steps + 0.5, now
+    return longest
 
 
 def mixed(

@@ -25,6 +25,7 @@ TABLES = {
         "fair.vae": VAESettings,
         "fair.gan": GANSettings,
     },
+    "04_style": {"style": GANSettings, "plain": GANSettings},
     "06_mode_collapse": {"stacked": ImageGANSettings},
     "07_cure_and_steer": {"base": ImageGANSettings, "tuned": ImageGANSettings},
     "08_model_collapse": {"vae": VAESettings},
