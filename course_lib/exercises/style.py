@@ -68,8 +68,8 @@ def _mapping_picture(answer):
     ax.set(xlabel="entry 1", ylabel="entry 2", aspect="equal", title="A circle, then bent")
     ax.legend(fontsize=8)
     return fig, (
-        "A round cloud of latents z, and the styles w after one layer: a loop, round at the upper right and "
-        "flat along both axes, since negative entries are multiplied by 0.2."
+        "A round cloud of latents z, and the styles w after one layer: a loop, round at the upper right "
+        "and flat along both axes, since negative entries are multiplied by 0.2."
     )
 
 
