@@ -42,7 +42,7 @@ def stroke_width(images: Tensor) -> Tensor:
     >>> bar = torch.zeros(1, 40, 40)
     >>> bar[:, 5:35, 10:13] = 16  # 3 pixels wide and 30 long
     >>> stroke_width(bar).round(decimals=1)
-    tensor([2.7])
+    tensor([2.8000])
     """
     squares = F.pad(_squares(images), (1, 1, 1, 1))
     corner = squares[:, :-1, :-1]
