@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from course_lib import devices
+from course_lib import devices, kernel
+from course_lib.files import remember_lesson
 from course_lib.syllabus import Lesson, lesson, unknown
 
 PRESETS = ("cpu", "gpu")
@@ -69,6 +71,10 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     import matplotlib.pyplot as plt  # here, so that seeding alone does not wait for it
 
     plt.style.use(THEME)
+    kernel.install()
+    if in_kernel():
+        with suppress(OSError):  # it only saves a learner a click
+            remember_lesson(name)
     session = Session(chosen, device, preset, seed, settings)
     print("\n".join(filter(None, [str(session), told])))
     return session
@@ -102,11 +108,6 @@ def recorded(benchmark: str) -> pd.DataFrame:
     return pd.concat(groups, names=["group", "run"])
 
 
-def state_folder() -> Path:
-    """Where progress and checkpoints are kept: `.course` next to the notebook, or COURSE_STATE."""
-    return Path(os.environ.get("COURSE_STATE") or ".course")
-
-
 def interactive() -> bool:
     """Whether somebody is watching: in a notebook kernel, unless COURSE_INTERACTIVE=0 says no.
 
@@ -115,6 +116,11 @@ def interactive() -> bool:
     wish = os.environ.get("COURSE_INTERACTIVE")
     if wish is not None:
         return wish not in ("", "0")
+    return in_kernel()
+
+
+def in_kernel() -> bool:
+    """Whether this runs in a notebook."""
     from IPython import get_ipython
 
     return hasattr(get_ipython(), "kernel")

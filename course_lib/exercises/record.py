@@ -9,8 +9,7 @@ import pandas as pd
 from course_lib import colab
 from course_lib.exercises.aliases import current
 from course_lib.exercises.registry import all_exercises
-from course_lib.files import write_whole
-from course_lib.session import state_folder
+from course_lib.files import state_folder, write_whole
 
 FILE = "progress.json"
 

@@ -9,8 +9,7 @@ from course_lib import colab
 from course_lib.exercises.answers import code_cells
 from course_lib.exercises.record import FILE, as_json, solved_so_far
 from course_lib.exercises.submit import lesson_of
-from course_lib.files import write_whole
-from course_lib.session import state_folder
+from course_lib.files import state_folder, write_whole
 
 MOUNT = 'from google.colab import drive; drive.mount("/content/drive")'
 
