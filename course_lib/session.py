@@ -44,7 +44,9 @@ class Session:
         )
 
 
-def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
+def start(
+    name: str, preset: str | None = None, seed: int = 0, **changes: float | str | dict
+) -> Session:
     """Prepare the notebook for the lesson `name` and print one line about it.
 
     Args:
@@ -52,9 +54,10 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         preset: "cpu" or "gpu". Without it the environment variable COURSE_PRESET decides, and
             without that the hardware: "gpu" where CUDA is available.
         seed: seeds Python, NumPy and PyTorch.
+        changes: settings of the preset to replace, such as `seeds=2` or `vae={"steps": 500}`.
 
     Raises:
-        ValueError: for a lesson or preset that does not exist, naming those that do.
+        ValueError: for a lesson, a preset or a setting that does not exist, naming those that do.
     """
     chosen = lesson(name)
     has_gpu = torch.cuda.is_available()
@@ -62,7 +65,7 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     preset = asked or ("gpu" if has_gpu else "cpu")
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    settings = chosen.settings(preset)
+    settings = chosen.settings(preset, **changes)
     device, told = devices.choose_device(preset, bool(asked), chosen.gains_from_gpu)
     # The networks on the CPU are small, and threads wait for each other: while other programs
     # were busy, a training loop took ten times longer with two threads than with one.
@@ -76,7 +79,8 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         with suppress(OSError):  # it only saves a learner a click
             remember_lesson(name)
     session = Session(chosen, device, preset, seed, settings)
-    print("\n".join(filter(None, [str(session), told])))
+    different = "changed: " + ", ".join(f"{key} {value}" for key, value in changes.items())
+    print("\n".join(filter(None, [str(session), different if changes else "", told])))
     return session
 
 

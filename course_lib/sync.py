@@ -199,10 +199,11 @@ def badge(lesson: Lesson) -> str:
 def exercise_card(exercise: Exercise) -> str:
     """The card over an exercise."""
     points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
+    arrays = "NumPy arrays" if exercise.numpy else "PyTorch tensors"
     return (
         f"### Exercise: {exercise.title}\n\n"
         f"*`{exercise.id}`: {points}, about {exercise.minutes} minutes, "
-        f"difficulty {exercise.difficulty} of 3*\n\n{exercise.task}"
+        f"difficulty {exercise.difficulty} of 3; arrays come and go as {arrays}*\n\n{exercise.task}"
     )
 
 

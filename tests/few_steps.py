@@ -1,9 +1,11 @@
 """Lessons at a few steps: an IPython extension for a test's kernel, and the settings that load it.
 
-Trainings are cut short, so what the lessons claim of whole trainings is left out: their assertions.
+Trainings are cut short, so what the lessons claim of whole trainings is left out: their assertions. On
+request every other setting is changed as well, as a learner may.
 """
 
 import ast
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 step
 # What else takes time: draws of a null, rows of a table, generations of a loop.
 MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
 AUDITED = 1000  # rows of each table of an audit
+CHANGED = "COURSE_SETTINGS_CHANGED"  # an environment variable: change all other settings, too
 CONFIG = f"""
 import sys
 
@@ -42,7 +45,10 @@ def load_ipython_extension(shell):
 
     shell.ast_transformers.append(WithoutClaims())
     settings = Lesson.settings
-    Lesson.settings = lambda lesson, preset: shortened(settings(lesson, preset))
+    change = changed if os.environ.get(CHANGED) else lambda table: table
+    Lesson.settings = lambda lesson, preset, **changes: change(
+        shortened(settings(lesson, preset, **changes))
+    )
     recipes = point_gans.recipes
     point_gans.recipes = lambda benchmark: {
         name: replace(recipe, steps=min(recipe.steps, RECIPE))
@@ -70,6 +76,18 @@ def shortened(settings, most=FEW):
             setattr(settings, name, min(value, most))
         elif name in MOST:
             setattr(settings, name, min(value, MOST[name]))
+    return settings
+
+
+def changed(settings):
+    """`settings` with every number but the steps changed: whole ones halved, others a tenth smaller."""
+    for name, value in vars(settings).items():
+        if isinstance(value, SimpleNamespace):
+            changed(value)
+        elif isinstance(value, int) and not (name == "steps" or name.endswith("_steps")):
+            setattr(settings, name, max(1, value // 2))
+        elif isinstance(value, float):
+            setattr(settings, name, 0.9 * value if value else 0.05)
     return settings
 
 

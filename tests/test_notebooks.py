@@ -90,11 +90,12 @@ def why_not_gpu(lesson):
 
 @pytest.fixture(scope="class")
 def wrong(request, tmp_path_factory):
-    """A lesson that has run with wrong answers; with the gpu preset, where that can be run here."""
+    """A lesson that has run with wrong answers and with every setting changed; with the gpu preset, where
+    that can be run here."""
     lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("wrong")
     kernel = few_steps.environment(folder / "ipython")
-    preset = "cpu" if why_not_gpu(lesson) else "gpu"
-    return execute(answered(lesson.id, mistake), folder, COURSE_PRESET=preset, **kernel)
+    kernel |= {"COURSE_PRESET": "cpu" if why_not_gpu(lesson) else "gpu", few_steps.CHANGED: "1"}
+    return execute(answered(lesson.id, mistake), folder, **kernel)
 
 
 @pytest.mark.lesson

@@ -87,9 +87,8 @@ def _summary(exercise: Exercise, verdicts: Verdicts, passed: bool) -> tuple[str,
 def _text(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> str:
     status, sentence = _summary(exercise, verdicts, passed)
     lines = [f"{exercise.title} - {status}: {sentence}"]
-    for case, verdict in verdicts:
-        said = "passed" if verdict.passed else _why(verdict)
-        lines.append(f"  {case.name}: {said}")
+    for (case, verdict), why in zip(verdicts, _reasons(verdicts), strict=True):
+        lines.append(f"  {case.name}: {'passed' if verdict.passed else why}")
     return "\n".join([*lines, note] if note else lines)
 
 
@@ -123,8 +122,8 @@ def _expected(exercise: Exercise) -> "tuple[Figure, str]":
 def _table(verdicts: Verdicts) -> str:
     titles = ["case", "result", "why"]
     rows = [
-        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(_why(verdict))]
-        for case, verdict in verdicts
+        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(why)]
+        for (case, verdict), why in zip(verdicts, _reasons(verdicts), strict=True)
     ]
     if not any(why for _, _, why in rows):
         titles, rows = titles[:2], [row[:2] for row in rows]
@@ -138,8 +137,16 @@ def _table(verdicts: Verdicts) -> str:
     )
 
 
-def _why(verdict: Verdict) -> str:
-    return f"{verdict.sentence} {verdict.detail}".strip()
+def _reasons(verdicts: Verdicts) -> list[str]:
+    """Why each case failed; what has been said of a case before is not said again."""
+    reasons: list[str] = []
+    said: set[str] = set()
+    for _, verdict in verdicts:
+        parts = [part for part in (verdict.sentence, verdict.detail) if part]
+        new = [part for part in parts if part not in said]
+        reasons.append(" ".join(new) if new or not parts else "the same")
+        said.update(parts)
+    return reasons
 
 
 def _hints(exercise: Exercise) -> str:

@@ -28,6 +28,17 @@ from course_lib.syllabus import course
 COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]
 
 
+class WholeTable(pd.DataFrame):
+    """A table that is shown with every row, and every sentence to its end."""
+
+    def _repr_html_(self) -> str | None:
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
+            return pd.DataFrame(self).to_html()
+
+    def __repr__(self) -> str:
+        return self.to_string(max_colwidth=None)
+
+
 def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
     """Look for your answers as the grader will, run them on the visible cases, and say what it
     would find and what not. Nothing is handed in.
@@ -67,7 +78,7 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
         f"{source}: {table['points'].sum():g} of {sum(e.points for e in exercises)} points on the "
         "visible cases."
     )
-    return table
+    return WholeTable(table)
 
 
 def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
