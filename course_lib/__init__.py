@@ -30,7 +30,7 @@ try:
 except PackageNotFoundError:  # the folder is used without being installed
     __version__ = "0+uninstalled"
 
-__all__ = ["check", "progress", "save_work", "submit_check"]
+__all__ = ["certificate", "check", "hint", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):

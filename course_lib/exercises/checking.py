@@ -11,7 +11,7 @@ from IPython.display import display
 
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import Verdict, assess
-from course_lib.exercises.record import record_solved
+from course_lib.exercises.record import record_solved, record_try
 from course_lib.exercises.registry import get, needed_modules
 from course_lib.exercises.trial import run
 from course_lib.plots import image_html
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VISIBLE_SEED = 0
+UNSOLVED = "Not solved yet."  # the sentence for a stub
 Verdicts = list[tuple[Case, Verdict]]
 
 
@@ -37,11 +38,13 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     verdicts = try_out(exercise, answer)
     passed = all(verdict.passed for _, verdict in verdicts)
     note = ""
-    if passed:
-        try:
+    try:
+        if passed:
             record_solved(exercise.id)
-        except OSError as error:
-            note = f"Your progress could not be kept ({error})."
+        elif (said := _first_reason(verdicts)) != UNSOLVED:
+            record_try(exercise.id, said)
+    except OSError as error:
+        note = f"Your progress could not be kept ({error})."
     display(
         {
             "text/html": _html(exercise, verdicts, passed, note),
@@ -70,7 +73,7 @@ def _summary(exercise: Exercise, verdicts: Verdicts, passed: bool) -> tuple[str,
     if passed:
         points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
         return "Solved", f"All {len(verdicts)} cases passed ({points}). {name} is your own answer."
-    if verdicts[0][1].sentence == "Not solved yet.":
+    if _first_reason(verdicts) == UNSOLVED:
         return (
             "Not solved yet",
             f"The lesson goes on with the library's {name}. "
@@ -135,6 +138,10 @@ def _table(verdicts: Verdicts) -> str:
     return (
         f"<table style='margin:0.5em 0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _first_reason(verdicts: Verdicts) -> str:
+    return next((verdict.sentence for _, verdict in verdicts if not verdict.passed), "")
 
 
 def _reasons(verdicts: Verdicts) -> list[str]:
