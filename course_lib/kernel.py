@@ -4,11 +4,14 @@ The course's JupyterLab (course_lib/lab) loads it in every kernel, so that it is
 before any cell has run. Elsewhere `session.start` loads it, on Colab also for kernels that are restarted.
 """
 
+import ast
 import json
+import linecache
 import os
 import symtable
 from contextlib import suppress
 from pathlib import Path
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
@@ -41,7 +44,8 @@ def load_ipython_extension(shell: Any) -> None:
     """Called by IPython's `%load_ext`; a second call changes nothing."""
     if getattr(shell, "course_messages", None) is None:
         shell.course_messages = messages = Messages(shell)
-        shell.set_custom_exc((NameError, KeyboardInterrupt), messages.explain)
+        kinds = (NameError, KeyboardInterrupt, AssertionError)
+        shell.set_custom_exc(kinds, messages.explain)
         shell.events.register("pre_run_cell", messages.remember)
         shell.events.register("post_run_cell", messages.forget)
 
@@ -69,7 +73,12 @@ class Messages:
         tb_offset: int | None = None,
     ) -> None:
         """IPython's custom handler: show the error as a sentence if there is one, else as always."""
-        said = self.stopped(error, trace) if kind is KeyboardInterrupt else self.missing(error)
+        if kind is KeyboardInterrupt:
+            said = self.stopped(error, trace)
+        elif kind is AssertionError:
+            said = self.claimed(error, trace)
+        else:
+            said = self.missing(error)
         if said:
             error._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]  # IPython asks for it
         self.shell.showtraceback((kind, error, trace), running_compiled_code=True)
@@ -95,6 +104,20 @@ class Messages:
             return set()
         return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
+    def claimed(self, error: BaseException, trace: TracebackType) -> str:
+        """What a cell has asserted and did not find; "" for an assertion of the library's."""
+        *_, (frame, line) = walk_tb(trace)
+        if frame.f_globals is not self.shell.user_ns:
+            return ""
+        source = "".join(linecache.getlines(frame.f_code.co_filename))
+        statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Assert)]
+        asserted = (ast.unparse(n.test) for n in statements if n.lineno <= line <= n.end_lineno)
+        what = str(error) or next(asserted, "")
+        return (
+            f"Not found in this run: {what}\nWhat a lesson claims holds for it as it stands. If you have "
+            "changed something, that is no error: go on with the next cell."
+        )
+
     def stopped(self, error: BaseException, trace: TracebackType) -> str:
         """Undo what the interrupted cell has done to names, and say where its training stood."""
         names = self.shell.user_ns
@@ -116,14 +139,13 @@ class Messages:
 def step_of(trace: TracebackType | None) -> str:
     """Where a training stood that was interrupted, such as "step 90 of 4,000"; else ""."""
     found = ""
-    while trace is not None:
-        frame, code = trace.tb_frame, trace.tb_frame.f_code
+    for frame, _line in walk_tb(trace):
+        code = frame.f_code
         # At the top of a cell only what it mentions: an earlier cell may have left a step.
         for name in code.co_names if frame.f_globals is frame.f_locals else code.co_varnames:
             value: Any = frame.f_locals.get(name)
             if type(value).__name__ == "Step" and not value.last:
                 found = f"step {value.number:,} of {value.total:,}"
-        trace = trace.tb_next
     return found
 
 

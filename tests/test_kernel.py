@@ -123,6 +123,24 @@ def test_another_interruption_does_not_speak_of_an_earlier_training(said):
     assert said("raise KeyboardInterrupt")[0].startswith("Stopped. Run this cell again")
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x = 1\nassert x > 2, 'x is large'", "Not found in this run: x is large"),
+        ("x = 1\nassert (\n    x\n    > 2\n)", "Not found in this run: x > 2"),
+    ],
+)
+def test_a_claim_that_does_not_hold_says_what_and_that_one_may_go_on(said, source, expected):
+    text, result = said(source)
+    assert text.splitlines()[0] == expected and text.endswith("go on with the next cell.")
+    assert isinstance(result.error_in_exec, AssertionError)
+
+
+def test_an_assertion_of_a_library_s_keeps_its_traceback(said):
+    text, _ = said("from numpy.testing import assert_equal\nassert_equal(1, 2)")
+    assert "Traceback" in text and "go on" not in text
+
+
 @pytest.mark.parametrize("lesson", course().lessons)
 def test_every_check_and_slider_alone_is_told_to_run_the_cells_above(lesson, shell, monkeypatch):
     """In each lesson, on its notebook: so that nobody who comes back sees a traceback."""

@@ -104,6 +104,9 @@ def _html(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> st
     ]
     if status != "Not solved yet":
         parts.append(_table(verdicts))
+    if status == "Not right yet":
+        call = f'from course_lib import hint; hint("{exercise.id}")'
+        parts.append(f"<p>Stuck? What helps next, after your tries so far: <code>{call}</code></p>")
     if note:
         parts.append(f"<p>{escape(note)}</p>")
     parts.append(_details("What to expect: a figure", image_html(*_expected(exercise))))
