@@ -6,6 +6,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from ipykernel.kernelspec import get_kernel_dict
 
 from course_lib.files import last_lesson, remember_lesson
 from course_lib.lab import server
@@ -113,3 +114,13 @@ def test_what_is_printed_goes_to_the_log_and_is_shown_where_it_fails(tmp_path, c
         os.write(2, b"The port 8890 is in use.\n")
         raise SystemExit(1)
     assert "The port 8890 is in use." in capfd.readouterr().err
+
+
+def test_the_kernel_is_the_usual_one_with_the_course_s_extension():
+    file = CONFIG.parent / "data" / "kernels" / "python3" / "kernel.json"
+    ours, usual = json.loads(file.read_text()), get_kernel_dict()
+    assert ours["argv"][0] == "python" and ours["argv"][-1] == "--ext=course_lib.kernel"
+    assert set(usual["argv"][1:]) - {"-Xfrozen_modules=off"} == set(ours["argv"][1:-1])
+    assert {k: v for k, v in ours.items() if k != "argv"} == {
+        k: v for k, v in usual.items() if k != "argv"
+    }
