@@ -111,7 +111,9 @@ class Messages:
             return ""
         source = "".join(linecache.getlines(frame.f_code.co_filename))
         statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Assert)]
-        asserted = (ast.unparse(n.test) for n in statements if n.lineno <= line <= n.end_lineno)
+        asserted = (
+            ast.unparse(n.test) for n in statements if n.lineno <= line <= (n.end_lineno or 0)
+        )
         what = str(error) or next(asserted, "")
         return (
             f"Not found in this run: {what}\nWhat a lesson claims holds for it as it stands. If you have "
