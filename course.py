@@ -162,7 +162,7 @@ def doing(line):
         (r"\s*Downloading ([\w.]+?)-\d\S* \((.+?)\)", "downloading {0} ({1})"),
         (
             r"\s*(?:Preparing|Building|Getting).*(?:metadata|wheel|editable)",
-            "building the course's package",
+            "building the package",
         ),
     ):
         found = re.match(pattern, line)
