@@ -46,10 +46,10 @@ def why_not_gpu(lesson):
 @pytest.fixture(scope="class")
 def worked(request, tmp_path_factory):
     """In JupyterLab in a real browser, or in a kernel alone where no browser is installed; with the gpu
-    preset, where that can be run here, and with all other settings changed."""
+    preset, where that can be run here."""
     lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("worked")
     kernel = {} if request.config.option.full else few_steps.environment(folder / "ipython")
-    kernel |= {"COURSE_PRESET": "cpu" if why_not_gpu(lesson) else "gpu", few_steps.CHANGED: "1"}
+    kernel["COURSE_PRESET"] = "cpu" if why_not_gpu(lesson) else "gpu"
     (book, ids), chromium = tried_and_solved(lesson.id), find_chromium()
 
     def seen(book, state, page):
