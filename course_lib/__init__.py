@@ -17,22 +17,29 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     grading         marking submissions in a sandbox, for instructors
     sync            writes what the syllabus knows into notebooks and pages
     new             scaffolds a lesson
+    lab             JupyterLab as learners get it
     cli             the commands
 """
-
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("course-lib")
-except PackageNotFoundError:  # the folder is used without being installed
-    __version__ = "0+uninstalled"
 
 __all__ = ["check", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):
     """Fetch a name on first use, so that `import course_lib` stays light."""
+    if name == "__version__":
+        return _version()
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module("course_lib.exercises"), name)
     raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+
+
+def _version() -> str:
+    """The version that stands in pyproject.toml; finding it takes longer than all other imports here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("course-lib")
+    except PackageNotFoundError:  # the folder is used without being installed
+        return "0+uninstalled"

@@ -60,6 +60,10 @@ ROOMS = [
 ]
 DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
 PLANNED = {"privacy", "pipeline", "twin"}
+ADDED = {
+    "kernel",
+    "lab",
+}  # since then: words for who comes back, and a Lab without an instructor's tools
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
@@ -128,7 +132,8 @@ def test_the_rooms_are_those_of_the_plan():
     planned = [
         re.sub(r"\.py$|/$", "", name) for line in lines for name in line.split("  ")[0].split(", ")
     ]
-    assert [name for name in planned if name in ROOMS or name not in PLANNED] == ROOMS
+    rooms = [name for name in ROOMS if name not in ADDED]
+    assert [name for name in planned if name in ROOMS or name not in PLANNED] == rooms
 
 
 # What every module of a kind calls alike, because others choose among these modules.
