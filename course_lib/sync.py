@@ -174,7 +174,7 @@ def badge(lesson: Lesson) -> str:
     )
 
 
-def places() -> dict[str, str]:
+def one_click() -> dict[str, str]:
     """Where the course opens with one click, by the name of the service; empty without a repository."""
     repository, branch = course().repository, course().branch
     if not repository:
@@ -208,7 +208,7 @@ def badges() -> str:
         return ""
     run = f"https://github.com/{repository}/actions/workflows/tests.yml"
     shown = [f"[![Tests]({run}/badge.svg)]({run})"]
-    shown += [f"[![Open in {name}]({BADGES[name]})]({places()[name]})" for name in BADGES]
+    shown += [f"[![Open in {name}]({BADGES[name]})]({one_click()[name]})" for name in BADGES]
     return "\n".join(shown)
 
 
@@ -219,7 +219,7 @@ def link_list() -> str:
             "The links to these places appear here once the course is on GitHub and "
             "`python course.py repo OWNER/NAME` has been told where."
         )
-    return "\n".join(f"- [{name}]({link})" for name, link in places().items())
+    return "\n".join(f"- [{name}]({link})" for name, link in one_click().items())
 
 
 def exercise_card(exercise: Exercise) -> str:

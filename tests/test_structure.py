@@ -454,11 +454,11 @@ def test_the_badge_is_shown_only_with_a_repository(lesson, monkeypatch):
 
 def test_badges_and_links_follow_the_repository(monkeypatch):
     monkeypatch.setattr(sync, "course", lambda: replace(course(), repository="", branch="main"))
-    assert sync.badges() == "" and sync.places() == {}
+    assert sync.badges() == "" and sync.one_click() == {}
     assert "course.py repo OWNER/NAME" in sync.link_list()
     own = replace(course(), repository="some/course", branch="a/b")
     monkeypatch.setattr(sync, "course", lambda: own)
-    places = sync.places()
+    places = sync.one_click()
     assert places["Binder"] == (
         "https://mybinder.org/v2/gh/some/course/a%2Fb?urlpath=lab%2Ftree%2Fnotebooks%2F00_start.ipynb"
     )

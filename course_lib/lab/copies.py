@@ -56,10 +56,10 @@ def update_lessons(folder: Path) -> dict[str, list[str]]:
     done: dict[str, list[str]] = {"copied": [], "replaced": [], "beside": []}
     for source in _sources():
         file, known = folder / source.name, offered.get(source.name, [])
-        new = fingerprint(source)
+        new = content_hash(source)
         how = "copied"
         if file.exists():
-            there = fingerprint(file)
+            there = content_hash(file)
             if there == new:
                 offered[source.name] = _with(known, new)
                 continue
@@ -67,14 +67,14 @@ def update_lessons(folder: Path) -> dict[str, list[str]]:
         if how == "beside":
             if new in known:
                 continue
-            file = next(f for f in _beside(file) if not f.exists() or fingerprint(f) in known)
+            file = next(f for f in _beside(file) if not f.exists() or content_hash(f) in known)
         _offer(source, file, offered)
         done[how].append(file.name)
     _keep(folder, offered)
     return done
 
 
-def fingerprint(file: Path) -> str:
+def content_hash(file: Path) -> str:
     """A hash of what stands in a notebook's cells, without outputs; of all its bytes if it is none."""
     content = file.read_bytes()
     try:
@@ -101,7 +101,7 @@ def _beside(file: Path) -> Iterator[Path]:
 def _offer(source: Path, file: Path, offered: dict[str, list[str]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, source.read_bytes())
-    offered[source.name] = _with(offered.get(source.name, []), fingerprint(source))
+    offered[source.name] = _with(offered.get(source.name, []), content_hash(source))
 
 
 def _with(known: list[str], new: str) -> list[str]:
@@ -113,7 +113,7 @@ def _offered(folder: Path) -> dict[str, list[str]]:
     try:
         content = json.loads((folder / OFFERED).read_text(encoding="utf-8"))
         return {str(name): [str(version) for version in content[name]] for name in content}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
 
 
