@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import io
 import os
 import sys
 import traceback
@@ -545,6 +546,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if add_arguments:
             add_arguments(sub)
         sub.set_defaults(function=function)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console or file of Windows may lack a letter
+            stream.reconfigure(errors="replace")
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv and not argv[0].startswith("-") and argv[0] not in VERBS:
         parser.error(f"unknown verb '{argv[0]}'; the known ones are: {', '.join(VERBS)}")

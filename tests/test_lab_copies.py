@@ -144,6 +144,12 @@ def test_lab_copies_and_opens(release, tmp_path, monkeypatch, opened, capsys):
     assert [cwd for _, cwd, _ in opened[1:]] == [tmp_path / "mine", tmp_path / cli.FOLDER]
 
 
+def test_copy_only_opens_nothing(release, tmp_path, opened):
+    assert cli.main(["lab", str(tmp_path / "mine"), "--copy-only"]) == 0
+    assert (tmp_path / "mine" / FIRST).exists()
+    assert opened == []
+
+
 def test_lab_without_jupyterlab_says_what_to_install(
     release, tmp_path, monkeypatch, opened, capsys
 ):
