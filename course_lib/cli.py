@@ -529,7 +529,13 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
 class _Version(argparse.Action):
     """Asks for the version only when somebody wants to know it: the answer takes a while to find."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
         from course_lib import __version__
 
         parser.exit(message=f"{parser.prog} {__version__}\n")

@@ -1,4 +1,4 @@
-"""Where the course opens with one click: no such place can be reached here, but the files for it are read."""
+"""Where the course opens with one click: no such place can be reached here, but its files are read."""
 
 import json
 import re
