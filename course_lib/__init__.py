@@ -3,6 +3,7 @@
 The rooms, from the ground floor up. A room imports only from itself and from those above it in this list:
 
     files, syllabus, colab, devices  small things that every room may use
+    kernel          what a notebook says where a traceback would not help
     session         start("01_vae"): device, preset, seed and plot theme of a lesson
     datasets        load("digits"): arrays or tables, each with its data card
     training        one training loop, and checkpoints
@@ -21,7 +22,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     cli             the commands
 """
 
-__all__ = ["check", "progress", "save_work", "submit_check"]
+__all__ = ["certificate", "check", "hint", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):

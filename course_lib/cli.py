@@ -44,7 +44,7 @@ def _lab(args: argparse.Namespace) -> int:
         text = 'JupyterLab is missing. This installs it: pip install "course-lib[lab]"'
         print(f"course-lib lab: {text}", file=sys.stderr)
         return 2
-    command = [sys.executable, "-m", "jupyterlab", *args.more]
+    command = [sys.executable, "-m", "course_lib.lab.server", *args.more]
     try:
         return run(command, cwd=folder, env={**os.environ, "PYTHONUTF8": "1"}).returncode
     except KeyboardInterrupt:

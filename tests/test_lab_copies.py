@@ -133,7 +133,7 @@ def test_lab_copies_and_opens(release, tmp_path, monkeypatch, opened, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["lab", "mine", "--", "--no-browser", "--port", "8890"]) == 0
     assert opened == [
-        (["-m", "jupyterlab", "--no-browser", "--port", "8890"], tmp_path / "mine", "1")
+        (["-m", "course_lib.lab.server", "--no-browser", "--port", "8890"], tmp_path / "mine", "1")
     ]
     assert "2 lessons are now in" in capsys.readouterr().out
     # In a folder that has the lessons, this folder is meant; elsewhere one inside it.
