@@ -538,7 +538,8 @@ class _Version(argparse.Action):
     ) -> None:
         from course_lib import __version__
 
-        parser.exit(message=f"{parser.prog} {__version__}\n")
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
