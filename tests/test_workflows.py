@@ -53,10 +53,12 @@ def unknown_values(text):
                 yield f"{context}.{name}"
 
 
+@pytest.mark.slow
 def test_the_linters_find_nothing():
     assert complaints(FOLDER) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
