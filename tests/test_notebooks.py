@@ -118,7 +118,7 @@ def pytest_generate_tests(metafunc):
     """Changed settings are tried in one lesson, with `--full` in all."""
     if "resettable" in metafunc.fixturenames:
         full = metafunc.config.option.full
-        metafunc.parametrize("resettable", course().lessons if full else ["06_mode_collapse"])
+        metafunc.parametrize("resettable", course().lessons if full else ["05_tables"])
 
 
 @pytest.mark.lesson
