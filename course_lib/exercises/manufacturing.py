@@ -38,6 +38,7 @@ def _rule_cases(seed: int) -> Inputs:
         return case(air, process, rng.normal(speed, 150, n), rng.normal(torque, 9, n), wear, limits)
 
     a = 300 + float(rng.uniform(-2, 2))
+    torques = np.array([3499.5, 3500.5, 8999.5, 9000.5]) / (2 * np.pi * 1500 / 60)
     # One state near each limit, on either side, and on it where numbers can be equal.
     return {
         "states as they come": drawn(60, 1450, 45),
@@ -49,7 +50,7 @@ def _rule_cases(seed: int) -> Inputs:
             *([100.0] * 6, [11_000.0] * 6),
         ),
         "near the limits of power": case(
-            *([a] * 4, [a + 10] * 4, [1500.0] * 4, [22.27, 22.29, 57.28, 57.31]),
+            *([a] * 4, [a + 10] * 4, [1500.0] * 4, list(torques)),
             *([10.0] * 4, [11_000.0] * 4),
         ),
         "near the limits of strain": case(
@@ -714,6 +715,7 @@ def _score_cases(seed: int) -> Inputs:
         "all too late": case(rng.uniform(1, 25, 12)),
         "all too early": case(-rng.uniform(1, 25, 12)),
         "some right to the cycle": case(np.r_[0.0, 0.0, rng.normal(0, 8, 3)]),
+        "within a cycle": case(np.r_[-0.6, 0.7, rng.uniform(-0.9, 0.9, 2)]),
     }
 
 

@@ -146,7 +146,7 @@ def window_features(table: pd.DataFrame, window: int = 30) -> pd.DataFrame:
     with_time = timed[place + 1] - timed[low] - place[:, None] * total
     mean_time = -(n - 1) / 2
     spread = n * (n.astype(float) ** 2 - 1) / 12
-    slope = (with_time - mean_time * total) / np.maximum(spread, 1)
+    slope = (with_time - mean_time * total) / np.where(n > 1, spread, 1)
     mean = total / n + table[sensors].to_numpy(float).mean(axis=0)
     names = [f"{s}_mean" for s in sensors], [f"{s}_slope" for s in sensors]
     columns = dict(zip([*names[0], *names[1]], np.hstack([mean, slope]).T, strict=True))
