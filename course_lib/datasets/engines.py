@@ -57,9 +57,10 @@ def simulated_engines() -> TableDataset:
     engines: 20,392 rows to train, 12,822 held out, 11 columns, label remaining_life
     """
     train, test = run_to_failure(100, seed=0), run_to_failure(100, seed=1)
-    left = np.random.default_rng(2).integers(5, 146, 100)
-    left = np.minimum(left, test.groupby("engine")["cycle"].max() - 35)  # at least 35 cycles seen
-    seen = test["remaining_life"] >= test["engine"].map(left)
+    drawn = np.random.default_rng(2).integers(5, 146, 100)
+    lives = test.groupby("engine")["cycle"].max()
+    left = np.minimum(drawn, lives - 35)  # at least 35 cycles are seen
+    seen = test["remaining_life"] >= left.reindex(test["engine"]).to_numpy()
     return TableDataset("engines", train, test[seen].reset_index(drop=True), "remaining_life")
 
 
@@ -87,7 +88,7 @@ def cmapss() -> TableDataset:
         )
         for table, last in ((train, after), (test, known))
     )
-    constant = [name for name in train if train[name].nunique() == 1]
+    constant = [str(name) for name in train if train[name].nunique() == 1]
     notes = (
         f"{len(constant)} columns have one value only ({', '.join(constant)}); they are kept.",
         "The engines held out stop before they fail: their remaining life is counted from the file "

@@ -628,7 +628,7 @@ def _life_by_pandas(engine, cycle, cap):
 
 
 def _life_by_dictionary(engine, cycle, cap):
-    ends: dict[int, int] = {}
+    ends = {}
     for name, now in zip(engine.tolist(), cycle.tolist(), strict=True):
         ends[name] = max(now, ends.get(name, 0))
     return np.array(

@@ -131,7 +131,7 @@ def window_features(table: pd.DataFrame, window: int = 30) -> pd.DataFrame:
     >>> window_features(frame, 2).round(6).iloc[-1].to_dict()
     {'cycle': 3.0, 'sensor_1_mean': 3.0, 'sensor_1_slope': 2.0}
     """
-    sensors = [name for name in table if name.startswith("sensor_")]
+    sensors = _sensors(table)
     x, engine = table[sensors].to_numpy(float), table["engine"].to_numpy()
     first = np.r_[0, np.flatnonzero(engine[1:] != engine[:-1]) + 1]
     place = np.arange(len(x))
@@ -162,11 +162,10 @@ def mixed_life(one: pd.DataFrame, other: pd.DataFrame, weight: float) -> pd.Data
     >>> len(mixed_life(a, b, 0.5))
     150
     """
-    sensors = [name for name in one if name.startswith("sensor_")]
     life = round(weight * len(one) + (1 - weight) * len(other))
     share = np.arange(1, life + 1) / life
     made: dict[str, np.ndarray] = {"cycle": np.arange(1, life + 1)}
-    for name in sensors:
+    for name in _sensors(one):
         parts = [np.interp(share, _shares(len(t)), t[name].to_numpy(float)) for t in (one, other)]
         made[name] = weight * parts[0] + (1 - weight) * parts[1]
     return pd.DataFrame(made).assign(remaining_life=life - made["cycle"])
@@ -174,3 +173,7 @@ def mixed_life(one: pd.DataFrame, other: pd.DataFrame, weight: float) -> pd.Data
 
 def _shares(life: int) -> np.ndarray:
     return np.arange(1, life + 1) / life
+
+
+def _sensors(table: pd.DataFrame) -> list[str]:
+    return [str(name) for name in table if str(name).startswith("sensor_")]
