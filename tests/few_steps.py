@@ -12,6 +12,7 @@ FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large 
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
 # What else takes time: draws of a null, rows of a table, generations of a loop.
 MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
+LARGE = {"channels": 8}  # networks of large images
 AUDITED = 1000  # rows of each table of an audit
 CONFIG = f"""
 import sys
@@ -61,15 +62,16 @@ class WithoutClaims(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node)
 
 
-def shortened(settings, most=FEW):
-    """`settings` with all that counts steps cut to `most`, in every table, and other numbers to MOST."""
+def shortened(settings, steps=FEW, most=MOST):
+    """`settings` with all that counts steps cut to `steps`, in every table, and other numbers to `most`."""
     for name, value in vars(settings).items():
         if isinstance(value, SimpleNamespace):
-            shortened(value, FEWEST if name == "mnist" else most)
+            large = name == "mnist"
+            shortened(value, FEWEST if large else steps, MOST | LARGE if large else most)
         elif name == "steps" or name.endswith("_steps"):
-            setattr(settings, name, min(value, most))
-        elif name in MOST:
-            setattr(settings, name, min(value, MOST[name]))
+            setattr(settings, name, min(value, steps))
+        elif name in most:
+            setattr(settings, name, min(value, most[name]))
     return settings
 
 
