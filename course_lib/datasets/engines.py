@@ -58,9 +58,9 @@ def simulated_engines() -> TableDataset:
     """
     train, test = run_to_failure(100, seed=0), run_to_failure(100, seed=1)
     drawn = np.random.default_rng(2).integers(5, 146, 100)
-    lives = test.groupby("engine")["cycle"].max()
+    lives = test.groupby("engine")["cycle"].max().to_numpy()
     left = np.minimum(drawn, lives - 35)  # at least 35 cycles are seen
-    seen = test["remaining_life"] >= left.reindex(test["engine"]).to_numpy()
+    seen = test["remaining_life"].to_numpy() >= left[test["engine"].to_numpy() - 1]
     return TableDataset("engines", train, test[seen].reset_index(drop=True), "remaining_life")
 
 
