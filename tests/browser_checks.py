@@ -74,6 +74,16 @@ def every_picture_has_a_name(lesson):
     assert not missing, f"the browser does not pass on descriptions: {missing}"
 
 
+def pictures_fit_the_theme(lesson):
+    """On a dark page a picture is dark: the browser turns its white round."""
+    dark = lesson.page.locator("body").get_attribute("data-jp-theme-light") == "false"
+    filters = lesson.notebook.locator("img.course-picture").evaluate_all(
+        "pictures => pictures.map(picture => getComputedStyle(picture).filter)"
+    )
+    assert filters
+    assert all(("invert" in each) == dark for each in filters)
+
+
 CHECKS = (
     the_installer_is_folded,
     no_bar_is_left,
@@ -82,6 +92,7 @@ CHECKS = (
     sliders_move_the_pictures,
     the_quiz_answers,
     every_picture_has_a_name,
+    pictures_fit_the_theme,
 )
 
 

@@ -54,8 +54,8 @@ class Lab:
             self.port = free.getsockname()[1]
 
     def url(self, lesson: str) -> str:
-        """Where a lesson opens, in a fresh workspace."""
-        return f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}&reset"
+        """Where a lesson opens."""
+        return f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}"
 
     def setting(self, plugin: str, **values) -> None:
         """Write a user setting; pages opened from now on follow it."""
@@ -88,7 +88,6 @@ def running_lab(folder: Path, **environment: str):
     for name in FOLDERS:
         env[name] = str(folder / name)
     env.update(environment)
-    lab.setting("@jupyterlab/apputils-extension/notification", fetchNews="false")
     lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
     log = folder / "lab.log"
     command = [
