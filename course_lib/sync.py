@@ -138,12 +138,16 @@ def header(lesson: Lesson) -> str:
                 f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
-                f"| Data | {', '.join(f'`{name}`' for name in lesson.data)}, embedded: "
-                "no download |\n"
+                f"| Data | {_data(lesson)}: no download |\n"
                 f"| Know before | {lesson.prerequisites} |",
             ],
         )
     )
+
+
+def _data(lesson: Lesson) -> str:
+    names = ", ".join(f"`{name}`" for name in lesson.data)
+    return f"{names}, embedded" if names else "simulated in the lesson"
 
 
 def _place(book: dict, name: str, source: str, *, first: bool) -> None:

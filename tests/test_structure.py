@@ -60,6 +60,7 @@ ROOMS = [
 ]
 DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
 PLANNED = {"privacy", "pipeline", "twin"}
+ADDED = {"rare_events"}  # since the plan was written
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
@@ -128,7 +129,8 @@ def test_the_rooms_are_those_of_the_plan():
     planned = [
         re.sub(r"\.py$|/$", "", name) for line in lines for name in line.split("  ")[0].split(", ")
     ]
-    assert [name for name in planned if name in ROOMS or name not in PLANNED] == ROOMS
+    built = [name for name in planned if name in ROOMS or name not in PLANNED]
+    assert built == [name for name in ROOMS if name not in ADDED]
 
 
 # What every module of a kind calls alike, because others choose among these modules.
