@@ -2,15 +2,15 @@
 
     python benchmarks/driving.py rates | policy | crude
 
-`rates`: forty estimates of the crash rate with 20,000 scenes each, by crude sampling, by the cross-entropy
-method with one Gaussian and with mixtures. The reference is an estimate with two million fresh scenes of
+`rates`: twenty estimates of the crash rate with 20,000 scenes each, by crude sampling, by the cross-entropy
+method with one Gaussian and with mixtures. The reference is an estimate with a million fresh scenes of
 one defended mixture that was fitted beforehand, so that nothing was adapted to them.
 
 `policy`: at which time to collision should the car brake hard? Crashes and needless hard braking at each
 threshold, by weighted scenes and by dangerous scenes that a flow has generated, five seeds. Rates by
 weighted scenes are in a million scenes, those by generated ones are shares.
 
-`crude`: twenty million scenes from the inputs' own law, to check the reference.
+`crude`: ten million scenes from the inputs' own law, to check the reference.
 """
 
 import sys
@@ -30,7 +30,7 @@ from course_lib.rare_events.cross_entropy import (
 from course_lib.rare_events.cut_in import simulate_scenes
 from course_lib.rare_events.importance import crude_interval, rate_estimate
 
-SCENES, RUNS, FRESH = 20_000, 40, 2_000_000
+SCENES, RUNS, FRESH = 20_000, 20, 1_000_000
 THRESHOLDS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 
 
@@ -185,7 +185,7 @@ def policy() -> None:
     write("driving_policy", settings, {}, results)
 
 
-def crude(millions: int = 20) -> None:
+def crude(millions: int = 10) -> None:
     rng = np.random.default_rng(7)
     crashes = 0
     for million in range(millions):
