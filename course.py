@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -29,6 +30,7 @@ TAKES_LONG = ("lesson", "sandbox", "browser", "nbgrader", "network", "slow")  # 
 QUICK = "not (%s)" % " or ".join(TAKES_LONG)
 SPACE_GB = 4  # an environment takes 2 GB, and pip needs room to unpack
 SPACE_GB_CUDA = 12
+PATIENCE = 15  # seconds between two lines of a long command where there is no terminal
 
 
 class Trouble(Exception):
@@ -153,6 +155,58 @@ def show_progress(line):
         print("\r%-77.77s\r" % ("  " + line.strip() if line else ""), end="", flush=True)
 
 
+def doing(line):
+    """What a line of pip's or uv's says, for somebody who waits; "" where it says nothing new."""
+    for pattern, words in (
+        (r"\s*Collecting ([\w.-]+)", "looking up {0}"),
+        (r"\s*Downloading ([\w.]+?)-\d\S* \((.+?)\)", "downloading {0} ({1})"),
+        (
+            r"\s*(?:Preparing|Building|Getting).*(?:metadata|wheel|editable)",
+            "building the package",
+        ),
+    ):
+        found = re.match(pattern, line)
+        if found:
+            return words.format(*found.groups())
+    if line.startswith("Installing collected packages:"):
+        return "unpacking %d packages" % len(line.split(":")[1].split(","))
+    return ""
+
+
+class Waiting:
+    """Says every now and then what a long command does, and for how long: pip is silent for minutes."""
+
+    def __init__(self, folder):
+        self.folder, self.text, self.start = folder, "", time.perf_counter()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.tell, daemon=True)
+
+    def tell(self):
+        terminal = sys.stdout.isatty()
+        while not self.done.wait(1 if terminal else PATIENCE):
+            line = "%d s: %s" % (time.perf_counter() - self.start, self.text or "at work")
+            if self.text.startswith("unpacking"):
+                line += ", %d are there" % len(packages_in(self.folder, "*.dist-info"))
+            if terminal:
+                show_progress(line)
+            else:
+                print("  " + line, flush=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.done.set()
+        self.thread.join()
+
+
+def packages_in(folder, pattern):
+    """What lies in an environment beside its packages, such as their `.dist-info`."""
+    places = ("lib/python*/site-packages/", "Lib/site-packages/")
+    return [found for place in places for found in folder.glob(place + pattern)]
+
+
 def child_environment(**more):
     """The environment for other programs: UTF-8, and nothing that points to another Python."""
     unwanted = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
@@ -177,11 +231,12 @@ def logged(command, log):
             errors="replace",
         )
         try:
-            for line in child.stdout:
-                output.append(line)
-                file.write(line)
-                show_progress(line)
-            code = child.wait()
+            with Waiting(log.with_suffix("")) as waiting:
+                for line in child.stdout:
+                    output.append(line)
+                    file.write(line)
+                    waiting.text = doing(line) or waiting.text
+                code = child.wait()
         finally:
             stop(child)
     if code:
@@ -308,10 +363,9 @@ class Environment:
 
     def drop_halves(self):
         """Forget packages whose installation was cut off, so that pip installs them again."""
-        for packages in ("lib/python*/site-packages", "Lib/site-packages"):
-            for info in self.folder.glob(packages + "/*.dist-info"):
-                if not (info / "INSTALLER").exists():  # pip and uv write it near the end
-                    shutil.rmtree(str(info))
+        for info in packages_in(self.folder, "*.dist-info"):
+            if not (info / "INSTALLER").exists():  # pip and uv write it near the end
+                shutil.rmtree(str(info))
 
 
 def program(folder, name, windows=os.name == "nt"):
@@ -471,8 +525,7 @@ COLAB_ENV = Environment(".venv-colab", install_colab, COLAB)
 
 def lab(args, extra):
     COURSE_ENV.prepare()
-    print("Opening JupyterLab in notebooks/ (Ctrl-C in this window ends it)", flush=True)
-    return run([COURSE_ENV.python, "-m", "jupyterlab", *extra], ROOT / "notebooks")
+    return run([COURSE_ENV.python, "-m", "course_lib.lab.server", *extra], ROOT / "notebooks")
 
 
 def test(args, extra):

@@ -3,6 +3,7 @@
 The rooms, from the ground floor up. A room imports only from itself and from those above it in this list:
 
     files, syllabus, colab, devices  small things that every room may use
+    kernel          what a notebook says where a traceback would not help
     session         start("01_vae"): device, preset, seed and plot theme of a lesson
     datasets        load("digits"): arrays or tables, each with its data card
     training        one training loop, and checkpoints
@@ -18,6 +19,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     grading         marking submissions in a sandbox, for instructors
     sync            writes what the syllabus knows into notebooks and pages
     new             scaffolds a lesson
+    lab             JupyterLab as learners get it
     cli             the commands
 """
 
@@ -29,7 +31,7 @@ try:
 except PackageNotFoundError:  # the folder is used without being installed
     __version__ = "0+uninstalled"
 
-__all__ = ["check", "progress", "save_work", "submit_check"]
+__all__ = ["certificate", "check", "hint", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and filling the templates of pages."""
+"""Writing a file whole or not at all, filling the templates of pages, and the course's own folder."""
 
 import os
 import tempfile
@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+LAST_LESSON = "lesson"  # in the state folder
 
 
 def write_whole(
@@ -69,3 +71,22 @@ def page_templates(folder: Path) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def state_folder() -> Path:
+    """Where progress and checkpoints are kept: `.course` next to the notebook, or COURSE_STATE."""
+    return Path(os.environ.get("COURSE_STATE") or ".course")
+
+
+def remember_lesson(name: str) -> None:
+    """Keep which lesson was started last. Raises OSError where nothing can be written."""
+    state_folder().mkdir(parents=True, exist_ok=True)
+    write_whole(state_folder() / LAST_LESSON, name)
+
+
+def last_lesson() -> str:
+    """The lesson that was started last, such as "06_mode_collapse"; "" if none is known."""
+    try:
+        return (state_folder() / LAST_LESSON).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

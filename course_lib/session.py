@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from course_lib import devices
+from course_lib import devices, kernel
+from course_lib.files import remember_lesson
 from course_lib.syllabus import Lesson, lesson, unknown
 
 PRESETS = ("cpu", "gpu")
@@ -42,7 +44,9 @@ class Session:
         )
 
 
-def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
+def start(
+    name: str, preset: str | None = None, seed: int = 0, **changes: float | str | dict
+) -> Session:
     """Prepare the notebook for the lesson `name` and print one line about it.
 
     Args:
@@ -50,9 +54,10 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
         preset: "cpu" or "gpu". Without it the environment variable COURSE_PRESET decides, and
             without that the hardware: "gpu" where CUDA is available.
         seed: seeds Python, NumPy and PyTorch.
+        changes: settings of the preset to replace, such as `seeds=2` or `vae={"steps": 500}`.
 
     Raises:
-        ValueError: for a lesson or preset that does not exist, naming those that do.
+        ValueError: for a lesson, a preset or a setting that does not exist, naming those that do.
     """
     chosen = lesson(name)
     has_gpu = torch.cuda.is_available()
@@ -60,7 +65,7 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     preset = asked or ("gpu" if has_gpu else "cpu")
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    settings = chosen.settings(preset)
+    settings = chosen.settings(preset, **changes)
     device, told = devices.choose_device(preset, bool(asked), chosen.gains_from_gpu)
     # The networks on the CPU are small, and threads wait for each other: while other programs
     # were busy, a training loop took ten times longer with two threads than with one.
@@ -69,8 +74,13 @@ def start(name: str, preset: str | None = None, seed: int = 0) -> Session:
     import matplotlib.pyplot as plt  # here, so that seeding alone does not wait for it
 
     plt.style.use(THEME)
+    kernel.install()
+    if in_kernel():
+        with suppress(OSError):  # it only saves a learner a click
+            remember_lesson(name)
     session = Session(chosen, device, preset, seed, settings)
-    print("\n".join(filter(None, [str(session), told])))
+    different = "changed: " + ", ".join(f"{key} {value}" for key, value in changes.items())
+    print("\n".join(filter(None, [str(session), different if changes else "", told])))
     return session
 
 
@@ -102,11 +112,6 @@ def recorded(benchmark: str) -> pd.DataFrame:
     return pd.concat(groups, names=["group", "run"])
 
 
-def state_folder() -> Path:
-    """Where progress and checkpoints are kept: `.course` next to the notebook, or COURSE_STATE."""
-    return Path(os.environ.get("COURSE_STATE") or ".course")
-
-
 def interactive() -> bool:
     """Whether somebody is watching: in a notebook kernel, unless COURSE_INTERACTIVE=0 says no.
 
@@ -115,6 +120,11 @@ def interactive() -> bool:
     wish = os.environ.get("COURSE_INTERACTIVE")
     if wish is not None:
         return wish not in ("", "0")
+    return in_kernel()
+
+
+def in_kernel() -> bool:
+    """Whether this runs in a notebook."""
     from IPython import get_ipython
 
     return hasattr(get_ipython(), "kernel")

@@ -32,13 +32,14 @@ class Lesson:
     presets: Mapping[str, Mapping] = field(repr=False)
     gains_from_gpu: bool = False
 
-    def settings(self, preset: str) -> SimpleNamespace:
+    def settings(self, preset: str, **changes: object) -> SimpleNamespace:
         """The preset's values as attributes, tables nested: `settings.vae.latent_dim`.
 
-        Every preset but "cpu" holds only what it changes of that one. Raises ValueError for a setting
-        that the cpu preset does not have.
+        Every preset but "cpu" holds only what it changes of that one, and `changes` replaces values of the
+        preset. Raises ValueError for a setting that the cpu preset does not have.
         """
-        return _namespace(_over(self.presets["cpu"], self.presets.get(preset, {})))
+        values = _over(self.presets["cpu"], self.presets.get(preset, {}))
+        return _namespace(_over(values, changes))
 
 
 @dataclass(frozen=True)

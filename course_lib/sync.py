@@ -1,8 +1,9 @@
 """Write what the syllabus knows into the notebooks, the README and docs/gpu.md; strip the notebooks.
 
-In each notebook four kinds of cell are written: the cell with the id `header`; the card in each cell
+In each notebook five kinds of cell are written: the cell with the id `header`; the card in each cell
 whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
-the cell stays, and a new card goes below it); the first code cell, `colab`; and the last, `save`. Two
+the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
+it `next`, which leads to the next lesson. Two
 tables are written between their markers: the lessons in the README, and the gpu presets in
 docs/gpu.md. Outputs and other traces of a run are removed from the notebooks.
 """
@@ -26,6 +27,10 @@ SAVE_CELL = """\
 from course_lib import save_work
 
 save_work()"""
+COME_BACK = (
+    "Your answers are kept in this notebook, what the cells have made is not: click the cell where you "
+    "stopped, and choose *Run > Run All Above Selected Cell*"
+)
 MARKS = "<!-- {name}: written by `python course.py sync` -->", "<!-- end of {name} -->"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -109,6 +114,7 @@ def generated_notebook(lesson: Lesson, source: str) -> str:
         )
     _place(book, "colab", first_cell(course().repository, course().branch), first=True)
     _place(book, "save", SAVE_CELL, first=False)
+    _place_next(book, next_lesson(lesson))
     for cell in book["cells"]:
         if cell["id"] == "header":
             cell["source"] = header(lesson)
@@ -139,7 +145,8 @@ def header(lesson: Lesson) -> str:
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
                 f"| Data | {_data(lesson)}: no download |\n"
-                f"| Know before | {lesson.prerequisites} |",
+                f"| Know before | {lesson.prerequisites} |\n"
+                f"| Coming back | {COME_BACK} |",
             ],
         )
     )
@@ -148,6 +155,26 @@ def header(lesson: Lesson) -> str:
 def _data(lesson: Lesson) -> str:
     names = ", ".join(f"`{name}`" for name in lesson.data)
     return f"{names}, embedded" if names else "simulated in the lesson"
+
+
+def next_lesson(lesson: Lesson) -> str:
+    """The cell that leads on from a lesson."""
+    later = [other for other in course().lessons.values() if other.number > lesson.number]
+    if not later:
+        return "This was the last lesson. All of them are listed in the [README](../README.md)."
+    follows = min(later, key=lambda other: other.number)
+    link = f"[{follows.number:02d} {follows.title}]({follows.id}.ipynb)"
+    return f"**Next:** {link}. {follows.question}"
+
+
+def _place_next(book: dict, source: str) -> None:
+    """Write the Markdown cell `next`; if it is missing, before the cell that saves."""
+    cells = book["cells"]
+    cell = next((cell for cell in cells if cell["id"] == "next"), None)
+    if cell is None:
+        cell = {"cell_type": "markdown", "id": "next", "metadata": {}}
+        cells.insert(next(n for n, c in enumerate(cells) if c["id"] == "save"), cell)
+    cell["source"] = source
 
 
 def _place(book: dict, name: str, source: str, *, first: bool) -> None:
@@ -176,10 +203,11 @@ def badge(lesson: Lesson) -> str:
 def exercise_card(exercise: Exercise) -> str:
     """The card over an exercise."""
     points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
+    arrays = "NumPy arrays" if exercise.numpy else "PyTorch tensors"
     return (
         f"### Exercise: {exercise.title}\n\n"
         f"*`{exercise.id}`: {points}, about {exercise.minutes} minutes, "
-        f"difficulty {exercise.difficulty} of 3*\n\n{exercise.task}"
+        f"difficulty {exercise.difficulty} of 3; arrays come and go as {arrays}*\n\n{exercise.task}"
     )
 
 
@@ -196,7 +224,7 @@ def card_id(exercise: Exercise) -> str:
 
 
 def lesson_table() -> str:
-    """The README's table of lessons."""
+    """The README's table of lessons, and what they take together."""
     rows = [
         f"| [{x.number:02d} {x.title}](notebooks/{x.id}.ipynb){_colab_link(x)} | {x.question} "
         f"| {x.study_minutes} min | {_minutes(x, 'cpu')} | {len(x.exercises)} |"
@@ -205,7 +233,11 @@ def lesson_table() -> str:
     head = (
         "| lesson | the question | to study | to run, 2 cores | exercises |\n|---|---|---|---|---|"
     )
-    return "\n".join([head, *rows])
+    lessons = course().lessons.values()
+    hours = sum(x.study_minutes for x in lessons) / 60
+    count = sum(len(x.exercises) for x in lessons)
+    total = f"In all about {hours:.0f} hours of study, with {count} exercises."
+    return "\n".join([head, *rows, "", total])
 
 
 def gpu_table() -> str:

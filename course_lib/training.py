@@ -20,8 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from course_lib import __version__
-from course_lib.files import write_whole
-from course_lib.session import interactive, state_folder
+from course_lib.files import state_folder, write_whole
+from course_lib.session import interactive
 from course_lib.syllabus import Settings, unknown
 
 SCHEDULES = ("constant", "cosine")
@@ -102,6 +102,7 @@ def training_loop(
     bar = tqdm(total=steps, desc=label, disable=not interactive(), leave=False)
     with bar:
         chosen = islice(batches(data, batch_size, seed), steps)
+        reached = Step(0, steps, {})
         for number, batch in enumerate(chosen, start=1):
             losses = step(*batch)
             losses = losses if isinstance(losses, Mapping) else {"loss": losses}
@@ -116,7 +117,10 @@ def training_loop(
             if ema is not None:
                 ema.update()
             bar.update()
-            yield Step(number, steps, losses)
+            reached = Step(
+                number, steps, losses
+            )  # what course_lib.kernel reports of an interruption
+            yield reached
 
 
 def _schedulers(

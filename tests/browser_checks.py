@@ -33,10 +33,8 @@ def hints_open(lesson):
 
 def checks_can_be_read(lesson):
     """The boxes under exercises keep the contrast that WCAG asks for, in this theme."""
-    boxes = lesson.notebook.locator(".jp-RenderedHTMLCommon div:has(> details)")
-    assert boxes.count() > 0
-    for box in boxes.all():
-        assert lesson.contrast(box.locator("summary").first) >= 4.5
+    contrasts = lesson.contrasts(".jp-RenderedHTMLCommon div > details > summary")
+    assert contrasts and min(contrasts) >= 4.5
 
 
 def sliders_move_the_pictures(lesson):
@@ -66,15 +64,24 @@ def the_quiz_answers(lesson):
 
 def every_picture_has_a_name(lesson):
     """Each figure carries a description, and it reaches the accessibility tree."""
-    pictures = lesson.notebook.locator(".jp-OutputArea img")
     lesson.notebook.evaluate("e => e.querySelectorAll('details').forEach(d => { d.open = true })")
     lesson.unroll()
-    named = lesson.accessible_images()
-    assert pictures.count() > 0
-    for picture in pictures.all():
-        name = (picture.get_attribute("alt") or "").strip()
-        assert name, "a figure has no description"
-        assert name in named, "the browser does not pass on a figure's description"
+    names = lesson.notebook.evaluate(
+        "e => [...e.querySelectorAll('.jp-OutputArea img')].map(i => (i.alt || '').trim())"
+    )
+    assert names and all(names), "a figure has no description"
+    missing = set(names) - lesson.accessible_images()
+    assert not missing, f"the browser does not pass on descriptions: {missing}"
+
+
+def pictures_fit_the_theme(lesson):
+    """On a dark page a picture is dark: the browser turns its white round."""
+    dark = lesson.page.locator("body").get_attribute("data-jp-theme-light") == "false"
+    filters = lesson.notebook.locator("img.course-picture").evaluate_all(
+        "pictures => pictures.map(picture => getComputedStyle(picture).filter)"
+    )
+    assert filters
+    assert all(("invert" in each) == dark for each in filters)
 
 
 CHECKS = (
@@ -85,6 +92,7 @@ CHECKS = (
     sliders_move_the_pictures,
     the_quiz_answers,
     every_picture_has_a_name,
+    pictures_fit_the_theme,
 )
 
 

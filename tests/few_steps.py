@@ -1,9 +1,11 @@
 """Lessons at a few steps: an IPython extension for a test's kernel, and the settings that load it.
 
-Trainings are cut short, so what the lessons claim of whole trainings is left out: their assertions.
+Trainings are cut short, so what the lessons claim of whole trainings is left out: their assertions. On
+request every other setting is changed as well, as a learner may.
 """
 
 import ast
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,9 @@ FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large 
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
 # What else takes time: draws of a null, rows of a table, generations of a loop.
 MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
+LARGE = {"channels": 8}  # networks of large images
 AUDITED = 1000  # rows of each table of an audit
+CHANGED = "COURSE_SETTINGS_CHANGED"  # an environment variable: change all other settings, too
 CONFIG = f"""
 import sys
 
@@ -42,7 +46,10 @@ def load_ipython_extension(shell):
 
     shell.ast_transformers.append(WithoutClaims())
     settings = Lesson.settings
-    Lesson.settings = lambda lesson, preset: shortened(settings(lesson, preset))
+    change = changed if os.environ.get(CHANGED) else lambda table: table
+    Lesson.settings = lambda lesson, preset, **changes: change(
+        shortened(settings(lesson, preset, **changes))
+    )
     recipes = point_gans.recipes
     point_gans.recipes = lambda benchmark: {
         name: replace(recipe, steps=min(recipe.steps, RECIPE))
@@ -61,15 +68,32 @@ class WithoutClaims(ast.NodeTransformer):
         return ast.copy_location(ast.Pass(), node)
 
 
-def shortened(settings, most=FEW):
-    """`settings` with all that counts steps cut to `most`, in every table, and other numbers to MOST."""
+def shortened(settings, steps=FEW, most=MOST):
+    """`settings` with all that counts steps cut to `steps`, in every table, and other numbers to `most`."""
     for name, value in vars(settings).items():
         if isinstance(value, SimpleNamespace):
-            shortened(value, FEWEST if name == "mnist" else most)
+            large = name == "mnist"
+            shortened(value, FEWEST if large else steps, MOST | LARGE if large else most)
         elif name == "steps" or name.endswith("_steps"):
-            setattr(settings, name, min(value, most))
-        elif name in MOST:
-            setattr(settings, name, min(value, MOST[name]))
+            setattr(settings, name, min(value, steps))
+        elif name in most:
+            setattr(settings, name, min(value, most[name]))
+    return settings
+
+
+def changed(settings):
+    """`settings` with every number but the steps changed: whole ones halved, others a tenth smaller.
+
+    Not those for large images, which are cut down already.
+    """
+    for name, value in vars(settings).items():
+        if isinstance(value, SimpleNamespace):
+            if name != "mnist":
+                changed(value)
+        elif isinstance(value, int) and not (name == "steps" or name.endswith("_steps")):
+            setattr(settings, name, max(1, value // 2))
+        elif isinstance(value, float):
+            setattr(settings, name, 0.9 * value if value else 0.05)
     return settings
 
 

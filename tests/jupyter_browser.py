@@ -54,8 +54,8 @@ class Lab:
             self.port = free.getsockname()[1]
 
     def url(self, lesson: str) -> str:
-        """Where a lesson opens, in a fresh workspace."""
-        return f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}&reset"
+        """Where a lesson opens."""
+        return f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}"
 
     def setting(self, plugin: str, **values) -> None:
         """Write a user setting; pages opened from now on follow it."""
@@ -88,7 +88,6 @@ def running_lab(folder: Path, **environment: str):
     for name in FOLDERS:
         env[name] = str(folder / name)
     env.update(environment)
-    lab.setting("@jupyterlab/apputils-extension/notification", fetchNews="false")
     lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
     log = folder / "lab.log"
     command = [
@@ -189,7 +188,7 @@ class Lesson:
                 raise AssertionError(f"{self.name} complains:\n" + "\n".join(self.complaints))
             if time.monotonic() > limit:
                 raise TimeoutError(f"{self.name} still runs after {minutes:g} min: {self.prompts}")
-            self.page.wait_for_timeout(500)
+            self.page.wait_for_timeout(1000)
 
     def saved(self) -> NotebookNode:
         """Save the lesson, with its outputs and the state of its widgets, and read the file."""
@@ -227,9 +226,11 @@ class Lesson:
             if node.get("role", {}).get("value") in ("image", "img")
         }
 
-    def contrast(self, locator) -> float:
-        """The contrast between an element's text and what is painted behind it (WCAG 2)."""
-        return locator.evaluate(CONTRAST)
+    def contrasts(self, selector: str) -> list[float]:
+        """The contrast between each such element's text and what is painted behind it (WCAG 2)."""
+        return self.notebook.evaluate(
+            f"(e, selector) => [...e.querySelectorAll(selector)].map({CONTRAST})", selector
+        )
 
     def unroll(self) -> None:
         """Make the window as tall as the lesson: JupyterLab draws only the cells in sight."""

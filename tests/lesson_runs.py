@@ -1,4 +1,4 @@
-"""A lesson with a learner's answers in place of its stubs, and what its checks say of them."""
+"""A lesson whose learner answers wrongly, then rightly, and what its checks say of the answers."""
 
 import ast
 import inspect
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 
 from course_lib.exercises import get
 
@@ -26,9 +27,9 @@ def stubs(book):
     return {cell.source.splitlines()[0].removeprefix(MARK): cell for cell in marked}
 
 
-def solution(exercise_id, stub):
-    """The library's own function, as source."""
-    return inspect.getsource(get(exercise_id).reference)
+def solution(exercise_id):
+    """The library's own function, as a learner would write it into the exercise's cell."""
+    return f"{MARK}{exercise_id}\n{inspect.getsource(get(exercise_id).reference)}"
 
 
 def mistake(exercise_id, stub):
@@ -41,12 +42,32 @@ def mistake(exercise_id, stub):
     )
 
 
-def answered(lesson, write):
-    """The notebook of a lesson with `write(exercise_id, stub)` in place of every stub."""
-    book = read(lesson)
+def goes_on(exercise_id, check):
+    """The check's cell, which ends in an error unless the lesson goes on with the library's function."""
+    name = next(n.targets[0].id for n in ast.parse(check).body if isinstance(n, ast.Assign))
+    return (
+        f"{check}\nif {name} is not get({exercise_id!r}).reference:\n"
+        f'    raise RuntimeError("The lesson goes on with a wrong {name}.")\n'
+    )
+
+
+def tried_and_solved(lesson):
+    """The notebook of a lesson whose learner makes each exercise's first mistake, and then solves it.
+
+    Returns:
+        The notebook, and the cells that check the mistakes, by exercise.
+    """
+    book, tried = read(lesson), {}
     for exercise_id, cell in stubs(book).items():
-        cell.source = f"{MARK}{exercise_id}\n{write(exercise_id, cell.source)}"
-    return book
+        place = book.cells.index(cell)
+        check = goes_on(exercise_id, book.cells[place + 1].source)
+        tried[exercise_id] = new_code_cell(check)
+        book.cells[place:place] = [
+            new_code_cell(mistake(exercise_id, cell.source)),
+            tried[exercise_id],
+        ]
+        cell.source = solution(exercise_id)
+    return book, {exercise_id: cell.id for exercise_id, cell in tried.items()}
 
 
 def execute(book, folder, **environment):
@@ -61,11 +82,14 @@ def execute(book, folder, **environment):
     return book
 
 
-def said(book):
-    """What each exercise's check said in an executed notebook, as text."""
-    texts = {}
-    for exercise_id, cell in stubs(book).items():
-        check = book.cells[book.cells.index(cell) + 1]
-        shown = (o.data["text/plain"] for o in check.outputs if "data" in o)
-        texts[exercise_id] = "\n".join(map("".join, shown))
-    return texts
+def said(cell):
+    """What the check in an executed cell said, as text."""
+    return "\n".join("".join(o.data["text/plain"]) for o in cell.outputs if "data" in o)
+
+
+def checks(book):
+    """What each exercise's check said of the answer above it in an executed notebook."""
+    return {
+        exercise_id: said(book.cells[book.cells.index(cell) + 1])
+        for exercise_id, cell in stubs(book).items()
+    }

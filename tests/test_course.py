@@ -109,6 +109,35 @@ def test_failed_command_raises_with_its_output_in_the_log(course, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Collecting torch>=2.6 (from course-lib==0.1.0)", "looking up torch"),
+        (
+            "  Downloading numpy-2.4.6-cp311-cp311-linux.whl (18.2 MB)",
+            "downloading numpy (18.2 MB)",
+        ),
+        ("Installing collected packages: torch, numpy, pandas", "unpacking 3 packages"),
+        (
+            "  Preparing editable metadata (pyproject.toml): started",
+            "building the package",
+        ),
+        ("     |████████| 18.2 MB 5.1 MB/s", ""),
+    ],
+)
+def test_a_line_of_pip_s_in_words(course, line, expected):
+    assert course.doing(line) == expected
+
+
+def test_a_long_command_says_what_it_does_also_without_a_terminal(course, monkeypatch, capsys):
+    monkeypatch.setattr(course, "PATIENCE", 0.05)
+    env = course.COURSE_ENV
+    (env.folder / "lib" / "python3.11" / "site-packages" / "numpy-2.dist-info").mkdir(parents=True)
+    code = "import time; print('Installing collected packages: a, b', flush=True); time.sleep(0.5)"
+    course.logged([sys.executable, "-c", code], env.log)
+    assert "s: unpacking 2 packages, 1 are there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("error", "expected", "status"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full", 1),
@@ -183,7 +212,7 @@ def test_other_verbs_are_handed_on(course, runs, arguments, handed):
 
 def test_lab_passes_arguments_on(course, runs):
     assert course.dispatch(["lab", "--no-browser", "--port", "8890"]) == 7
-    assert runs[0].command[1:] == ["-m", "jupyterlab", "--no-browser", "--port", "8890"]
+    assert runs[0].command[1:] == ["-m", "course_lib.lab.server", "--no-browser", "--port", "8890"]
     assert runs[0].cwd == course.ROOT / "notebooks"
 
 

@@ -6,6 +6,7 @@ import re
 import time
 import warnings
 from dataclasses import replace
+from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -386,6 +387,12 @@ def test_hints_open_one_by_one_and_the_solution_comes_last(monkeypatch):
     solution = html.index("return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1)")
     assert places == sorted(places) and places[-1] < solution
     assert html.count("<details") == html.count("</details>") == len(KL.hints) + 2
+
+
+def test_a_reason_that_repeats_is_said_once(monkeypatch):
+    mistake = KL.mistakes[0]
+    html = html_of("vae.kl_divergence", mistake.answer, monkeypatch)
+    assert html.count(escape(mistake.sentence)) == 1
 
 
 def test_a_solved_exercise_shows_no_hints_and_html_is_escaped(monkeypatch):

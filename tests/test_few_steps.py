@@ -1,11 +1,14 @@
 """Lessons at a few steps, tried on small notebooks."""
 
 import ast
+from types import SimpleNamespace
 
 import few_steps
 import pytest
 from lesson_runs import execute
 from nbformat.v4 import new_code_cell, new_notebook
+
+from course_lib.syllabus import course
 
 SETTINGS = """
 from course_lib.syllabus import lesson
@@ -23,6 +26,25 @@ def test_claims_are_left_out_and_nothing_else():
     tree = ast.parse("if a:\n    assert b\nelse:\n    c = 1\nassert d, 'no'\ne")
     left = ast.unparse(few_steps.WithoutClaims().visit(tree))
     assert left == "if a:\n    pass\nelse:\n    c = 1\npass\ne"
+
+
+def test_every_number_but_the_steps_is_changed():
+    for lesson in course().lessons.values():
+        as_they_are, others = (flat(lesson.settings("cpu")) for _ in range(2))
+        changed = flat(few_steps.changed(lesson.settings("cpu")))
+        assert as_they_are == others
+        for name, value in changed.items():
+            kept = name.endswith("steps") or name.startswith("mnist.") or isinstance(value, str)
+            assert (value == others[name]) == (kept or others[name] == 1), name
+
+
+def flat(settings, path=""):
+    """Every setting by its path."""
+    found = {}
+    for name, value in vars(settings).items():
+        inner = isinstance(value, SimpleNamespace)
+        found |= flat(value, f"{path}{name}.") if inner else {path + name: value}
+    return found
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
-"""Every lesson as a learner works through it: with right answers, and with wrong ones.
+"""Every lesson as a learner works through it: each exercise answered wrongly first, and then rightly.
 
-Both train for a few steps only, since nbval runs every lesson in full. With `--full` the solved ones are
-trained in full, too.
+It trains for a few steps only, since nbval runs every lesson in full. With `--full` it does so, too.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pytest
 from browser_checks import check_all
 from figure_descriptions import undescribed
 from jupyter_browser import Lesson, browsing
-from lesson_runs import answered, execute, mistake, read, said, solution, stubs
+from lesson_runs import checks, execute, said, tried_and_solved
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -22,62 +21,18 @@ from programs import find_chromium
 from course_lib.exercises import get, progress
 from course_lib.syllabus import course
 
-# Each lesson gets its classes, since `--dist loadscope` keeps a class in one worker: the lessons run side
-# by side, and each is run only once for all tests of a class.
+# Each lesson gets a class, since `--dist loadscope` keeps a class in one worker: the lessons run side
+# by side, and each is run only once for all tests of its class.
 
 
 @dataclass(frozen=True)
-class Solved:
-    """A lesson that has run with the library's answers. `page` is None without a browser."""
+class Worked:
+    """A lesson that has run. `tried` are the checks of the mistakes; `page` is None without a browser."""
 
     book: NotebookNode
+    tried: dict[str, NotebookNode]
     state: Path
     page: Lesson | None
-
-
-def last_stub(lesson):
-    """A cell that checks the last exercise unsolved, so that there are hints to open."""
-    book = read(lesson)
-    *_, stub = stubs(book).values()
-    check = book.cells[book.cells.index(stub) + 1]
-    return new_code_cell(f"{stub.source}\n\n{check.source}")
-
-
-@pytest.fixture(scope="class")
-def solved(request, tmp_path_factory):
-    """In JupyterLab in a real browser, or in a kernel alone where no browser is installed."""
-    lesson, folder = request.cls.lesson, tmp_path_factory.mktemp("solved")
-    full = request.config.option.full
-    kernel = {} if full else few_steps.environment(folder / "ipython")
-    book, chromium = answered(lesson, solution), find_chromium()
-    if not chromium:
-        yield Solved(execute(book, folder, **kernel), folder / "state", None)
-        return
-    book.cells.append(last_stub(lesson))
-    with browsing(chromium, lesson, folder, book=book, **kernel) as page:
-        page.run_all(minutes=10)
-        yield Solved(page.saved(), page.state, page)
-
-
-@pytest.mark.lesson
-@pytest.mark.timeout(900)
-class SolvedLesson:
-    lesson: str
-
-    def test_the_library_s_answers_solve_every_exercise(self, solved, monkeypatch):
-        checks = said(solved.book)
-        for exercise_id, text in checks.items():
-            assert f"{get(exercise_id).title} - Solved:" in text
-        monkeypatch.setenv("COURSE_STATE", str(solved.state))
-        done = progress()["solved"]
-        assert {name for name in done.index if done[name] == "yes"} == set(checks)
-
-    def test_every_figure_has_a_description(self, solved):
-        assert solved.book.metadata.widgets  # the panels' pictures are looked at, too
-        assert undescribed(solved.book) == []
-
-    def test_in_the_browser(self, chromium, solved):
-        check_all(solved.page)
 
 
 def why_not_gpu(lesson):
@@ -89,42 +44,71 @@ def why_not_gpu(lesson):
 
 
 @pytest.fixture(scope="class")
-def wrong(request, tmp_path_factory):
-    """A lesson that has run with wrong answers; with the gpu preset, where that can be run here."""
-    lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("wrong")
-    kernel = few_steps.environment(folder / "ipython")
-    preset = "cpu" if why_not_gpu(lesson) else "gpu"
-    return execute(answered(lesson.id, mistake), folder, COURSE_PRESET=preset, **kernel)
+def worked(request, tmp_path_factory):
+    """In JupyterLab in a real browser, or in a kernel alone where no browser is installed; with the gpu
+    preset, where that can be run here."""
+    lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("worked")
+    kernel = {} if request.config.option.full else few_steps.environment(folder / "ipython")
+    kernel["COURSE_PRESET"] = "cpu" if why_not_gpu(lesson) else "gpu"
+    (book, ids), chromium = tried_and_solved(lesson.id), find_chromium()
+
+    def seen(book, state, page):
+        cells = {cell.id: cell for cell in book.cells}
+        return Worked(book, {name: cells[i] for name, i in ids.items()}, state, page)
+
+    if not chromium:
+        yield seen(execute(book, folder, **kernel), folder / "state", None)
+        return
+    with browsing(chromium, lesson.id, folder, book=book, **kernel) as page:
+        page.run_all(minutes=10)
+        yield seen(page.saved(), page.state, page)
 
 
 @pytest.mark.lesson
-class WrongLesson:
+@pytest.mark.timeout(900)
+class WorkedLesson:
     lesson: str
 
-    def test_each_mistake_is_named(self, wrong):
-        for exercise_id, text in said(wrong).items():
-            assert "Not right yet" in text
-            assert get(exercise_id).mistakes[0].sentence in text
+    def test_the_library_s_answers_solve_every_exercise(self, worked, monkeypatch):
+        told = checks(worked.book)
+        for exercise_id, text in told.items():
+            assert f"{get(exercise_id).title} - Solved:" in text
+        monkeypatch.setenv("COURSE_STATE", str(worked.state))
+        done = progress()["solved"]
+        assert {name for name in done.index if done[name] == "yes"} == set(told)
+
+    def test_each_mistake_is_named(self, worked):
+        for exercise_id, cell in worked.tried.items():
+            assert "Not right yet" in said(cell)
+            assert get(exercise_id).mistakes[0].sentence in said(cell)
+
+    def test_every_figure_has_a_description(self, worked):
+        assert worked.book.metadata.widgets  # the panels' pictures are looked at, too
+        assert undescribed(worked.book) == []
+
+    def test_in_the_browser(self, chromium, worked):
+        check_all(worked.page)
 
 
-class WrongLessonOnGpu(WrongLesson):
-    """With wrong answers a lesson goes on with the library's functions, as it does without answers. So the
-    same run tests the gpu preset: what gains from a GPU runs on the stand-in device of
-    `standins/accelerator.py`, which refuses what a GPU would refuse."""
+class WorkedLessonOnGpu(WorkedLesson):
+    """What gains from a GPU runs on the stand-in device of `standins/accelerator.py`, which refuses what a
+    GPU would refuse."""
 
-    def test_the_gpu_preset_runs(self, wrong):
+    def test_the_gpu_preset_runs(self, worked):
         lesson = course().lessons[self.lesson]
         if reason := why_not_gpu(lesson):
             pytest.skip(reason)
-        text = "\n".join(o.text for c in wrong.cells for o in c.get("outputs", ()) if "text" in o)
+        text = "\n".join(
+            o.text for c in worked.book.cells for o in c.get("outputs", ()) if "text" in o
+        )
         device = "standin" if lesson.gains_from_gpu else "cpu"
         assert f"device {device}" in text and "preset gpu" in text
 
 
 for name, entry in course().lessons.items():
-    for kind in (SolvedLesson, WrongLessonOnGpu if entry.presets.get("gpu") else WrongLesson):
-        title = f"Test{kind.__name__}{name.title().replace('_', '')}"
-        globals()[title] = type(title, (kind,), {"lesson": name})
+    kind = WorkedLessonOnGpu if entry.presets.get("gpu") else WorkedLesson
+    title = f"Test{kind.__name__}{name.title().replace('_', '')}"
+    globals()[title] = type(title, (kind,), {"lesson": name})
 
 
 # --- figures and their descriptions ------------------------------------------------------------

@@ -27,6 +27,15 @@ def test_an_unknown_lesson_is_refused_with_the_known_ones():
         session.start("vae")
 
 
+def test_settings_are_changed_where_the_session_starts(capsys):
+    started = session.start("06_mode_collapse", preset="cpu", seeds=2, frozen={"after": 10})
+    assert (started.settings.seeds, started.settings.frozen.after) == (2, 10)
+    assert started.settings.frozen.steps == session.start("06_mode_collapse").settings.frozen.steps
+    assert "changed: seeds 2, frozen {'after': 10}" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="Did you mean 'seeds'"):
+        session.start("06_mode_collapse", seed_count=2)
+
+
 @pytest.mark.parametrize("by", ["argument", "environment"])
 def test_an_unknown_preset_is_refused_with_the_known_ones(by, monkeypatch):
     monkeypatch.setenv("COURSE_PRESET", "tpu" if by == "environment" else "")

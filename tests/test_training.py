@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import session, training
+from course_lib import files, training
 
 pytestmark = pytest.mark.usefixtures("own_settings")
 
@@ -160,7 +160,7 @@ class Trainer:
 
     @property
     def file(self):
-        (file,) = (session.state_folder() / "checkpoints").iterdir()
+        (file,) = (files.state_folder() / "checkpoints").iterdir()
         return file
 
 
@@ -305,7 +305,7 @@ def test_an_interrupted_training_or_write_leaves_nothing(trainer, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         training.load_or_train("test", nn.Linear(2, 1), interrupted, KEY)
-    assert not (session.state_folder() / "checkpoints").exists()
+    assert not (files.state_folder() / "checkpoints").exists()
 
     def half(content, stream):
         stream.write(b"half")
@@ -314,7 +314,7 @@ def test_an_interrupted_training_or_write_leaves_nothing(trainer, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(torch, "save", half)
         trainer.load_or_train()
-    assert list((session.state_folder() / "checkpoints").iterdir()) == []
+    assert list((files.state_folder() / "checkpoints").iterdir()) == []
     trainer.load_or_train()
     assert trainer.file.suffix == ".pt"
 

@@ -10,10 +10,12 @@ _HOME = {
     "Verdict": "judge",
     "all_exercises": "registry",
     "assess": "judge",
+    "certificate": "overview",
     "check": "checking",
     "earned": "partial_credit",
     "get": "registry",
-    "progress": "record",
+    "hint": "hints",
+    "progress": "overview",
     "save_work": "saving",
     "submit_check": "submit",
 }

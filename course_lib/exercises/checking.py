@@ -11,7 +11,7 @@ from IPython.display import display
 
 from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import Verdict, assess
-from course_lib.exercises.record import record_solved
+from course_lib.exercises.record import record_solved, record_try
 from course_lib.exercises.registry import get, needed_modules
 from course_lib.exercises.trial import run
 from course_lib.plots import image_html
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VISIBLE_SEED = 0
+UNSOLVED = "Not solved yet."  # the sentence for a stub
 Verdicts = list[tuple[Case, Verdict]]
 
 
@@ -37,11 +38,13 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     verdicts = try_out(exercise, answer)
     passed = all(verdict.passed for _, verdict in verdicts)
     note = ""
-    if passed:
-        try:
+    try:
+        if passed:
             record_solved(exercise.id)
-        except OSError as error:
-            note = f"Your progress could not be kept ({error})."
+        elif (said := _first_reason(verdicts)) != UNSOLVED:
+            record_try(exercise.id, said)
+    except OSError as error:
+        note = f"Your progress could not be kept ({error})."
     display(
         {
             "text/html": _html(exercise, verdicts, passed, note),
@@ -70,7 +73,7 @@ def _summary(exercise: Exercise, verdicts: Verdicts, passed: bool) -> tuple[str,
     if passed:
         points = f"{exercise.points} point{'s' * (exercise.points != 1)}"
         return "Solved", f"All {len(verdicts)} cases passed ({points}). {name} is your own answer."
-    if verdicts[0][1].sentence == "Not solved yet.":
+    if _first_reason(verdicts) == UNSOLVED:
         return (
             "Not solved yet",
             f"The lesson goes on with the library's {name}. "
@@ -87,9 +90,8 @@ def _summary(exercise: Exercise, verdicts: Verdicts, passed: bool) -> tuple[str,
 def _text(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> str:
     status, sentence = _summary(exercise, verdicts, passed)
     lines = [f"{exercise.title} - {status}: {sentence}"]
-    for case, verdict in verdicts:
-        said = "passed" if verdict.passed else _why(verdict)
-        lines.append(f"  {case.name}: {said}")
+    for (case, verdict), why in zip(verdicts, _reasons(verdicts), strict=True):
+        lines.append(f"  {case.name}: {'passed' if verdict.passed else why}")
     return "\n".join([*lines, note] if note else lines)
 
 
@@ -102,6 +104,9 @@ def _html(exercise: Exercise, verdicts: Verdicts, passed: bool, note: str) -> st
     ]
     if status != "Not solved yet":
         parts.append(_table(verdicts))
+    if status == "Not right yet":
+        call = f'from course_lib import hint; hint("{exercise.id}")'
+        parts.append(f"<p>Stuck? What helps next, after your tries so far: <code>{call}</code></p>")
     if note:
         parts.append(f"<p>{escape(note)}</p>")
     parts.append(_details("What to expect: a figure", image_html(*_expected(exercise))))
@@ -123,8 +128,8 @@ def _expected(exercise: Exercise) -> "tuple[Figure, str]":
 def _table(verdicts: Verdicts) -> str:
     titles = ["case", "result", "why"]
     rows = [
-        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(_why(verdict))]
-        for case, verdict in verdicts
+        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(why)]
+        for (case, verdict), why in zip(verdicts, _reasons(verdicts), strict=True)
     ]
     if not any(why for _, _, why in rows):
         titles, rows = titles[:2], [row[:2] for row in rows]
@@ -138,8 +143,20 @@ def _table(verdicts: Verdicts) -> str:
     )
 
 
-def _why(verdict: Verdict) -> str:
-    return f"{verdict.sentence} {verdict.detail}".strip()
+def _first_reason(verdicts: Verdicts) -> str:
+    return next((verdict.sentence for _, verdict in verdicts if not verdict.passed), "")
+
+
+def _reasons(verdicts: Verdicts) -> list[str]:
+    """Why each case failed; what has been said of a case before is not said again."""
+    reasons: list[str] = []
+    said: set[str] = set()
+    for _, verdict in verdicts:
+        parts = [part for part in (verdict.sentence, verdict.detail) if part]
+        new = [part for part in parts if part not in said]
+        reasons.append(" ".join(new) if new or not parts else "the same")
+        said.update(parts)
+    return reasons
 
 
 def _hints(exercise: Exercise) -> str:

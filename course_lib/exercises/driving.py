@@ -152,7 +152,8 @@ def _interval_cases(seed: int) -> Inputs:
 
     return {
         "no crash": case(0, int(rng.integers(10_000, 30_000))),
-        "a few crashes": case(int(rng.integers(1, 9)), int(rng.integers(100, 200))),
+        "one crash": case(1, int(rng.integers(200, 400))),
+        "a few crashes": case(int(rng.integers(2, 9)), int(rng.integers(100, 200))),
         "many crashes": case(int(rng.integers(30, 60)), int(rng.integers(80, 120))),
         "nothing but crashes": case(12, 12),
     }
@@ -359,7 +360,7 @@ def _update_cases(seed: int) -> Inputs:
     return {
         "no scene has crashed": case(41, 3, -9.0, 0.1),
         "a few scenes have crashed": case(60, 2, -3.0, 0.3),
-        "most scenes have crashed": case(50, 2, 2.0, 0.2),
+        "most scenes have crashed": case(90, 2, 0.0, 0.1),
     }
 
 
@@ -666,7 +667,7 @@ def _estimate_cases(seed: int) -> Inputs:
 
     def case(n, share, spread):
         return {
-            "weights": np.exp(rng.normal(-2, spread, n)),
+            "weights": np.exp(rng.normal(-5, spread, n)),
             "crashed": rng.random(n) < share,
         }
 

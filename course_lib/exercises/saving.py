@@ -7,10 +7,9 @@ from pathlib import Path
 
 from course_lib import colab
 from course_lib.exercises.answers import code_cells
-from course_lib.exercises.record import FILE, as_json, solved_so_far
+from course_lib.exercises.record import FILE, whole_record
 from course_lib.exercises.submit import lesson_of
-from course_lib.files import write_whole
-from course_lib.session import state_folder
+from course_lib.files import state_folder, write_whole
 
 MOUNT = 'from google.colab import drive; drive.mount("/content/drive")'
 
@@ -31,7 +30,7 @@ def save_work() -> None:
             f"solved in {state_folder() / FILE}."
         )
         return
-    files = {FILE: as_json(solved_so_far())}
+    files = {FILE: whole_record().as_json()}
     book = colab.notebook_on_page()
     if book is None:
         print(

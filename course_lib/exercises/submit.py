@@ -22,9 +22,21 @@ from course_lib.exercises.dependence import standalone
 from course_lib.exercises.exercise import Exercise
 from course_lib.exercises.loading import load_answer
 from course_lib.exercises.registry import get
+from course_lib.kernel import own_file
 from course_lib.syllabus import course
 
 COLUMNS = ["found by", "cell", "visible cases", "points", "remark"]
+
+
+class WholeTable(pd.DataFrame):
+    """A table that is shown with every row, and every sentence to its end."""
+
+    def _repr_html_(self) -> str | None:
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
+            return pd.DataFrame(self).to_html()
+
+    def __repr__(self) -> str:
+        return self.to_string(max_colwidth=None)
 
 
 def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
@@ -66,12 +78,12 @@ def submit_check(notebook: str | os.PathLike | None = None) -> pd.DataFrame:
         f"{source}: {table['points'].sum():g} of {sum(e.points for e in exercises)} points on the "
         "visible cases."
     )
-    return table
+    return WholeTable(table)
 
 
 def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
     """The cells to look at, and a phrase that says where they come from."""
-    file = Path(notebook) if notebook is not None else _own_file()
+    file = Path(notebook) if notebook is not None else own_file()
     if file is not None:
         try:
             return code_cells(file.read_bytes()), f"{file.name}, as last saved"
@@ -88,16 +100,6 @@ def _cells(notebook: str | os.PathLike | None) -> tuple[list[CodeCell], str]:
         raise ValueError("Call it in a notebook, or name one: submit_check('01_vae.ipynb').")
     run = [CodeCell(n, source) for n, source in enumerate(shell.user_ns.get("In", [])) if source]
     return run, "The cells that you have run"
-
-
-def _own_file() -> Path | None:
-    """The notebook's file where JupyterLab says which it is."""
-    name = os.environ.get("JPY_SESSION_NAME", "")
-    file = Path(name)
-    for candidate in (file, Path.cwd() / file.name):
-        if file.suffix == ".ipynb" and candidate.is_file():
-            return candidate
-    return None
 
 
 def _lesson_of(cells: Sequence[CodeCell]) -> list[Exercise]:

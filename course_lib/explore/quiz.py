@@ -1,6 +1,8 @@
 """A quiz with feedback on every answer, made of core widgets so that it runs on Colab too."""
 
+import json
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -8,8 +10,10 @@ from pathlib import Path
 import ipywidgets as widgets
 from IPython.display import display
 
+from course_lib.files import state_folder, write_whole
 from course_lib.syllabus import unknown
 
+SCORES = "quizzes.json"  # in the state folder
 FOLDER = Path(__file__).with_name("quizzes")
 CLOSE = 'style="margin:0;line-height:1.4"'  # else two lines stand as far apart as two widgets
 APART = 'style="margin:1em 0 0;line-height:1.4"'  # from the feedback on the question before
@@ -40,6 +44,23 @@ def questions(lesson: str) -> list[Question]:
     ]
 
 
+def kept_scores() -> dict[str, tuple[int, int]]:
+    """By lesson how many questions of its quiz were answered right, and of how many."""
+    try:
+        content = json.loads((state_folder() / SCORES).read_text(encoding="utf-8"))
+        return {str(name): (int(right), int(of)) for name, (right, of) in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _keep(lesson: str, right: int, of: int) -> None:
+    """Keep a score; where nothing can be written, the quiz goes on without."""
+    scores = {**kept_scores(), lesson: (right, of)}
+    with suppress(OSError):
+        state_folder().mkdir(parents=True, exist_ok=True)
+        write_whole(state_folder() / SCORES, json.dumps(scores, indent=1))
+
+
 def quiz(lesson: str) -> widgets.VBox:
     """Ask the questions of `lesson`; every choice is answered at once, and may be changed."""
     asked = questions(lesson)
@@ -61,6 +82,7 @@ def quiz(lesson: str) -> widgets.VBox:
             word = "Right." if correct else "Not quite."
             said = escape(question.options[change["new"]])
             feedback.value = f'<p role="status" {CLOSE}><b>{word}</b> {said}</p>'
+            _keep(lesson, len(right), len(asked))
             score.value = f"<p {APART}>{len(right)} of {len(asked)} answered right.</p>"
 
         choices.observe(answer, names="value")

@@ -12,6 +12,14 @@ from matplotlib.figure import Figure
 # The colours of the theme, by role; each reaches 3:1 contrast on white.
 BLUE, ORANGE, GREEN, GREY = "#0173b2", "#d55e00", "#029e73", "#949494"
 WIDEST = 8.2  # inches; what JupyterLab shows unshrunk in a 1280 pixel window, next to its file list
+# Figures are drawn on white. Where the page is dark, the browser turns black and white round and keeps the
+# hues, so that no white slab glares. JupyterLab, Colab and VS Code each mark a dark page in their own way.
+DARK_PAGES = ('body[data-jp-theme-light="false"]', 'html[theme="dark"]', "body.vscode-dark")
+DARK_STYLE = (
+    "<style>"
+    + ", ".join(f"{page} img.course-picture" for page in DARK_PAGES)
+    + " { filter: invert(0.93) hue-rotate(180deg) }</style>"
+)
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -36,7 +44,7 @@ def bundle(fig: Figure, alt: str) -> dict[str, object]:
 
 
 def image_html(picture: bytes | Figure, alt: str) -> str:
-    """An `<img>` with the picture inside it and `alt` as its description."""
+    """An `<img>` with the picture inside it and `alt` as its description; dark on a dark page."""
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(
             "A figure needs a description: say in a sentence what it shows, for those who cannot "
@@ -46,7 +54,8 @@ def image_html(picture: bytes | Figure, alt: str) -> str:
     data = base64.b64encode(png).decode()
     words = " ".join(alt.split())  # a description may be made of captions, which break lines
     return (
-        f'<img alt="{escape(words, quote=True)}" style="max-width:100%;height:auto" '
+        f'{DARK_STYLE}<img class="course-picture" alt="{escape(words, quote=True)}" '
+        'style="max-width:100%;height:auto" '
         f'src="data:image/png;base64,{data}">'
     )
 

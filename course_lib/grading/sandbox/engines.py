@@ -34,7 +34,7 @@ MASKED = Path(__file__).with_name("masked.py")
 # that runs an answer. All other modules are about what the lessons teach, and one of them may hold an
 # exercise's solution in another form; so a new module is hidden until it is named here.
 VISIBLE = """
-    __init__ files syllabus colab devices session training plots plots/*
+    __init__ files syllabus colab devices kernel session training plots plots/*
     datasets/* explore/* models/__init__ models/layers
     exercises/__init__ exercises/aliases exercises/answers exercises/dependence exercises/exercise
     exercises/loading exercises/magics exercises/slips exercises/sources exercises/trial

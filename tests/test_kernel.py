@@ -1,0 +1,162 @@
+"""What a notebook says of a name that is not there yet, and of a training that was stopped."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from course_lib import kernel
+from course_lib.syllabus import ROOT, course
+
+CELLS = [
+    "%matplotlib inline\nimport numpy as np\nfrom course_lib import check\na = 1",
+    "def answer():\n    return a",
+    "answer = check('exercise', answer)",
+    "b = late + 1",
+    "late = 3",
+]
+TRAINING = """
+from course_lib.training import training_loop
+
+def one_step(x):
+    if calls.append(1) or len(calls) == {stop}:
+        raise KeyboardInterrupt
+    return x.mean()
+
+model = "half trained"
+for step in training_loop(one_step, [rows], steps=4000):
+    {body}
+"""
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """An IPython whose notebook is a file with CELLS; `said` runs a cell and returns what it shows."""
+    file = tmp_path / "lesson.ipynb"
+    cells = [{"cell_type": "code", "source": source} for source in CELLS]
+    file.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "a"}, *cells]}))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(file))
+    shell = InteractiveShell()
+    kernel.load_ipython_extension(shell)
+    kernel.load_ipython_extension(shell)  # as `session.start` does after Lab
+    yield shell
+    shell.history_manager.end_session()
+
+
+@pytest.fixture
+def said(shell, capsys):
+    def run(source):
+        result = shell.run_cell(source, store_history=True)
+        return capsys.readouterr().out.strip(), result
+
+    return run
+
+
+def test_a_name_that_a_cell_above_makes(said):
+    text, result = said("answer = check('exercise', answer)")
+    assert text == (
+        "'check' is not there yet: a cell above makes it.\n"
+        "Run the cells above first: Run > Run All Above Selected Cell."
+    )
+    assert isinstance(result.error_in_exec, NameError)  # so that Run All stops here
+
+
+@pytest.mark.parametrize("source", ["np.zeros(3)", "late + 1", "def f():\n    return a\n\nf()"])
+def test_every_way_of_making_a_name_counts(said, source):
+    text, _ = said(source)
+    assert "Run All Above" in text and len(text.splitlines()) == 2
+
+
+@pytest.mark.parametrize("source", ["b = late + 1", "print(mistyped)"])
+def test_other_names_get_python_s_own_words(said, source):
+    text, _ = said(source)  # the first is made below, the second nowhere
+    assert "Run All Above" not in text and "is not defined" in text and "Traceback" in text
+
+
+def test_nothing_is_promised_without_a_notebook(said, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    assert "NameError" in said("a + 1")[0]
+
+
+def test_on_colab_the_page_is_asked_and_its_menu_named(said, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    monkeypatch.setattr(kernel.colab, "here", lambda: True)
+    book = {"cells": [{"cell_type": "code", "source": [source]} for source in CELLS]}
+    monkeypatch.setattr(kernel.colab, "notebook_on_page", lambda: book)
+    assert said("a + 1")[0].endswith("Runtime > Run before.")
+
+
+def test_on_colab_a_restarted_kernel_has_it_too(shell, monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel.colab, "here", lambda: True)
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr(shell.profile_dir, "startup_dir", str(tmp_path))
+    kernel.install()
+    other = InteractiveShell()
+    other.safe_execfile(str(Path(tmp_path, "course_lib.py")), other.user_ns)
+    assert isinstance(other.course_messages, kernel.Messages)
+    other.history_manager.end_session()
+
+
+@pytest.mark.parametrize(
+    ("stop", "body", "reached"),
+    [
+        (91, "pass", "step 90 of 4,000"),  # within a step: 90 are done
+        (0, "if step.number == 1200:\n        raise KeyboardInterrupt", "step 1,200 of 4,000"),
+    ],
+)
+def test_a_stopped_training_says_where_it_stood_and_leaves_names_alone(said, stop, body, reached):
+    said("import torch\nrows, calls, model = torch.ones(8, 1), [], 'trained'")
+    text, result = said(TRAINING.format(stop=stop, body=body))
+    assert text.startswith(f"Stopped at {reached}. Run this cell again to start it anew")
+    assert len(text.splitlines()) == 1 and isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert said("model")[1].result == "trained"
+    assert "NameError" in said("step")[0]
+
+
+def test_another_interruption_does_not_speak_of_an_earlier_training(said):
+    said("import torch\nrows, calls = torch.ones(8, 1), []")
+    said(TRAINING.format(stop=0, body="if step.number == 5:\n        break"))
+    assert said("raise KeyboardInterrupt")[0].startswith("Stopped. Run this cell again")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x = 1\nassert x > 2, 'x is large'", "Not found in this run: x is large"),
+        ("x = 1\nassert (\n    x\n    > 2\n)", "Not found in this run: x > 2"),
+    ],
+)
+def test_a_claim_that_does_not_hold_says_what_and_that_one_may_go_on(said, source, expected):
+    text, result = said(source)
+    assert text.splitlines()[0] == expected and text.endswith("go on with the next cell.")
+    assert isinstance(result.error_in_exec, AssertionError)
+
+
+def test_an_assertion_of_a_library_s_keeps_its_traceback(said):
+    text, _ = said("from numpy.testing import assert_equal\nassert_equal(1, 2)")
+    assert "Traceback" in text and "go on" not in text
+
+
+@pytest.mark.parametrize("lesson", course().lessons)
+def test_every_check_and_slider_alone_is_told_to_run_the_cells_above(lesson, shell, monkeypatch):
+    """In each lesson, on its notebook: so that nobody who comes back sees a traceback."""
+    file = ROOT / "notebooks" / f"{lesson}.ipynb"
+    monkeypatch.setenv("JPY_SESSION_NAME", str(file))
+    told = []
+    for cell in nbformat.read(file, as_version=4).cells:
+        if cell.cell_type != "code" or not re.search(r"\b(check|explore)\(", cell.source):
+            continue
+        defined = {
+            n.name for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.FunctionDef)
+        }
+        for call in (n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)):
+            named = [a.id for a in call.args if isinstance(a, ast.Name)]
+            if ast.unparse(call.func) in ("check", "explore") and named and named[0] not in defined:
+                monkeypatch.setattr(shell.history_manager, "input_hist_raw", [cell.source])
+                told.append(shell.course_messages.missing(NameError(name=named[0])))
+    assert len(told) >= len(course().lessons[lesson].exercises)
+    assert all("Run All Above" in text for text in told)
