@@ -202,11 +202,13 @@ def simulate_scenes(
         raise ValueError(f"u must be (n, {len(INPUTS)}) finite numbers, not {u.shape}")
     if path:
         return _simulate(u, threshold, world, path)
-    parts = [_simulate(u[i : i + 4000], threshold, world) for i in range(0, len(u), 4000)]
-    if not parts:
-        return Outcome(*(np.empty(0) for _ in range(3)))
-    columns = zip(*((p.front, p.rear, p.hard_at) for p in parts), strict=True)
-    return Outcome(*map(np.concatenate, columns))
+    # In parts that fit into the processor's cache; one of them may be empty.
+    parts = [_simulate(u[i : i + 4000], threshold, world) for i in range(0, len(u) or 1, 4000)]
+    return Outcome(
+        np.concatenate([part.front for part in parts]),
+        np.concatenate([part.rear for part in parts]),
+        np.concatenate([part.hard_at for part in parts]),
+    )
 
 
 def _simulate(u: np.ndarray, threshold: float, world: CutInWorld, path: bool = False) -> Outcome:
