@@ -160,6 +160,9 @@ def step_scenes(scenes: Scenes, threshold: float, world: CutInWorld = WORLD) -> 
     It measures a gap with a scene's error, brakes gently below `world.gentle_below` seconds, and does
     not stop braking
     hard before `world.least_hard` seconds have passed and the gap no longer closes.
+
+    >>> step_scenes(begin_scenes(np.zeros((1, 6))), threshold=1.5).gap.round(3)
+    array([36.896])
     """
     closing = scenes.ego - scenes.cutter
     measured = scenes.error * scenes.gap
