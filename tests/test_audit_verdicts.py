@@ -168,7 +168,7 @@ def test_dates_have_weekdays_months_and_hours():
         rng = np.random.default_rng(seed)
         days = pd.Timestamp("2021-01-04") + pd.to_timedelta(rng.integers(0, 700, 900), "D")
         if closed:  # nobody comes on Sundays any more
-            days = days.where(days.weekday != 6, days - pd.Timedelta(days=1))
+            days = days.where(days.day_of_week != 6, days - pd.Timedelta(days=1))
         return pd.DataFrame({"day": days, "x": rng.normal(size=900)})
 
     clean = audit(table(0, False), None, table(1, False), progress=False)

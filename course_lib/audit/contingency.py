@@ -1,8 +1,13 @@
 """How often the values of two columns occur together, and how strongly they are associated."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from course_lib.audit.features import sample_rows
 from course_lib.audit.values import Values
+
+BLOCK = 1_000  # cells of columns whose pairs with all others are counted at once
 
 
 def joint(one: Values, two: Values) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +55,54 @@ def cramers_v(counts: np.ndarray) -> np.ndarray:
     smaller = np.minimum((rows > 0).sum(axis=(-2, -1)), (columns > 0).sum(axis=(-2, -1))) - 1
     v: np.ndarray = np.sqrt(chi2 / np.maximum(total[..., 0, 0] * smaller, 1))
     return v
+
+
+def pair_excess(
+    real: Sequence[np.ndarray],
+    synthetic: Sequence[np.ndarray],
+    cells: Sequence[int],
+    most: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """By how much the total variation of each pair of columns exceeds what chance gives.
+
+    All pairs are counted together: products of indicators, a block of columns at a time.
+
+    Args:
+        real, synthetic: codes (n,) and (m,) of each column. cells: how many codes each column has.
+        most: rows of each kind that are counted.
+
+    Returns:
+        (columns, columns); below and on the diagonal nothing of use.
+
+    >>> one, two, rng = np.array([0, 1] * 50), np.array([0, 0, 1, 1] * 25), np.random.default_rng(0)
+    >>> pair_excess([one] * 3, [one, two, one], [2] * 3, 1000, rng).round(2)[0, 1:].tolist()
+    [0.41, -0.06]
+    """
+    starts = np.concatenate([[0], np.cumsum(cells)])
+    indicators = _indicators(real, starts, sample_rows(len(real[0]), most, rng))
+    made = _indicators(synthetic, starts, sample_rows(len(synthetic[0]), most, rng))
+    n, m, columns = len(indicators), len(made), len(cells)
+    scale = (1 / m + 1 / n) * 2 / np.pi
+    excess = np.zeros((columns, columns))
+    first = 0
+    while first < columns:
+        last = max(int(np.searchsorted(starts, starts[first] + BLOCK, "right")) - 1, first + 1)
+        block = slice(starts[first], starts[last])
+        share = made[:, block].T @ made / m
+        share_real = indicators[:, block].T @ indicators / n
+        pooled = (share * m + share_real * n) / (m + n)
+        beyond = np.abs(share - share_real) - np.sqrt(pooled * (1 - pooled) * scale)
+        by_row = np.add.reduceat(beyond, starts[first:last] - starts[first], axis=0)
+        excess[first:last] = np.add.reduceat(by_row, starts[:-1], axis=1) / 2
+        first = last
+    return excess
+
+
+def _indicators(codes: Sequence[np.ndarray], starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """One column (n,) to each cell of each column of codes: 1 where the row is in that cell."""
+    indicators = np.zeros((len(rows), starts[-1]), np.float32)
+    every = np.arange(len(rows))
+    for column, start in zip(codes, starts, strict=False):
+        indicators[every, start + column[rows].astype(int)] = 1
+    return indicators

@@ -180,10 +180,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Draft:
-    """A finding before its verdict, which waits for all the others."""
+    """A finding before its verdict, which waits for all the others.
+
+    Attributes:
+        tests: how many comparisons it stands for, of which it is the one that differs most.
+    """
 
     finding: Finding
     comparison: Comparison | None
+    tests: int = 1
 
 
 def measured(
@@ -274,23 +279,32 @@ def judge(drafts: Sequence[Draft], level: float = 0.05) -> list[Finding]:
     >>> judge([draft])[0].verdict
     'fail'
     """
-    q = _corrected({i: d.finding for i, d in enumerate(drafts) if d.finding.p is not None}, level)
-    tests = Counter(draft.finding.family for draft in drafts if draft.finding.p is not None)
+    tested = {i: draft for i, draft in enumerate(drafts) if draft.finding.p is not None}
+    q = _corrected(tested, level)
+    tests: Counter[str] = Counter()
+    for draft in tested.values():
+        tests[draft.finding.family] += draft.tests
     return [
         _judged(draft, q.get(i), level, level / max(tests[draft.finding.family], 1))
         for i, draft in enumerate(drafts)
     ]
 
 
-def _corrected(tested: Mapping[int, Finding], level: float) -> dict[int, float]:
-    """q-values such that q < level is what Benjamini and Bogomolov's procedure rejects."""
+def _corrected(tested: Mapping[int, Draft], level: float) -> dict[int, float]:
+    """q-values such that q < level is what Benjamini and Bogomolov's procedure rejects.
+
+    Comparisons that a draft stands for and that have no p-value of their own count with p = 1.
+    """
     families: dict[str, dict[int, float]] = {}
-    for i, finding in tested.items():
-        families.setdefault(finding.family, {})[i] = float(np.clip(finding.p or 0.0, 0, 1))
-    within = {
-        name: dict(zip(own, false_discovery_control(list(own.values())).tolist(), strict=True))
-        for name, own in families.items()
-    }
+    silent: Counter[str] = Counter()
+    for i, draft in tested.items():
+        family = draft.finding.family
+        families.setdefault(family, {})[i] = float(np.clip(draft.finding.p or 0.0, 0, 1))
+        silent[family] += draft.tests - 1
+    within = {}
+    for name, own in families.items():
+        q = false_discovery_control([*own.values(), *[1.0] * silent[name]])
+        within[name] = dict(zip(own, q[: len(own)].tolist(), strict=True))
     if not within:
         return {}
     simes = [min(own.values()) for own in within.values()]

@@ -19,24 +19,22 @@ FITTED = 50_000  # rows at most that a model learns from
 TRIED = 20_000  # rows of the holdout at most that it is tried on
 LEAST = 10  # rows of each class that a group needs for an area under the curve
 LEAK = 0.98  # Cramér's V from which a column gives the label away
+FEATURES = 100  # columns at most that a model learns from
 
 
-def giveaways(tables: Tables, target: Target) -> list[str]:
-    """The columns that give the label away, such as a default that only granted loans can have.
-
-    With them every model would score alike, so models do without.
+def associations(tables: Tables, target: Target) -> dict[str, float]:
+    """How strongly each feature is associated with the label in the real rows: Cramér's V.
 
     >>> from course_lib.audit.table import prepare
     >>> table = pd.DataFrame({"x": [*range(20)] * 3, "y": list("aab") * 20, "z": list("ccd") * 20})
     >>> tables = prepare(table, table, table, label="y")
-    >>> giveaways(tables, tables.target)
-    ['z']
+    >>> round(associations(tables, tables.target)["z"], 6)
+    1.0
     """
-    return [
-        name
+    return {
+        name: float(cramers_v(joint(tables.values[name], target.column)[1]))
         for name in tables.features
-        if cramers_v(joint(tables.values[name], target.column)[1]) > LEAK
-    ]
+    }
 
 
 def design(tables: Tables, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +171,9 @@ def prepare_trials(tables: Tables, target: Target, rng: np.random.Generator) -> 
     >>> trials.measure, trials.size
     ('AUC', 60)
     """
-    leaks = giveaways(tables, target)
+    strength = associations(tables, target)
+    # A default that only granted loans can have gives the label away: with it every model scores alike.
+    leaks = [name for name, v in strength.items() if v > LEAK]
     notes = []
     if leaks:
         notes.append(
@@ -182,7 +182,17 @@ def prepare_trials(tables: Tables, target: Target, rng: np.random.Generator) -> 
                 "determines it in the real data."
             )
         )
-    real, synthetic = design(tables, [name for name in tables.features if name not in leaks])
+    names = [name for name in tables.features if name not in leaks]
+    if len(names) > FEATURES:
+        chosen = set(sorted(names, key=lambda name: -strength[name])[:FEATURES])
+        notes.append(
+            Note(
+                f"Models that predict '{target.name}' learnt from the {FEATURES} of {len(names):,} "
+                "columns that are most associated with it in the real data."
+            )
+        )
+        names = [name for name in names if name in chosen]
+    real, synthetic = design(tables, names)
     y_real, y_synthetic = _numbers_of(target)
     split = tables.n_train
     size = min(split, len(synthetic), FITTED)

@@ -38,6 +38,8 @@ QUESTIONS = {
     "privacy": "Do they reveal people in the training data?",
 }
 
+LISTED = 200  # rows of a table of findings
+
 _templates = page_templates(Path(__file__).parent)
 
 
@@ -109,18 +111,18 @@ def _families(report: Findings) -> list[dict[str, Any]]:
         own = [finding for finding in report.findings if finding.family == family]
         if not own:
             continue
-        rows = [_row(finding, report) for finding in own]
+        passed = [finding for finding in own if finding.verdict == "pass"]
+        open_ = [finding for finding in own if finding.verdict != "pass"]
         shown.append(
             {
                 "name": family,
                 "question": QUESTIONS[family],
                 "counts": _counts(own),
-                "open": [
-                    row for row, each in zip(rows, own, strict=True) if each.verdict != "pass"
-                ],
-                "passed": [
-                    row for row, each in zip(rows, own, strict=True) if each.verdict == "pass"
-                ],
+                "open": [_row(finding, report) for finding in open_[:LISTED]],
+                "passed": [_row(finding, report) for finding in passed[:LISTED]],
+                "more_open": max(len(open_) - LISTED, 0),
+                "more_passed": max(len(passed) - LISTED, 0),
+                "passes": len(passed),
             }
         )
     return shown

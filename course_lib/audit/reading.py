@@ -170,7 +170,7 @@ def as_numbers(words: pd.Series, likely: NumberFormat = PLAIN) -> Numbers | None
     levels = rows.index.to_series().astype(str)
     counts = rows.to_numpy()
     marked = is_marker(levels)
-    if not counts[~marked].sum():
+    if not counts[~marked].sum() or not levels.str.contains(r"\d").any():
         return None
     best, read = PLAIN, plain_numbers(levels)
     share = counts[np.isfinite(read) & ~marked].sum() / counts[~marked].sum()
