@@ -12,6 +12,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     mode_collapse   one GAN covers only a few modes of the data: measures, cures, steering
     model_collapse  generation after generation learns from synthetic data, and the tails vanish
     privacy         attacks on synthetic tables and models, and differential privacy
+    rare_events     how often something happens that hardly ever happens: a simulator, importance sampling
     audit           findings about synthetic data: fidelity, bias, privacy, utility
     explore         sliders and quizzes
     exercises       what an exercise is, its check, and those of every lesson

@@ -149,13 +149,17 @@ def header(lesson: Lesson) -> str:
                 f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
-                f"| Data | {', '.join(f'`{name}`' for name in lesson.data)}, embedded: "
-                "no download |\n"
+                f"| Data | {_data(lesson)}: no download |\n"
                 f"| Know before | {lesson.prerequisites} |\n"
                 f"| Coming back | {COME_BACK} |",
             ],
         )
     )
+
+
+def _data(lesson: Lesson) -> str:
+    names = ", ".join(f"`{name}`" for name in lesson.data)
+    return f"{names}, embedded" if names else "simulated in the lesson"
 
 
 def next_lesson(lesson: Lesson) -> str:

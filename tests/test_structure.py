@@ -64,7 +64,8 @@ PLANNED = {"privacy", "pipeline", "twin"}
 ADDED = {
     "kernel",
     "lab",
-}  # since then: words for who comes back, and a Lab without an instructor's tools
+    "rare_events",
+}  # since then: words for who comes back, and a Lab without an instructor's tools; rare events
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
