@@ -49,7 +49,7 @@ def test_a_stopped_car_stays_stopped_and_energy_is_right():
 
 
 def test_hard_braking_begins_after_the_delay_and_lasts():
-    end = cut_in.simulate_scenes(scene(gap=-1.5, closing_speed=2.4), path=True)
+    end = cut_in.simulate_scenes(scene(gap=-1.8, closing_speed=3.8), path=True)
     ego = end.path[:, 2, 0]
     first = int(np.argmax(np.diff(ego) < -0.1 * 7 + 1e-9))
     assert first * 0.1 == pytest.approx(end.hard_at[0] + 0.3)
@@ -58,10 +58,11 @@ def test_hard_braking_begins_after_the_delay_and_lasts():
 
 
 def test_both_ways_to_crash_and_what_makes_them_worse():
-    front = cut_in.simulate_scenes(scene(distance_error=3.3, gap=-0.8, closing_speed=2.6))
+    near = {"gap": -0.8, "closing_speed": 2.6, "cutter_brakes": 0.9}
+    front = cut_in.simulate_scenes(scene(distance_error=3.3, **near))
     assert front.front[0] == 0 and front.crashed[0]
     # the same scene with a sensor that is right
-    assert not cut_in.simulate_scenes(scene(gap=-0.8, closing_speed=2.6)).crashed[0]
+    assert not cut_in.simulate_scenes(scene(**near)).crashed[0]
     close = scene(distance_error=-0.8, gap=-2.2, closing_speed=2.5, headway=-2.0, reaction=1.9)
     rear = cut_in.simulate_scenes(close)
     assert rear.rear[0] == 0 and rear.front[0] > 0
