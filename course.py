@@ -60,9 +60,14 @@ IN_USE = (
     "A file of the environment cannot be written: close every JupyterLab that runs from it, "
     "check that the folder is yours, and run the same command again."
 )
+LONG_PATH = (
+    "A path is too long for Windows: move the course to a folder with a short path, such as "
+    "C:\\course, and run the same command again."
+)
 # Read from top to bottom in the output of a failed command: the first pattern found decides.
 SIGNS = (
     (r"No space left on device|Errno 28\b|not enough space on the disk|WinError 112\b", FULL_DISK),
+    (r"Windows Long Path support|WinError 206\b", LONG_PATH),
     (r"No module named '?(venv|ensurepip)|ensurepip is not available", NO_VENV),
     (r"Permission denied|Errno 13\b|Read-only file system|WinError (5|32)\b", IN_USE),
     (
@@ -296,7 +301,10 @@ class Environment:
 
     def is_ready(self):
         with contextlib.suppress(OSError):
-            return self.python.exists() and self.stamp.read_text() == self.fingerprint()
+            return (
+                self.python.exists()
+                and self.stamp.read_text(encoding="utf-8") == self.fingerprint()
+            )
         return False
 
     def why_anew(self):
@@ -344,7 +352,7 @@ class Environment:
             self.install(self)
             # The stamp comes last and in one piece, so an interrupted run never looks finished.
             fresh = self.stamp.with_suffix(".new")
-            fresh.write_text(wanted)
+            fresh.write_text(wanted, encoding="utf-8")
             os.replace(str(fresh), str(self.stamp))
             seconds = time.perf_counter() - start
             print("%s is ready after %.0f s" % (self.folder.name, seconds), flush=True)
@@ -376,7 +384,7 @@ def program(folder, name, windows=os.name == "nt"):
 @contextlib.contextmanager
 def only_one(path):
     """Let one run at a time change an environment; the system frees the lock of a dead run."""
-    with open(str(path), "a") as file:
+    with open(str(path), "a", encoding="utf-8") as file:
         told = False
         while not try_lock(file):
             if not told:

@@ -12,6 +12,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     mode_collapse   one GAN covers only a few modes of the data: measures, cures, steering
     model_collapse  generation after generation learns from synthetic data, and the tails vanish
     privacy         attacks on synthetic tables and models, and differential privacy
+    rare_events     how often something happens that hardly ever happens: a simulator, importance sampling
     audit           findings about synthetic data: fidelity, bias, privacy, utility
     explore         sliders and quizzes
     exercises       what an exercise is, its check, and those of every lesson
@@ -22,19 +23,25 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     cli             the commands
 """
 
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("course-lib")
-except PackageNotFoundError:  # the folder is used without being installed
-    __version__ = "0+uninstalled"
-
 __all__ = ["certificate", "check", "hint", "progress", "save_work", "submit_check"]
 
 
 def __getattr__(name: str):
     """Fetch a name on first use, so that `import course_lib` stays light."""
+    if name == "__version__":
+        return _version()
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module("course_lib.exercises"), name)
     raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+
+
+def _version() -> str:
+    """The version that stands in pyproject.toml; finding it takes longer than all other imports here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("course-lib")
+    except PackageNotFoundError:  # the folder is used without being installed
+        return "0+uninstalled"

@@ -2,12 +2,15 @@
 
 import argparse
 import csv
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from course_lib import __version__
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Each verb imports what it needs when it runs, so that --help and --version answer at once.
 
@@ -20,10 +23,105 @@ def _progress(args: argparse.Namespace) -> int:
     return 0
 
 
+def _lab(args: argparse.Namespace) -> int:
+    """copy the lessons to a folder of your own, and open them in JupyterLab"""
+    from importlib.util import find_spec
+    from subprocess import run
+
+    from course_lib.lab.copies import copy_lessons
+
+    folder = _own_folder(args.folder)
+    try:
+        copied = copy_lessons(folder)
+    except OSError as error:
+        print(f"course-lib lab: {error}", file=sys.stderr)
+        return 2
+    if copied:
+        print(f"{len(copied)} lessons are now in {folder}.", flush=True)
+    if args.copy_only:
+        return 0
+    if not find_spec("jupyterlab"):
+        text = 'JupyterLab is missing. This installs it: pip install "course-lib[lab]"'
+        print(f"course-lib lab: {text}", file=sys.stderr)
+        return 2
+    command = [sys.executable, "-m", "course_lib.lab.server", *args.more]
+    try:
+        return run(command, cwd=folder, env={**os.environ, "PYTHONUTF8": "1"}).returncode
+    except KeyboardInterrupt:
+        return 130
+
+
+def _lab_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "No file that is in the folder is changed. What stands after -- goes to JupyterLab. "
+        "Example: course-lib lab my-course -- --no-browser --port 8890"
+    )
+    _folder_argument(parser)
+    parser.add_argument("--copy-only", action="store_true", help="copy the lessons, open nothing")
+
+
+def _update(args: argparse.Namespace) -> int:
+    """bring new lessons and new versions to your folder; what you wrote stays as it is"""
+    from course_lib.lab.copies import is_copy, update_lessons
+
+    folder = _own_folder(args.folder)
+    if not is_copy(folder):
+        text = (
+            f"No lessons were copied to {folder}. This does it: course-lib lab {args.folder or ''}"
+        )
+        print(f"course-lib update: {text.rstrip()}", file=sys.stderr)
+        return 2
+    try:
+        done = update_lessons(folder)
+    except OSError as error:
+        print(f"course-lib update: {error}", file=sys.stderr)
+        return 2
+    said = {
+        "copied": "new",
+        "replaced": "replaced by a new version (you had written nothing in it)",
+        "beside": "a new version, next to yours, which is as it was",
+    }
+    for how, names in done.items():
+        for name in names:
+            print(f"{name}: {said[how]}")
+    if not any(done.values()):
+        print("Every lesson is up to date.")
+    print("To get later lessons, first: pip install --upgrade course-lib")
+    return 0
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A lesson in which you have written nothing is replaced. Next to any other one a new version is "
+        "put as NAME.new.ipynb. To get a lesson fresh, rename or delete yours and update."
+    )
+    _folder_argument(parser)
+
+
+FOLDER = "synthetic-data-course"
+
+
+def _folder_argument(parser: argparse.ArgumentParser) -> None:
+    text = f"where your lessons are (this folder if they are here, else {FOLDER} in it)"
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help=text)
+
+
+def _own_folder(name: str | None) -> "Path":
+    from pathlib import Path
+
+    from course_lib.lab.copies import is_copy
+
+    here = Path.cwd()
+    return here / name if name else here if is_copy(here) else here / FOLDER
+
+
 def _sync(args: argparse.Namespace) -> int:
     """write the lessons' header cells and the README's table from syllabus.toml"""
-    from course_lib.sync import write_all
+    from course_lib.sync import ROOT, write_all
 
+    if not (ROOT / "pyproject.toml").exists():
+        print("course-lib sync: this needs a checkout of the course.", file=sys.stderr)
+        return 2
     return write_all(check=args.check)
 
 
@@ -419,17 +517,35 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "decide": (_decide, _decide_arguments),
     "grade": (_grade, _grade_arguments),
     "gradescope": (_gradescope, _gradescope_arguments),
+    "lab": (_lab, _lab_arguments),
     "new": (_new, _new_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),
     "sync": (_sync, _sync_arguments),
+    "update": (_update, _update_arguments),
 }
+
+
+class _Version(argparse.Action):
+    """Asks for the version only when somebody wants to know it: the answer takes a while to find."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        from course_lib import __version__
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status; an unknown verb is refused with status 2."""
     parser = argparse.ArgumentParser(prog="course-lib", description="The commands of the course.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (function, add_arguments) in VERBS.items():
         text = function.__doc__ or verb
@@ -437,10 +553,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if add_arguments:
             add_arguments(sub)
         sub.set_defaults(function=function)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console or file of Windows may lack a letter
+            stream.reconfigure(errors="replace")
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv and not argv[0].startswith("-") and argv[0] not in VERBS:
         parser.error(f"unknown verb '{argv[0]}'; the known ones are: {', '.join(VERBS)}")
-    args = parser.parse_args(argv)
+    more: list[str] = []
+    if argv[:1] == ["lab"] and "--" in argv:  # what follows is JupyterLab's
+        at = argv.index("--")
+        argv, more = argv[:at], argv[at + 1 :]
+    args = parser.parse_args(argv, argparse.Namespace(more=more))
     return args.function(args)
 
 

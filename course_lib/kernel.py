@@ -37,7 +37,9 @@ def install() -> None:
     load_ipython_extension(shell)
     if colab.here():
         with suppress(OSError):
-            Path(shell.profile_dir.startup_dir, "course_lib.py").write_text(STARTUP)
+            Path(shell.profile_dir.startup_dir, "course_lib.py").write_text(
+                STARTUP, encoding="utf-8"
+            )
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -163,7 +163,7 @@ def _sync(copy: Path) -> None:
     """Let the copy write its header, cards and tables, which also proves that the lesson loads."""
     command = [sys.executable, "-m", "course_lib.cli", "sync"]
     env = {**os.environ, "PYTHONPATH": str(copy)}
-    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise NewLessonError(f"The lesson could not be made: {done.stderr.strip()[-800:]}")
 

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 SYLLABUS = Path(__file__).with_name("syllabus.toml")
-ROOT = Path(__file__).parents[1]  # the checkout, with the notebooks
+ROOT = Path(__file__).parents[1]  # the checkout
+# The lessons: inside an installed package, beside it in a checkout.
+NOTEBOOKS = (Path(__file__).with_name("notebooks"), ROOT / "notebooks")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ def lesson(name: str) -> Lesson:
     if name not in lessons:
         raise ValueError(unknown("lesson", name, lessons))
     return lessons[name]
+
+
+def notebook(lesson: Lesson) -> Path:
+    """The file of a lesson. Raises FileNotFoundError where the library came without its lessons."""
+    for folder in NOTEBOOKS:
+        if (file := folder / f"{lesson.id}.ipynb").is_file():
+            return file
+    raise FileNotFoundError(f"The notebook {lesson.id}.ipynb did not come with this library.")
 
 
 def unknown(kind: str, name: object, known) -> str:

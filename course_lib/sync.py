@@ -1,17 +1,18 @@
-"""Write what the syllabus knows into the notebooks, the README and docs/gpu.md; strip the notebooks.
+"""Write what the syllabus knows into the notebooks, the README and docs; strip the notebooks.
 
 In each notebook five kinds of cell are written: the cell with the id `header`; the card in each cell
 whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
 the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
-it `next`, which leads to the next lesson. Two
-tables are written between their markers: the lessons in the README, and the gpu presets in
-docs/gpu.md. Outputs and other traces of a run are removed from the notebooks.
+it `next`, which leads to the next lesson. Between markers are written: the lessons and the badges in the
+README, the gpu presets in docs/gpu.md, and the links in docs/anywhere.md. Outputs and other traces of a run
+are removed from the notebooks.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from course_lib.colab import FIRST_CELL_METADATA, first_cell
 from course_lib.exercises import get
@@ -22,6 +23,7 @@ from course_lib.syllabus import ROOT, SYLLABUS, Lesson, course
 
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
+ANYWHERE = ROOT / "docs" / "anywhere.md"
 SAVE_CELL = """\
 # Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
 from course_lib import save_work
@@ -90,16 +92,19 @@ def generated() -> Iterator[tuple[Path, str]]:
     for lesson in course().lessons.values():
         file = ROOT / "notebooks" / f"{lesson.id}.ipynb"
         yield file, generated_notebook(lesson, file.read_text(encoding="utf-8"))
-    yield README, _between(README, "lessons", lesson_table())
+    table = _between(README.read_text(encoding="utf-8"), "lessons", lesson_table())
+    yield README, _between(table, "badges", badges())
     if GPU.exists():  # only a checkout has it
-        yield GPU, _between(GPU, "gpu", gpu_table())
+        yield GPU, _between(GPU.read_text(encoding="utf-8"), "gpu", gpu_table())
+    if ANYWHERE.exists():
+        yield ANYWHERE, _between(ANYWHERE.read_text(encoding="utf-8"), "links", link_list())
 
 
-def _between(file: Path, name: str, table: str) -> str:
-    """The text of the file with `table` between its two markers."""
+def _between(text: str, name: str, part: str) -> str:
+    """The text with `part` between its two markers."""
     begin, end = (mark.format(name=name) for mark in MARKS)
-    before, _, rest = file.read_text(encoding="utf-8").partition(begin)
-    return f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}"
+    before, _, rest = text.partition(begin)
+    return "\n".join(filter(None, [f"{before}{begin}", part, f"{end}{rest.partition(end)[2]}"]))
 
 
 def generated_notebook(lesson: Lesson, source: str) -> str:
@@ -144,13 +149,17 @@ def header(lesson: Lesson) -> str:
                 f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
-                f"| Data | {', '.join(f'`{name}`' for name in lesson.data)}, embedded: "
-                "no download |\n"
+                f"| Data | {_data(lesson)}: no download |\n"
                 f"| Know before | {lesson.prerequisites} |\n"
                 f"| Coming back | {COME_BACK} |",
             ],
         )
     )
+
+
+def _data(lesson: Lesson) -> str:
+    names = ", ".join(f"`{name}`" for name in lesson.data)
+    return f"{names}, embedded" if names else "simulated in the lesson"
 
 
 def next_lesson(lesson: Lesson) -> str:
@@ -194,6 +203,54 @@ def badge(lesson: Lesson) -> str:
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
         f"(https://colab.research.google.com/{target})"
     )
+
+
+def one_click() -> dict[str, str]:
+    """Where the course opens with one click, by the name of the service; empty without a repository."""
+    repository, branch = course().repository, course().branch
+    if not repository:
+        return {}
+    first = f"notebooks/{min(course().lessons)}.ipynb"
+    pulled = {
+        "repo": f"https://github.com/{repository}",
+        "branch": branch,
+        "urlpath": f"lab/tree/{repository.partition('/')[2]}/{first}",
+    }
+    return {
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/{branch}/{first}",
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/{quote(branch, safe='')}"
+        f"?urlpath={quote(f'lab/tree/{first}', safe='')}",
+        "Codespaces": f"https://codespaces.new/{repository}/tree/{branch}",
+        "JupyterHub": f"https://YOUR-HUB/hub/user-redirect/git-pull?{urlencode(pulled)}",
+    }
+
+
+BADGES = {
+    "Colab": "https://colab.research.google.com/assets/colab-badge.svg",
+    "Binder": "https://mybinder.org/badge_logo.svg",
+    "Codespaces": "https://github.com/codespaces/badge.svg",
+}
+
+
+def badges() -> str:
+    """The README's badges: tests, and each service that is the same for everybody."""
+    repository = course().repository
+    if not repository:
+        return ""
+    run = f"https://github.com/{repository}/actions/workflows/tests.yml"
+    shown = [f"[![Tests]({run}/badge.svg)]({run})"]
+    shown += [f"[![Open in {name}]({BADGES[name]})]({one_click()[name]})" for name in BADGES]
+    return "\n".join(shown)
+
+
+def link_list() -> str:
+    """The links of docs/anywhere.md; without a repository, what to do to get them."""
+    if not course().repository:
+        return (
+            "The links to these places appear here once the course is on GitHub and "
+            "`python course.py repo OWNER/NAME` has been told where."
+        )
+    return "\n".join(f"- [{name}]({link})" for name, link in one_click().items())
 
 
 def exercise_card(exercise: Exercise) -> str:

@@ -53,9 +53,10 @@ class Lab:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
 
-    def url(self, lesson: str) -> str:
-        """Where a lesson opens."""
-        return f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}"
+    def url(self, lesson: str, alone: bool = True) -> str:
+        """Where a lesson opens; without another that the workspace remembers, if it is to be alone."""
+        address = f"http://127.0.0.1:{self.port}/lab/tree/{lesson}.ipynb?token={self.token}"
+        return address + "&reset" * alone
 
     def setting(self, plugin: str, **values) -> None:
         """Write a user setting; pages opened from now on follow it."""
@@ -125,6 +126,7 @@ def browsing(
     folder: Path,
     theme: str = "Light",
     book: NotebookNode | None = None,
+    alone: bool = True,
     **environment: str,
 ):
     """Open a lesson in a JupyterLab of its own; a picture of the whole lesson is kept at the end.
@@ -133,6 +135,7 @@ def browsing(
         chromium: the browser's path.
         folder: where the lab keeps its files.
         book: what to open in place of the lesson's notebook as learners get it.
+        alone: leave out what the workspace of a first visit opens besides.
         environment: variables for the lab and its kernels, besides this process's own.
     """
     with running_lab(folder, **environment) as lab, sync_playwright() as playwright:
@@ -142,7 +145,7 @@ def browsing(
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(MINUTE)
-        lesson = Lesson(page, lab, name)
+        lesson = Lesson(page, lab, name, alone)
         try:
             yield lesson
         finally:
@@ -153,14 +156,14 @@ def browsing(
 class Lesson:
     """A lesson open in the browser; what it does is what a learner could do."""
 
-    def __init__(self, page, lab: Lab, name: str):
+    def __init__(self, page, lab: Lab, name: str, alone: bool = True):
         self.page, self.name = page, name
         self.file = lab.notebooks / f"{name}.ipynb"
         self.state = lab.folder / "COURSE_STATE"
         self.problems: list[str] = []
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
-        page.goto(lab.url(name))
+        page.goto(lab.url(name, alone))
         self.notebook = page.locator(".jp-Notebook")
         self.notebook.wait_for(timeout=2 * MINUTE)
         # The notebook's own status says idle before there is a kernel; the status bar does not.

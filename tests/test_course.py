@@ -87,6 +87,7 @@ def test_tested_python_is_accepted(course, version):
         (DISK, "The disk is full"),
         (NETWORK + DISK, "The disk is full"),
         ("ERROR: [WinError 112] There is not enough space on the disk", "The disk is full"),
+        ("HINT: ... does not have Windows Long Path support enabled.", "a short path, such as C:"),
         ("ERROR: [WinError 5] Access is denied: 'torch.dll'", "close every JupyterLab"),
         ("The virtual environment was not created: ensurepip is not available", "python3"),
         ("Collecting x\nERROR: No matching distribution found for x", "distribution found for x"),

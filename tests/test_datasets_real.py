@@ -106,3 +106,19 @@ def test_ai4i2020():
     for fact in ("byte-order mark", "CRLF", "9 failures", "18 rows"):
         assert fact in told
     assert data.held_out["machine_failure"].sum() == 68
+
+
+@at_hand("cmapss")
+def test_cmapss():
+    data = datasets.load("cmapss")
+    lives = data.train.groupby("engine")["cycle"].max()
+    assert (len(lives), lives.min(), lives.max()) == (100, 128, 362)
+    assert lives.mean() == pytest.approx(206.31)
+    assert data.held_out["engine"].nunique() == 100
+    # To train, each engine runs until nothing is left; held out, the file says what is left.
+    last = [part.groupby("engine")["remaining_life"].last() for part in (data.train, data.held_out)]
+    assert (last[0] == 0).all()
+    assert (last[1].iloc[0], last[1].iloc[1], last[1].min(), last[1].max()) == (112, 98, 7, 145)
+    told = " ".join(data.notes)
+    for fact in ("7 columns have one value", "RUL_FD001.txt"):
+        assert fact in told

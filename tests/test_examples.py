@@ -20,7 +20,15 @@ from course_lib.datasets import DataError
 from course_lib.session import seed_everything
 
 # Rooms in which every public function has an example. What the others have is run as well.
-COMPLETE = ("audit", "datasets", "models", "mode_collapse", "model_collapse", "privacy")
+COMPLETE = (
+    "audit",
+    "datasets",
+    "models",
+    "mode_collapse",
+    "model_collapse",
+    "privacy",
+    "rare_events",
+)
 ROOMS = (*COMPLETE, "syllabus", "training")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 

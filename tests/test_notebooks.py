@@ -12,7 +12,7 @@ import pytest
 from browser_checks import check_all
 from figure_descriptions import undescribed
 from jupyter_browser import Lesson, browsing
-from lesson_runs import checks, execute, said, tried_and_solved
+from lesson_runs import checks, execute, read, said, tried_and_solved
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -109,6 +109,24 @@ for name, entry in course().lessons.items():
     kind = WorkedLessonOnGpu if entry.presets.get("gpu") else WorkedLesson
     title = f"Test{kind.__name__}{name.title().replace('_', '')}"
     globals()[title] = type(title, (kind,), {"lesson": name})
+
+
+# --- other settings ----------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc):
+    """Changed settings are tried in one lesson, with `--full` in all."""
+    if "resettable" in metafunc.fixturenames:
+        full = metafunc.config.option.full
+        metafunc.parametrize("resettable", course().lessons if full else ["05_tables"])
+
+
+@pytest.mark.lesson
+def test_a_lesson_runs_with_every_setting_changed(resettable, tmp_path):
+    kernel = few_steps.environment(tmp_path / "ipython") | {few_steps.CHANGED: "1"}
+    lesson = course().lessons[resettable]
+    kernel["COURSE_PRESET"] = "cpu" if why_not_gpu(lesson) else "gpu"
+    execute(read(resettable), tmp_path, **kernel)  # a cell that fails raises
 
 
 # --- figures and their descriptions ------------------------------------------------------------

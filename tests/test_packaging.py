@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -112,10 +114,11 @@ def test_nothing_is_pinned_in_vain():
 
 def test_environment_yml_repeats_no_list():
     content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    python, pip, rest = content["dependencies"]
+    python, pip, torch, rest = content["dependencies"]
     assert python == "python" + PROJECT["requires-python"]
     assert pip == "pip"
-    assert rest == {"pip": ["-c constraints.txt", "-e .[lab,test]"]}
+    assert torch == f"pytorch-cpu={CONSTRAINTS['torch']}"  # else pip would replace it
+    assert rest == {"pip": ["-c constraints.txt", "-e .[lab]"]}
 
 
 def test_course_py_asks_for_the_same_python():
@@ -154,15 +157,13 @@ def test_command_of_the_package(capsys):
     assert capsys.readouterr().out.endswith(f"course-lib {PROJECT['version']}\n")
 
 
-def test_a_wheel_carries_cards_registry_and_records_where_the_library_looks_for_them():
-    """On Colab there is no checkout, and lessons show the cards and what benchmarks measured."""
-    from course_lib.datasets.registry import FOLDERS, PACKAGE
-    from course_lib.session import RECORDED
-
-    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
-    included = build["build"]["targets"]["wheel"]["force-include"]
-    assert {(ROOT / a, PACKAGE.parent / b) for a, b in included.items()} == {
-        (ROOT / "data", FOLDERS[0]),
-        (RECORDED[1], RECORDED[0]),
-    }
-    assert (ROOT / "data" / "registry.toml").is_file()
+@pytest.mark.parametrize("code", ["import course_lib", "from course_lib.cli import main"])
+def test_the_door_is_light(code):
+    """So `import course_lib` and `course-lib --help` answer at once: what takes long is asked for."""
+    code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {canonicalize_name(name) for name in loaded - {"course_lib"}} & WANTED
+    assert not loaded & {"matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch"}
+    # Slow parts of Python itself: finding the version alone reads the e-mail package.
+    assert not loaded & {"asyncio", "email", "http", "multiprocessing", "unittest", "urllib", "xml"}

@@ -13,6 +13,7 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from pkgutil import iter_modules
+from urllib.parse import parse_qs, urlsplit
 
 import nbformat
 import pandas as pd
@@ -63,7 +64,8 @@ PLANNED = {"privacy", "pipeline", "twin"}
 ADDED = {
     "kernel",
     "lab",
-}  # since then: words for who comes back, and a Lab without an instructor's tools
+    "rare_events",
+}  # since then: words for who comes back, and a Lab without an instructor's tools; rare events
 FORBIDDEN = {("audit", "models"), ("models", "audit")}
 
 
@@ -450,6 +452,38 @@ def test_the_badge_is_shown_only_with_a_repository(lesson, monkeypatch):
     assert target in sync.header(lesson)
     monkeypatch.setattr(sync, "course", lambda: replace(course(), repository=""))
     assert "colab" not in sync.header(lesson).lower()
+
+
+def test_badges_and_links_follow_the_repository(monkeypatch):
+    monkeypatch.setattr(sync, "course", lambda: replace(course(), repository="", branch="main"))
+    assert sync.badges() == "" and sync.one_click() == {}
+    assert "course.py repo OWNER/NAME" in sync.link_list()
+    own = replace(course(), repository="some/course", branch="a/b")
+    monkeypatch.setattr(sync, "course", lambda: own)
+    places = sync.one_click()
+    assert places["Binder"] == (
+        "https://mybinder.org/v2/gh/some/course/a%2Fb?urlpath=lab%2Ftree%2Fnotebooks%2F00_start.ipynb"
+    )
+    hub = parse_qs(urlsplit(places["JupyterHub"]).query)
+    assert hub == {
+        "repo": ["https://github.com/some/course"],
+        "branch": ["a/b"],
+        "urlpath": ["lab/tree/course/notebooks/00_start.ipynb"],
+    }
+    for name in ("Colab", "Binder", "Codespaces"):
+        assert f"({places[name]})" in sync.badges()
+        assert f"({places[name]})" in sync.link_list()
+    assert (ROOT / ".github" / "workflows" / "tests.yml").is_file()  # the first badge's
+    assert "some/course/actions/workflows/tests.yml" in sync.badges()
+
+
+def test_what_is_written_between_markers_can_be_empty():
+    begin, end = (mark.format(name="badges") for mark in sync.MARKS)
+    text = f"a\n{begin}\n{end}\nb\n"
+    assert sync._between(text, "badges", "") == text
+    filled = sync._between(text, "badges", "c")
+    assert filled == f"a\n{begin}\nc\n{end}\nb\n"
+    assert sync._between(filled, "badges", "") == text
 
 
 def test_cells_with_checked_outputs_keep_what_nbval_needs():

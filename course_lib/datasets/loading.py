@@ -6,8 +6,10 @@ from functools import partial
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_moons
 
+from course_lib.datasets.engines import cmapss, simulated_engines
 from course_lib.datasets.images import idx_family, pneumonia_mnist
 from course_lib.datasets.loans import applicants
+from course_lib.datasets.milling import states
 from course_lib.datasets.mixtures import (
     GRID_CENTRES,
     GRID_SD,
@@ -89,6 +91,13 @@ def _loans() -> TableDataset:
     return TableDataset("loans", train, held_out, "approved", ("sex", "ethnicity"))
 
 
+def _milling() -> TableDataset:
+    """10,000 simulated states of a milling machine, and whether it failed."""
+    table = states(10_000, seed=0)
+    train, held_out = table[:8000], table[8000:].reset_index(drop=True)
+    return TableDataset("milling", train, held_out, "machine_failure")
+
+
 def _breast_cancer() -> TableDataset:
     """569 real biopsies of breast masses, 30 measures of their cell nuclei, malignant or not."""
     data = load_breast_cancer(as_frame=True)
@@ -124,11 +133,18 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "ring": _ring,
     "grid": _grid,
     "loans": _loans,
+    "milling": _milling,
+    "engines": simulated_engines,
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,
 }
 SPLIT = {name: partial(idx_family, name) for name in ("mnist", "fashion_mnist")}
-TABLES = {"adult": adult, "german_credit": german_credit, "ai4i2020": ai4i2020}
+TABLES = {
+    "adult": adult,
+    "german_credit": german_credit,
+    "ai4i2020": ai4i2020,
+    "cmapss": cmapss,
+}
 LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,
     **SPLIT,

@@ -191,7 +191,7 @@ class _Shell:
             os.environ[key.strip()] = value.strip()
         elif name == "run" and self._alone and Path(line.strip()).is_file():
             script = Path(line.strip())
-            _execute(compile(script.read_text(), str(script), "exec"), self.user_ns)
+            _execute(compile(script.read_text(encoding="utf-8"), str(script), "exec"), self.user_ns)
         elif name not in HARMLESS:
             self.asked(f"%{name} {line}".strip())
         return None
@@ -201,7 +201,7 @@ class _Shell:
     def run_cell_magic(self, name: str, line: str = "", body: str = "", *_: object) -> object:
         file = line.split()[-1] if line.split() else ""
         if name in ("writefile", "file") and file and self._alone:
-            with open(file, "a" if "-a" in line.split()[:-1] else "w") as out:
+            with open(file, "a" if "-a" in line.split()[:-1] else "w", encoding="utf-8") as out:
                 out.write(body)
         elif name not in HARMLESS:
             self.asked(f"%%{name} {line}".strip())

@@ -22,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from course_lib.exercises import Exercise, get
 from course_lib.exercises.aliases import original
 from course_lib.grading.errors import GradingError
-from course_lib.syllabus import ROOT, Lesson
+from course_lib.syllabus import Lesson, notebook
 from course_lib.syllabus import lesson as find_lesson
 
 HIDDEN_SEED = 20406
@@ -61,11 +61,8 @@ def write_assignment(lesson: str, out: Path) -> Path:
         known = find_lesson(lesson)
     except ValueError as error:
         raise GradingError(str(error)) from None
-    file = ROOT / "notebooks" / f"{lesson}.ipynb"
-    if not file.is_file():
-        raise GradingError(f"{file} is not there: this command needs a checkout of the course.")
     out = Path(out).resolve()
-    book = nbformat.read(file, as_version=4)
+    book = nbformat.read(notebook(known), as_version=4)
     return write_source(nbformat.writes(source(known, book)) + "\n", lesson, out)
 
 
@@ -99,7 +96,8 @@ def nbgrader(*arguments: str, course: Path) -> str:
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if "No module named nbgrader" in done.stdout:
         raise GradingError("nbgrader is not installed: pip install 'course-lib[grade]'.")
