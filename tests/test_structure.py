@@ -210,17 +210,7 @@ def test_a_notebook_s_size(file):
         warnings.warn(f"{file.stem}: {ratio:.1f} words of prose to a line of code", stacklevel=1)
 
 
-# Their assertions still stand among the cells that compute.
-MIXED = {
-    "07_cure_and_steer",
-    "08_model_collapse",
-    "09_audit_fidelity",
-}
-
-
-@pytest.mark.parametrize(
-    "file", [f for f in BOOKS if f.stem not in MIXED], ids=lambda file: file.stem
-)
+@EACH_BOOK
 def test_what_a_lesson_asserts_stands_apart_and_says_what_it_checks(file):
     """So that it does not stop a learner who tries something else in the cell before."""
     for cell in nbformat.read(file, as_version=4).cells:
