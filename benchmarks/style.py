@@ -19,7 +19,7 @@ from torch import Tensor
 
 from course_lib.datasets.handwriting import slant, stroke_width
 from course_lib.models import gan, style
-from course_lib.models.layers import append_class
+from course_lib.models.layers import append_class, within_class
 from course_lib.syllabus import lesson
 
 PRESET = lesson("04_style").settings("cpu")
@@ -170,7 +170,7 @@ def turned(space: Space, judged: Judged) -> dict[str, float]:
     before = space.draw(space.points)
     properties = measured(before)
     right = judged.judge.predict(before) == MANY
-    sd = style.within_class(properties, MANY).std(dim=0)
+    sd = within_class(properties, MANY).std(dim=0)
 
     def moved(step: Tensor) -> tuple[Tensor, float]:
         """By how many standard deviations the properties have moved, (2,); how many are still read."""
@@ -220,13 +220,13 @@ def mixed(
     at_random = torch.randperm(len(MANY))
     # Rows of the same class: the places of the class in some other order.
     same = torch.cat([400 * label + torch.randperm(400) for label in range(10)])
-    within = style.within_class(properties, MANY)
+    within = within_class(properties, MANY)
     found = {}
     for cut in range(1, generator.layers):
         images = generator.draw(
             style.mix(space.points, space.points[same], generator.layers, cut), MANY
         )
-        after = style.within_class(measured(images), MANY)
+        after = within_class(measured(images), MANY)
         found[f"mix_{cut}_class_kept"] = float(
             (judged.judge.predict(images) == MANY).float().mean()
         )

@@ -667,7 +667,7 @@ def _estimate_cases(seed: int) -> Inputs:
 
     def case(n, share, spread):
         return {
-            "weights": np.exp(rng.normal(-5, spread, n)),
+            "weights": np.exp(rng.uniform(-6, -4) + rng.normal(0, spread, n)),
             "crashed": rng.random(n) < share,
         }
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from course_lib.exercises.exercise import Exercise, Inputs, Mistake
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import style
+from course_lib.models.layers import within_class
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
 # --- the mapping network ---------------------------------------------------------------------------
@@ -553,7 +554,7 @@ def _direction_cases(seed: int) -> Inputs:
 
 
 def _directions_by_solving(w, y, properties):
-    x, p = style.within_class(w, y), style.within_class(properties, y)
+    x, p = within_class(w, y), within_class(properties, y)
     return torch.linalg.solve(p.T @ p, p.T @ x)
 
 

@@ -30,6 +30,17 @@ def mlp(
     return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
+def within_class(values: Tensor, y: Tensor) -> Tensor:
+    """`values` (n, k) less the mean of their class y (n,).
+
+    >>> within_class(torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 0, 1])).flatten()
+    tensor([-1.,  1.,  0.])
+    """
+    one_hot = F.one_hot(y).to(values)
+    means = one_hot.T @ values / one_hot.sum(dim=0).clamp(min=1)[:, None]
+    return values - means[y]
+
+
 def append_class(values: Tensor, y: Tensor | None, classes: int) -> Tensor:
     """`values` (n, d) followed by the class y (n,) as one-hot columns: (n, d + classes).
 

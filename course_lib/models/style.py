@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from course_lib.models import gan
 from course_lib.models.gan import GANSettings, LatentNetwork
-from course_lib.models.layers import to_grey_levels
+from course_lib.models.layers import to_grey_levels, within_class
 from course_lib.training import fit_with_checkpoint
 
 
@@ -107,17 +107,6 @@ def truncate(w: Tensor, y: Tensor, centres: Tensor, psi: float) -> Tensor:
     # w' = m_y + psi (w - m_y)
     centre = centres[y]
     return centre + psi * (w - centre)
-
-
-def within_class(values: Tensor, y: Tensor) -> Tensor:
-    """`values` (n, k) less the mean of their class y (n,).
-
-    >>> within_class(torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 0, 1])).flatten()
-    tensor([-1.,  1.,  0.])
-    """
-    one_hot = F.one_hot(y).to(values)
-    means = one_hot.T @ values / one_hot.sum(dim=0).clamp(min=1)[:, None]
-    return values - means[y]
 
 
 def directions(w: Tensor, y: Tensor, properties: Tensor) -> Tensor:
