@@ -148,10 +148,11 @@ def archive(tmp_path_factory):
         for part in (
             "pyproject.toml",
             "constraints.txt",
-            "README.md",
+            "docs/package.md",
             "LICENSE*",
             "data",
             "course_lib",
+            "notebooks",
             "benchmarks/results",
         ):
             for path in ROOT.glob(part):
