@@ -166,7 +166,7 @@ def next_lesson(lesson: Lesson) -> str:
     """The cell that leads on from a lesson."""
     later = [other for other in course().lessons.values() if other.number > lesson.number]
     if not later:
-        return "This was the last lesson. All of them are listed in the [README](../README.md)."
+        return "This was the last lesson. The page of progress above lists all of them."
     follows = min(later, key=lambda other: other.number)
     link = f"[{follows.number:02d} {follows.title}]({follows.id}.ipynb)"
     return f"**Next:** {link}. {follows.question}"

@@ -119,7 +119,7 @@ def training_loop(
             bar.update()
             reached = Step(
                 number, steps, losses
-            )  # what course_lib.kernel reports of an interruption
+            )  # course_lib.kernel tells it after an interruption
             yield reached
 
 

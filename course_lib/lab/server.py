@@ -20,8 +20,9 @@ TOC = "@jupyterlab/toc:plugin"  # the name of the table of contents in a layout
 HARMLESS = ("--allow-root", "--no-browser")
 ROOT = """\
 You are the administrator of this machine (root), and whoever reaches your JupyterLab could change
-all of it. Start it as another user; in a container of your own, say that you know:
+all of it. Start it as another user; in a container of your own, say that you know, with one of
 
+    course-lib lab -- --allow-root{more}
     python course.py lab --allow-root{more}"""
 NO_SCREEN = """\
 No browser can be opened from here: open the address in one on this machine. To reach it from

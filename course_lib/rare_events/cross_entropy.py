@@ -1,15 +1,11 @@
 r"""The cross-entropy method: a proposal moves, level by level, to where the crashes are.
 
 Rubinstein and Kroese 2004, "The cross-entropy method". At each level the proposal is fitted, with
-likelihood ratios as
-weights, to the most dangerous scenes so far. With one Gaussian and the scenes of the last level alone
-this is the
-textbook's method. With a mixture, with a part of $p$ itself in it (a *defensive* mixture, Hesterberg
-1995, "Weighted average
-importance sampling and defensive mixture distributions"), and with the scenes of all levels weighted by
-the balance
-heuristic it is adaptive multiple importance sampling (Cornuet et al. 2012, "Adaptive multiple
-importance sampling").
+likelihood ratios as weights, to the most dangerous scenes so far. With one Gaussian and the scenes of
+the last level alone this is the textbook's method. With a mixture, with a part of $p$ itself in it (a
+*defensive* mixture, Hesterberg 1995, "Weighted average importance sampling and defensive mixture
+distributions"), and with the scenes of all levels weighted by the balance heuristic it is adaptive
+multiple importance sampling (Cornuet et al. 2012, "Adaptive multiple importance sampling").
 
 All components have the covariance matrix of the inputs, which is 1: only their means and shares move.
 """
@@ -100,8 +96,7 @@ def cross_entropy_update(
 def weighted_em_step(
     u: np.ndarray, weights: np.ndarray, shares: np.ndarray, means: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step of EM for a mixture of normal laws of variance 1 on weighted points: shares (k,), means
-    (k, d).
+    """One step of EM for a mixture of normal laws of variance 1: new shares (k,) and means (k, d).
 
     Args:
         u: (n, d).
@@ -142,8 +137,7 @@ def fit_mixture(
 
 @dataclass(frozen=True)
 class Search:
-    """What a search has drawn: scenes u (n, d), their danger and weights (n,), and the proposals in
-    turn."""
+    """What a search has drawn: scenes u (n, d), their danger and weights (n,), and its proposals."""
 
     u: np.ndarray
     danger: np.ndarray

@@ -1,15 +1,12 @@
 r"""A car cuts in front of ours on a motorway: a simulator of many scenes at once.
 
 Three cars drive in one lane: the one that cuts in, ours, and one behind ours. A scene is six
-independent standard
-normal numbers. What follows from them stands on the card `data/cut_in.md`. The braking policy looks at
-the **time to
-collision**, gap over closing speed (Hayward 1972, "Near-miss determination through use of a scale of
-danger").
+independent standard normal numbers. What follows from them stands on the card `data/cut_in.md`. The
+braking policy looks at the **time to collision**, gap over closing speed (Hayward 1972, "Near-miss
+determination through use of a scale of danger").
 
 A scene can end in a front crash (our car hits the one that cut in) or in a rear crash (the one behind
-hits ours, which
-braked hard). All lengths are in metres, times in seconds, speeds in m/s.
+hits ours, which braked hard). All lengths are in metres, times in seconds, speeds in m/s.
 """
 
 from dataclasses import dataclass
@@ -77,9 +74,8 @@ class Outcome:
     """What came of n scenes, (n,) each.
 
     `front` and `rear` are the least times to collision, 0 for a crash; `hard_at` is when hard braking
-    began, infinite
-    where it never did; `path`, where asked for, holds gap, rear gap and the three speeds, (STEPS + 1,
-    5, n).
+    began, infinite where it never did; `path`, where asked for, holds gap, rear gap and the three
+    speeds, (STEPS + 1, 5, n).
     """
 
     front: np.ndarray
@@ -133,8 +129,7 @@ def advance(gap: np.ndarray, ahead: np.ndarray, behind: np.ndarray, a: np.ndarra
         a, b: how hard each of them brakes, m/s^2, 0 or more.
 
     A car that stands keeps standing. During the step a speed changes linearly, so the gap grows by the
-    difference of the
-    mean speeds times `STEP`.
+    difference of the mean speeds times `STEP`.
 
     >>> advance(np.array([10.0]), np.array([20.0]), np.array([30.0]), np.zeros(1), np.zeros(1))[0]
     array([9.])
@@ -158,8 +153,7 @@ def step_scenes(scenes: Scenes, threshold: float, world: CutInWorld = WORLD) -> 
     """The scenes `STEP` seconds later, where our car brakes hard below `threshold` seconds to collision.
 
     It measures a gap with a scene's error, brakes gently below `world.gentle_below` seconds, and does
-    not stop braking
-    hard before `world.least_hard` seconds have passed and the gap no longer closes.
+    not stop braking hard before `world.least_hard` seconds have passed and the gap no longer closes.
 
     >>> step_scenes(begin_scenes(np.zeros((1, 6))), threshold=1.5).gap.round(3)
     array([36.896])

@@ -1,10 +1,8 @@
 r"""Importance sampling: scenes are drawn from a proposal $q$ and weighted by $p / q$.
 
 $p$ is the standard normal law of the inputs. With several proposals, $q$ is their mixture in the
-proportions in which
-they were drawn from: the balance heuristic of Veach and Guibas 1995, "Optimally combining sampling
-techniques for Monte
-Carlo rendering", equation 12.
+proportions in which they were drawn from: the balance heuristic of Veach and Guibas 1995, "Optimally
+combining sampling techniques for Monte Carlo rendering", equation 12.
 """
 
 from dataclasses import dataclass
@@ -29,8 +27,7 @@ def crude_interval(crashes: int, scenes: int, confidence: float) -> tuple[float,
 
 
 def log_likelihood_ratio(u: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """log p(u) - log q(u), (n,): p standard normal, q normal with this mean and standard deviation,
-    (d,) each.
+    """log p(u) - log q(u), (n,): p standard normal, q normal with mean and standard deviation (d,).
 
     >>> log_likelihood_ratio(np.zeros((1, 2)), np.array([1.0, 0.0]), np.ones(2))
     array([0.5])
@@ -79,7 +76,7 @@ def rate_estimate(weights: np.ndarray, crashed: np.ndarray) -> np.ndarray:
         weights: p / q of each scene, (n,).
         crashed: (n,) of True and False.
 
-    The effective number is that of Kish (1965), (sum w)^2 / sum w^2 over the crashes, and 0 without one.
+    The effective number is that of Kish (1965), (sum w)^2 / sum w^2 over the crashes, 0 without one.
 
     >>> rate_estimate(np.array([0.5, 0.5, 2.0, 1.0]), np.array([True, True, False, False]))
     array([0.25 , 0.125, 2.   ])
