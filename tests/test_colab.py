@@ -37,17 +37,22 @@ def kl_divergence(mean, log_var):
 @pytest.fixture
 def on_colab(monkeypatch, tmp_path):
     """This process believes that it runs on Colab, without Drive; gives the stand-in's module."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "google"]:
-        monkeypatch.delitem(sys.modules, name)
+    before = {name: sys.modules.pop(name) for name in google_modules()}
     monkeypatch.syspath_prepend(str(STANDINS))
     import google.colab
 
-    for name in [name for name in sys.modules if name.split(".")[0] == "google"]:
-        monkeypatch.setitem(sys.modules, name, sys.modules[name])  # forgotten at the end
     monkeypatch.setattr(colab, "DRIVE", tmp_path / "no drive")
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    return google.colab
+    yield google.colab
+    for name in google_modules():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def google_modules():
+    """What is loaded of the package that only Colab has."""
+    return [name for name in sys.modules if name.split(".")[0] == "google"]
 
 
 @pytest.fixture

@@ -350,6 +350,22 @@ def test_a_card_in_the_wrong_place_is_found():
     assert len(card_faults(f"### Exercise\n\n{card}")) == 1
 
 
+def test_no_file_holds_the_marks_of_an_unfinished_merge():
+    """Recorded results and notebooks are read by no linter."""
+    mark = re.compile(r"^(<{7} |>{7} )", re.MULTILINE)
+    files = [
+        file
+        for room in ("benchmarks", "course_lib", "data", "docs", "notebooks", "tests")
+        for file in (ROOT / room).rglob("*")
+        if file.suffix in {".py", ".json", ".toml", ".md", ".ipynb", ".csv", ".yml", ".html"}
+    ]
+    assert files
+    marked = [
+        file for file in files if mark.search(file.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert marked == []
+
+
 def test_ruff_finds_nothing():
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
