@@ -26,7 +26,7 @@ from course_lib.pipeline.sequential import (
 )
 from course_lib.pipeline.settings import PipelineSettings, read_settings
 from course_lib.pipeline.steps import FolderStore, run_once
-from course_lib.pipeline.watching import advance, evidence
+from course_lib.pipeline.watching import evidence, next_cusums
 
 # --- e-values ----------------------------------------------------------------------------------
 
@@ -83,10 +83,10 @@ def test_ranked_compares_as_scipy_does():
 
 
 def test_a_stream_without_a_p_value_keeps_its_evidence():
-    after = advance({"week: column a": 30.0}, {"column a": 1e-9})
+    after = next_cusums({"week: column a": 30.0}, {"column a": 1e-9})
     assert after["week: column a"] == 30.0 and after["column a"] > 1e5
     assert next(iter(evidence(after))) == "column a"
-    assert advance(after, {"column a": 0.0})["column a"] == 1e12  # finite, so JSON can hold it
+    assert next_cusums(after, {"column a": 0.0})["column a"] == 1e12  # finite, so JSON can hold it
 
 
 # --- steps, journal, budget ----------------------------------------------------------------------

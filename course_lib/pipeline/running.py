@@ -35,10 +35,10 @@ from course_lib.pipeline.page import runs_page
 from course_lib.pipeline.settings import PipelineSettings
 from course_lib.pipeline.steps import FolderStore, Step, run_once
 from course_lib.pipeline.watching import (
-    advance,
     arriving_p_values,
     evidence,
     generated_p_values,
+    next_cusums,
     weekly_p_values,
 )
 
@@ -210,7 +210,7 @@ class Pipeline:
             return json.dumps(p | weekly_p_values([*days, today], reference, contract)).encode()
 
         p_values = json.loads(run_once(watch_arrived, {**pool, **arrived}, rules, self.store))
-        cusums = advance(cusums, p_values)
+        cusums = next_cusums(cusums, p_values)
         if outcome := self._stopped(day, arrived["arrived"], cusums):
             return outcome
 
@@ -242,7 +242,9 @@ class Pipeline:
 
         inputs = {**pool, **arrived, "generated": made}
         limits = {**rules, "tolerance": asdict(self.settings.tolerance)}
-        cusums = advance(cusums, json.loads(run_once(watch_generated, inputs, limits, self.store)))
+        cusums = next_cusums(
+            cusums, json.loads(run_once(watch_generated, inputs, limits, self.store))
+        )
         if outcome := self._stopped(day, arrived["arrived"], cusums):
             return outcome
         if self.settings.report:

@@ -8,8 +8,6 @@ of many days may be multiplied, and the product may be looked at every day.
 import numpy as np
 from scipy.stats import hypergeom
 
-LEAST_P = 1e-300
-
 
 def e_value(p: np.ndarray) -> np.ndarray:
     """An e-value for each p-value: the integral of k p^(k - 1) over k from 0 to 1.
@@ -22,7 +20,7 @@ def e_value(p: np.ndarray) -> np.ndarray:
     >>> e_value(np.array([1.0, 0.05, 0.001])).round(2)
     array([ 0.5 ,  1.78, 20.79])
     """
-    L = -np.log(np.clip(p, LEAST_P, 1))
+    L = -np.log(np.clip(p, 1e-300, 1))
     series = 0.5 + L / 6  # what it tends to near p = 1, where numbers of both sides cancel
     return np.asarray(np.where(L < 1e-4, series, (np.expm1(L) - L) / np.maximum(L, 1e-4) ** 2))
 

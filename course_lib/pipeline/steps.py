@@ -11,7 +11,7 @@ Step = Callable[[Mapping[str, bytes], Mapping[str, object]], bytes]
 
 
 def run_once(
-    step: Step,
+    step: Callable[[Mapping[str, bytes], Mapping[str, object]], bytes],
     inputs: Mapping[str, bytes],
     settings: Mapping[str, object],
     store: MutableMapping[str, bytes],

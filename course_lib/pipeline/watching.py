@@ -194,7 +194,7 @@ def nearer_p_value(
     return float(binom.sf((nearest < len(seen)).sum() - 1, len(generated), most))
 
 
-def advance(cusums: Mapping[str, float], p_values: Mapping[str, float]) -> dict[str, float]:
+def next_cusums(cusums: Mapping[str, float], p_values: Mapping[str, float]) -> dict[str, float]:
     """The CUSUM of every stream after p-values of one more day; a stream without one stays as it is."""
     after = dict(cusums)
     for name, p in p_values.items():
