@@ -241,6 +241,8 @@ def test_each_exercise_has_a_stub_and_the_next_cell_checks_it(lesson):
         (function,) = (n for n in ast.parse(stub.source).body if isinstance(n, ast.FunctionDef))
         assert function.name == name
         assert "raise NotImplementedError(" in ast.unparse(function)
+        untyped = [argument.arg for argument in function.args.args if argument.annotation is None]
+        assert untyped == [] and function.returns is not None, "a stub says of what type all is"
         assert f'{name} = check("{found[-1]}", {name})' in check.source
     assert tuple(found) == lesson.exercises
 
