@@ -234,11 +234,19 @@ def _report(
     tests = sum(draft.finding.p is not None for draft in drafts)
     sets = evidence.arrays or evidence.tables
     rows = {part: len(getattr(sets, part)) for part in ("train", "holdout", "synthetic")}
+    held = "given" if evidence.holdout_given else "set aside"
     return AuditReport(
         findings=tuple(judge(drafts, level)),
         schema=None if evidence.arrays else evidence.tables.schema,
         notes=tuple(dict.fromkeys(note.text for note in notes)),
-        about={"rows": rows, "level": level, "seed": evidence.seed, "tests": tests, **about},
+        about={
+            "rows": rows,
+            "holdout": held,
+            "level": level,
+            "seed": evidence.seed,
+            "tests": tests,
+            **about,
+        },
     )
 
 

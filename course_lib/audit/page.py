@@ -26,6 +26,7 @@ from course_lib.audit.explain import (
 )
 from course_lib.audit.figure import draw_findings, gravest, shortened
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
+from course_lib.audit.policy import Policy, gate, policies
 from course_lib.audit.schema import KINDS
 from course_lib.files import page_templates
 from course_lib.plots import image_html
@@ -39,11 +40,12 @@ QUESTIONS = {
 }
 
 LISTED = 200  # rows of a table of findings
+STATED = 4  # reasons why a policy stops the rows
 
 _templates = page_templates(Path(__file__).parent)
 
 
-def page(report: Findings) -> str:
+def page(report: Findings, policy: Policy | None = None) -> str:
     """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read.
 
     >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
@@ -52,6 +54,7 @@ def page(report: Findings) -> str:
     True
     """
     figure, alt = draw_findings(report)
+    held_to = {**policies(), **({policy.name: policy} if policy else {})}
     found = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
         report=report,
@@ -59,6 +62,8 @@ def page(report: Findings) -> str:
         picture=Markup(image_html(_png(figure), alt)),
         alt=alt,
         families=_families(report),
+        stated=STATED,
+        gates=[gate(report, each) for each in held_to.values()],
         metrics={name: about_metric(name) for name in sorted(found)},
         kinds=KINDS,
         symbols=SYMBOLS,
