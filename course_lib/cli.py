@@ -224,10 +224,10 @@ def _audit(args: argparse.Namespace) -> int:
         gate = report.gate(strictness)
         if policy:
             print(f"Policy {policy.name}: {'passed' if gate else 'failed'}. {policy.says}")
-            for reason in gate.reasons[:REASONS]:
-                print(f"  {reason}")
-            if len(gate.reasons) > REASONS:
-                print(f"  and {len(gate.reasons) - REASONS:,} more")
+            for cause in gate.causes[:CAUSES]:
+                print(f"  {cause}")
+            if len(gate.causes) > CAUSES:
+                print(f"  and {len(gate.causes) - CAUSES:,} more")
         if args.html:
             report.to_html(args.html, policy)
             print(f"The whole report: {args.html}")
@@ -243,7 +243,7 @@ def _audit(args: argparse.Namespace) -> int:
     return 0 if (args.fail_on == "never" and not policy) or gate else 1
 
 
-REASONS = 10  # that are printed of why a policy stops the rows
+CAUSES = 10  # that are printed of why a policy stops the rows
 
 
 def _provenance(args: argparse.Namespace) -> dict[str, object]:

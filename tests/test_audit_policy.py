@@ -84,6 +84,21 @@ def test_a_policy_needs_what_the_audit_was_given(policy, about, passed):
     assert not any(gate.status.values())  # no finding stops it
 
 
+def test_one_cause_is_told_once():
+    both = [
+        Finding("fidelity", metric, "age", verdict="fail", method="found", columns=("age",))
+        for metric in ("kolmogorov_smirnov", "wasserstein")
+    ]
+    open_ = Finding("privacy", "membership_auc", "age", verdict="not testable", method="")
+    gate = AuditReport((*both, open_), None, (), {"holdout": "given", "sensitive": ["a"]}).gate(
+        "release"
+    )
+    assert len(gate.reasons) == 3 and gate.causes == (
+        "fail: kolmogorov_smirnov[age]: found [1 more come with it: 'wasserstein[age]']",
+        "not testable: 1 of privacy",
+    )
+
+
 def test_a_policy_of_one_s_own(own):
     lenient, strict = f"{own}#lenient", f"{own}#strict"
     assert report("bias", "fail").gate(lenient) and not report("privacy", "fail").gate(lenient)

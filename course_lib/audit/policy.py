@@ -1,12 +1,14 @@
 """What must hold before synthetic rows may go to someone: policies, and a report held to one."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from course_lib.audit.causes import causes
 from course_lib.audit.finding import FAMILIES, Findings
 from course_lib.audit.schema import AuditError, listed
 
@@ -69,11 +71,13 @@ class Policy:
 class Gate:
     """Whether a report passes a policy, and the reasons if not. True in an `if` when passed.
 
-    `status` is 0 or 1 for each family, as an exit status is.
+    `reasons` names each finding, `causes` tells those of one cause at once. `status` is 0 or 1 for each
+    family, as an exit status is.
     """
 
     passed: bool
     reasons: tuple[str, ...]
+    causes: tuple[str, ...]
     policy: Policy
     status: Mapping[str, int]
 
@@ -212,4 +216,8 @@ def gate(findings: Findings, rules: str | Mapping[str, Any] | Policy) -> Gate:
     ]
     reasons = [f"{each.verdict}: {each.id}: {each.method}" for each in stopped]
     status = {family: int(any(f.family == family for f in stopped)) for family in FAMILIES}
-    return Gate(not (missing or stopped), (*missing, *reasons), policy, status)
+    undecided = Counter((f.verdict, f.family) for f in stopped if f.verdict in UNDECIDED)
+    told = [f"{cause.headline.verdict}: {cause.sentence}" for cause in causes(stopped)]
+    told += [f"{verdict}: {n:,} of {family}" for (verdict, family), n in undecided.items()]
+    passed = not (missing or stopped)
+    return Gate(passed, (*missing, *reasons), (*missing, *told), policy, status)

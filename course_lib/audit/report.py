@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,20 +15,12 @@ from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.policy import Gate, Policy, gate
-from course_lib.audit.schema import AuditError, Column, Schema, listed
+from course_lib.audit.schema import AuditError, Column, Schema
 from course_lib.files import write_whole
 from course_lib.plots import show
 
 SHOWN = 5  # causes of a family in the printed summary
-NAMED = 2  # findings that come with a headline and are named
 FORMAT = 1  # of the JSON; it rises when a reader must change
-
-
-def _with(others: Sequence[Finding]) -> str:
-    """What a headline says of the findings that come with it."""
-    if not others:
-        return ""
-    return f" [{len(others):,} more come with it: {listed([f.id for f in others], NAMED)}]"
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,8 @@ class AuditReport(Findings):
         failed = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
         for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
             grave = [cause for cause in found if cause.headline.family == family]
-            for headline, others in grave[:SHOWN]:
-                line = f"  {headline.verdict} {family}: {headline.id}: {headline.method}"
-                lines.append(line + _with(others))
+            for cause in grave[:SHOWN]:
+                lines.append(f"  {cause.headline.verdict} {family}: {cause.sentence}")
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
         left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]
