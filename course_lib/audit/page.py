@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from course_lib import __version__
+from course_lib.audit.drawings import column_picture, drawn_first, matrices
 from course_lib.audit.explain import (
     MEANINGS,
     SYMBOLS,
@@ -40,6 +41,7 @@ QUESTIONS = {
 }
 
 LISTED = 200  # rows of a table of findings
+DRAWN = 60  # columns
 STATED = 4  # reasons why a policy stops the rows
 
 _templates = page_templates(Path(__file__).parent)
@@ -63,6 +65,10 @@ def page(report: Findings, policy: Policy | None = None) -> str:
         alt=alt,
         families=_families(report),
         stated=STATED,
+        drawn=drawn_first(report.profiles, report.findings)[:DRAWN],
+        column_picture=column_picture,
+        shortened=shortened,
+        matrices=matrices(report.associations) if report.associations else [],
         gates=[gate(report, each) for each in held_to.values()],
         metrics={name: about_metric(name) for name in sorted(found)},
         kinds=KINDS,

@@ -172,7 +172,8 @@ def from_rules(rules: str | Mapping[str, Any] | Policy) -> Policy:
     if isinstance(rules, Policy):
         return rules
     if isinstance(rules, str):
-        return Policy(rules, **dict.fromkeys(FAMILIES, rules)) if rules in STOPS else named(rules)
+        everywhere: dict[str, Any] = dict.fromkeys(FAMILIES, rules)
+        return Policy(rules, **everywhere) if rules in STOPS else named(rules)
     known = {"fail_on", "families", "ignore", "underpowered"}
     if wrong := sorted(set(rules) - known):
         raise AuditError(f"A policy has no '{wrong[0]}'; it has {', '.join(sorted(known))}.")
@@ -183,11 +184,12 @@ def from_rules(rules: str | Mapping[str, Any] | Policy) -> Policy:
     families = [families] if isinstance(families, str) else list(families)
     if wrong := [family for family in families if family not in FAMILIES]:
         raise AuditError(f"There is no family '{wrong[0]}'; they are {', '.join(FAMILIES)}.")
+    levels: dict[str, Any] = {f: fail_on if f in families else "never" for f in FAMILIES}
     return Policy(
         "own rules",
         decided=FAMILIES if rules.get("underpowered") else (),
         ignore=tuple(rules.get("ignore", ())),
-        **{family: fail_on if family in families else "never" for family in FAMILIES},
+        **levels,
     )
 
 

@@ -15,12 +15,18 @@ from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.policy import Gate, Policy, gate
+from course_lib.audit.profile import Associations, Profile
 from course_lib.audit.schema import AuditError, Column, Schema
 from course_lib.files import write_whole
 from course_lib.plots import show
 
 SHOWN = 5  # causes of a family in the printed summary
 FORMAT = 1  # of the JSON; it rises when a reader must change
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where a frozen object has tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,8 @@ class AuditReport(Findings):
             "schema": None
             if self.schema is None
             else [vars(column) for column in self.schema.columns],
+            "profiles": [vars(each) for each in self.profiles],
+            "associations": None if self.associations is None else vars(self.associations),
             "findings": [f.as_dict() | {"paper": paper(f.metric)} for f in self.findings],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
@@ -186,7 +194,15 @@ class AuditReport(Findings):
             ]
             columns = content["schema"]
             schema = None if columns is None else Schema(tuple(Column(**c) for c in columns))
-            return cls(tuple(findings), schema, tuple(content["notes"]), content["about"])
+            pairs = content.get("associations")
+            return cls(
+                tuple(findings),
+                schema,
+                tuple(content["notes"]),
+                content["about"],
+                tuple(Profile(**_tuples(each)) for each in content.get("profiles", ())),
+                None if pairs is None else Associations(**_tuples(pairs)),
+            )
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, AuditError):
                 raise
