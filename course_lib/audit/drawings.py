@@ -35,8 +35,8 @@ def column_picture(profile: Profile) -> Markup:
 def in_words(profile: Profile) -> str:
     """What a column's picture shows: where the shares differ most.
 
-    >>> in_words(Profile("sex", "category", ("f", "m"), (0.5, 0.5), (0.2, 0.8)))
-    'sex: the shares differ most at f: 50% of the real rows, 20% of the synthetic ones.'
+    >>> in_words(Profile("sex", "category", ("f", "m"), (0.5, 0.5), (0.25, 0.75)))
+    'sex: the shares differ most at f: 50% of the real rows, 25% of the synthetic ones.'
     """
     gaps = [abs(a - b) for a, b in zip(profile.real, profile.synthetic, strict=True)]
     at = gaps.index(max(gaps))
