@@ -303,8 +303,13 @@ def _e_cases(seed: int) -> Inputs:
         "ordinary p-values": {"p": rng.random(20)},
         "small p-values": {"p": 10.0 ** -rng.uniform(2, 60, 12)},
         "p-values near 1": {"p": 1 - 10.0 ** -rng.uniform(2, 9, 12)},
-        "0, and 1": {"p": np.array([0.0, 1.0, rng.random(), 0.0])},
+        "0, and 1": {"p": np.r_[0.0, 1.0, rng.uniform(0, 0.3, 5)]},
     }
+
+
+def _e_probe(answer, p):
+    with np.errstate(all="ignore"):  # what is no e-value may have no logarithm
+        return {"log of the e-value": np.log(np.asarray(answer(p), dtype=float))}
 
 
 def _e_by_exprel(p):
@@ -360,6 +365,7 @@ E_VALUE = Exercise(
     ),
     reference=e_value,
     inputs=_e_cases,
+    probe=_e_probe,
     numpy=True,
     picture=_e_picture,
     mistakes=(
