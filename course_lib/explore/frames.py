@@ -27,7 +27,7 @@ LEAST = 3  # positions that a slider keeps, if it has as many
 
 @dataclass(frozen=True)
 class Positions:
-    """A control's values and their texts; a slider may leave some out, but not the one at which it starts."""
+    """A control's values and texts; a slider may leave some out, but not the one at which it starts."""
 
     label: str
     values: Sequence[Any]
