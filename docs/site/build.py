@@ -92,8 +92,9 @@ def write_source(source: Path, lessons: list[Lesson], copies: Path, api: bool) -
     write("data/index.md", pages.data_index(sorted((ROOT / "data").glob("*.md"))))
     results = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     write("benchmarks/results.md", pages.results_page(results))
-    write("more.md", pages.more_page())
-    write("examples.md", pages.examples_page(audited.read_text() if has_examples else ""))
+    write("more.md", pages.more_page(has_examples))
+    if has_examples:
+        write("examples.md", pages.examples_page(audited.read_text(encoding="utf-8")))
     for name, text in pages.api_pages() if api else [("api/index.md", "# The library\n")]:
         write(name, text)
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.png")):

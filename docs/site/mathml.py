@@ -8,7 +8,7 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 # What the converter does not know, in terms that it does.
-KNOWN = {r"\\arg\s*\\(max|min)\b": r"\\operatorname{arg\\,\1}"}
+KNOWN = {r"\\arg\b": r"\\mathrm{arg}\\,"}
 
 
 def mathml(source: str, display: str) -> str:

@@ -366,24 +366,14 @@ def api_pages() -> Iterator[tuple[str, str]]:
     )
 
 
-def more_page() -> str:
-    return """# More
-
-```{toctree}
-:maxdepth: 1
-
-examples
-measures
-data/index
-benchmarks/README
-benchmarks/results
-docs/anywhere
-docs/colab
-docs/gpu
-docs/data
-CHANGELOG
-```
-"""
+def more_page(examples: bool) -> str:
+    others = [
+        *(["examples"] if examples else []),
+        *("measures", "data/index", "benchmarks/README", "benchmarks/results"),
+        *("docs/anywhere", "docs/colab", "docs/gpu", "docs/data", "CHANGELOG"),
+    ]
+    listed = "\n".join(others)
+    return f"# More\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
 
 
 def examples_page(audited: str) -> str:
