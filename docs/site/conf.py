@@ -37,6 +37,7 @@ default_role = "literal"  # docstrings are plain text with code in single backqu
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 suppress_warnings = ["ref.python"]  # several classes have an attribute `n`
 

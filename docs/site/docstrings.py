@@ -11,7 +11,7 @@ def escaped(line: str) -> str:
     """A line of text with the marks escaped outside of code."""
     if line.lstrip().startswith((">>>", "...")):
         return line
-    parts = CODE.split(line)
+    parts = CODE.split(re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line))
     return "".join(
         part if part.startswith("`") else re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts
     )
