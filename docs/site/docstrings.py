@@ -5,13 +5,15 @@ import re
 from sphinx.application import Sphinx
 
 CODE = re.compile(r"(`+[^`]+`+)")
+PLURAL = re.compile(r"(`+[^`]+`+)(\w?)")
 
 
 def escaped(line: str) -> str:
     """A line of text with the marks escaped outside of code."""
     if line.lstrip().startswith((">>>", "...")):
         return line
-    parts = CODE.split(re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line))
+    apart = PLURAL.sub(lambda m: m.group(1) + (m.group(2) and "\\ " + m.group(2)), line)
+    parts = CODE.split(apart)
     return "".join(
         part if part.startswith("`") else re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts
     )
