@@ -147,7 +147,7 @@ def test_nhefs():
 def test_heart_disease():
     data = datasets.load("heart_disease")
     table = pd.concat([data.train, data.held_out])
-    assert len(table) == 920 and list(data.train["hospital"].unique())[0] == "cleveland"
+    assert len(table) == 920 and data.train["hospital"].iloc[0] == "cleveland"
     sizes = {"cleveland": 303, "hungarian": 294, "switzerland": 123, "va": 200}
     assert table["hospital"].value_counts().to_dict() == sizes
     share = table.groupby("hospital")["disease"].mean()
