@@ -150,11 +150,13 @@ def hospitals() -> TableDataset:
     >>> print(hospitals())
     hospitals: 1,600 rows to train, 1,600 held out, 9 columns, label disease
     """
-    parts = []
-    for seed in (0, 1):
-        tables = [hospital_patients(400, name, seed=seed) for name in HOSPITALS]
-        parts.append(pd.concat(tables, ignore_index=True))
-    return TableDataset("hospitals", *parts, "disease", ("sex",))
+    train, held_out = (
+        pd.concat(
+            [hospital_patients(400, name, seed=seed) for name in HOSPITALS], ignore_index=True
+        )
+        for seed in (0, 1)
+    )
+    return TableDataset("hospitals", train, held_out, "disease", ("sex",))
 
 
 def nhefs() -> TableDataset:
