@@ -182,7 +182,10 @@ class Page(HTMLParser):
 def test_every_link_resolves_and_nothing_is_loaded_from_elsewhere(site):
     html, said = site
     assert "WARNING" not in said and "ERROR" not in said, said
-    found = {file: Page(file) for file in html.rglob("*.html")}
+    own = (
+        file for file in html.rglob("*.html") if "_static" not in file.parts
+    )  # the theme's lie there
+    found = {file: Page(file) for file in own}
     assert {html / f"{name}.html" for name in PAGES} <= found.keys()
     for file, page in found.items():
         for address in [*page.links, *page.loads]:
