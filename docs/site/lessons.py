@@ -119,7 +119,7 @@ def first_picture(panel: dict, name: str) -> tuple[str, str]:
 
 
 def with_files(page: LessonPage, html: str, static: Path) -> str:
-    """HTML with its pictures in files of their own, which a browser loads beside the text."""
+    """HTML with its pictures in files of their own, and links between lessons that lead to pages."""
 
     def to_file(found: re.Match) -> str:
         alt, png = found.group(1), base64.b64decode(found.group(2))
@@ -137,7 +137,8 @@ def with_files(page: LessonPage, html: str, static: Path) -> str:
             f'src="../_static/{name}">'
         )
 
-    return PICTURE.sub(to_file, html)
+    linked = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', html)  # the page of progress
+    return PICTURE.sub(to_file, linked)
 
 
 def quiz_html(lesson: str) -> str:
