@@ -1,9 +1,8 @@
 """Real card payments from a file of the learner's: the public format of `creditcard.csv`.
 
-284,807 payments of two days of September 2013, 492 of them fraud, published by the machine learning group of
-the Université Libre de Bruxelles with Worldline (Dal Pozzolo et al. 2015, "Calibrating probability with undersampling
-for unbalanced classification", doi 10.1109/SSCI.2015.33). It is published on a platform that asks for an account, so
-the file cannot be fetched here.
+284,807 payments of two days of September 2013, 492 of them fraud, from the Université Libre de Bruxelles (
+Dal Pozzolo et al. 2015, "Calibrating probability with undersampling for unbalanced classification", doi
+10.1109/SSCI.2015.33). The platform that holds the file asks for an account, so it cannot be fetched here.
 """
 
 from pathlib import Path
@@ -20,8 +19,8 @@ COLUMNS = ("Time", *HIDDEN, "Amount", "Class")
 def card_fraud(file: str | Path) -> TableDataset:
     """Payments of the first day to train on, and all later ones to judge with; label `fraud`.
 
-    Columns: `time` in seconds since the first payment, `v1` to `v28` (principal components, whose meaning is
-    not published), `amount` in euros, and `fraud`. There are no accounts: a history cannot be made.
+    Columns: `time` in seconds since the first payment, `v1` to `v28` (principal components without a
+    published meaning), `amount` in euros, and `fraud`. There are no accounts, so there is no history.
 
     Raises:
         DataError: when there is no such file, or it has other columns.

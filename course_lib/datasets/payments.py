@@ -100,7 +100,7 @@ def _genuine(habits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     n, mine = len(account), habits.loc[account]
     large = 1.8 * (rng.random(n) < 0.01)  # now and then something dear
     amount = np.exp(mine["level"] + mine["spread"] * rng.standard_normal(n) + large)
-    online = rng.random(n) < mine["online"]
+    online = rng.random(n) < mine["online"].to_numpy()
     small = (rng.random(n) < 0.15) & online  # a ticket, a song
     amount = np.where(small, np.exp(rng.normal(1.0, 0.6, n)), amount)
     days = time / 24
@@ -108,7 +108,7 @@ def _genuine(habits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     near = np.exp(mine["reach"] + 0.7 * rng.standard_normal(n))
     far = mine["away"] * np.exp(0.1 * rng.standard_normal(n))
     distance = np.where(online, 0.0, np.where(abroad, far, near))
-    columns = {"account": account, "time": time, "amount": amount, "online": online.to_numpy()}
+    columns = {"account": account, "time": time, "amount": amount, "online": online}
     columns |= {"distance": distance, "merchant": _merchants(account, rng)}
     return pd.DataFrame(columns).assign(kind="none", episode=0)
 

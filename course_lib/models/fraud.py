@@ -1,7 +1,11 @@
 """What lesson 14 builds against card fraud: alarms within a budget, histories, costs, a test for leaks."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pandas as pd
+
+from course_lib.datasets.payments import CATEGORIES, KINDS, MERCHANTS
 
 
 def alarms(score: np.ndarray, share: float) -> np.ndarray:
@@ -195,3 +199,76 @@ def context(table: pd.DataFrame) -> pd.DataFrame:
     hours = (table["time"] - before["time"]).clip(lower=0.1)
     speed = (in_person["distance"] - before["distance"]).abs() / hours
     return pd.DataFrame({"new_merchant": new.astype(float), "speed": np.log1p(speed.fillna(0))})
+
+
+def fraud_episodes(table: pd.DataFrame) -> list[np.ndarray]:
+    """Each fraud of a table of `datasets.payments` as an array (payments, 5).
+
+    The columns: the logarithm of the hours since the payment before (0.01 hours for the first one); the
+    logarithm of the amount over the account's level before the fraud; the kind (0, 1, ...); online (0 or
+    1); the logarithm of 1 plus the distance. An account without an earlier payment is left out.
+
+    >>> from course_lib.datasets.payments import transactions
+    >>> fraud_episodes(transactions(200, seed=3, ring=False))[0].shape[1]
+    5
+    """
+    lives, found = dict(iter(table.groupby("account"))), []
+    for _, own in table[table["episode"] > 0].groupby("episode"):
+        life, begin = lives[own["account"].iloc[0]], own["time"].iloc[0]
+        before = life[(life["time"] < begin) & ~life["fraud"]]
+        if not len(before):
+            continue
+        hours = np.diff(own["time"], prepend=begin - 0.01).clip(min=1e-3)
+        ratio = np.log(own["amount"]) - np.log(before["amount"]).mean()
+        kind = own["kind"].map({name: i for i, name in enumerate(KINDS)})
+        columns = [np.log(hours), ratio, kind, own["online"], np.log1p(own["distance"])]
+        found.append(np.column_stack(columns).astype(float))
+    return found
+
+
+def lives_with(
+    table: pd.DataFrame,
+    episodes: Sequence[np.ndarray],
+    put_in: Callable[..., np.ndarray],
+    between: tuple[float, float],
+    seed: int = 0,
+) -> pd.DataFrame:
+    """For each episode the genuine life of a random account, with the episode put in at random merchants.
+
+    Args:
+        table: as of `datasets.payments`; the lives are taken from it, without their frauds.
+        episodes: each (payments, 5), see `fraud_episodes`.
+        put_in: puts times and amounts into a life, see `splice`.
+        between: the days on which an episode may begin; a life has a payment before the first of them.
+
+    Returns:
+        Lives one after the other, with new account numbers; `fraud` marks what was put in.
+
+    >>> from course_lib.datasets.payments import transactions
+    >>> table = transactions(200, seed=3, ring=False)
+    >>> int(lives_with(table, fraud_episodes(table)[:2], splice, (20, 40))["account"].nunique())
+    2
+    """
+    rng, made = np.random.default_rng(seed), []
+    lives = [life for _, life in table[~table["fraud"]].groupby("account")]
+    lives = [life for life in lives if life["time"].iloc[0] < 24 * between[0]]
+    for number, episode in enumerate(episodes):
+        host = lives[rng.integers(len(lives))]
+        after = np.cumsum(np.exp(episode[:, 0])) - np.exp(episode[0, 0])
+        start = 24 * rng.uniform(*between)
+        time, amount = (host[name].to_numpy(float) for name in ("time", "amount"))
+        life = put_in(time, amount, start, after, np.exp(episode[:, 1]))
+        place = life[:, 2].astype(int)
+        strange = {
+            "online": episode[:, 3] > 0.5,
+            "distance": np.expm1(episode[:, 4].clip(min=0)),
+            "merchant": rng.integers(0, MERCHANTS, len(episode)),
+        }
+        rows = pd.concat([host[list(strange)], pd.DataFrame(strange)], ignore_index=True)
+        order = np.where(place > 0, len(host) + place - 1, np.cumsum(place == 0) - 1)
+        whole = rows.iloc[order].reset_index(drop=True)
+        times = {"time": life[:, 0], "amount": life[:, 1]}
+        made.append(whole.assign(**times, account=number, fraud=place > 0))
+    found = pd.concat(made, ignore_index=True)
+    found["category"] = np.array(CATEGORIES, object)[found["merchant"] % len(CATEGORIES)]
+    return found
