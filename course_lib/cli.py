@@ -188,16 +188,19 @@ def _repo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _audit(args: argparse.Namespace) -> int:
     """compare a synthetic table with the real one: fidelity, utility, bias, privacy"""
+    from dataclasses import replace
     from pathlib import Path
 
     from course_lib.audit import AuditError
     from course_lib.audit import audit as run
     from course_lib.audit.files import read_table
+    from course_lib.audit.policy import named
 
     try:
         for name in filter(None, (args.html, args.json)):
             if not Path(name).resolve().parent.is_dir():
                 raise AuditError(f"There is no folder {Path(name).resolve().parent} to write to.")
+        policy = named(args.policy) if args.policy else None
         report = run(
             read_table(args.real),
             read_table(args.holdout) if args.holdout else None,
@@ -215,12 +218,21 @@ def _audit(args: argparse.Namespace) -> int:
             list_rows=not args.hide_rows,
             progress=not args.quiet,
         )
+        report = replace(report, about={**report.about, **_provenance(args)})
         print(report)
+        strictness = policy or ("fail" if args.fail_on == "never" else args.fail_on)
+        gate = report.gate(strictness)
+        if policy:
+            print(f"Policy {policy.name}: {'passed' if gate else 'failed'}. {policy.says}")
+            for cause in gate.causes[:CAUSES]:
+                print(f"  {cause}")
+            if len(gate.causes) > CAUSES:
+                print(f"  and {len(gate.causes) - CAUSES:,} more")
         if args.html:
-            report.to_html(args.html)
+            report.to_html(args.html, policy)
             print(f"The whole report: {args.html}")
         if args.json:
-            report.to_json(args.json)
+            report.to_json(args.json, strictness)
     except (AuditError, OSError) as error:
         print(f"course-lib audit: {error}", file=sys.stderr)
         return 2
@@ -228,7 +240,26 @@ def _audit(args: argparse.Namespace) -> int:
         print("course-lib audit: this is a fault in the audit itself:", file=sys.stderr)
         traceback.print_exc()
         return 3
-    return 0 if args.fail_on == "never" or report.gate(args.fail_on) else 1
+    return 0 if (args.fail_on == "never" and not policy) or gate else 1
+
+
+CAUSES = 10  # that are printed of why a policy stops the rows
+
+
+def _provenance(args: argparse.Namespace) -> dict[str, object]:
+    """Which files were audited, and when."""
+    import hashlib
+    from datetime import date
+    from pathlib import Path
+
+    parts = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
+    files = {}
+    for part, name in parts.items():
+        if name and Path(name).is_file():  # not a pipe, which has been read
+            with open(name, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[part] = {"name": Path(name).name, "sha256": digest}
+    return {"files": files, "date": date.today().isoformat()}
 
 
 def _pairs(text: str, option: str, example: str) -> dict[str, str]:
@@ -258,8 +289,8 @@ def _number(value: str, name: str) -> float:
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "Exit status: 0 clean, 1 findings as serious as --fail-on, 2 bad input, 3 a fault in the audit "
-        "itself. A name that holds a comma stands in quotation marks. "
+        "Exit status: 0 clean, 1 findings as serious as --fail-on or --policy says, 2 bad input, 3 a fault "
+        "in the audit itself. A name that holds a comma stands in quotation marks. "
         "Example: course-lib audit real.csv synthetic.csv --label approved --sensitive "
         "sex,ethnicity --html report.html"
     )
@@ -276,7 +307,15 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--html", metavar="FILE", help="write the report as one page")
     add("--json", metavar="FILE", help="write the report for a program")
-    add("--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below")
+    strict = parser.add_mutually_exclusive_group()
+    strict.add_argument(
+        "--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below"
+    )
+    strict.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="research, internal or release; or one of your own: FILE.toml, FILE.toml#NAME",
+    )
     add("--seed", type=int, default=0, help="of splits, samples and resampling (0)")
     add(
         "--hide-rows", action="store_true", help="do not name the rows of people who are given away"
