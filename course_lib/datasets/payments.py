@@ -88,7 +88,7 @@ def _merchants(account: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _genuine(habits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    account = np.repeat(habits["account"], rng.poisson(habits["rate"] * DAYS)).to_numpy()
+    account = np.repeat(habits["account"].to_numpy(), rng.poisson(habits["rate"] * DAYS))
     mine = habits.loc[account]
     day = rng.integers(0, DAYS, len(account))
     hour = (mine["hour"] + 3 * rng.standard_normal(len(account))) % 24
@@ -104,7 +104,8 @@ def _genuine(habits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     small = (rng.random(n) < 0.15) & online  # a ticket, a song
     amount = np.where(small, np.exp(rng.normal(1.0, 0.6, n)), amount)
     days = time / 24
-    abroad = ((days >= mine["trip"]) & (days < mine["trip"] + 5)).to_numpy()
+    trip = mine["trip"].to_numpy()
+    abroad = (days >= trip) & (days < trip + 5)
     near = np.exp(mine["reach"] + 0.7 * rng.standard_normal(n))
     far = mine["away"] * np.exp(0.1 * rng.standard_normal(n))
     distance = np.where(online, 0.0, np.where(abroad, far, near))

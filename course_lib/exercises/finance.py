@@ -131,6 +131,7 @@ def _history_cases(seed: int) -> Inputs:
         return {"account": account, "time": time, "amount": amount, "window": window}
 
     edge = case([5], 2.0, 1.0) | {"time": np.array([0.0, 2.0, 4.0, 4.5, 6.5])}
+    edge["amount"] = np.exp(rng.normal(-2, 0.5, 5))  # cents: logarithms below 0
     return {
         "three accounts": case([6, int(rng.integers(8, 12)), 5], 24.0, 80.0),
         "a short window": case([12, 9], 1.0, 15.0),
@@ -373,7 +374,7 @@ def _between_cases(seed: int) -> Inputs:
         "all are near": case(cloud, 8, 24),
         "beyond the ends": outside,
         "copies": copies,
-        "the ends are far": far | {"k": 12, "tolerance": 1e-6},
+        "one end is far": far | {"k": 13, "tolerance": 1e-6},
         "and near enough": near | {"k": 14, "tolerance": 1e-6},
         "a wide tolerance": {"rows": middle, "known": wide, "k": 8, "tolerance": 0.02},
         "five columns": case(rng.normal(size=(30, 5)), 8, 30),
@@ -496,9 +497,9 @@ LIES_BETWEEN = Exercise(
 def _smote_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(n, steps, d, kinds, made):
+    def case(n, steps, d, kinds, made, spread=1.0):
         kind = rng.permutation(np.arange(n) % kinds + 1)
-        x = rng.normal(size=(n, steps, d)) + kind[:, None, None]
+        x = spread * (rng.normal(size=(n, steps, d)) + kind[:, None, None])
         base = rng.integers(0, n, made)
         rank = rng.integers(1, n // kinds, made)
         rank[0] = n // kinds - 1
@@ -508,7 +509,7 @@ def _smote_cases(seed: int) -> Inputs:
         "two kinds": case(12, 4, 2, 2, 8),
         "three kinds": case(15, 3, 3, 3, 6),
         "one kind": case(8, 5, 1, 1, 6),
-        "one step": case(10, 1, 2, 2, 7),
+        "one step, all near": case(10, 1, 2, 2, 7, spread=0.1),
     }
 
 
