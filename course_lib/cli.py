@@ -549,6 +549,104 @@ def _assignment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", required=True, help="the nbgrader course")
 
 
+def _pipeline(args: argparse.Namespace) -> int:
+    """generate, audit, and publish or quarantine every day that arrives; see status; roll back"""
+    from course_lib.pipeline.journal import PipelineError
+
+    try:
+        return args.action(args)
+    except (PipelineError, OSError) as error:
+        print(f"course-lib pipeline: {error}", file=sys.stderr)
+        return 2
+
+
+def _pipeline_new(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from course_lib.pipeline.example import write_example
+
+    folder = Path(args.folder)
+    numbers = {name: getattr(args, name) for name in ("days", "rows", "reference", "method")}
+    write_example(folder, args.data, label=args.label, groups=_split(args.groups), **numbers)
+    print(f"Written: {folder / 'pipeline.toml'}. Read its contract, then: course-lib pipeline run")
+    return 0
+
+
+def _pipeline_run(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Outcome, Pipeline
+    from course_lib.pipeline.settings import read_settings
+
+    pipeline = Pipeline(read_settings(args.settings))
+
+    def say(outcome: Outcome) -> None:
+        state = "published" if outcome.published else "QUARANTINED"
+        print(f"{outcome.day}: {state}: {outcome.why}", flush=True)
+
+    outcomes = pipeline.run(say)
+    if not outcomes:
+        print("Every day that arrived is decided.")
+    print(f"The page of the runs: {pipeline.settings.folder / 'runs.html'}")
+    return 0 if all(outcome.published for outcome in outcomes) else 1
+
+
+def _pipeline_status(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Pipeline, in_force
+    from course_lib.pipeline.settings import read_settings
+
+    pipeline = Pipeline(read_settings(args.settings))
+    events = pipeline.events()
+    for event in events:
+        print(f"{event['day'] or '(none)'}: {event['event']}: {event['why']}")
+    days = in_force(events)
+    print(f"Current: {days[-1] if days else 'nothing is published'}.")
+    if pipeline.settings.total_rho is not None:
+        spent = sum(pipeline.budget.ledger().values())
+        print(f"Privacy budget: {spent:.4g} of {pipeline.settings.total_rho:.4g} rho is spent.")
+    return 0
+
+
+def _pipeline_rollback(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Pipeline
+    from course_lib.pipeline.settings import read_settings
+
+    withdrawn = Pipeline(read_settings(args.settings)).roll_back(args.to, args.reason)
+    print(f"Withdrawn: {', '.join(withdrawn) or 'nothing'}.")
+    return 0
+
+
+def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit status: 0 all published, 1 a day is quarantined, 2 bad input. "
+        "Example: course-lib pipeline new trial --data loans, then course-lib pipeline run "
+        "trial/pipeline.toml"
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    def action(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+        sub = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(action=function)
+        return sub
+
+    new = action("new", _pipeline_new, "cut a table into days, and write a pipeline.toml for it")
+    new.add_argument("folder", help="a new folder")
+    new.add_argument("--data", required=True, help="a CSV file, or loans, or adult")
+    new.add_argument("--label", help="the column that is to be predicted")
+    new.add_argument("--groups", default="", metavar="A,B", help="columns whose groups are watched")
+    new.add_argument("--days", type=int, default=20, help="at most so many days (20)")
+    new.add_argument("--rows", type=int, default=500, help="rows of a day (500)")
+    new.add_argument("--reference", type=int, default=3000, help="rows trusted at first (3000)")
+    methods = ("copula", "marginals")
+    new.add_argument("--method", choices=methods, default="copula", help="marginals is private")
+    run = action("run", _pipeline_run, "run every day that arrived and is not decided yet")
+    status = action("status", _pipeline_status, "show what happened on each day, and why")
+    rollback = action("rollback", _pipeline_rollback, "withdraw what was published after a day")
+    rollback.add_argument("--to", required=True, metavar="DAY", help="current again; '' for none")
+    rollback.add_argument("--reason", required=True, help="why, for the log")
+    for sub in (run, status, rollback):
+        sub.add_argument("settings", nargs="?", default="pipeline.toml", help="pipeline.toml")
+    run.epilog = "docs/pipeline.md of the course explains every setting of pipeline.toml."
+
+
 # Each verb: what it does (its docstring is its help), and what adds its arguments.
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "assignment": (_assignment, _assignment_arguments),
@@ -558,6 +656,7 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "gradescope": (_gradescope, _gradescope_arguments),
     "lab": (_lab, _lab_arguments),
     "new": (_new, _new_arguments),
+    "pipeline": (_pipeline, _pipeline_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),
     "sync": (_sync, _sync_arguments),

@@ -61,6 +61,8 @@ ROOMS = [
 ]
 DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
 PLANNED = {"privacy", "pipeline", "twin"}
+# The plan puts it above exercises; but what learners write in lesson 17 is what it holds in finished form.
+MOVED = {"pipeline"}
 ADDED = {
     "kernel",
     "lab",
@@ -164,8 +166,10 @@ def test_the_rooms_are_those_of_the_plan():
     planned = [
         re.sub(r"\.py$|/$", "", name) for line in lines for name in line.split("  ")[0].split(", ")
     ]
-    rooms = [name for name in ROOMS if name not in ADDED]
-    assert [name for name in planned if name in ROOMS or name not in PLANNED] == rooms
+    rooms = [name for name in ROOMS if name not in ADDED | MOVED]
+    wanted = [name for name in planned if name in ROOMS or name not in PLANNED]
+    assert [name for name in wanted if name not in MOVED] == rooms
+    assert set(planned) >= MOVED
 
 
 # What every module of a kind calls alike, because others choose among these modules.

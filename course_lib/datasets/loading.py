@@ -17,6 +17,7 @@ from course_lib.datasets.mixtures import (
     RING_SD,
     mixture,
 )
+from course_lib.datasets.patients import cohort, heart_disease, hospitals, nhefs
 from course_lib.datasets.payments import LEARNT, transactions
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
@@ -145,6 +146,8 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "milling": _milling,
     "engines": simulated_engines,
     "payments": _payments,
+    "cohort": cohort,
+    "hospitals": hospitals,
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,
 }
@@ -154,6 +157,8 @@ TABLES = {
     "german_credit": german_credit,
     "ai4i2020": ai4i2020,
     "cmapss": cmapss,
+    "nhefs": nhefs,
+    "heart_disease": heart_disease,
 }
 LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,
