@@ -194,7 +194,7 @@ def _rule_cases(seed: int) -> Inputs:
     return {
         "whole numbers": case(halves, "integer", least, most),
         "numbers": case(halves, "number", least, most),
-        "numbers that may be missing": case(gone, "number", least + 4, most - 4, missing=1),
+        "numbers that may be missing": case(gone, "number", least + 4, most - 12, missing=1),
         "whole numbers that may not": case(gone, "integer", least, most),
         "levels": case(letters, "category", levels=[1, 3]),
         "levels that may be missing": case(letters, "category", levels=[2, 3], missing=1),
