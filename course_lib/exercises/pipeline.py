@@ -189,7 +189,7 @@ def _rule_cases(seed: int) -> Inputs:
     spread = rng.integers(least - 15, most + 15, 12).astype(float)
     halves = np.r_[spread + 0.5 * (np.arange(12) % 2), least, most, least - 1, most + 1]
     gone = np.where(rng.random(16) < 0.3, np.nan, halves)
-    gone[:2] = np.nan, least
+    gone[:3] = np.nan, least, most
     letters = rng.permutation(np.r_[0, 1, 2, 3, 4, rng.integers(0, 5, 6)])
     return {
         "whole numbers": case(halves, "integer", least, most),
