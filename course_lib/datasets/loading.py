@@ -17,6 +17,7 @@ from course_lib.datasets.mixtures import (
     RING_SD,
     mixture,
 )
+from course_lib.datasets.shop import online_retail, simulated_shop
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
 from course_lib.syllabus import unknown
@@ -135,6 +136,7 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "loans": _loans,
     "milling": _milling,
     "engines": simulated_engines,
+    "shop": simulated_shop,
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,
 }
@@ -144,6 +146,7 @@ TABLES = {
     "german_credit": german_credit,
     "ai4i2020": ai4i2020,
     "cmapss": cmapss,
+    "online_retail": online_retail,
 }
 LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,
