@@ -2,7 +2,7 @@
 
     python benchmarks/retail.py recommend    # recall of new items and with repeats, by how it was learnt
     python benchmarks/retail.py shape        # lift, tail, reach, groups, customers found again
-    python benchmarks/retail.py coupons      # whom to send a coupon: learnt from a real or an invented trial
+    python benchmarks/retail.py coupons      # whom to send a coupon, by a real or an invented trial
 
 Each on five simulated shops (other customers, the same items) and on five splits of Online Retail II,
 which COURSE_DATA_MIRROR must hold.
@@ -16,13 +16,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import torch
+from common import SEEDS, rounded, write
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from common import SEEDS, rounded, write
 from course_lib import datasets
 from course_lib.datasets.shop import (
     CUSTOMERS,
