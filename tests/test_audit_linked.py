@@ -15,14 +15,17 @@ def _as_text(tables):
 
 @pytest.fixture(scope="module")
 def shops():
-    return [_as_text(linked_tables(500, seed=seed)) for seed in (10, 11, 12)]
+    return [_as_text(linked_tables(400, seed=seed)) for seed in (10, 11, 12)]
 
 
 def test_what_is_right_passes_and_keeps_its_verdicts(shops):
+    """Three shops of one law: no report of three rotations fails, where 5 % would be allowed to."""
+    for k in range(3):
+        report = audit_linked(*shops[k:], *shops[:k], "customer", progress=False)
+        assert report["primary_key[customer]"].verdict == "pass"
+        assert report["foreign_key[customer]"].verdict == "pass"
+        assert report.counts["fail"] == 0
     report = audit_linked(*shops, "customer", progress=False)
-    assert report["primary_key[customer]"].verdict == "pass"
-    assert report["foreign_key[customer]"].verdict == "pass"
-    assert report.counts["fail"] == 0
     alone = audit(*(joined(*shop, "customer") for shop in shops), progress=False)
     assert len(report.findings) == len(alone.findings) + 2
 

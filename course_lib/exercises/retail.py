@@ -510,17 +510,20 @@ def _lift_cases(seed: int) -> Inputs:
             one, other = np.triu_indices(items, 1)
             together = (x.T @ x)[one, other]
             each = x.sum(axis=0)
-            lift = np.where(together >= least, n * together / (each[one] * each[other]), 0)
-            ranked = np.sort(lift)[::-1]
+            lift = n * together / (each[one] * each[other])
+            if not least:  # just as many as bought the strongest pair
+                least = int(together[np.argmax(lift)])
+            ranked = np.sort(np.where(together >= least, lift, 0))[::-1]
             # The pairs that are chosen must not be a matter of ties.
             if ranked[top - 1] > ranked[top] + 1e-6 and ranked[top - 1] > 0:
                 return {"choose": x, "judge": baskets(m, items, share), "least": least, "top": top}
 
     return {
-        "pairs of ten customers": case(90, 80, 9, 0.35, 10, 4),
+        "pairs of ten customers": case(90, 80, 9, np.linspace(0.5, 0.05, 9), 10, 4),
         "rare pairs count": case(60, 70, 8, 0.15, 1, 5),
-        "halves of unequal size": case(40, 100, 7, 0.4, 4, 3),
+        "halves of unequal size": case(40, 100, 7, np.linspace(0.6, 0.1, 7), 4, 3),
         "the strongest pair alone": case(80, 60, 6, 0.3, 5, 1),
+        "just enough customers": case(50, 60, 6, 0.3, 0, 1),
     }
 
 
