@@ -570,8 +570,8 @@ def _lift_by_counting(choose, judge, least, top):
 
 def _lift_picture(answer):
     rng = np.random.default_rng(0)
-    x = (rng.random((800, 60)) < 0.15).astype(int)
-    sizes = [1, 2, 5, 10, 20, 30]
+    x = (rng.random((800, 60)) < rng.uniform(0.03, 0.2, 60)).astype(int)
+    sizes = [1, 2, 3, 5, 7, 9]
     found = np.array([answer(x[:400], x[400:], least, 20) for least in sizes])
     fig, ax = plt.subplots(figsize=(4.4, 3))
     ax.plot(sizes, found[:, 0], "o-", color=ORANGE, label="where they were chosen")
