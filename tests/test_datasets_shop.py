@@ -89,7 +89,7 @@ def test_the_data_set_is_cut_by_month():
     data = datasets.load("shop")
     assert data.train["month"].max() == FIRST_HELD_OUT - 1
     assert data.held_out["month"].min() == FIRST_HELD_OUT
-    assert "46,718 order lines" in datasets.card("shop") and len(data.train) == 46_718
+    assert "46,718 order lines" in datasets.card("shop").data and len(data.train) == 46_718
     assert len(data.held_out) == 15_550
 
 
@@ -109,4 +109,4 @@ def test_online_retail():
     assert buyers.is_monotonic_decreasing
     told = " ".join(data.notes)
     for fact in ("525,461", "6,865", "107,833", "11,211"):
-        assert fact in told and fact in datasets.card("online_retail")
+        assert fact in told and fact in datasets.card("online_retail").data
