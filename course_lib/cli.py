@@ -188,16 +188,19 @@ def _repo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _audit(args: argparse.Namespace) -> int:
     """compare a synthetic table with the real one: fidelity, utility, bias, privacy"""
+    from dataclasses import replace
     from pathlib import Path
 
     from course_lib.audit import AuditError
     from course_lib.audit import audit as run
     from course_lib.audit.files import read_table
+    from course_lib.audit.policy import named
 
     try:
         for name in filter(None, (args.html, args.json)):
             if not Path(name).resolve().parent.is_dir():
                 raise AuditError(f"There is no folder {Path(name).resolve().parent} to write to.")
+        policy = named(args.policy) if args.policy else None
         report = run(
             read_table(args.real),
             read_table(args.holdout) if args.holdout else None,
@@ -215,12 +218,21 @@ def _audit(args: argparse.Namespace) -> int:
             list_rows=not args.hide_rows,
             progress=not args.quiet,
         )
+        report = replace(report, about={**report.about, **_provenance(args)})
         print(report)
+        strictness = policy or ("fail" if args.fail_on == "never" else args.fail_on)
+        gate = report.gate(strictness)
+        if policy:
+            print(f"Policy {policy.name}: {'passed' if gate else 'failed'}. {policy.says}")
+            for cause in gate.causes[:CAUSES]:
+                print(f"  {cause}")
+            if len(gate.causes) > CAUSES:
+                print(f"  and {len(gate.causes) - CAUSES:,} more")
         if args.html:
-            report.to_html(args.html)
+            report.to_html(args.html, policy)
             print(f"The whole report: {args.html}")
         if args.json:
-            report.to_json(args.json)
+            report.to_json(args.json, strictness)
     except (AuditError, OSError) as error:
         print(f"course-lib audit: {error}", file=sys.stderr)
         return 2
@@ -228,7 +240,26 @@ def _audit(args: argparse.Namespace) -> int:
         print("course-lib audit: this is a fault in the audit itself:", file=sys.stderr)
         traceback.print_exc()
         return 3
-    return 0 if args.fail_on == "never" or report.gate(args.fail_on) else 1
+    return 0 if (args.fail_on == "never" and not policy) or gate else 1
+
+
+CAUSES = 10  # that are printed of why a policy stops the rows
+
+
+def _provenance(args: argparse.Namespace) -> dict[str, object]:
+    """Which files were audited, and when."""
+    import hashlib
+    from datetime import date
+    from pathlib import Path
+
+    parts = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
+    files = {}
+    for part, name in parts.items():
+        if name and Path(name).is_file():  # not a pipe, which has been read
+            with open(name, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[part] = {"name": Path(name).name, "sha256": digest}
+    return {"files": files, "date": date.today().isoformat()}
 
 
 def _pairs(text: str, option: str, example: str) -> dict[str, str]:
@@ -258,8 +289,8 @@ def _number(value: str, name: str) -> float:
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.epilog = (
-        "Exit status: 0 clean, 1 findings as serious as --fail-on, 2 bad input, 3 a fault in the audit "
-        "itself. A name that holds a comma stands in quotation marks. "
+        "Exit status: 0 clean, 1 findings as serious as --fail-on or --policy says, 2 bad input, 3 a fault "
+        "in the audit itself. A name that holds a comma stands in quotation marks. "
         "Example: course-lib audit real.csv synthetic.csv --label approved --sensitive "
         "sex,ethnicity --html report.html"
     )
@@ -276,7 +307,15 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--html", metavar="FILE", help="write the report as one page")
     add("--json", metavar="FILE", help="write the report for a program")
-    add("--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below")
+    strict = parser.add_mutually_exclusive_group()
+    strict.add_argument(
+        "--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below"
+    )
+    strict.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="research, internal or release; or one of your own: FILE.toml, FILE.toml#NAME",
+    )
     add("--seed", type=int, default=0, help="of splits, samples and resampling (0)")
     add(
         "--hide-rows", action="store_true", help="do not name the rows of people who are given away"
@@ -510,6 +549,104 @@ def _assignment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", required=True, help="the nbgrader course")
 
 
+def _pipeline(args: argparse.Namespace) -> int:
+    """generate, audit, and publish or quarantine every day that arrives; see status; roll back"""
+    from course_lib.pipeline.journal import PipelineError
+
+    try:
+        return args.action(args)
+    except (PipelineError, OSError) as error:
+        print(f"course-lib pipeline: {error}", file=sys.stderr)
+        return 2
+
+
+def _pipeline_new(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from course_lib.pipeline.example import write_example
+
+    folder = Path(args.folder)
+    numbers = {name: getattr(args, name) for name in ("days", "rows", "reference", "method")}
+    write_example(folder, args.data, label=args.label, groups=_split(args.groups), **numbers)
+    print(f"Written: {folder / 'pipeline.toml'}. Read its contract, then: course-lib pipeline run")
+    return 0
+
+
+def _pipeline_run(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Outcome, Pipeline
+    from course_lib.pipeline.settings import read_settings
+
+    pipeline = Pipeline(read_settings(args.settings))
+
+    def say(outcome: Outcome) -> None:
+        state = "published" if outcome.published else "QUARANTINED"
+        print(f"{outcome.day}: {state}: {outcome.why}", flush=True)
+
+    outcomes = pipeline.run(say)
+    if not outcomes:
+        print("Every day that arrived is decided.")
+    print(f"The page of the runs: {pipeline.settings.folder / 'runs.html'}")
+    return 0 if all(outcome.published for outcome in outcomes) else 1
+
+
+def _pipeline_status(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Pipeline, in_force
+    from course_lib.pipeline.settings import read_settings
+
+    pipeline = Pipeline(read_settings(args.settings))
+    events = pipeline.events()
+    for event in events:
+        print(f"{event['day'] or '(none)'}: {event['event']}: {event['why']}")
+    days = in_force(events)
+    print(f"Current: {days[-1] if days else 'nothing is published'}.")
+    if pipeline.settings.total_rho is not None:
+        spent = sum(pipeline.budget.ledger().values())
+        print(f"Privacy budget: {spent:.4g} of {pipeline.settings.total_rho:.4g} rho is spent.")
+    return 0
+
+
+def _pipeline_rollback(args: argparse.Namespace) -> int:
+    from course_lib.pipeline.running import Pipeline
+    from course_lib.pipeline.settings import read_settings
+
+    withdrawn = Pipeline(read_settings(args.settings)).roll_back(args.to, args.reason)
+    print(f"Withdrawn: {', '.join(withdrawn) or 'nothing'}.")
+    return 0
+
+
+def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Exit status: 0 all published, 1 a day is quarantined, 2 bad input. "
+        "Example: course-lib pipeline new trial --data loans, then course-lib pipeline run "
+        "trial/pipeline.toml"
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    def action(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+        sub = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(action=function)
+        return sub
+
+    new = action("new", _pipeline_new, "cut a table into days, and write a pipeline.toml for it")
+    new.add_argument("folder", help="a new folder")
+    new.add_argument("--data", required=True, help="a CSV file, or loans, or adult")
+    new.add_argument("--label", help="the column that is to be predicted")
+    new.add_argument("--groups", default="", metavar="A,B", help="columns whose groups are watched")
+    new.add_argument("--days", type=int, default=20, help="at most so many days (20)")
+    new.add_argument("--rows", type=int, default=500, help="rows of a day (500)")
+    new.add_argument("--reference", type=int, default=3000, help="rows trusted at first (3000)")
+    methods = ("copula", "marginals")
+    new.add_argument("--method", choices=methods, default="copula", help="marginals is private")
+    run = action("run", _pipeline_run, "run every day that arrived and is not decided yet")
+    status = action("status", _pipeline_status, "show what happened on each day, and why")
+    rollback = action("rollback", _pipeline_rollback, "withdraw what was published after a day")
+    rollback.add_argument("--to", required=True, metavar="DAY", help="current again; '' for none")
+    rollback.add_argument("--reason", required=True, help="why, for the log")
+    for sub in (run, status, rollback):
+        sub.add_argument("settings", nargs="?", default="pipeline.toml", help="pipeline.toml")
+    run.epilog = "docs/pipeline.md of the course explains every setting of pipeline.toml."
+
+
 # Each verb: what it does (its docstring is its help), and what adds its arguments.
 VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "assignment": (_assignment, _assignment_arguments),
@@ -519,6 +656,7 @@ VERBS: dict[str, tuple[Callable, Callable | None]] = {
     "gradescope": (_gradescope, _gradescope_arguments),
     "lab": (_lab, _lab_arguments),
     "new": (_new, _new_arguments),
+    "pipeline": (_pipeline, _pipeline_arguments),
     "progress": (_progress, None),
     "repo": (_repo, _repo_arguments),
     "sync": (_sync, _sync_arguments),

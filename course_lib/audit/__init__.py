@@ -3,7 +3,8 @@
 from course_lib.audit.entry_points import audit, audit_arrays
 from course_lib.audit.finding import MARGINS, Finding, Findings
 from course_lib.audit.linked import audit_linked, joined
-from course_lib.audit.report import AuditReport, Gate
+from course_lib.audit.policy import Gate, Policy, policies
+from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema
 from course_lib.mode_collapse import Modes
 
@@ -15,9 +16,11 @@ __all__ = [
     "Findings",
     "Gate",
     "Modes",
+    "Policy",
     "Schema",
     "audit",
     "audit_arrays",
     "audit_linked",
     "joined",
+    "policies",
 ]

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from course_lib.audit.finding import Finding
+from course_lib.audit.schema import listed
 
+NAMED = 2  # findings that come with a headline and are named
 WHOLE_ROWS = (
     "two_sample_auc",
     "mmd",
@@ -22,6 +24,15 @@ class Cause(NamedTuple):
 
     headline: Finding
     others: tuple[Finding, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The headline in words, and what comes with it."""
+        told = f"{self.headline.id}: {self.headline.method}"
+        if not self.others:
+            return told
+        named = listed([finding.id for finding in self.others], NAMED)
+        return f"{told} [{len(self.others):,} more come with it: {named}]"
 
 
 def causes(findings: Iterable[Finding]) -> list[Cause]:

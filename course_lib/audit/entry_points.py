@@ -27,6 +27,7 @@ from course_lib.audit.evidence import NO_TABLES, Check, Evidence, Sets
 from course_lib.audit.finding import MARGINS, Draft, Note, judge
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema, listed
+from course_lib.audit.summaries import summarise, summarise_pairs
 from course_lib.audit.table import LEAST_ROWS, Tables, prepare
 from course_lib.mode_collapse import Modes
 from course_lib.session import interactive
@@ -234,11 +235,22 @@ def _report(
     tests = sum(draft.finding.p is not None for draft in drafts)
     sets = evidence.arrays or evidence.tables
     rows = {part: len(getattr(sets, part)) for part in ("train", "holdout", "synthetic")}
+    compared = [] if evidence.arrays else list(evidence.tables.values.values())
+    held = "given" if evidence.holdout_given else "set aside"
     return AuditReport(
         findings=tuple(judge(drafts, level)),
         schema=None if evidence.arrays else evidence.tables.schema,
         notes=tuple(dict.fromkeys(note.text for note in notes)),
-        about={"rows": rows, "level": level, "seed": evidence.seed, "tests": tests, **about},
+        about={
+            "rows": rows,
+            "holdout": held,
+            "level": level,
+            "seed": evidence.seed,
+            "tests": tests,
+            **about,
+        },
+        profiles=tuple(map(summarise, compared)),
+        associations=summarise_pairs(compared) if len(compared) > 1 else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control
 
+from course_lib.audit.profile import Associations, Profile
 from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
@@ -142,12 +143,15 @@ class Findings:
         schema: what each column was read as; None for arrays.
         notes: where samples were used, what was set aside.
         about: rows of each table, level, seed, label and sensitive columns.
+        profiles, associations: each column of both tables to be drawn, and the pairs; of tables only.
     """
 
     findings: tuple[Finding, ...]
     schema: Schema | None
     notes: tuple[str, ...]
     about: Mapping[str, Any]
+    profiles: tuple[Profile, ...] = ()
+    associations: Associations | None = None
 
     def __post_init__(self) -> None:
         order = sorted(

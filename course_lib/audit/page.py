@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from course_lib import __version__
+from course_lib.audit.drawings import column_picture, drawn_first, matrices
 from course_lib.audit.explain import (
     MEANINGS,
     SYMBOLS,
@@ -26,6 +27,7 @@ from course_lib.audit.explain import (
 )
 from course_lib.audit.figure import draw_findings, gravest, shortened
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
+from course_lib.audit.policy import Policy, gate, policies
 from course_lib.audit.schema import KINDS
 from course_lib.files import page_templates
 from course_lib.plots import image_html
@@ -39,11 +41,13 @@ QUESTIONS = {
 }
 
 LISTED = 200  # rows of a table of findings
+DRAWN = 60  # columns
+STATED = 4  # reasons why a policy stops the rows
 
 _templates = page_templates(Path(__file__).parent)
 
 
-def page(report: Findings) -> str:
+def page(report: Findings, policy: Policy | None = None) -> str:
     """The report as HTML: verdict, picture, all findings with what they mean, schema, how to read.
 
     >>> found = Finding("bias", "label_rate", "sex = f", -0.1, -0.13, -0.07, margin=0.05, verdict="fail")
@@ -52,6 +56,7 @@ def page(report: Findings) -> str:
     True
     """
     figure, alt = draw_findings(report)
+    held_to = {**policies(), **({policy.name: policy} if policy else {})}
     found = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
         report=report,
@@ -59,6 +64,12 @@ def page(report: Findings) -> str:
         picture=Markup(image_html(_png(figure), alt)),
         alt=alt,
         families=_families(report),
+        stated=STATED,
+        drawn=drawn_first(report.profiles, report.findings)[:DRAWN],
+        column_picture=column_picture,
+        shortened=shortened,
+        matrices=matrices(report.associations) if report.associations else [],
+        gates=[gate(report, each) for each in held_to.values()],
         metrics={name: about_metric(name) for name in sorted(found)},
         kinds=KINDS,
         symbols=SYMBOLS,

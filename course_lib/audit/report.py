@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,34 +14,19 @@ from course_lib.audit.explain import explanation, paper
 from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
-from course_lib.audit.schema import AuditError, Column, Schema, listed
+from course_lib.audit.policy import Gate, Policy, gate
+from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.schema import AuditError, Column, Schema
 from course_lib.files import write_whole
 from course_lib.plots import show
 
 SHOWN = 5  # causes of a family in the printed summary
-NAMED = 2  # findings that come with a headline and are named
 FORMAT = 1  # of the JSON; it rises when a reader must change
 
 
-@dataclass(frozen=True)
-class Gate:
-    """Whether a report passes a policy, and the reasons if not. True in an `if` when passed."""
-
-    passed: bool
-    reasons: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        return "\n".join(["passed" if self.passed else "failed", *self.reasons])
-
-
-def _with(others: Sequence[Finding]) -> str:
-    """What a headline says of the findings that come with it."""
-    if not others:
-        return ""
-    return f" [{len(others):,} more come with it: {listed([f.id for f in others], NAMED)}]"
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where a frozen object has tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 @dataclass(frozen=True)
@@ -56,9 +41,8 @@ class AuditReport(Findings):
         failed = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
         for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
             grave = [cause for cause in found if cause.headline.family == family]
-            for headline, others in grave[:SHOWN]:
-                line = f"  {headline.verdict} {family}: {headline.id}: {headline.method}"
-                lines.append(line + _with(others))
+            for cause in grave[:SHOWN]:
+                lines.append(f"  {cause.headline.verdict} {family}: {cause.sentence}")
             if len(grave) > SHOWN:
                 lines.append(f"       {family}: and {len(grave) - SHOWN} more; see .table()")
         left_out = [f for f in self.findings if f.metric == "read_as" and f.verdict != "pass"]
@@ -95,40 +79,20 @@ class AuditReport(Findings):
             + (f"Near to it: {', '.join(near)}." if near else "All ids: report.table().index.")
         )
 
-    def gate(self, policy: str | Mapping[str, Any] = "fail") -> Gate:
+    def gate(self, policy: str | Mapping[str, Any] | Policy = "fail") -> Gate:
         """Pass or fail, with reasons, for a pipeline.
 
         Args:
-            policy: "fail" or "warn", the mildest verdict that fails; or a mapping with any of
-                "fail_on" (the same, "fail" if absent), "families" (only these), "ignore" (ids or
+            policy: "fail" or "warn", the mildest verdict that fails; the name of a policy ("research",
+                "internal", "release") or of a file of one's own, "policy.toml#name"; or a mapping with
+                any of "fail_on" (the same, "fail" if absent), "families" (only these), "ignore" (ids or
                 metrics to leave out), "underpowered" (True: a finding that could not be made, or is not
                 testable, fails too).
 
         Raises:
             AuditError: for a policy that is not understood.
         """
-        rules: dict[str, Any] = {"fail_on": policy} if isinstance(policy, str) else dict(policy)
-        known = {"fail_on", "families", "ignore", "underpowered"}
-        if wrong := sorted(set(rules) - known):
-            raise AuditError(f"A policy has no '{wrong[0]}'; it has {', '.join(sorted(known))}.")
-        fail_on = rules.get("fail_on", "fail")
-        if fail_on not in ("fail", "warn"):
-            raise AuditError(f"fail_on must be 'fail' or 'warn', not {fail_on!r}.")
-        families = rules.get("families", FAMILIES)
-        families = [families] if isinstance(families, str) else list(families)
-        if wrong := [family for family in families if family not in FAMILIES]:
-            raise AuditError(f"There is no family '{wrong[0]}'; they are {', '.join(FAMILIES)}.")
-        bad = {"fail"} | ({"warn"} if fail_on == "warn" else set())
-        bad |= {"underpowered", "not testable"} if rules.get("underpowered") else set()
-        ignored = set(rules.get("ignore", ()))
-        reasons = tuple(
-            f"{finding.verdict}: {finding.id}: {finding.method}"
-            for finding in self.findings
-            if finding.verdict in bad
-            and finding.family in families
-            and not ignored & {finding.id, finding.metric}
-        )
-        return Gate(not reasons, reasons)
+        return gate(self, policy)
 
     def compare(self, before: "AuditReport") -> pd.DataFrame:
         """What changed since another report: the findings whose verdict or estimate moved.
@@ -165,18 +129,25 @@ class AuditReport(Findings):
         columns += ["estimate before", "estimate", "effect before", "effect"]
         return pd.DataFrame(rows, columns=["id", *columns]).set_index("id")
 
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The whole report as JSON, and into a file if a path is given."""
+    def to_json(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        policy: str | Mapping[str, Any] | Policy = "fail",
+    ) -> str:
+        """The whole report as JSON, and into a file if a path is given; with what `policy` says of it."""
         content = {
             "format": FORMAT,
             "course_lib": __version__,
             "verdict": self.verdict,
             "counts": self.counts,
+            "gate": self.gate(policy).as_dict(),
             "about": dict(self.about),
             "notes": list(self.notes),
             "schema": None
             if self.schema is None
             else [vars(column) for column in self.schema.columns],
+            "profiles": [vars(each) for each in self.profiles],
+            "associations": None if self.associations is None else vars(self.associations),
             "findings": [f.as_dict() | {"paper": paper(f.metric)} for f in self.findings],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
@@ -184,9 +155,14 @@ class AuditReport(Findings):
             write_whole(path, text)
         return text
 
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The whole report as one HTML page that needs no network; into a file if a path is given."""
-        text = page(self)
+    def to_html(
+        self, path: str | os.PathLike[str] | None = None, policy: Policy | None = None
+    ) -> str:
+        """The whole report as one HTML page that needs no network; into a file if a path is given.
+
+        It says which of the course's policies the report passes, and whether it passes `policy`.
+        """
+        text = page(self, policy)
         if path is not None:
             write_whole(path, text)
         return text
@@ -218,7 +194,15 @@ class AuditReport(Findings):
             ]
             columns = content["schema"]
             schema = None if columns is None else Schema(tuple(Column(**c) for c in columns))
-            return cls(tuple(findings), schema, tuple(content["notes"]), content["about"])
+            pairs = content.get("associations")
+            return cls(
+                tuple(findings),
+                schema,
+                tuple(content["notes"]),
+                content["about"],
+                tuple(Profile(**_tuples(each)) for each in content.get("profiles", ())),
+                None if pairs is None else Associations(**_tuples(pairs)),
+            )
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, AuditError):
                 raise

@@ -176,7 +176,8 @@ def expected_total_variation(counts: np.ndarray, m: int, n: int) -> float:
 def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """Two sets of counts (cells,) by total variation, with the chi-squared test of homogeneity.
 
-    Cells that expect fewer than 5 rows on either side are tested as one.
+    In sparse tables the statistic has another mean and variance than chi-squared's; the test uses the exact
+    ones (`chi_squared_moments`). Cells that are too rare even for that are tested as one.
 
     >>> round(counts(np.array([50, 50]), np.array([80, 20])).estimate, 3)
     0.3
@@ -189,34 +190,37 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
         return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
     estimate = total_variation(synthetic, real)
     pooled = synthetic + real
-    rare = pooled * (min(m, n) / (m + n)) < 5
+    rare = pooled < _least(m, n)
     table = np.stack([synthetic[~rare], real[~rare]])
     if rare.any():
         table = np.column_stack([table, [synthetic[rare].sum(), real[rare].sum()]])
-        if table[:, -1].sum() * (min(m, n) / (m + n)) < 5 and table.shape[1] > 2:
+        if table[:, -1].sum() < _least(m, n) and table.shape[1] > 2:
             smallest = np.argmin(table[:, :-1].sum(axis=0))  # too rare even together: join the next
             table[:, smallest] += table[:, -1]
             table = table[:, :-1]
-    df = table.shape[1] - 1
-    if df < 1:
-        p, detectable = 1.0, None
-    else:
-        expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
-        p = float(special.chdtrc(df, ((table - expected) ** 2 / expected).sum()))
-
-        def detectable(level: float) -> float:
-            # A shift spread evenly over the cells has the largest total variation for its chi^2.
-            noncentral = _noncentrality(level, df)
-            return float(np.sqrt(noncentral * (1 / m + 1 / n)) / 2)
-
+    mean, variance = chi_squared_moments(table.sum(axis=0), m, n)
+    p, detectable = 1.0, None
     # What chance adds to the estimate lies between nothing and what it adds under one distribution;
     # the interval allows for both, else it would leave out the truth wherever most cells do not differ.
     null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
     high = min(estimate + Z * sd, 1.0)
-    if df >= 1:
-        # The largest shift under which so small a chi^2 would still come in 2.5 % of cases.
-        chi2 = float(((table - expected) ** 2 / expected).sum())
-        high = min(high, max(_largest_noncentrality(chi2, df) * (1 / m + 1 / n), 0.0) ** 0.5 / 2)
+    if variance > 0:
+        expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
+        scale, df = variance / (2 * mean), 2 * mean**2 / variance
+        chi2 = float(((table - expected) ** 2 / expected).sum()) / scale
+        p = float(special.chdtrc(df, chi2))
+        # Of all shifts with one chi^2, that spread evenly over the cells has the largest total variation.
+        # Of a cell with t rows, chi^2 shows only t - 1 parts in t.
+        seen = table.sum(axis=0)[table.sum(axis=0) > 1]
+        reach = scale * float((seen**2 / (seen - 1)).sum()) / (m * n)
+
+        def detectable(level: float) -> float:
+            return float(min(np.sqrt(_noncentrality(level, round(df, 1)) * reach) / 2, 1.0))
+
+        # The largest shift under which so small a chi^2 would still come in 2.5 % of cases, and what may
+        # differ among the rare cells, which were taken together.
+        among = float(np.abs(synthetic / m - real / n)[rare].sum()) / 2
+        high = min(high, among + max(_largest_noncentrality(chi2, df) * reach, 0.0) ** 0.5 / 2)
         high = max(high, max(estimate**2 - null**2, 0.0) ** 0.5)
     return Comparison(
         estimate,
@@ -230,7 +234,35 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     )
 
 
-def _largest_noncentrality(chi2: float, df: int) -> float:
+def _least(m: int, n: int) -> float:
+    """How many rows a cell of both tables must have to be tested by itself: else a rare one may be huge.
+
+    The excess kurtosis of the binomial distribution of its rows over the two tables is then at most 1/4.
+    """
+    both = m * n / (m + n) ** 2
+    return max(2.0, 4 * (1 - 6 * both) / both)
+
+
+def chi_squared_moments(cells: np.ndarray, m: int, n: int) -> tuple[float, float]:
+    """Mean and variance of chi-squared for two samples of m and n rows with these pooled counts (cells,).
+
+    Given both margins, over all ways to deal the rows to the samples. 0 and 0 where there is nothing to
+    compare. Dawson 1954, DOI 10.1093/biomet/41.3-4.391.
+
+    >>> [round(moment, 3) for moment in chi_squared_moments(np.array([50, 50]), 40, 60)]
+    [1.01, 2.017]
+    """
+    rows, k = m + n, len(cells)
+    if rows < 4 or k < 2:
+        return 0.0, 0.0
+    by_side = (rows * (1 / m + 1 / n) - 4) / (rows - 2)
+    by_cell = (rows * float((1 / cells).sum()) - k**2) / (rows - 2)
+    both = ((rows - 2) / (rows - 1) - by_side) * ((rows - k) * (k - 1) / (rows - 1) - by_cell)
+    variance = 2 * rows / (rows - 3) * both + rows**2 / (rows - 1) * by_side * by_cell
+    return rows * (k - 1) / (rows - 1), variance if variance > 1e-9 else 0.0
+
+
+def _largest_noncentrality(chi2: float, df: float) -> float:
     """The upper end of the 95 % interval of a chi-squared statistic's noncentrality.
 
     By Patnaik's match of two moments, as in `_noncentrality`.
@@ -252,7 +284,7 @@ def _spread(share: np.ndarray, share_real: np.ndarray, m: int, n: int) -> float:
 
 
 @cache
-def _noncentrality(level: float, df: int) -> float:
+def _noncentrality(level: float, df: float) -> float:
     """The noncentrality at which a chi-squared test of this level finds 80 %.
 
     By Patnaik's match of two moments, which is within 2 % of the exact one here and far faster.

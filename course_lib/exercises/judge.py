@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from course_lib.exercises.differences import difference
 from course_lib.exercises.exercise import Case, Exercise, Setup
 from course_lib.exercises.trial import Outcome, run
 
@@ -131,13 +132,11 @@ def _compare_one(
         )
     if np.allclose(value, right, rtol=exercise.rtol, atol=exercise.atol, equal_nan=True):
         return Verdict(True)
-    distance = np.abs(np.asarray(value, float) - np.asarray(right, float))
-    worst = np.unravel_index(int(distance.argmax()), distance.shape)
-    place = f" at {tuple(int(i) for i in worst)}" if worst else ""
+    how = difference(value, right, exercise.rtol, exercise.atol)
     return Verdict(
         False,
         f"{what} has the right shape, but wrong values.",
-        f"{what}{place}: you gave {value[worst].item():.4g}, expected {right[worst].item():.4g}.",
+        f"{what}{'' if how.startswith(':') else ' '}{how}",
     )
 
 

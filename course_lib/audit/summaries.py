@@ -1,0 +1,113 @@
+"""Both tables in brief, for the page to draw: the shares of each column's cells, and the pairs."""
+
+from collections.abc import Iterable
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from course_lib.audit.contingency import cramers_v, joint
+from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.values import MONTHS, WEEKDAYS, Values
+
+BINS = 24  # of a number
+LEVELS = 12  # of a category that are drawn one by one, the most common; of one with an order BINS
+MATRIX = 20  # columns at most whose associations are drawn
+ENDS = (0.01, 0.99)  # quantiles of the real values between which bins are equally wide
+
+
+def summarise(column: Values) -> Profile:
+    """A column's cells: bins of equal width, the outer ones open, or levels, the rare ones together.
+
+    >>> sides = np.array([0, 0, 1, -1]), np.array([0, 1, 1, 1])
+    >>> found = summarise(Values("sex", "category", *sides, ("f", "m"), 2))
+    >>> found.cells, found.real, found.synthetic
+    (('m', 'f', 'missing'), (0.25, 0.5, 0.25), (0.75, 0.25, 0.0))
+    """
+    cells, real, made = _number(column) if column.is_number else _category(column)
+    gone = len(cells)
+    shares = []
+    for codes in (real, made):
+        counts = np.bincount(np.where(codes < 0, gone, codes), minlength=gone + 1)
+        shares.append([round(float(n), 4) for n in counts / max(len(codes), 1)])
+    if any(side[-1] for side in shares):
+        cells = [*cells, "missing"]
+    else:
+        shares = [side[:-1] for side in shares]
+    return Profile(column.name, column.kind, tuple(cells), *map(tuple, shares))
+
+
+def _number(column: Values) -> tuple[list[str], np.ndarray, np.ndarray]:
+    known = column.real[np.isfinite(column.real)]
+    values = np.unique(known)
+    written = _day if column.kind == "date" else _short
+    if len(values) <= BINS:
+        inner = values[:-1] / 2 + values[1:] / 2
+        cells = [written(value) for value in values]
+    else:
+        inner = _edges(known)
+        names = [written(edge) for edge in inner]
+        between = [f"{a} to {b}" for a, b in pairwise(names)]
+        cells = [f"below {names[0]}", *between, f"{names[-1]} and above"]
+
+    def code(side: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(side), np.searchsorted(inner, side, side="right"), -1)
+
+    return cells, code(column.real), code(column.synthetic)
+
+
+def _edges(known: np.ndarray) -> np.ndarray:
+    """Inner edges of about BINS bins of one round width; by quantiles where a width does not serve."""
+    low, high = np.quantile(known, ENDS, method="lower")
+    width = _round_width((high - low) / BINS)
+    if 0 < width < np.inf and low + width > low and high - width < high:
+        return np.asarray(np.arange(np.ceil(low / width), np.floor(high / width) + 1) * width)
+    return np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
+
+
+def _round_width(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is at least `least`; 0 if there is none."""
+    if not 0 < least < np.inf:
+        return 0.0
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(next((step * power for step in (1, 2, 5) if step * power >= least), 10 * power))
+
+
+def _short(value: float) -> str:
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def _day(days: float) -> str:
+    return str(np.datetime64("1970-01-01") + np.timedelta64(int(days), "D"))
+
+
+def _category(column: Values) -> tuple[list[str], np.ndarray, np.ndarray]:
+    natural = all(level.isdigit() or level in WEEKDAYS + MONTHS for level in column.levels)
+    if natural and len(column.levels) <= BINS:
+        top = np.arange(len(column.levels))
+    else:
+        top = column.by_count[:LEVELS]
+    cells = [column.levels[level] for level in top]
+    to = np.full(len(column.levels) + 1, len(top))
+    to[top] = np.arange(len(top))
+    to[-1] = -1  # missing values have the code -1
+    if len(column.levels) > len(top):
+        cells.append(f"{len(column.levels) - len(top):,} other levels")
+    return cells, to[column.real], to[column.synthetic]
+
+
+def summarise_pairs(columns: Iterable[Values]) -> Associations:
+    """How strongly the columns of each pair go together, for the first MATRIX columns.
+
+    >>> x = Values("x", "number", np.arange(99.0), np.arange(99.0))
+    >>> y = Values("y", "number", np.arange(99.0), np.arange(99.0)[::-1])
+    >>> summarise_pairs([x, y]).real
+    (1.0,)
+    """
+    drawn = list(columns)[:MATRIX]
+    pairs = [joint(*pair) for pair in combinations(drawn, 2)]
+    made, real = (
+        tuple(round(float(cramers_v(sides[at])), 3) for sides in pairs) for at in range(2)
+    )
+    return Associations(tuple(column.name for column in drawn), real, made)

@@ -1,0 +1,132 @@
+"""Evidence that may be looked at every day: p-values, e-values and their CUSUM.
+
+A p-value below .05 turns up in one of twenty days by chance, so who looks every day stops every good
+stream. An e-value is a number that is at least 0 and has a mean of at most 1 if nothing is wrong. E-values
+of many days may be multiplied, and the product may be looked at every day.
+"""
+
+import numpy as np
+from scipy.stats import hypergeom
+
+
+def e_value(p: np.ndarray) -> np.ndarray:
+    """An e-value for each p-value: the integral of k p^(k - 1) over k from 0 to 1.
+
+    It is (1 - p + p log p) / (p log(p)^2), and with L = -log p also (exp(L) - 1 - L) / L^2. If p is
+    uniform, each k p^(k - 1) has the mean 1, and so has their mixture. A p below 1e-300 counts as that.
+
+    Source: Vovk and Wang 2021, "E-values: calibration, combination and applications", section 2.
+
+    >>> e_value(np.array([1.0, 0.05, 0.001])).round(2)
+    array([ 0.5 ,  1.78, 20.79])
+    """
+    L = -np.log(np.clip(p, 1e-300, 1))
+    series = 0.5 + L / 6  # what it tends to near p = 1, where numbers of both sides cancel
+    return np.asarray(np.where(L < 1e-4, series, (np.expm1(L) - L) / np.maximum(L, 1e-4) ** 2))
+
+
+def e_cusum(e: np.ndarray) -> np.ndarray:
+    """The evidence after each day that something changed, on whatever day.
+
+    M_t = max(M_(t-1), 1) e_t, with M_0 = 1. If nothing is wrong, the chance that it ever reaches c within
+    T days is at most T / c: it is never above R_t = (R_(t-1) + 1) e_t, and R_t + T - t is a supermartingale
+    that starts at T, so Ville's inequality holds for it.
+
+    Args:
+        e: e-values, one a day (days,).
+
+    Source: Shin, Ramdas and Rinaldo 2022, "E-detectors" (arXiv 2203.03532), section 2.
+
+    >>> e_cusum(np.array([0.5, 4.0, 3.0, 0.1, 2.0]))
+    array([ 0.5,  4. , 12. ,  1.2,  2.4])
+    """
+    evidence, last = np.empty(len(e)), 1.0
+    for day, value in enumerate(e):
+        last = max(last, 1.0) * value
+        evidence[day] = last
+    return evidence
+
+
+def share_p_value(k: int, n: int, k_before: int, n_before: int) -> float:
+    """Two-sided p-value that k of n rows have something which k_before of n_before rows had.
+
+    If all rows come from one source, then k is hypergeometric given the sum (Fisher's exact test); both
+    tails count the value itself, and the smaller one is doubled.
+
+    >>> round(share_p_value(0, 100, 40, 1000), 3), share_p_value(4, 100, 40, 1000)
+    (0.036, 1.0)
+    """
+    whole, marked = n + n_before, k + k_before
+    below = hypergeom.cdf(k, whole, marked, n)
+    above = hypergeom.sf(k - 1, whole, marked, n)
+    return float(min(1.0, 2 * min(below, above)))
+
+
+def group_p_values(
+    label: np.ndarray, group: np.ndarray, label_before: np.ndarray, group_before: np.ndarray
+) -> np.ndarray:
+    """For each group, how surprising its number of labels is, given the rows of all days before.
+
+    Args:
+        label, label_before: 0 or 1 (n,) and (m,), of today and of the days before.
+        group, group_before: the group of each row, as 0, 1, 2 and so on.
+
+    Returns:
+        Two-sided p-values, one for each group that has rows before; 1 where it has none today.
+
+    >>> today, before = np.array([0, 0, 0, 0, 1, 1]), np.array([1, 1, 1, 1, 0, 1, 0, 1])
+    >>> groups = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> group_p_values(today, groups[0], before, groups[1]).round(3)
+    array([0.029, 0.933])
+    """
+    p_values = []
+    for g in range(int(group_before.max()) + 1):
+        n, n_before = int((group == g).sum()), int((group_before == g).sum())
+        k, k_before = int(label[group == g].sum()), int(label_before[group_before == g].sum())
+        below = hypergeom.cdf(k, n + n_before, k + k_before, n)
+        above = hypergeom.sf(k - 1, n + n_before, k + k_before, n)
+        p_values.append(min(1.0, 2 * min(below, above)))
+    return np.array(p_values)
+
+
+class Ranked:
+    """A column's values of today and of the days before, sorted once, to be compared in many groups.
+
+    Args:
+        today, before: numbers (n,) and (m,), none missing.
+
+    >>> column = Ranked(np.arange(50.0) + 30, np.arange(400.0) % 50)
+    >>> column.distance(), column.p_value() < 1e-6
+    (0.6, True)
+    """
+
+    def __init__(self, today: np.ndarray, before: np.ndarray):
+        values = np.concatenate([today, before])
+        self.order = np.argsort(values, kind="stable")
+        self.today = self.order < len(today)
+        ordered = values[self.order]
+        self.last = np.append(ordered[1:] != ordered[:-1], True)  # of those that tie
+
+    def distance(self, inside: np.ndarray | None = None) -> float:
+        """The largest difference of the two distribution functions, in all rows or in those `inside`
+        (n + m,); 0 where one side is empty."""
+        return self._compared(inside)[0]
+
+    def p_value(self, inside: np.ndarray | None = None, tolerance: float = 0.0) -> float:
+        """Bound on the chance of so large a distance if the truth's is at most `tolerance`.
+
+        2 exp(-2 (D - tolerance)^2 n m / (n + m)), Massart's bound in the form of Wei and Dudley 2012,
+        "Two-sample Dvoretzky-Kiefer-Wolfowitz inequalities". Ties make it larger than need be.
+        """
+        D, n, m = self._compared(inside)
+        if not n or not m:
+            return 1.0
+        return float(min(1.0, 2 * np.exp(-2 * max(D - tolerance, 0.0) ** 2 * n * m / (n + m))))
+
+    def _compared(self, inside: np.ndarray | None) -> tuple[float, int, int]:
+        chosen = np.ones(len(self.order), bool) if inside is None else inside[self.order]
+        one, two = (chosen & self.today).cumsum(), (chosen & ~self.today).cumsum()
+        n, m = int(one[-1]), int(two[-1])
+        if not n or not m:
+            return 0.0, n, m
+        return float(np.abs(one / n - two / m)[self.last].max()), n, m
