@@ -207,7 +207,7 @@ class MultinomialVAE(nn.Module):
         optimizer = torch.optim.Adam(self.parameters(), lr=2e-3)
         taken = 0
 
-        def step(baskets: Tensor, given: Tensor) -> Tensor:
+        def step(baskets: Tensor, given: Tensor) -> float:
             nonlocal taken
             taken += 1
             loss = multinomial_loss(baskets, *self(baskets, given), min(1.0, 2 * taken / steps))
@@ -241,11 +241,8 @@ def order_lines(
         places = np.unique((diagonal % len(items)) * count + diagonal % count)
         free = np.setdiff1d(np.arange(len(items) * count), places)
         places = np.concatenate([places, rng.permutation(free)[: wanted - len(places)]])
-        columns = {
-            "customer": customer,
-            "order": first + places % count,
-            "item": items[places // count],
-        }
+        owner, places_of = np.full(len(places), customer), first + places % count
+        columns = {"customer": owner, "order": places_of, "item": items[places // count]}
         tables.append(pd.DataFrame(columns))
         first += count
     return pd.concat(tables, ignore_index=True)
