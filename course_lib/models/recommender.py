@@ -43,8 +43,8 @@ def ease(x: np.ndarray, penalty: float) -> np.ndarray:
     shallow autoencoders for sparse data", arXiv 1905.03375, equation 8.
 
     >>> ease(np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]]), 1.0).round(2)
-    array([[0.  , 0.5 ],
-           [0.67, 0.  ]])
+    array([[0.  , 0.67],
+           [0.5 , 0.  ]])
     """
     inverse = np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1]))
     weights = -inverse / np.diag(inverse)
