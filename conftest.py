@@ -26,6 +26,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--full", action="store_true", help="run in full what a sample shows nearly as well"
     )
+    parser.addoption(
+        "--frames", action="store_true", help="draw every picture of the panels, for the site"
+    )
 
 
 def pytest_configure(config):
@@ -38,6 +41,8 @@ def pytest_configure(config):
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # several lessons run side by side
     os.environ.setdefault("COURSE_PRESET", "cpu")  # also where there is a GPU
+    if config.option.frames:
+        os.environ["COURSE_FRAMES"] = "1"
     if config.option.few_steps:
         os.environ.update(few_steps.environment(os.path.join(state, "ipython")))
 

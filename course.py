@@ -485,6 +485,18 @@ def install_colab(env):
         env.pip("install", "-c", COLAB, "-e", ".[notebooks]")
 
 
+def install_site(env):
+    """What builds the site, beside the course's own packages, which its programs see as well."""
+    seen, own = (packages_in(each.folder, "pip")[0].parent for each in (COURSE_ENV, env))
+    line = "import site; site.addsitedir(%r)\n" % str(seen)
+    (own / "course.pth").write_text(line, encoding="utf-8")
+    import tomllib  # a Python without it has been refused
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with step("Installing what builds the site"):
+        env.pip("install", "-c", CONSTRAINTS, *project["optional-dependencies"]["site"])
+
+
 def newest_python():
     """The newest of the tested Pythons that starts here and its version; Colab's is 3.13."""
     for minor in range(NEWEST[1], sys.version_info[1], -1):
@@ -526,6 +538,7 @@ def check_colab(report):
 
 COURSE_ENV = Environment(".venv", install_course)
 COLAB_ENV = Environment(".venv-colab", install_colab, COLAB)
+SITE_ENV = Environment(".venv-site", install_site)
 
 
 # --- the verbs ---------------------------------------------------------------------------------
@@ -565,6 +578,24 @@ def test(args, extra):
     return code
 
 
+def site(args):
+    """Execute the lessons that have changed, then write the pages."""
+    COURSE_ENV.prepare()
+    SITE_ENV.prepare()
+    if args.tools:
+        return 0
+    start = time.perf_counter()
+    builder = ROOT / "docs" / "site"
+    settings = {"OMP_NUM_THREADS": "1", "COURSE_INTERACTIVE": "0"}
+    # The executed copies depend on the versions in .venv, so they are made and asked for there.
+    for env, name in ((COURSE_ENV, "executed.py"), (SITE_ENV, "build.py")):
+        code = run([env.python, builder / name], ROOT, **settings)
+        if code:
+            return code
+    print("The site took %.0f s: open build/site/html/index.html" % (time.perf_counter() - start))
+    return 0
+
+
 def hand_on(arguments):
     """Give a verb and its arguments to the package's own command."""
     COURSE_ENV.prepare()
@@ -600,6 +631,11 @@ def make_parsers():
             "run every test of the library and the lessons",
             epilog="Further arguments go to pytest, such as -k vae or tests/test_course.py.",
         ),
+        "site": add(
+            "site",
+            "write the course as pages that need no server, in build/site/html",
+            epilog="Lessons are executed only where they, the library or a version have changed.",
+        ),
         "help": add("help", "show this help, or a verb's"),
     }
     kind = own["test"].add_mutually_exclusive_group()
@@ -618,6 +654,9 @@ def make_parsers():
         action="store_true",
         help="run in full also what a sample shows nearly as well: more steps, submissions and attacks",
     )
+    own["site"].add_argument(
+        "--tools", action="store_true", help="only install what builds the site"
+    )
     own["help"].add_argument("about", nargs="?", metavar="VERB")
     return parser, own
 
@@ -631,6 +670,8 @@ def dispatch(arguments):
         return {"lab": lab, "test": test}[args.verb](args, extra)
     if extra:
         parser.error("unknown argument: %s" % extra[0])
+    if args.verb == "site":
+        return site(args)
     if args.verb == "help" and args.about not in (None, *own):
         return hand_on([args.about, "--help"])
     own.get(getattr(args, "about", None), parser).print_help()

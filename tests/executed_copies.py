@@ -1,12 +1,14 @@
 """Each lesson as nbval has executed it, kept in build/executed/ with its outputs and widgets.
 
 A copy says what it was made from, so that whoever needs an executed lesson can see whether it is up to
-date. None is made at a few steps, nor under Colab's versions.
+date. None is made at a few steps, nor under Colab's versions. With `--frames` it also holds every picture
+that a panel can show, for the course's site; such a run takes longer, so that its minutes are not compared.
 """
 
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 import sysconfig
 from functools import cache
@@ -21,15 +23,20 @@ from notebook_rules import few_steps
 
 ROOT = Path(__file__).parents[1]
 KEY = "made_from"
+FRAMES = "has_frames"
 
 
-def copy_of(notebook):
-    """The executed copy of a notebook, as a path; None unless it was made from what is there now."""
+def copy_of(notebook, frames=False):
+    """The executed copy of a notebook, as a path; None unless it was made from what is there now.
+
+    With `frames` only one that holds the pictures of the panels.
+    """
     path = _path(notebook)
     if not path.exists():
         return None
-    made_from = nbformat.read(path, as_version=4).metadata.get(KEY)
-    return path if made_from == key_of(notebook) else None
+    about = nbformat.read(path, as_version=4).metadata
+    up_to_date = about.get(KEY) == key_of(notebook) and (about.get(FRAMES) or not frames)
+    return path if up_to_date else None
 
 
 def key_of(notebook):
@@ -98,8 +105,11 @@ class Recording:
         return self.passed == len(self.code_cells)
 
     def keep(self):
+        frames = bool(os.environ.get("COURSE_FRAMES"))
+        if not frames and copy_of(self.notebook, frames=True):
+            return  # what is there says the same and holds more
         self.client.set_widgets_metadata()
-        self.book.metadata[KEY] = key_of(self.notebook)
+        self.book.metadata |= {KEY: key_of(self.notebook), FRAMES: frames}
         path = _path(self.notebook)
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(self.book, path)

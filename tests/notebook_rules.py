@@ -68,8 +68,13 @@ RUN = pytest.StashKey[Run]()
 
 
 def few_steps(config) -> bool:
-    """Whether the lessons are cut short, so that their minutes tell nothing."""
+    """Whether the lessons are cut short."""
     return config.getoption("few_steps", default=False)
+
+
+def untimed(config) -> bool:
+    """Whether the run differs from a learner's, so that its minutes tell nothing."""
+    return few_steps(config) or config.getoption("frames", default=False)
 
 
 def budget(minutes: float) -> float:
@@ -91,7 +96,7 @@ def run_of(cell: IPyNbCell) -> Run:
     file = cell.parent
     if RUN not in file.stash:
         name = file.path.stem
-        lesson = None if few_steps(cell.config) else course().lessons.get(name)
+        lesson = None if untimed(cell.config) else course().lessons.get(name)
         machine = "t4" if os.environ.get("COURSE_PRESET") == "gpu" else "cpu"
         cells = sum(cell.cell_type == "code" for cell in file.nb.cells)
         file.stash[RUN] = Run(name, cells, lesson.run_minutes.get(machine) if lesson else None)
@@ -195,7 +200,7 @@ def wrong_minutes(run: Run) -> str:
 
 
 def pytest_configure(config):
-    if not hasattr(config, "workerinput") and not few_steps(config):
+    if not hasattr(config, "workerinput") and not untimed(config):
         config.pluginmanager.register(Minutes(config), "notebook-minutes")
 
 

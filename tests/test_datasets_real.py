@@ -9,6 +9,7 @@ from course_lib import datasets
 from course_lib.datasets.fetch import fetch
 from course_lib.datasets.registry import registry
 from course_lib.datasets.tables import AI4I_MODES
+from course_lib.models.clinical import adjusted_effect
 
 
 def both(data):
@@ -121,4 +122,37 @@ def test_cmapss():
     assert (last[1].iloc[0], last[1].iloc[1], last[1].min(), last[1].max()) == (112, 98, 7, 145)
     told = " ".join(data.notes)
     for fact in ("7 columns have one value", "RUL_FD001.txt"):
+        assert fact in told
+
+
+@at_hand("nhefs")
+def test_nhefs():
+    """The figures of Hernán and Robins's book: 2.5 kg without adjustment, 3.5 with its covariates."""
+    data = datasets.load("nhefs")
+    table = pd.concat([data.train, data.held_out])
+    assert len(table) == 1566 and not table.isna().any(axis=None)
+    assert table["quit"].sum() == 403
+    gained = table.groupby("quit")["weight_change"].mean()
+    assert gained[True] - gained[False] == pytest.approx(2.54, abs=0.01)
+    numbers = table.select_dtypes("number").drop(columns="weight_change").astype(float)
+    names = ["sex", "race", "education", "exercise", "active"]
+    levels = pd.get_dummies(table[names], drop_first=True).astype(float)
+    x = pd.concat([numbers, numbers**2, levels], axis=1).to_numpy()
+    found = adjusted_effect(table["quit"].to_numpy(float), table["weight_change"].to_numpy(), x)
+    assert found == pytest.approx(3.46, abs=0.01)
+    assert "63 people" in " ".join(data.notes)
+
+
+@at_hand("heart_disease")
+def test_heart_disease():
+    data = datasets.load("heart_disease")
+    table = pd.concat([data.train, data.held_out])
+    assert len(table) == 920 and data.train["hospital"].iloc[0] == "cleveland"
+    sizes = {"cleveland": 303, "hungarian": 294, "switzerland": 123, "va": 200}
+    assert table["hospital"].value_counts().to_dict() == sizes
+    share = table.groupby("hospital")["disease"].mean()
+    assert share["cleveland"] == pytest.approx(0.459, abs=0.001)
+    assert share["switzerland"] == pytest.approx(0.935, abs=0.001)
+    told = " ".join(data.notes)
+    for fact in ("66 rows", "172 rows"):
         assert fact in told

@@ -4,10 +4,13 @@ from html import escape
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+import torch
 from figure_descriptions import Pictures
 
 from course_lib import explore
+from course_lib.explore import frames
 from course_lib.explore.quiz import questions
 
 pytestmark = pytest.mark.usefixtures("own_settings")
@@ -75,3 +78,47 @@ def test_the_quiz_answers_every_choice_and_keeps_the_score():
 def test_an_unknown_quiz_is_refused():
     with pytest.raises(ValueError, match="Did you mean '00_start'"):
         explore.quiz("00_star")
+
+
+def test_frames_are_drawn_for_every_position_and_leave_the_random_numbers_alone(monkeypatch):
+    calls, kept = [], []
+
+    def figure(size, kind):
+        calls.append((size, kind, np.random.random(), float(torch.rand(1))))
+        return plt.figure(), f"{kind} of size {size:g}"
+
+    monkeypatch.setattr(frames, "display", lambda data, raw: kept.append(data[frames.KIND]))
+    controls = {
+        "size": widgets.FloatSlider(value=0.5, min=0, max=1, step=0.25),
+        "kind": widgets.Dropdown(options=[("a ring", "ring"), ("a grid", "grid")]),
+    }
+    np.random.seed(3)
+    torch.manual_seed(3)
+    expected = (np.random.random(), float(torch.rand(1)))
+    np.random.seed(3)
+    torch.manual_seed(3)
+    frames.show_frames(figure, {"size": "how large", "kind": "kind"}, controls)
+    assert (np.random.random(), float(torch.rand(1))) == expected
+    (panel,) = kept
+    assert [(size, kind) for size, kind, *_ in calls[1:4]] == [
+        (0, "ring"),
+        (0, "grid"),
+        (0.25, "ring"),
+    ]
+    assert panel["positions"] == len(panel["frames"]) == 10
+    assert panel["controls"][0]["texts"] == ["0", "0.25", "0.5", "0.75", "1"]
+    assert [c["start"] for c in panel["controls"]] == [2, 0]
+    assert panel["controls"][1]["texts"] == ["a ring", "a grid"]
+    assert panel["frames"][1]["alt"] == "grid of size 0"
+    assert plt.get_fignums() == []
+
+
+def test_a_fine_panel_is_thinned_to_what_a_page_may_hold():
+    fine = frames.positions("x", widgets.IntSlider(value=13, min=0, max=200))
+    menu = frames.positions("y", widgets.Dropdown(options=list("abcd")))
+    slider, letters = frames.chosen([fine, menu], frames.FRAMES)
+    assert len(slider.values) == 20 and len(letters.values) == 4
+    assert (slider.values[0], slider.values[-1]) == (0, 200)
+    assert slider.values[slider.start] == 13 and list(slider.values) == sorted(slider.values)
+    with pytest.raises(TypeError, match="no list of positions"):
+        frames.positions("z", widgets.Text())

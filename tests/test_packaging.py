@@ -32,7 +32,9 @@ def pins(text):
     return {name: str(pin.specifier)[2:] for name, pin in zip(names, here, strict=True)}
 
 
-CONSTRAINTS = pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+CONSTRAINTS_TEXT = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+CONSTRAINTS = pins(CONSTRAINTS_TEXT)
+SITE = pins(CONSTRAINTS_TEXT.split("# Only in .venv-site")[1].split("\n\n")[0].partition("\n")[2])
 COLAB_TEXT = (ROOT / "tests" / "colab-constraints.txt").read_text(encoding="utf-8")
 COLAB = pins(COLAB_TEXT)
 ON_COLAB = dict(pins(COLAB_TEXT.split("# Not from Colab")[0]), torch=COLAB_TORCH)
@@ -109,7 +111,8 @@ def test_installed_versions_are_the_tested_ones():
 def test_nothing_is_pinned_in_vain():
     tools, elsewhere = {"pip", "uv"}, {"appnope", "colorama", "pywinpty"}
     foreign = {"overrides", "pexpect", "ptyprocess"}  # not on every Python or system
-    assert not set(CONSTRAINTS) - WANTED - tools - elsewhere - foreign
+    assert not set(CONSTRAINTS) - WANTED - tools - elsewhere - foreign - set(SITE)
+    assert not set(SITE) & WANTED
 
 
 def test_environment_yml_repeats_no_list():

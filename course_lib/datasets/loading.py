@@ -17,6 +17,7 @@ from course_lib.datasets.mixtures import (
     RING_SD,
     mixture,
 )
+from course_lib.datasets.patients import cohort, heart_disease, hospitals, nhefs
 from course_lib.datasets.shop import online_retail, simulated_shop
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
@@ -137,6 +138,8 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "milling": _milling,
     "engines": simulated_engines,
     "shop": simulated_shop,
+    "cohort": cohort,
+    "hospitals": hospitals,
     "breast_cancer": _breast_cancer,
     "diabetes": _diabetes,
 }
@@ -147,6 +150,8 @@ TABLES = {
     "ai4i2020": ai4i2020,
     "cmapss": cmapss,
     "online_retail": online_retail,
+    "nhefs": nhefs,
+    "heart_disease": heart_disease,
 }
 LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,

@@ -1,0 +1,32 @@
+"""Docstrings of the library as Sphinx reads them: in formulas, bars and stars are only bars and stars."""
+
+import re
+
+from sphinx.application import Sphinx
+
+CODE = re.compile(r"(`+[^`]+`+)")
+PLURAL = re.compile(r"(`+[^`]+`+)(\w?)")
+
+
+def escaped(line: str) -> str:
+    """A line of text with the marks escaped outside of code."""
+    if line.lstrip().startswith((">>>", "...")):
+        return line
+    apart = PLURAL.sub(lambda m: m.group(1) + (m.group(2) and "\\ " + m.group(2)), line)
+    parts = CODE.split(apart)
+    return "".join(
+        part if part.startswith("`") else re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts
+    )
+
+
+def escape_lines(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]):
+    example = False
+    for number, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if not example:
+            lines[number] = escaped(line)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", escape_lines, priority=100)  # before napoleon
+    return {"parallel_read_safe": True}

@@ -1,0 +1,345 @@
+"""The course's site: a small one is built from a copy of lesson 00 whose outputs are made here."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.metadata import distributions
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+from jupyter_browser import FLAGS
+from nbformat.v4 import new_output
+from packaging.utils import canonicalize_name
+from test_packaging import CONSTRAINTS
+
+import course_lib.exercises.checking
+from course_lib import plots
+from course_lib.explore import frames
+from course_lib.syllabus import course
+
+ROOT = Path(__file__).parents[1]
+BUILDER = ROOT / "docs" / "site"
+LESSON = "00_start"
+PAGES = ("index", f"notebooks/{LESSON}", "path", "glossary", "measures", "docs/audit", "data/adult")
+sys.path.insert(0, str(BUILDER))
+
+import pages  # noqa: E402
+from words import linker, links_kept  # noqa: E402
+
+WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox()"}
+
+
+# --- what needs no build -------------------------------------------------------------------------
+
+
+def test_words_are_linked_where_they_come_first_and_not_in_code_or_formulas():
+    link = linker({"vae": "VAE", "kl": "KL divergence"})
+    text = "# A VAE\n\n`VAE` and $KL$: the VAE, [KL](x.md), and the KL of a VAE."
+    linked = text.replace("the VAE", "the {term}`VAE <VAE>`")
+    assert link(text) == linked.replace("the KL", "the {term}`KL <KL divergence>`")
+    assert link("A VAE again.") == "A VAE again."
+
+
+def test_links_to_files_that_are_no_pages_lead_to_the_repository_or_nowhere():
+    text = "[a](../data/adult.md#use), [b](../LICENSE), [c](https://x.org), ![d](e.png), [f](../README.md)"
+    kept = links_kept(text, "docs/audit.md", {"data/adult.md"}, "", "main")
+    assert kept == "[a](../data/adult.md#use), b, [c](https://x.org), ![d](e.png), [f](/index.md)"
+    kept = links_kept(text, "docs/audit.md", {"data/adult.md"}, "me/it", "main")
+    assert "[b](https://github.com/me/it/blob/main/LICENSE)" in kept
+
+
+def test_the_path_knows_what_each_lesson_needs():
+    lessons = {lesson.number: lesson for lesson in course().lessons.values()}
+    assert pages.needed(lessons[0], lessons) == []
+    assert pages.needed(lessons[1], lessons) == [0]
+    assert pages.needed(lessons[9], lessons) == [1, 2, 3]
+    assert pages.needed(lessons[16], lessons) == [5, 9]
+    for number, lesson in lessons.items():
+        assert all(needed < number for needed in pages.needed(lesson, lessons))
+        named = re.search(r"[Ll]esson", lesson.prerequisites)
+        assert bool(named) == bool(pages.needed(lesson, lessons))
+
+
+def test_every_term_is_spelt_once_and_names_lessons_that_there_are():
+    terms = pages.glossary()
+    spelt = [s.lower() for term, entry in terms.items() for s in (term, *entry.get("also", ()))]
+    assert len(spelt) == len(set(spelt))
+    for entry in terms.values():
+        assert entry["lessons"] and set(entry["lessons"]) <= course().lessons.keys()
+        assert entry["means"].endswith(".")
+    assert {"mode collapse", "model collapse"} <= terms.keys()
+
+
+# --- a small site --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site_python():
+    """The Python that builds the site, in the environment that `course.py` makes for it."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "course.py", "site", "--tools"], capture_output=True, text=True
+    )
+    if done.returncode and "package index cannot be reached" in done.stderr:
+        pytest.skip("What builds the site is not installed, and the package index is out of reach.")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (python,) = [
+        *(ROOT / ".venv-site").glob("bin/python"),
+        *(ROOT / ".venv-site").glob("Scripts/python.exe"),
+    ]
+    return python
+
+
+def shown_by(module, monkeypatch, call):
+    """What a call displays, as an output of a notebook."""
+    kept = []
+    monkeypatch.setattr(module, "display", lambda data, raw: kept.append(data))
+    call()
+    (data,) = kept
+    return new_output("display_data", data=data)
+
+
+def panel_figure(size, kind):
+    fig, ax = plt.subplots(figsize=(4, 2))
+    ax.plot([0, size], label=kind)
+    return fig, f"A line of kind {kind} up to {size}."
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """A folder with a copy of lesson 00, as if executed: a picture, a check, a panel, a quiz."""
+    book = nbformat.read(ROOT / "notebooks" / f"{LESSON}.ipynb", as_version=4)
+    (exercise,) = course().lessons[LESSON].exercises
+
+    def stub(*_):
+        raise NotImplementedError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_STATE", str(tmp_path_factory.mktemp("state")))
+        checked = shown_by(
+            course_lib.exercises.checking,
+            patch,
+            lambda: course_lib.exercises.checking.check(exercise, stub),
+        )
+        controls = {
+            "size": ipywidgets.IntSlider(value=2, min=1, max=4),
+            "kind": ipywidgets.Dropdown(options=["first", "second"]),
+        }
+        labels = {"size": "how large", "kind": "kind"}
+        panel = shown_by(frames, patch, lambda: frames.show_frames(panel_figure, labels, controls))
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            if "explore(" in cell.source:
+                cell.outputs = [new_output("display_data", data=WIDGET), panel]
+            elif f'check("{exercise}"' in cell.source:
+                cell.outputs = [checked]
+            elif cell.id == "imports" or "quiz(" in cell.source:
+                cell.outputs = [new_output("display_data", data=WIDGET)]
+            elif "plots." in cell.source:
+                cell.outputs = [
+                    new_output("display_data", data=plots.bundle(plt.figure(), "A figure."))
+                ]
+    folder = tmp_path_factory.mktemp("copies")
+    nbformat.write(book, folder / f"{LESSON}.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(site_python, copies, tmp_path_factory):
+    """The folder of the pages, and what the builder said."""
+    out = tmp_path_factory.mktemp("site")
+    command = [site_python, BUILDER / "build.py", "--no-api", f"--copies={copies}", f"--out={out}"]
+    done = subprocess.run([*command, "--lessons", LESSON], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out / "html", done.stderr
+
+
+class Page(HTMLParser):
+    """The links, the ids and what a page loads."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.links, self.ids, self.loads, self.tags = [], set(), [], []
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        of = dict(attributes)
+        self.tags.append((tag, of))
+        self.ids |= {of[name] for name in ("id", "name") if of.get(name)}
+        if tag == "a" and of.get("href"):
+            self.links.append(of["href"])
+        if tag == "link" and of.get("rel") not in ("canonical", "author"):
+            self.loads.append(of["href"])
+        self.loads += [of[name] for name in ("src", "srcset", "poster", "data") if of.get(name)]
+
+
+@pytest.mark.slow
+def test_every_link_resolves_and_nothing_is_loaded_from_elsewhere(site):
+    html, said = site
+    assert "WARNING" not in said and "ERROR" not in said, said
+    own = (
+        file for file in html.rglob("*.html") if "_static" not in file.parts
+    )  # the theme's lie there
+    found = {file: Page(file) for file in own}
+    assert {html / f"{name}.html" for name in PAGES} <= found.keys()
+    for file, page in found.items():
+        for address in [*page.links, *page.loads]:
+            parts = urlsplit(address)
+            if parts.scheme or address.startswith("//"):
+                assert address in page.links or parts.scheme == "data", (file, address)
+                continue
+            target = (file.parent / unquote(parts.path)).resolve() if parts.path else file
+            assert target.is_file(), (file, address)
+            if parts.fragment and target in found:
+                assert unquote(parts.fragment) in found[target].ids, (file, address)
+    for style in html.rglob("*.css"):
+        called = re.findall(
+            r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style.read_text(encoding="utf-8")
+        )
+        assert not called, style
+
+
+@pytest.mark.slow
+def test_a_panel_has_a_picture_for_each_position_of_its_controls(site):
+    html, _ = site
+    text = (html / "notebooks" / f"{LESSON}.html").read_text(encoding="utf-8")
+    (inside,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    panel = json.loads(inside)
+    assert panel["texts"] == [["1", "2", "3", "4"], ["first", "second"]]
+    assert panel["alts"][3] == "A line of kind second up to 2."
+    pictures = html / "_static" / "panels" / f"{LESSON}-1"
+    assert {file.name for file in pictures.iterdir()} == {f"{n}.webp" for n in range(8)}
+    assert f'src="../_static/panels/{LESSON}-1/2.webp"' in text
+    assert 'alt="A line of kind first up to 2."' in text
+
+
+@pytest.mark.slow
+def test_a_hint_lies_behind_a_fold_and_the_solution_behind_another(site):
+    html, _ = site
+    text = (html / "notebooks" / f"{LESSON}.html").read_text(encoding="utf-8")
+    hint, solution = text.index("Hint 1 of"), text.index("The solution, from the library")
+    between = text[hint:solution]
+    assert between.count("<details") - between.count("</details>") >= 1
+    assert "NotImplementedError" in text[:hint]  # the stub
+    assert 'class="quiz"' in text and "application/vnd.jupyter" not in text
+    assert "google.colab" not in text and "save_work" not in text
+
+
+@pytest.mark.slow
+def test_what_builds_the_site_is_pinned(site_python):
+    folder = next((ROOT / ".venv-site").glob("[lL]ib*/**/site-packages"))
+    here = {canonicalize_name(d.name): d.version for d in distributions(path=[str(folder)])}
+    for name in here.keys() - {"pip", "setuptools"}:
+        assert CONSTRAINTS.get(name) == here[name], name
+
+
+FORMULAS = """
+import re, sys
+sys.path.insert(0, sys.argv[1])
+from mathml import mathml
+import nbformat
+for file in sys.argv[2:]:
+    for cell in nbformat.read(file, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"(?s)```.*?```|`[^`]*`", "", cell.source)
+            found = r"(?s)\\$\\$(.+?)\\$\\$|\\$(?! )([^$]+?)(?<! )\\$(?![0-9])"
+            for block, inline in re.findall(found, text):
+                mathml(block or inline, "block" if block else "inline")
+                print("formula")
+"""
+
+
+@pytest.mark.slow
+def test_every_formula_of_the_lessons_can_be_shown(site_python):
+    books = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    done = subprocess.run(
+        [site_python, "-c", FORMULAS, BUILDER, *books], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("formula") > 300
+
+
+# --- in a browser --------------------------------------------------------------------------------
+
+AXE = "axe.run(document, {preload: false, resultTypes: ['violations']})"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, site):
+    """Opens pages from their folder, and fails if one complains or asks for anything beyond it."""
+    problems = []
+
+    def open_(name, **context):
+        page = browser.new_context(**context).new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith(("file:", "data:")) else problems.append(r.url),
+        )
+        page.goto((site[0] / f"{name}.html").as_uri())
+        return page
+
+    yield open_
+    for context in browser.contexts:
+        context.close()
+    assert problems == []
+
+
+def test_a_slider_moves_by_keyboard_and_is_told(opened):
+    page = opened(f"notebooks/{LESSON}")
+    slider, picture = page.get_by_role("slider"), page.locator(".panel img")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert picture.get_attribute("alt") == "A line of kind first up to 3."
+    assert picture.get_attribute("src").endswith("/4.webp")
+    assert (
+        slider.get_attribute("aria-valuetext") == "3" == page.locator(".panel output").inner_text()
+    )
+    assert page.locator(".panel-said").text_content() == "A line of kind first up to 3."
+    page.get_by_label("kind", exact=True).select_option("second")
+    assert picture.get_attribute("alt") == "A line of kind second up to 3."
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+def test_the_quiz_answers(opened):
+    page = opened(f"notebooks/{LESSON}")
+    question = page.locator(".quiz fieldset").first
+    question.locator("[data-right=yes]").check()
+    assert question.get_by_role("status").inner_text().startswith("Right. ")
+    question.locator("[data-right=no]").first.check()
+    assert question.get_by_role("status").inner_text().startswith("Not quite. ")
+    assert page.locator(".quiz-score").inner_text().startswith("0 of ")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_serious_fault_of_accessibility_and_no_wide_page_on_a_phone(
+    opened, site_python, name, scheme
+):
+    page = opened(name, viewport={"width": 375, "height": 760}, color_scheme=scheme)
+    assert page.locator("html").get_attribute("data-theme") == scheme
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    axe = next((ROOT / ".venv-site").rglob("axe_playwright_python/axe.min.js"))
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    faults = [
+        (v["id"], [node["target"] for node in v["nodes"][:3]])
+        for v in page.evaluate(AXE)["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert faults == []
