@@ -238,7 +238,7 @@ def online_retail() -> LinkedDataset:
     )
     lines["customer"] = np.searchsorted(names, lines["customer"])
     lines["order"] = pd.factorize(lines["order"])[0]
-    lines["item"] = items.get_indexer(lines["item"])
+    lines["item"] = items.get_indexer(pd.Index(lines["item"]))
     notes = (
         f"Of {given:,} lines, {repeated:,} repeat another one, {nobody:,} more name no customer, and "
         f"{left_out:,} more are cancelled, without a price, or no product: all are left out.",

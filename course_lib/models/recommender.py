@@ -210,8 +210,9 @@ class MultinomialVAE(nn.Module):
         def step(baskets: Tensor, given: Tensor) -> float:
             nonlocal taken
             taken += 1
-            loss = multinomial_loss(baskets, *self(baskets, given), min(1.0, 2 * taken / steps))
-            return gradient_step(loss, optimizer)
+            logits, mu, log_var = self(baskets, given)
+            beta = min(1.0, 2 * taken / steps)
+            return gradient_step(multinomial_loss(baskets, logits, mu, log_var, beta), optimizer)
 
         finish(training_loop(step, [x, known], steps=steps, batch_size=batch_size, seed=seed))
         return self.eval()
