@@ -18,6 +18,7 @@ from course_lib.datasets.mixtures import (
     mixture,
 )
 from course_lib.datasets.patients import cohort, heart_disease, hospitals, nhefs
+from course_lib.datasets.payments import LEARNT, transactions
 from course_lib.datasets.shop import online_retail, simulated_shop
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
@@ -100,6 +101,14 @@ def _milling() -> TableDataset:
     return TableDataset("milling", train, held_out, "machine_failure")
 
 
+def _payments() -> TableDataset:
+    """80 days of simulated card payments of 4,500 accounts, and which are fraud; the last 30 held out."""
+    table = transactions(4500, seed=0)
+    early = table["time"] < 24 * LEARNT
+    train, held_out = (table[part].reset_index(drop=True) for part in (early, ~early))
+    return TableDataset("payments", train, held_out, "fraud")
+
+
 def _breast_cancer() -> TableDataset:
     """569 real biopsies of breast masses, 30 measures of their cell nuclei, malignant or not."""
     data = load_breast_cancer(as_frame=True)
@@ -137,6 +146,7 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "loans": _loans,
     "milling": _milling,
     "engines": simulated_engines,
+    "payments": _payments,
     "shop": simulated_shop,
     "cohort": cohort,
     "hospitals": hospitals,
