@@ -137,7 +137,12 @@ def by_month(
     first: int,
     notes: tuple[str, ...] = (),
 ) -> LinkedDataset:
-    """Order lines before the month `first` to train, those from then on held out."""
+    """Order lines before the month `first` to train, those from then on held out.
+
+    >>> data = by_month("small", *linked_tables(50), 9)
+    >>> int(data.train["month"].max()), int(data.held_out["month"].min())
+    (8, 9)
+    """
     late = lines["month"] >= first
     parts = (lines[~late].reset_index(drop=True), lines[late].reset_index(drop=True))
     return LinkedDataset(name, *parts, "item", ("kind", "region"), notes, people, "customer")
