@@ -19,6 +19,7 @@ from course_lib.datasets.mixtures import (
 )
 from course_lib.datasets.patients import cohort, heart_disease, hospitals, nhefs
 from course_lib.datasets.payments import LEARNT, transactions
+from course_lib.datasets.shop import online_retail, simulated_shop
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
 from course_lib.syllabus import unknown
@@ -146,6 +147,7 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "milling": _milling,
     "engines": simulated_engines,
     "payments": _payments,
+    "shop": simulated_shop,
     "cohort": cohort,
     "hospitals": hospitals,
     "breast_cancer": _breast_cancer,
@@ -157,6 +159,7 @@ TABLES = {
     "german_credit": german_credit,
     "ai4i2020": ai4i2020,
     "cmapss": cmapss,
+    "online_retail": online_retail,
     "nhefs": nhefs,
     "heart_disease": heart_disease,
 }

@@ -1,6 +1,6 @@
 """What `load` returns: a data set in two parts, of arrays or of tables."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +70,25 @@ class TableDataset:
             f"{self.name}: {len(self.train):,} rows to train, {len(self.held_out):,} held out, "
             f"{self.train.shape[1]} columns, label {self.label}",
             self.notes,
+        )
+
+
+@dataclass(frozen=True)
+class LinkedDataset(TableDataset):
+    """Two linked tables: one row a parent in `parents`, several rows of each in `train` and `held_out`.
+
+    Attributes:
+        parents: such as customers; the sensitive columns are theirs.
+        key: the column by which both are linked; it has no value twice in `parents`.
+    """
+
+    parents: pd.DataFrame = field(default_factory=pd.DataFrame)
+    key: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {len(self.parents):,} rows linked by {self.key} with what follows\n"
+            + (super().__str__())
         )
 
 
