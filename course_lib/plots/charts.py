@@ -62,7 +62,8 @@ def curves(
             f"lowest {middle[low]:.3g} at {x[low]:.4g}, highest {middle[high]:.3g} at {x[high]:.4g}."
         )
     for name, level in (levels or {}).items():
-        ax.axhline(level, color=GREY, linestyle=":", label=name)
+        # Not in grey, which the fourth curve has, dotted too.
+        ax.axhline(level, color=plt.rcParams["text.color"], linewidth=1, linestyle=":", label=name)
         said.append(f"A dotted line marks {level:.3g}: {name}.")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if "x" in log:
