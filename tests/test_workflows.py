@@ -47,8 +47,12 @@ def unknown_values(text):
     workflow = yaml.safe_load(text)
     matrices = [job.get("strategy", {}).get("matrix", {}) for job in workflow["jobs"].values()]
     known = CONTEXTS | {"matrix": {name for matrix in matrices for name in matrix}}
+    steps = [step for job in workflow["jobs"].values() for step in job.get("steps", ())]
+    known["steps"] = {step["id"] for step in steps if "id" in step}
     for expression in re.findall(r"\$\{\{(.*?)\}\}", text):
-        for context, name in re.findall(r"\b([a-z]+)\.(\w+)", re.sub(r"'[^']*'", "", expression)):
+        # What a step puts out is its action's matter.
+        inside = re.sub(r"'[^']*'", "", expression).replace(".outputs.", ":")
+        for context, name in re.findall(r"\b([a-z]+)\.(\w+)", inside):
             if name not in known.get(context, ()):
                 yield f"{context}.{name}"
 
@@ -90,13 +94,20 @@ def test_the_tests_run_on_every_system_and_python_that_the_package_names():
     assert ".ci/run" in commands
 
 
+# What the job that publishes may do, by workflow; all other jobs may only read.
+PUBLISHING = {
+    "release": {"contents": "read", "id-token": "write"},
+    "site": {"pages": "write", "id-token": "write"},
+}
+
+
 @EACH_FILE
 def test_only_the_job_that_publishes_may_do_more_than_read(file):
     workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {}
     for name, job in workflow["jobs"].items():
-        more = {"id-token": "write"} if name == "publish" else {}
-        assert job["permissions"] == {"contents": "read", **more}
+        allowed = PUBLISHING[file.stem] if name == "publish" else {"contents": "read"}
+        assert job["permissions"] == allowed
         assert ("environment" in job) == (name == "publish")
         for step in job.get("steps", ()):
             assert step.get("uses", "actions/").startswith("actions/")
