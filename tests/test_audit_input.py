@@ -62,14 +62,30 @@ WRITTEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def by_chance(tmp_path_factory):
+    """What is found in the same tables with plain numbers, of no digits after the point or of two."""
+    return {
+        digits: harm(
+            audited(
+                files(
+                    tmp_path_factory.mktemp("plain"),
+                    lambda table, _, k=digits: table.assign(income=table["income"].round(k)),
+                )
+            )
+        )
+        for digits in (0, 2)
+    }
+
+
 @pytest.mark.parametrize("name", WRITTEN)
-def test_numbers_are_read_however_they_are_written(tmp_path, name):
+def test_numbers_are_read_however_they_are_written(tmp_path, name, by_chance):
     def change(table, part, factor=1):
         scale = factor if part == "synthetic" else 1
         return table.assign(income=[WRITTEN[name](x * scale) for x in table["income"]])
 
     same = audited(files(tmp_path, change))
-    assert not harm(same)
+    assert harm(same) <= by_chance[0 if name == "whole thousands" else 2]
     assert same["read_as[income]"].method.startswith("number (written with")
     assert {c.name: c.kind for c in same.schema.columns}["income"] == "number"
     far = audited(files(tmp_path, lambda table, part: change(table, part, 3)))
