@@ -124,6 +124,7 @@ def test_a_policy_of_one_s_own(own):
         ("", "each policy is a table"),
         ("[a", "cannot be read"),
         ("[a]\n[b]", "several policies"),
+        ("[release]\nprivacy = 'never'", "'release' is a policy of the course"),
     ],
 )
 def test_a_file_that_is_not_understood_is_refused(own, text, words):
