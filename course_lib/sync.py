@@ -1,10 +1,11 @@
 """Write what the syllabus knows into the notebooks, the README and docs; strip the notebooks.
 
-In each notebook five kinds of cell are written: the cell with the id `header`; the card in each cell
+In each notebook six kinds of cell are written: the cell with the id `header`; the rubric in each cell
+whose id is `rubric-...`; the card in each cell
 whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
 the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
 it `next`, which leads to the next lesson. Between markers are written: the lessons and the badges in the
-README, the gpu presets in docs/gpu.md, and the links in docs/anywhere.md. Outputs and other traces of a run
+README, the gpu presets in docs/gpu.md, the links in docs/anywhere.md, and the recorded runs in docs/capstone.md. Outputs and other traces of a run
 are removed from the notebooks.
 """
 
@@ -19,11 +20,12 @@ from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
-from course_lib.syllabus import ROOT, SYLLABUS, Lesson, course
+from course_lib.syllabus import ROOT, SYLLABUS, Lesson, Written, course
 
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
 ANYWHERE = ROOT / "docs" / "anywhere.md"
+CAPSTONE = ROOT / "docs" / "capstone.md"
 SAVE_CELL = """\
 # Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
 from course_lib import save_work
@@ -98,6 +100,8 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield GPU, _between(GPU.read_text(encoding="utf-8"), "gpu", gpu_table())
     if ANYWHERE.exists():
         yield ANYWHERE, _between(ANYWHERE.read_text(encoding="utf-8"), "links", link_list())
+    if CAPSTONE.exists():
+        yield CAPSTONE, _between(CAPSTONE.read_text(encoding="utf-8"), "runs", capstone_runs())
 
 
 def _between(text: str, name: str, part: str) -> str:
@@ -111,7 +115,9 @@ def generated_notebook(lesson: Lesson, source: str) -> str:
     """The lesson's notebook with its header and cards written and its outputs stripped."""
     book = json.loads(source)
     cards = {card_id(get(name)): get(name) for name in lesson.exercises}
-    missing = {"header", *cards} - {cell["id"] for cell in book["cells"]}
+    rubrics = {text.rubric_cell: text for text in lesson.written}
+    texts = {text.cell for text in lesson.written}
+    missing = {"header", *cards, *rubrics, *texts} - {cell["id"] for cell in book["cells"]}
     if missing:
         raise ValueError(
             f"{lesson.id}.ipynb has no Markdown cell with the id {', '.join(sorted(missing))}: "
@@ -125,6 +131,8 @@ def generated_notebook(lesson: Lesson, source: str) -> str:
             cell["source"] = header(lesson)
         elif cell["id"] in cards:
             cell["source"] = with_card("".join(cell["source"]), cards[cell["id"]])
+        elif cell["id"] in rubrics:
+            cell["source"] = rubric(rubrics[cell["id"]])
         _strip(cell)
     book["metadata"] = METADATA
     # As Jupyter writes it: sorted keys, one space, source line by line, a newline at the end.
@@ -146,7 +154,8 @@ def header(lesson: Lesson) -> str:
                 f"When you have worked through this notebook, you can\n\n{objectives}",
                 "| | |\n|---|---|\n"
                 f"| Time to study | about {lesson.study_minutes} minutes, "
-                f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
+                f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)}"
+                f"{_by_hand(lesson)} |\n"
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
                 f"| Data | {_data(lesson)}: no download |\n"
@@ -155,6 +164,12 @@ def header(lesson: Lesson) -> str:
             ],
         )
     )
+
+
+def _by_hand(lesson: Lesson) -> str:
+    points = sum(text.points for text in lesson.written)
+    count = len(lesson.written)
+    return f"; {count} texts that a person reads, {points} points" if lesson.written else ""
 
 
 def _data(lesson: Lesson) -> str:
@@ -264,6 +279,15 @@ def exercise_card(exercise: Exercise) -> str:
     )
 
 
+def rubric(text: Written) -> str:
+    """The cell above a text that a person marks: what to write, and what earns how many points."""
+    levels = "\n".join(f"| {points} | {level} |" for points, level in enumerate(text.levels))
+    return (
+        f"### Write: {text.title}\n\n*`{text.id}`: {text.points} points; a person reads this*\n\n"
+        f"{text.task}\n\n| points | what is there |\n|---|---|\n{levels}"
+    )
+
+
 def with_card(text: str, exercise: Exercise) -> str:
     """`text` with its card replaced, or with the card after it where it has none yet."""
     old = re.compile(r"### Exercise:.*?\n\n.*?\n\n.*?(?=\n\n|\Z)", re.DOTALL)
@@ -301,6 +325,28 @@ def gpu_table() -> str:
         said = "; ".join(_changes(x.presets["cpu"], x.presets.get("gpu", {}))) or "nothing"
         rows.append(f"| {x.number:02d} {x.title} | {where} | {said} |")
     return "\n".join(rows)
+
+
+def capstone_runs() -> str:
+    """The runs of benchmarks/capstone.py: how many findings stop each table, and how it ended."""
+    record = ROOT / "benchmarks" / "results" / "capstone.json"
+    groups = json.loads(record.read_text(encoding="utf-8"))["runs"]
+    names = ("independent", "copula", "by_kind", "filter", "vae")
+    rows = [
+        "| table | seed | independent | copula | copula by kind | filter | VAE | taken | at the end | result |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    reasons = []
+    for group, runs in groups.items():
+        for run in runs:
+            counts = ("none could be made" if run[name] < 0 else f"{run[name]:g}" for name in names)
+            result = "passed" if run["passed"] else "stopped"
+            cells = [group, run["seed"], *counts, run["remedy"], run["final"], result]
+            rows.append(f"| {' | '.join(map(str, cells))} |")
+            if run["why"]:
+                reasons.append(f"- {group}, seed {run['seed']}: {run['why'].replace('|', '/')}")
+    stopped = ["", "What stopped the tables at the end:", "", *reasons] if reasons else []
+    return "\n".join([*rows, *stopped])
 
 
 def _changes(before: Mapping, after: Mapping, path: str = "") -> Iterator[str]:

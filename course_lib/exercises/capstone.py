@@ -195,7 +195,7 @@ CHOOSE = Exercise(
     difficulty=2,
     task="Return the place of the first generator that is not clearly worse than the one with the lowest "
     "mean score: take the differences of its scores to the best one's, draw by draw; it is clearly worse "
-    "if their mean is larger than their standard error (standard deviation, with n - 1, over the root of n).",
+    "if their mean is larger than their standard error (deviation, with n - 1, over the root of n).",
     hints=(
         "score - score[best] has the differences of all generators at once, draw by draw.",
         "worse.std(axis=1, ddof=1) / np.sqrt(draws) is the standard error of each mean.",
@@ -441,8 +441,8 @@ COPIES = Exercise(
     minutes=15,
     difficulty=2,
     task="The first n rows are the table, the others are spare. Return n places: a row that is no copy "
-    "keeps its own, and a copy is replaced by the first spare row of its group that is no copy and not used yet. "
-    "Raise ValueError if a group has no spare row left, and leave the inputs as they are.",
+    "keeps its own, and a copy is replaced by the first spare row of its group that is no copy and not "
+    "used yet. Raise ValueError if a group has no spare row left, and leave the inputs as they are.",
     hints=(
         "Go through np.flatnonzero(copied[:n]) and look from n on for a spare row.",
         "A spare row must meet three conditions: the same group, no copy, not used yet.",
@@ -705,7 +705,7 @@ CLAIMS = Exercise(
     difficulty=3,
     task="Return for each of the k claims 1 if its interval lies within -margin to margin (ends included), "
     "-1 if the whole interval lies beyond on one side, and else 0, also where nothing was measured (NaN). "
-    "The interval is estimate plus and minus z times error, with z the normal quantile at 1 - level / (2 k).",
+    "The interval is estimate plus and minus z times error; z is the normal quantile at 1 - level / (2 k).",
     hints=(
         "k is the number of claims, len(estimate): the more is claimed, the wider each interval.",
         "supported = (low >= -margin) & (high <= margin); comparisons with NaN are False.",
