@@ -20,6 +20,7 @@ from test_packaging import CONSTRAINTS
 
 import course_lib.exercises.checking
 from course_lib import plots
+from course_lib.audit.explain import KINDS, metrics
 from course_lib.explore import frames
 from course_lib.syllabus import course
 
@@ -228,6 +229,23 @@ def test_a_hint_lies_behind_a_fold_and_the_solution_behind_another(site):
     assert "NotImplementedError" in text[:hint]  # the stub
     assert 'class="quiz"' in text and "application/vnd.jupyter" not in text
     assert "google.colab" not in text and "save_work" not in text
+
+
+@pytest.mark.slow
+def test_each_measure_of_the_audit_has_its_formula_and_its_null(site):
+    text = (site[0] / "measures.html").read_text(encoding="utf-8")
+    sections = re.split(r"<h3>", text)[1:]
+    assert len(sections) == len(metrics())
+    for section, (metric, about) in zip(sections, in_order(metrics()), strict=True):
+        assert f">{metric}<" in section
+        for head in ("Formula.", "Null distribution.", "What fools it.", "Source."):
+            assert f"<strong>{head}</strong>" in section, (metric, head)
+        assert section.count('<math display="block">') == about["formula"].count("$$") / 2
+    assert "<munder><mo>∑</mo>" in text and "<munder><mo>max</mo>" in text
+
+
+def in_order(told):
+    return [each for kind in KINDS for each in told.items() if each[1]["kind"] == kind]
 
 
 @pytest.mark.slow

@@ -277,7 +277,7 @@ def glossary_page(terms: Mapping[str, Mapping], lessons: Mapping[str, Lesson]) -
     )
 
 
-NOTATION = r"""\
+NOTATION = r"""
 In the formulas $x_1, \dots, x_m$ are the synthetic values or rows, and $y_1, \dots, y_n$ the real ones,
 training rows and holdout together unless it is said otherwise. Of a column only values that are there
 count. $p_j$ and $q_j$ are the shares of the synthetic and of the real rows in a level or cell $j$; $F_x$
