@@ -31,6 +31,7 @@ PAGES = ("index", f"notebooks/{LESSON}", "path", "glossary", "measures", "docs/a
 sys.path.insert(0, str(BUILDER))
 
 import pages  # noqa: E402
+import records  # noqa: E402
 from words import linker, links_kept  # noqa: E402
 
 WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox()"}
@@ -75,6 +76,41 @@ def test_every_term_is_spelt_once_and_names_lessons_that_there_are():
         assert entry["lessons"] and set(entry["lessons"]) <= course().lessons.keys()
         assert entry["means"].endswith(".")
     assert {"mode collapse", "model collapse"} <= terms.keys()
+
+
+README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", sorted(records.RESULTS.glob("*.json")), ids=lambda file: file.stem)
+def test_each_record_has_a_command_and_a_table(file):
+    assert records.behind(file.stem, records.commands(README))
+    page = records.record_page(file, README)
+    assert '<table class="record"' in page
+    assert f"benchmarks/results/{file.name}" in page and "an unknown day" not in page
+
+
+def test_a_measure_is_drawn_with_a_dot_for_each_run():
+    runs = {
+        "one": [{"seed": 0, "recall": 0.5}, {"seed": 1, "recall": 0.7}],
+        "two": [{"recall": 0.9}],
+    }
+    (drawn,) = [
+        records.measure_html(name, groups, {"recall": [">=", 0.8]})
+        for name, groups in records.by_measure(runs).items()
+    ]
+    assert drawn.count("<circle") == 3 and drawn.count('class="bar"') == 2
+    assert "The lowest median is 0.6, of “one”, and the highest 0.9, of “two”." in drawn
+    assert "Asked for: at least 0.8; 1 of 2 medians reach it." in drawn
+    assert "0.6 <small>(0.5 to 0.7)</small>" in drawn
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [([0.0, 1.0], [3, 97]), ([1.0, 10.0, 100.0], [3, 50, 97]), ([2.0, 2.0], [50, 50])],
+)
+def test_a_scale_fills_the_row_and_is_logarithmic_over_many_sizes(values, at):
+    scale = records.Scale(values)
+    assert [round(scale.place(value)) for value in values] == at
 
 
 # --- a small site --------------------------------------------------------------------------------

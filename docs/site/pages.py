@@ -1,6 +1,5 @@
 """The pages that are made from the course's own files: start, path, glossary, measures, data, library."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from lessons import LessonPage
 from panels import panel_html
+from records import raw
 
 import course_lib
 from course_lib.audit.explain import KINDS, metrics
@@ -127,11 +127,6 @@ python course.py lab
 {contents}
 ```
 """
-
-
-def raw(html: str) -> str:
-    """HTML as a block of a MyST page."""
-    return f"```{{raw}} html\n{html}\n```"
 
 
 def card(page: LessonPage) -> str:
@@ -325,27 +320,6 @@ def data_index(cards: Sequence[Path]) -> str:
     return (
         "# Data cards\n\nOne card for each data set: where it comes from, its licence, its columns, its "
         f"known faults.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    )
-
-
-def results_page(files: Sequence[Path]) -> str:
-    """What benchmarks recorded, file by file, to look into and to keep."""
-    parts = []
-    for file in files:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        when = content.get("date") or content.get("recorded") or ""
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        short = text if len(text) < 6000 else text[:6000] + "\n..."
-        parts.append(
-            f"## {file.stem.replace('_', ' ')}\n\n`benchmarks/results/{file.name}`"
-            + (f", {when}" if when else "")
-            + "\n\n"
-            + raw(f"<details><summary>Look into it</summary><pre>{escape(short)}</pre></details>")
-            + "\n"
-        )
-    return (
-        "# What was measured\n\nThe records that lessons and pages quote, with their settings and dates. "
-        "The [commands](README.md) make them anew.\n\n" + "\n".join(parts)
     )
 
 
