@@ -113,6 +113,16 @@ def test_a_scale_fills_the_row_and_is_logarithmic_over_many_sizes(values, at):
     assert [round(scale.place(value)) for value in values] == at
 
 
+@pytest.mark.parametrize("lesson", course().lessons)
+def test_a_lesson_uses_each_term_that_it_explains(lesson):
+    book = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown").lower()
+    for term, entry in pages.glossary().items():
+        if lesson in entry["lessons"]:
+            spelt = (word.lower() for word in (term, *entry.get("also", ())))
+            assert any(re.search(rf"\b{re.escape(word)}\b", text) for word in spelt), term
+
+
 # --- a small site --------------------------------------------------------------------------------
 
 
