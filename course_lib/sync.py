@@ -1,12 +1,11 @@
 """Write what the syllabus knows into the notebooks, the README and docs; strip the notebooks.
 
 In each notebook six kinds of cell are written: the cell with the id `header`; the rubric in each cell
-whose id is `rubric-...`; the card in each cell
-whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
-the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
+whose id is `rubric-...`; the card in each cell whose id is `card-...` (the heading `### Exercise: ...`
+and the two paragraphs after it; other text in the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
 it `next`, which leads to the next lesson. Between markers are written: the lessons and the badges in the
-README, the gpu presets in docs/gpu.md, the links in docs/anywhere.md, and the recorded runs in docs/capstone.md. Outputs and other traces of a run
-are removed from the notebooks.
+README, the gpu presets in docs/gpu.md, the links in docs/anywhere.md, and the recorded runs in
+docs/capstone.md. Outputs and other traces of a run are removed from the notebooks.
 """
 
 import json
@@ -332,10 +331,8 @@ def capstone_runs() -> str:
     record = ROOT / "benchmarks" / "results" / "capstone.json"
     groups = json.loads(record.read_text(encoding="utf-8"))["runs"]
     names = ("independent", "copula", "by_kind", "filter", "vae")
-    rows = [
-        "| table | seed | independent | copula | copula by kind | filter | VAE | taken | at the end | result |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = ("table", "seed", "independent", "copula", "copula by kind", "filter", "VAE", "taken")
+    rows = [f"| {' | '.join(head)} | at the end | result |", "|---" * 10 + "|"]
     reasons = []
     for group, runs in groups.items():
         for run in runs:
