@@ -31,9 +31,9 @@ from course_lib.audit.choosing import choose_generator, honest_score, replace_co
 from course_lib.audit.own import own_table
 from course_lib.models.tabular import GaussianCopula, IndependentColumns, TabularVAE
 
-ROWS, DRAWS, STEPS, TABLES = 2000, 2, 600, 20
+ROWS, DRAWS, STEPS, TABLES = 2000, 2, 1000, 20
 POLICY = Policy("practice", needs=("holdout", "label", "sensitive"))
-SEEDS = {"loans": 5, "adult": 2, "accidents": 2}
+SEEDS = {"loans": 3, "adult": 1, "accidents": 1}
 ABOUT = {
     "loans": (
         "approved",

@@ -2,10 +2,11 @@
 
 In each notebook six kinds of cell are written: the cell with the id `header`; the rubric in each cell
 whose id is `rubric-...`; the card in each cell whose id is `card-...` (the heading `### Exercise: ...`
-and the two paragraphs after it; other text in the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
-it `next`, which leads to the next lesson. Between markers are written: the lessons and the badges in the
-README, the gpu presets in docs/gpu.md, the links in docs/anywhere.md, and the recorded runs in
-docs/capstone.md. Outputs and other traces of a run are removed from the notebooks.
+and the two paragraphs after it; other text in the cell stays, and a new card goes below it); the first
+code cell, `colab`; the last, `save`; and before it `next`, which leads to the next lesson. Between markers
+are written: the lessons and the badges in the README, the gpu presets in docs/gpu.md, the links in
+docs/anywhere.md, and the recorded runs in docs/capstone.md. Outputs and other traces of a run are removed
+from the notebooks.
 """
 
 import json
@@ -25,6 +26,7 @@ README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
 ANYWHERE = ROOT / "docs" / "anywhere.md"
 CAPSTONE = ROOT / "docs" / "capstone.md"
+CAPSTONE_RUNS = ROOT / "benchmarks" / "results" / "capstone.json"
 SAVE_CELL = """\
 # Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
 from course_lib import save_work
@@ -99,7 +101,7 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield GPU, _between(GPU.read_text(encoding="utf-8"), "gpu", gpu_table())
     if ANYWHERE.exists():
         yield ANYWHERE, _between(ANYWHERE.read_text(encoding="utf-8"), "links", link_list())
-    if CAPSTONE.exists():
+    if CAPSTONE.exists() and CAPSTONE_RUNS.exists():
         yield CAPSTONE, _between(CAPSTONE.read_text(encoding="utf-8"), "runs", capstone_runs())
 
 
@@ -328,8 +330,7 @@ def gpu_table() -> str:
 
 def capstone_runs() -> str:
     """The runs of benchmarks/capstone.py: how many findings stop each table, and how it ended."""
-    record = ROOT / "benchmarks" / "results" / "capstone.json"
-    groups = json.loads(record.read_text(encoding="utf-8"))["runs"]
+    groups = json.loads(CAPSTONE_RUNS.read_text(encoding="utf-8"))["runs"]
     names = ("independent", "copula", "by_kind", "filter", "vae")
     head = ("table", "seed", "independent", "copula", "copula by kind", "filter", "VAE", "taken")
     rows = [f"| {' | '.join(head)} | at the end | result |", "|---" * 10 + "|"]
