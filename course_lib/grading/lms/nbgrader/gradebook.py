@@ -208,11 +208,8 @@ def _enter(result: Result, row: SubmittedNotebook, changed: bool) -> None:
     comments = {comment.name: comment for comment in row.comments}
     for grade in row.grades:
         if grade.name in decided:  # by `course-lib decide`
-            mark = decided[grade.name]
-            grade.auto_score, grade.needs_manual_grade = (
-                mark.points / mark.of * grade.max_score,
-                False,
-            )
+            grade.auto_score = _score(result, decided[grade.name], grade.max_score)
+            grade.needs_manual_grade = False
             continue
         if grade.name not in answers:  # a text, the essay, or a cell of the instructor's own
             grade.needs_manual_grade |= changed
