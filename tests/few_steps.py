@@ -13,9 +13,10 @@ from types import SimpleNamespace
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
 # What else takes time: draws of a null, rows of a table, generations of a loop.
-MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
+MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6, "drawn": 4000}
 LARGE = {"channels": 8}  # networks of large images
-AUDITED = 1000  # rows of each table of an audit
+AUDITED = 500  # rows of each table of an audit
+TREES = 20  # in a forest, and rounds of boosting
 CHANGED = "COURSE_SETTINGS_CHANGED"  # an environment variable: change all other settings, too
 CONFIG = f"""
 import sys
@@ -39,6 +40,9 @@ def environment(folder):
 
 def load_ipython_extension(shell):
     """Called by IPython when the kernel starts."""
+    from sklearn.ensemble._forest import BaseForest
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+
     from course_lib import audit, devices
     from course_lib.mode_collapse import point_gans
     from course_lib.models import classifier
@@ -57,8 +61,23 @@ def load_ipython_extension(shell):
     }
     classifier.SETTINGS = replace(classifier.SETTINGS, steps=FEWEST)
     devices.accelerator = lambda: (stand_in(), "")
+    for kind, count in (
+        (BaseHistGradientBoosting, "max_iter"),
+        (BaseForest, "n_estimators"),
+    ):
+        kind.fit = of_few_trees(kind.fit, count)
     whole = audit.audit
     audit.audit = lambda *tables, **options: whole(*(t[:AUDITED] for t in tables), **options)
+
+
+def of_few_trees(fit, count):
+    """scikit-learn's `fit` with the parameter called `count` cut to `TREES`."""
+
+    def short(model, *data, **options):
+        setattr(model, count, min(getattr(model, count), TREES))
+        return fit(model, *data, **options)
+
+    return short
 
 
 class WithoutClaims(ast.NodeTransformer):
