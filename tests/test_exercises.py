@@ -56,7 +56,8 @@ def test_at_least_three_right_answers_written_otherwise_pass(exercise):
             assert not failed
 
 
-FEWEST = 4  # mistakes that an exercise knows
+FEWEST = 10  # mistakes that an exercise knows
+COLLECTING = {"twin", "capstone"}  # new modules, whose likeliest mistakes are still collected: four
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_o
 @EACH
 def test_the_likeliest_mistakes_have_a_sentence_each(exercise):
     sentences = {mistake.sentence for mistake in exercise.mistakes}
-    assert len(sentences) >= FEWEST
+    assert len(sentences) >= (4 if exercise.id.partition(".")[0] in COLLECTING else FEWEST)
     assert all(sentence.endswith((".", "?", "!")) for sentence in sentences)
 
 
