@@ -16,7 +16,7 @@ RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 step
 MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6, "drawn": 4000}
 LARGE = {"channels": 8}  # networks of large images
 AUDITED = 500  # rows of each table of an audit
-TREES = 20  # in a forest, and rounds of boosting
+TREES = 20  # of a boosted model
 CHANGED = "COURSE_SETTINGS_CHANGED"  # an environment variable: change all other settings, too
 CONFIG = f"""
 import sys
@@ -40,8 +40,7 @@ def environment(folder):
 
 def load_ipython_extension(shell):
     """Called by IPython when the kernel starts."""
-    from sklearn.ensemble._forest import BaseForest
-    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     from course_lib import audit, devices
     from course_lib.mode_collapse import point_gans
@@ -61,20 +60,17 @@ def load_ipython_extension(shell):
     }
     classifier.SETTINGS = replace(classifier.SETTINGS, steps=FEWEST)
     devices.accelerator = lambda: (stand_in(), "")
-    for kind, count in (
-        (BaseHistGradientBoosting, "max_iter"),
-        (BaseForest, "n_estimators"),
-    ):
-        kind.fit = of_few_trees(kind.fit, count)
+    for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+        kind.fit = of_few_trees(kind.fit)
     whole = audit.audit
     audit.audit = lambda *tables, **options: whole(*(t[:AUDITED] for t in tables), **options)
 
 
-def of_few_trees(fit, count):
-    """scikit-learn's `fit` with the parameter called `count` cut to `TREES`."""
+def of_few_trees(fit):
+    """A booster's `fit` that makes at most `TREES` trees."""
 
     def short(model, *data, **options):
-        setattr(model, count, min(getattr(model, count), TREES))
+        model.max_iter = min(model.max_iter, TREES)
         return fit(model, *data, **options)
 
     return short

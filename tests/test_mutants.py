@@ -84,7 +84,7 @@ def test_what_nobody_explained_is_listed(mutants, monkeypatch, tmp_path, capfd):
 
 @pytest.mark.slow
 def test_every_mutant_that_a_check_accepts_is_explained(request):
-    """A fixed twentieth of the mutants, with the cases of the notebook; with --full all, for three seeds."""
+    """A fixed twentieth of the mutants, with the notebook's cases; with --full all, for three seeds."""
     share = [] if request.config.getoption("--full") else ["--one-in", "20", "--seeds", "1"]
     call = [sys.executable, str(BENCHMARKS / "mutants.py"), "--keep", *share]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
