@@ -31,7 +31,7 @@ def choose_generator(score: np.ndarray) -> int:
 
     A generator is clearly worse if the mean of its differences to the best one is more than their
     standard error. Source: the one-standard-error rule of Breiman, Friedman, Olshen and Stone 1984,
-    "Classification and regression trees", section 3.4.3, on paired differences.
+    "Classification and regression trees", chapter 3, on paired differences.
 
     >>> choose_generator(np.array([[9.0, 8, 9], [3, 5, 4], [4, 3, 4]]))
     1
