@@ -63,35 +63,42 @@ def needed(lesson: Lesson, lessons: Mapping[int, Lesson]) -> list[int]:
 DOORS = (
     (
         "Learn",
-        "notebooks/index.html",
         "Start with lesson 00. You build each model yourself, and a check tells you what is right and "
         "names the mistake if something is not.",
-        "To the lessons",
+        {"notebooks/index.html": "To the lessons", "path.html": "Which lesson builds on which"},
     ),
     (
         "Teach",
-        "docs/instructor.html",
         "Grade notebooks from your learning management system: each answer runs in a sandbox, on fresh "
-        "numbers. "
-        '<a href="examples/feedback.html">An example of graded feedback</a>',
-        "To the guide for instructors",
+        "numbers.",
+        {
+            "docs/instructor.html": "To the guide for instructors",
+            "examples/feedback.html": "An example of graded feedback",
+        },
     ),
     (
         "Audit your own data",
-        "docs/audit.html",
-        "One command compares a synthetic table with the real one: fidelity, utility, bias and privacy. "
-        '<a href="examples/audit.html">An example of an audit</a>',
-        "To the guide for audits",
+        "One command compares a synthetic table with the real one: fidelity, utility, bias and privacy.",
+        {
+            "docs/audit.html": "To the guide for audits",
+            "measures.html": "What is measured, with formulas",
+            "examples/audit.html": "An example of an audit",
+        },
     ),
 )
 
 
-def start_page(pages: Sequence[LessonPage], static: Path, examples: bool) -> str:
-    doors = "".join(
-        f"<li><h2>{title}</h2><p>{text if examples else text.split('<a')[0]}</p>"
-        f'<p><a href="{target}">{link}</a></p></li>'
-        for title, target, text, link in DOORS
+def door(title: str, text: str, links: Mapping[str, str], examples: bool) -> str:
+    listed = "<br>".join(
+        f'<a href="{target}">{link}</a>'
+        for target, link in links.items()
+        if examples or not target.startswith("examples/")
     )
+    return f"<li><h2>{title}</h2><p>{text}</p><p>{listed}</p></li>"
+
+
+def start_page(pages: Sequence[LessonPage], static: Path, examples: bool) -> str:
+    doors = "".join(door(*each, examples) for each in DOORS)
     able = "\n".join(
         f"- **{part}**: {told}"
         for part, told in dict(part_of(page.lesson) for page in pages).items()
