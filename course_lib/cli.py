@@ -573,7 +573,8 @@ def _pipeline_new(args: argparse.Namespace) -> int:
 
 
 def _pipeline_run(args: argparse.Namespace) -> int:
-    from course_lib.pipeline.running import Outcome, Pipeline
+    from course_lib.pipeline.day import Outcome
+    from course_lib.pipeline.running import Pipeline
     from course_lib.pipeline.settings import read_settings
 
     pipeline = Pipeline(read_settings(args.settings))

@@ -407,6 +407,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import test_pipeline as here
+import course_lib.pipeline.day as day
 import course_lib.pipeline.running as running
 import course_lib.pipeline.steps as steps
 import course_lib.privacy.attacks
@@ -445,7 +446,7 @@ def logged(function):
 
 steps.FolderStore.__setitem__ = logged(steps.FolderStore.__setitem__)
 steps.write_whole = deadly(steps.write_whole, lambda path, *rest: str(path))
-running.write_whole = deadly(running.write_whole, lambda path, *rest: str(path))
+day.write_whole = running.write_whole = deadly(running.write_whole, lambda path, *rest: str(path))
 Journal.append = deadly(Journal.append, lambda self, decide: f"{self.path} {len(self.entries())}")
 killed = 0
 while True:
@@ -508,7 +509,7 @@ def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(tmp_path):
 def test_one_process_at_a_time(tmp_path):
     settings = folder_with(tmp_path, 1)
     pipeline = Pipeline(settings, fresh)
-    with pipeline._alone(), pytest.raises(PipelineError, match="another process"):
+    with pipeline.alone(), pytest.raises(PipelineError, match="another process"):
         Pipeline(settings, fresh).run()
 
 
