@@ -97,7 +97,7 @@ def definitions(settings: Path, generator: Generator | None = None) -> dg.Defini
             )
 
     assets = [arrived_rows, generated_rows, published_rows]
-    decide_day = dg.define_asset_job("decide_day", selection=assets, partitions_def=days)
+    decide_day = dg.define_asset_job("decide_day", selection=assets)
 
     @dg.sensor(
         job=decide_day,
