@@ -631,7 +631,12 @@ def _pipeline_dagster(args: argparse.Namespace) -> int:
         ) from None
     environ = {**os.environ, **environment(Path(args.settings))}
     command = [sys.executable, "-m", "dagster", "dev", "-m", module, "--port", str(args.port)]
-    return subprocess.run(command, env=environ).returncode
+    child = subprocess.Popen(command, env=environ)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            pass  # Ctrl-C reaches Dagster as well, which then ends its own programs
 
 
 def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
