@@ -3,8 +3,8 @@
     python benchmarks/pipeline_private.py
 
 Each row is one release of 1,000 rows, made as `course-lib pipeline` makes it on its first day. Cases differ
-in the number of trusted rows, in epsilon, in how many releases share it (delta is 1e-6), and in whether values
-that many rows hold exactly had cells of their own ("often"). "stopped" is how many of the streams of
+in the number of trusted rows, in epsilon, in how many releases share it (delta is 1e-6), and in whether
+values that many rows hold exactly had cells of their own ("often"). "stopped" is how many of the streams of
 generated rows had enough evidence to stop the day. "no noise" has a rho so large that noise plays no part.
 """
 

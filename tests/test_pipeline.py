@@ -610,6 +610,16 @@ def test_dagster_is_told_to_send_nothing(tmp_path):
     assert yaml.safe_load((home / "dagster.yaml").read_text())["telemetry"] == {"enabled": False}
 
 
+def test_without_dagster_the_command_says_how_to_get_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dagster", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "course_lib.pipeline.assets", raising=False)
+    (tmp_path / "pipeline.toml").write_text(GOOD)
+    assert main(["pipeline", "dagster", str(tmp_path / "pipeline.toml")]) == 2
+    assert 'dagster is missing. This installs it: pip install "course-lib[dagster]"' in (
+        capsys.readouterr().err
+    )
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
