@@ -541,6 +541,17 @@ def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(tmp_path):
     assert left_behind(tmp_path / "after") == wanted
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    settings = folder_with(tmp_path, 1)
+    pipeline = Pipeline(settings, fresh)
+    half = [tmp_path / "published" / "01.csv.x.partial", tmp_path / "current.json.x.partial"]
+    half += [tmp_path / ".pipeline" / "steps" / "a.x.partial"]
+    for file in half:
+        file.write_text("cut sho")
+    assert states(pipeline.run()) == "p"
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_one_process_at_a_time(tmp_path):
     settings = folder_with(tmp_path, 1)
     pipeline = Pipeline(settings, fresh)

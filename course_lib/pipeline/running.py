@@ -201,6 +201,13 @@ class Pipeline:
     def align(self) -> None:
         """Bring the folders, current.json and the page in line with the log."""
         events, folder = self.events(), self.settings.folder
+        written = [folder / name for name in ("published", "quarantine", "withdrawn")]
+        written += [self.state / name for name in ("accepted", "reports", "steps")]
+        half = [file for place in written for file in place.glob("*.partial")]
+        for name in ("current.json", "runs.html"):
+            half += folder.glob(f"{name}.*.partial")
+        for file in half:  # of a process that was killed while it wrote
+            file.unlink()
         days = in_force(events)
         published = {e["day"]: e for e in events if e["event"] == "published"}
         for day in published:
