@@ -1,5 +1,7 @@
 """Two tables of counts by their dependence alone: what differs between them beyond the margins."""
 
+from functools import cache
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -15,34 +17,15 @@ FURTHEST = 12.0  # log odds of a cell at most
 LEAST = 0.5  # variance of the rarest cells together, from which on they are tested
 
 
-class Fit(NamedTuple):
-    """One dependence for both tables, whose margins are their own.
-
-    Attributes:
-        share: of each cell's rows, the expected share of synthetic ones (rows, columns).
-        information: about the effects of rows and columns (rows + columns, rows + columns).
-    """
-
-    share: np.ndarray
-    information: np.ndarray
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """Of the effects, those combinations left out that the table does not tell."""
-        values, vectors = np.linalg.eigh(self.information)
-        told = values > 1e-7 * values[-1]
-        return (vectors[:, told] / values[told]) @ vectors[:, told].T
-
-
 class Cells(NamedTuple):
-    """The cells that have rows, one after the other (k,).
+    """The cells that have rows in both tables' margins, one after the other (k,).
 
     Attributes:
         total: rows of both tables.
         share: the expected share of synthetic ones.
         odd: synthetic rows beyond what is expected.
         spread: the variance of `odd` by the fit, and `true`, before effects were fitted to it.
-        design: which effects each has (k, rows + columns).
+        design: which effects each has (k, effects).
         per_row: the share of the synthetic table by which it differs, for each row in `odd`.
     """
 
@@ -77,20 +60,53 @@ def given_margins(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     >>> round(given_margins(np.array([[40, 10], [10, 40]]), np.array([[25, 25], [25, 25]])).estimate, 2)
     0.3
     """
+    return _given(*_joined(synthetic, real), 1)
+
+
+def given_pairs(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+    """Two tables of counts of three columns (a, b, c): what differs beyond the three pairs of columns.
+
+    As `given_margins`, with one effect of each combination of two levels.
+
+    >>> xor = np.array([[[50, 0], [0, 50]], [[0, 50], [50, 0]]])
+    >>> given_pairs(xor, np.full((2, 2, 2), 25)).estimate
+    0.5
+    """
+    return _given(synthetic, real, 2)
+
+
+def beyond_margins(synthetic: np.ndarray, real: np.ndarray) -> float:
+    """The estimate of `given_margins` alone; NaN where one table is empty.
+
+    >>> round(beyond_margins(np.array([[40, 10], [10, 40]]), np.array([[25, 25], [25, 25]])), 2)
+    0.3
+    """
+    if min(synthetic.sum(), real.sum()) == 0:
+        return np.nan
+    synthetic, real = _joined(synthetic, real)
+    made, kept, design = _in_both(synthetic, real, 1)
+    if not len(made):
+        return 0.0
+    share = _fitted(made, made + kept, design)[0]
+    odd = made - (made + kept) * share
+    return min(float(np.abs(odd / (1 - share)).sum() / (2 * synthetic.sum())), 1.0)
+
+
+def _given(synthetic: np.ndarray, real: np.ndarray, order: int) -> Comparison:
     size, m = int(min(synthetic.sum(), real.sum())), int(synthetic.sum())
     if size == 0:
         return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
-    synthetic, real = _in_both(synthetic, real)
-    if min(synthetic.shape) < 2:
+    made, kept, design = _in_both(synthetic, real, order)
+    if not len(made):
         return interval_only(0.0, 0.0, size, null=0.0, floor=0.0)
-    fit = _fitted(synthetic, synthetic + real)
-    covariance = fit.covariance
-    cells = _cells(synthetic, synthetic + real, fit.share, covariance, m)
+    share, information = _fitted(made, made + kept, design)
+    covariance = _covariance(information)
+    cells = _cells(made, made + kept, share, design, covariance, m)
     estimate = float(np.abs(cells.odd * cells.per_row).sum() / 2)
-    left = cells.true - cells.spread**2 * _variance(cells.design, covariance)
+    left = cells.true - cells.spread**2 * _variance(design, covariance)
     null = float((np.sqrt(np.maximum(left, 0) * 2 / np.pi) * cells.per_row).sum() / 2)
     sign = np.where(cells.odd < 0, -1, 1) * cells.per_row
-    fitted = (sign * cells.spread) @ cells.design
+    fitted = (sign * cells.spread) @ design
     sd = max(float(sign**2 @ cells.spread - fitted @ covariance @ fitted), 0.0) ** 0.5 / 2
     high, p, detectable = min(estimate + Z * sd, 1.0), 1.0, None
     rare = cells.total < least_rows(cells.share)
@@ -121,25 +137,8 @@ def given_margins(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     )
 
 
-def beyond_margins(synthetic: np.ndarray, real: np.ndarray) -> float:
-    """The estimate of `given_margins` alone; NaN where one table is empty.
-
-    >>> round(beyond_margins(np.array([[40, 10], [10, 40]]), np.array([[25, 25], [25, 25]])), 2)
-    0.3
-    """
-    m = synthetic.sum()
-    if min(m, real.sum()) == 0:
-        return np.nan
-    synthetic, real = _in_both(synthetic, real)
-    if min(synthetic.shape) < 2:
-        return 0.0
-    share = _fitted(synthetic, synthetic + real).share
-    odd = synthetic - (synthetic + real) * share
-    return min(float(np.abs(odd / (1 - share)).sum() / (2 * m)), 1.0)
-
-
-def _in_both(synthetic: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both tables with the levels that both have; those that hardly occur are one."""
+def _joined(synthetic: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both tables (rows, columns), the levels that hardly occur as one."""
     for _ in range(2):
         both = synthetic.sum(1) + real.sum(1)
         few = both * min(synthetic.sum(), real.sum()) < FEW * both.sum()
@@ -148,36 +147,63 @@ def _in_both(synthetic: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.nd
                 np.vstack([side[~few], side[few].sum(0)]) for side in (synthetic, real)
             )
         synthetic, real = synthetic.T, real.T
+    return synthetic, real
+
+
+def _in_both(
+    synthetic: np.ndarray, real: np.ndarray, order: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells (k,) of both tables whose margins are not empty on one side, and their design."""
+    design = _design(synthetic.shape, order)
+    made, kept = synthetic.ravel(), real.ravel()
+    there = made + kept > 0
     while True:
-        rows, columns = ((synthetic.sum(axis) > 0) & (real.sum(axis) > 0) for axis in (1, 0))
-        if rows.all() and columns.all():
-            return synthetic, real
-        synthetic, real = (side[np.ix_(rows, columns)] for side in (synthetic, real))
+        empty = (made[there] @ design[there] == 0) | (kept[there] @ design[there] == 0)
+        left = there & ~(design[:, empty] > 0).any(axis=1)
+        if (left == there).all():
+            return made[there], kept[there], design[there]
+        there = left
 
 
-def _fitted(synthetic: np.ndarray, total: np.ndarray) -> Fit:
-    """The logistic regression of being synthetic on an effect of the row and one of the column."""
-    n_rows, size = len(total), sum(total.shape)
-    target = np.concatenate([synthetic.sum(1), synthetic.sum(0)])
-    overall = special.logit(synthetic.sum() / total.sum())
-    effects = special.logit(target / np.concatenate([total.sum(1), total.sum(0)]))
-    effects[n_rows:] -= overall
-    information = np.empty((size, size))
+@cache
+def _design(shape: tuple[int, ...], order: int) -> np.ndarray:
+    """Which of the effects each cell has: one for each combination of levels of `order` columns."""
+    levels = np.indices(shape).reshape(len(shape), -1)
+    blocks = []
+    for axes in combinations(range(len(shape)), order):
+        code = np.ravel_multi_index([levels[axis] for axis in axes], [shape[axis] for axis in axes])
+        blocks.append(np.eye(int(code.max()) + 1)[code])
+    return np.concatenate(blocks, axis=1)
+
+
+def _fitted(
+    made: np.ndarray, total: np.ndarray, design: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected shares of synthetic rows (k,) by logistic regression, and the information on its effects."""
+    target = made @ design
+    of_each = total @ design
+    used = of_each > 0
+    blocks = design[0].sum()  # each cell has one effect of each block
+    overall = special.logit(made.sum() / total.sum())
+    effects = np.zeros(design.shape[1])
+    effects[used] = special.logit(target[used] / of_each[used]) - overall * (1 - 1 / blocks)
     for _ in range(ROUNDS):
-        odds = np.clip(effects[:n_rows, None] + effects[n_rows:], -FURTHEST, FURTHEST)
-        share = special.expit(odds)
-        expected = total * share
-        weight = expected * (1 - share)
-        information[:n_rows, :n_rows] = np.diag(weight.sum(1))
-        information[n_rows:, n_rows:] = np.diag(weight.sum(0))
-        information[:n_rows, n_rows:] = weight
-        information[n_rows:, :n_rows] = weight.T
-        off = target - np.concatenate([expected.sum(1), expected.sum(0)])
+        share = special.expit(np.clip(design @ effects, -FURTHEST, FURTHEST))
+        weight = total * share * (1 - share)
+        information = (design * weight[:, None]).T @ design
+        off = target - (total * share) @ design
         if np.abs(off).max() < 1e-5 * total.sum() ** 0.5:
             break
-        ridge = 1e-9 * np.trace(information) * np.eye(size)
+        ridge = 1e-9 * np.trace(information) * np.eye(len(effects))
         effects += np.clip(np.linalg.solve(information + ridge, off), -2, 2)
-    return Fit(share, information)
+    return share, information
+
+
+def _covariance(information: np.ndarray) -> np.ndarray:
+    """Of the effects, those combinations left out that the table does not tell."""
+    values, vectors = np.linalg.eigh(information)
+    told = values > 1e-7 * values[-1]
+    return np.asarray((vectors[:, told] / values[told]) @ vectors[:, told].T)
 
 
 def _variance(design: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -186,13 +212,13 @@ def _variance(design: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 def _cells(
-    synthetic: np.ndarray, total: np.ndarray, expected: np.ndarray, covariance: np.ndarray, m: int
+    made: np.ndarray,
+    total: np.ndarray,
+    share: np.ndarray,
+    design: np.ndarray,
+    covariance: np.ndarray,
+    m: int,
 ) -> Cells:
-    row, column = np.nonzero(total)
-    design = np.zeros((len(row), sum(total.shape)))
-    design[np.arange(len(row)), row] = 1
-    design[np.arange(len(row)), len(total) + column] = 1
-    total, share = total[row, column], expected[row, column]
     binomial = share * (1 - share)
     # Shares that were fitted vary less than the true ones, as a sample does about its own mean: the
     # factor is n / (n - 1) where all cells have one share.
@@ -200,7 +226,7 @@ def _cells(
     return Cells(
         total,
         share,
-        synthetic[row, column] - total * share,
+        made - total * share,
         total * binomial,
         total * binomial / grown,
         design,

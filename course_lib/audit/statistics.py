@@ -244,7 +244,7 @@ def least_rows(share: np.ndarray) -> np.ndarray:
     [2.0, 20.4]
     """
     both = np.maximum(share * (1 - share), 1e-12)
-    return np.maximum(2.0, 4 * (1 - 6 * both) / both)
+    return np.asarray(np.maximum(2.0, 4 * (1 - 6 * both) / both))
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,10 @@ def _compared(one: Values, two: Values, synthetic: np.ndarray, real: np.ndarray)
     found = given_margins(synthetic, real)
     ways = [[column.coarse[1], column.ranked] if column.is_number else [column.coarse[1]]
             for column in (one, two)]  # fmt: skip
-    for codes in list(product(*ways))[1:]:
+    for codes_one, codes_two in list(product(*ways))[1:]:
         if found.p is None or found.p >= DOUBTED:
             break
-        other = given_margins(tabulate(*codes, *real.shape), real)
+        rows, cells = real.shape
+        other = given_margins(tabulate(codes_one, codes_two, rows, cells), real)
         found = found if other.p is None or other.p <= found.p else other
     return found

@@ -60,14 +60,14 @@ def check(
     >>> [draft.finding.id for draft in found if not isinstance(draft, Note)]
     ['lag_correlation[x]', 'transition_shares[s]', 'spell_length[s]']
     """
-    columns = {}
-    for column in evidence.tables.schema.columns:
-        if column.kind in ("number", "category", "date") and column.name != entity:
-            _, values = read_column(column, real[column.name], synthetic[column.name])
+    columns: dict[str, Values] = {}
+    for each in evidence.tables.schema.columns:
+        if each.kind in ("number", "category", "date") and each.name != entity:
+            _, values = read_column(each, real[each.name], synthetic[each.name])
             if values is not None:
-                columns[column.name] = values
+                columns[each.name] = values
     dates = [column for column in columns.values() if column.kind == "date"]
-    when = next((each for each in dates if _varies(each.real, real[entity])), None)
+    when = next((date for date in dates if _varies(date.real, real[entity])), None)
     sides = (
         _steps(real[entity], None if when is None else when.real),
         _steps(synthetic[entity], None if when is None else when.synthetic),
