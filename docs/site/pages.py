@@ -1,6 +1,5 @@
 """The pages that are made from the course's own files: start, path, glossary, measures, data, library."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,9 +7,11 @@ from html import escape
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from urllib.parse import quote
 
 from lessons import LessonPage
 from panels import panel_html
+from records import raw
 
 import course_lib
 from course_lib.audit.explain import KINDS, metrics
@@ -126,11 +127,6 @@ python course.py lab
 {contents}
 ```
 """
-
-
-def raw(html: str) -> str:
-    """HTML as a block of a MyST page."""
-    return f"```{{raw}} html\n{html}\n```"
 
 
 def card(page: LessonPage) -> str:
@@ -276,8 +272,20 @@ def glossary_page(terms: Mapping[str, Mapping], lessons: Mapping[str, Lesson]) -
     )
 
 
+NOTATION = r"""
+In the formulas $x_1, \dots, x_m$ are the synthetic values or rows, and $y_1, \dots, y_n$ the real ones,
+training rows and holdout together unless it is said otherwise. Of a column only values that are there
+count. $p_j$ and $q_j$ are the shares of the synthetic and of the real rows in a level or cell $j$; $F_x$
+and $F_y$ are the two cumulative distribution functions; $\#$ counts, and $[\cdot]$ is 1 if what stands in
+it is true, else 0. As a point, a row has for each number its normal score among the real values, cut at
+two standard deviations, and for each level an indicator.
+
+The null hypothesis is the same throughout: synthetic and real rows are draws of one distribution. A
+measure's null distribution says what it gives then, and it is seldom 0."""
+
+
 def measures_page() -> str:
-    """Every measure of the audit: how to read it, what fools it, what to do, its source."""
+    """Every measure of the audit: formula, null, what fools it, how to read it, what to do, its source."""
     parts = []
     for kind, name in KINDS.items():
         held = {key: about for key, about in metrics().items() if about["kind"] == kind}
@@ -286,14 +294,18 @@ def measures_page() -> str:
             parts += [measure(key, about) for key, about in held.items()]
     return (
         "# What the audit measures\n\nThe words are those of the report. Each number stands in it beside "
-        "what real data score.\n\n" + "\n".join(parts)
+        f"what real data score.\n\n{NOTATION}\n\n" + "\n".join(parts)
     )
 
 
 def measure(key: str, about: Mapping[str, str]) -> str:
-    source = f"[{about['paper']}]({about['url']})" if about.get("url") else about["paper"]
+    source = about["paper"]
+    if url := about.get("url"):
+        source = f"[{source}]({quote(url, safe=':/;')})"
     rows = {
         "It measures": about["measures"],
+        "Formula": f"\n\n{about['formula']}",
+        "Null distribution": about["null"],
         "How to read it": about["read"],
         "What fools it": about["misses"],
         "If it fails": about["act"],
@@ -308,27 +320,6 @@ def data_index(cards: Sequence[Path]) -> str:
     return (
         "# Data cards\n\nOne card for each data set: where it comes from, its licence, its columns, its "
         f"known faults.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    )
-
-
-def results_page(files: Sequence[Path]) -> str:
-    """What benchmarks recorded, file by file, to look into and to keep."""
-    parts = []
-    for file in files:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        when = content.get("date") or content.get("recorded") or ""
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        short = text if len(text) < 6000 else text[:6000] + "\n..."
-        parts.append(
-            f"## {file.stem.replace('_', ' ')}\n\n`benchmarks/results/{file.name}`"
-            + (f", {when}" if when else "")
-            + "\n\n"
-            + raw(f"<details><summary>Look into it</summary><pre>{escape(short)}</pre></details>")
-            + "\n"
-        )
-    return (
-        "# What was measured\n\nThe records that lessons and pages quote, with their settings and dates. "
-        "The [commands](README.md) make them anew.\n\n" + "\n".join(parts)
     )
 
 
