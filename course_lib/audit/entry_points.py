@@ -21,6 +21,7 @@ from course_lib.audit.checks import (
     privacy,
     sequences,
     structure,
+    triples,
     utility,
 )
 from course_lib.audit.checks import modes as modes_check
@@ -137,6 +138,7 @@ def audit(
         Stage("structure", structure.check),
         Stage("columns", columns.check),
         Stage("pairs", pairs.check),
+        Stage("triples", triples.check),
         Stage("whole rows", geometry.check),
     ]
     if tables.target and tables.features:
