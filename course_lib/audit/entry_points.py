@@ -138,7 +138,6 @@ def audit(
         Stage("structure", structure.check),
         Stage("columns", columns.check),
         Stage("pairs", pairs.check),
-        Stage("triples", triples.check),
         Stage("whole rows", geometry.check),
     ]
     if tables.target and tables.features:
@@ -150,6 +149,7 @@ def audit(
         Stage("privacy", privacy.check),
         Stage("people", leaks.check),
         Stage("persons", lambda *_: iter(units.drafts)),
+        Stage("triples", triples.check),
     ]
     if units.whole is not None:
         real, made = units.whole
