@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,7 +202,7 @@ def _audit(args: argparse.Namespace) -> int:
                 raise AuditError(f"There is no folder {Path(name).resolve().parent} to write to.")
         policy = named(args.policy) if args.policy else None
         schema = _pairs(args.schema, "schema", "income=number,postcode=category") or None
-        options = {
+        options: dict[str, Any] = {
             "label": args.label,
             "positive": args.positive,
             "sensitive": _split(args.sensitive),
@@ -219,7 +219,9 @@ def _audit(args: argparse.Namespace) -> int:
         files = {part: name for part, name in files.items() if name}
         if args.link:
             link = Link.parse(args.link)
-            report = audit_folders(link, *map(files.get, PARTS), schema=schema, **options)
+            report = audit_folders(
+                link, args.real, args.holdout, args.synthetic, schema=schema, **options
+            )
             files = {
                 f"{part} {table}": str(file)
                 for part, folder in files.items()
@@ -227,7 +229,9 @@ def _audit(args: argparse.Namespace) -> int:
             }
         else:
             tables = {part: read_table(name) for part, name in files.items()}
-            report = run(*map(tables.get, PARTS), schema, **options)
+            report = run(
+                tables["real"], tables.get("holdout"), tables["synthetic"], schema, **options
+            )
         report = replace(report, about={**report.about, **_provenance(files)})
         print(report)
         strictness = policy or ("fail" if args.fail_on == "never" else args.fail_on)
@@ -254,9 +258,6 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 CAUSES = 10  # that are printed of why a policy stops the rows
-
-
-PARTS = ("real", "holdout", "synthetic")
 
 
 def _provenance(parts: Mapping[str, str]) -> dict[str, object]:
