@@ -381,6 +381,26 @@ def test_a_slider_moves_by_keyboard_and_is_told(opened):
     assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
 
 
+def test_a_picture_of_the_start_page_moves_by_keyboard_too(opened):
+    page = opened("index")
+    slider, picture = page.get_by_role("slider"), page.locator(".cards .panel img")
+    assert picture.get_attribute("src").endswith(f"/{LESSON}-1/2.webp")
+    slider.focus()
+    page.keyboard.press("End")
+    assert picture.get_attribute("alt") == "A line of kind first up to 4."
+    assert picture.get_attribute("src").endswith(f"/{LESSON}-1/6.webp")
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+def test_a_dark_page_is_printed_in_light_colours(opened):
+    page = opened("index", color_scheme="dark")
+    for media, theme in (("print", "light"), ("screen", "dark")):
+        page.emulate_media(media=media)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+    page.pdf()
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+
+
 def test_the_quiz_answers(opened):
     page = opened(f"notebooks/{LESSON}")
     question = page.locator(".quiz fieldset").first

@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 KNOWN = {r"\\arg\b": r"\\mathrm{arg}\\,"}
 # In a formula of its own, limits stand below and above these.
 WITH_LIMITS = {"∑", "∏", "max", "min", "⋃", "lim"}
+FUNCTIONS = {"ln", "log", "exp", "sin", "cos"}  # which stand apart from what they are of
 BARS = {"|", "∣", "‖", "∥"}  # which grow only after LaTeX's own command for it
 UNDER = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 
@@ -40,9 +41,14 @@ def mathml(source: str, display: str) -> str:
 
 
 def tidied(made: str, display: str) -> str:
-    """MathML as LaTeX would set it: limits of sums in a formula of its own, and bars as high as letters."""
+    """MathML as LaTeX would set it: limits of sums, space after a logarithm, bars as high as letters."""
     tree = ElementTree.fromstring(f"<mrow>{made}</mrow>")
-    for element in tree.iter():
+    for element in list(tree.iter()):
+        if element.tag == "mrow":
+            for after, child in reversed(list(enumerate(element, start=1))):
+                followed = after < len(element) and element[after].text != "("
+                if child.tag == "mi" and child.text in FUNCTIONS and followed:
+                    element.insert(after, ElementTree.Element("mspace", width="0.17em"))
         if display == "block" and element.tag in UNDER and element[0].text in WITH_LIMITS:
             element.tag = UNDER[element.tag]
         if element.tag == "mo" and element.text in BARS:
