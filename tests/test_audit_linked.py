@@ -103,6 +103,7 @@ def test_two_folders_are_audited_across_their_link(folders, tmp_path):
         content["about"]["files"]
     )
     assert content["about"]["rows"]["synthetic"] == 400
+    assert "wasserstein[different order]" in verdicts  # a code, though it is a number in the file
     assert "Linked by" in page.read_text(encoding="utf-8")
 
 

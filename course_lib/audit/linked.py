@@ -13,6 +13,7 @@ from course_lib.audit.finding import Draft, stated
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, infer, listed, names_a_key
 
+OWNED = 0.99  # of its values must belong to one parent alone, for a column to hold codes
 Linked = tuple[pd.DataFrame, pd.DataFrame]  # the parents, and the rows that are linked to them
 
 
@@ -168,13 +169,25 @@ def without_identifiers(real: pd.DataFrame, *others: pd.DataFrame, key: str) -> 
     """
     kinds = infer(real.drop(columns=key)).kinds()
     left_out = [name for name, kind in kinds.items() if kind in ("identifier", "nested", "empty")]
-    codes = [name for name in kinds if name not in left_out and names_a_key(name)]
+    codes = [
+        name
+        for name in kinds
+        if name not in left_out and (names_a_key(name) or _counts_within(real, name, key))
+    ]
     tables = []
     for table in (real, *others):
         there = [name for name in codes if name in table.columns]
         text = {name: table[name].map(str, na_action="ignore") for name in there}
         tables.append(table.drop(columns=left_out, errors="ignore").assign(**text))
     return tables
+
+
+def _counts_within(lines: pd.DataFrame, name: str, key: str) -> bool:
+    """Whether whole numbers tell groups of lines of one parent apart, as the number of an order does."""
+    if not pd.api.types.is_integer_dtype(lines[name]):
+        return False
+    parents = lines.groupby(name)[key].nunique()
+    return len(parents) > len(lines) / 20 and bool((parents <= 1).mean() > OWNED)
 
 
 def audit_folders(
