@@ -50,6 +50,7 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
             train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
             for draft in _number(evidence.margins, column, real, synthetic, train, holdout, rng):
                 yield _without_single_values(draft) if tables.least_people > 1 else draft
+            yield _bins(evidence, column)
         else:
             yield from _category(evidence, column, real, synthetic)
 
@@ -190,6 +191,25 @@ def _levels_told(
 
 
 # --- numbers -----------------------------------------------------------------------------------
+
+
+def _bins(evidence: Evidence, column: Values) -> Draft:
+    """The shares of a number's bins: a gap in the middle hardly moves a distribution function."""
+    real, made, cells = column.coarse
+    split = evidence.tables.n_train
+    train, holdout, count = (
+        np.bincount(codes, minlength=cells)[:-1] for codes in (real[:split], real[split:], made)
+    )
+    return measured(
+        "fidelity",
+        "total_variation",
+        column.name,
+        counts(count, train + holdout),
+        margin=evidence.margins["total_variation"],
+        reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
+        method=f"{cells - 1} bins of about equal real shares",
+        columns=[column.name],
+    )
 
 
 def _number(
