@@ -4,8 +4,9 @@ In each notebook six kinds of cell are written: the cell with the id `header`; t
 whose id is `rubric-...`; the card in each cell whose id is `card-...` (the heading `### Exercise: ...`
 and the two paragraphs after it; other text in the cell stays, and a new card goes below it); the first
 code cell, `colab`; the last, `save`; and before it `next`, which leads to the next lesson. Between markers
-are written: the lessons and the badges in the README, the gpu presets in docs/gpu.md, and the links in
-docs/anywhere.md. Outputs and other traces of a run are removed from the notebooks.
+are written: the lessons and the badges in the README, the gpu presets in docs/gpu.md, the links in
+docs/anywhere.md, and the recorded runs in docs/capstone.md. Outputs and other traces of a run are removed
+from the notebooks.
 """
 
 import json
@@ -24,6 +25,8 @@ from course_lib.syllabus import ROOT, SYLLABUS, Lesson, Written, course
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
 ANYWHERE = ROOT / "docs" / "anywhere.md"
+CAPSTONE = ROOT / "docs" / "capstone.md"
+CAPSTONE_RUNS = ROOT / "benchmarks" / "results" / "capstone.json"
 SAVE_CELL = """\
 # Keep your work: on Colab on your Drive if it is mounted, else as a download. In Lab it is a file.
 from course_lib import save_work
@@ -98,6 +101,8 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield GPU, _between(GPU.read_text(encoding="utf-8"), "gpu", gpu_table())
     if ANYWHERE.exists():
         yield ANYWHERE, _between(ANYWHERE.read_text(encoding="utf-8"), "links", link_list())
+    if CAPSTONE.exists() and CAPSTONE_RUNS.exists():
+        yield CAPSTONE, _between(CAPSTONE.read_text(encoding="utf-8"), "runs", capstone_runs())
 
 
 def _between(text: str, name: str, part: str) -> str:
@@ -321,6 +326,25 @@ def gpu_table() -> str:
         said = "; ".join(_changes(x.presets["cpu"], x.presets.get("gpu", {}))) or "nothing"
         rows.append(f"| {x.number:02d} {x.title} | {where} | {said} |")
     return "\n".join(rows)
+
+
+def capstone_runs() -> str:
+    """The runs of benchmarks/capstone.py: how many findings stop each table, and how it ended."""
+    groups = json.loads(CAPSTONE_RUNS.read_text(encoding="utf-8"))["runs"]
+    names = ("independent", "copula", "by_kind", "filter", "vae")
+    head = ("table", "seed", "independent", "copula", "copula by kind", "filter", "VAE", "taken")
+    rows = [f"| {' | '.join(head)} | at the end | result |", "|---" * 10 + "|"]
+    reasons = []
+    for group, runs in groups.items():
+        for run in runs:
+            counts = ("none could be made" if run[name] < 0 else f"{run[name]:g}" for name in names)
+            result = "passed" if run["passed"] else "stopped"
+            cells = [group, run["seed"], *counts, run["remedy"], run["final"], result]
+            rows.append(f"| {' | '.join(map(str, cells))} |")
+            if run["why"]:
+                reasons.append(f"- {group}, seed {run['seed']}: {run['why'].replace('|', '/')}")
+    stopped = ["", "What stopped the tables at the end:", "", *reasons] if reasons else []
+    return "\n".join([*rows, *stopped])
 
 
 def _changes(before: Mapping, after: Mapping, path: str = "") -> Iterator[str]:
