@@ -192,9 +192,9 @@ def tools_seen(
         Ages (r,) and failures (r,) of the tools, in their order.
 
     >>> belief = np.log([[100.0, 1.0]]), np.ones(1)
-    >>> u, wear = np.array([[0.9, 0.5], [0.1, 0.5]]), np.array([0.5, 0.5])
+    >>> u, wear = np.array([[0.9, 0.5], [0.1, 0.5]]), np.array([0.505, 0.5])
     >>> tools_seen(np.array([80, 80]), np.array([False, False]), *belief, 0.2, u, wear, 70)
-    (array([50., 80.]), array([ True, False]))
+    (array([51., 80.]), array([ True, False]))
     """
     chosen = np.minimum(np.searchsorted(np.cumsum(weight), u[:, 1]), len(weight) - 1)
     life, shape = np.exp(theta[chosen]).T

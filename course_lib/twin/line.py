@@ -23,7 +23,7 @@ class Plant:
     """What does not change: room in a buffer, durations in steps, and money.
 
     >>> Plant().room
-    12
+    8
     """
 
     room: int = 8
@@ -125,8 +125,8 @@ def line_step(able: np.ndarray, buffers: np.ndarray, room: int) -> tuple[np.ndar
 def lasting(life: np.ndarray, shape: np.ndarray, wear: np.ndarray) -> np.ndarray:
     """The age at which a tool with this luck fails, in whole steps of at least 1.
 
-    >>> lasting(np.array(600.0), np.array(3.0), np.array(1.0))
-    array(600.)
+    >>> lasting(np.array([600.0]), np.array([3.0]), np.array([1.0]))
+    array([600.])
     """
     return np.maximum(np.ceil(life * wear ** (1 / shape)), 1.0)
 
@@ -136,8 +136,8 @@ def still_lasting(
 ) -> np.ndarray:
     """The age at which a tool fails that has reached `age`: from the Weibull distribution above it.
 
-    >>> still_lasting(np.array(300), np.array(600.0), np.array(3.0), np.array(1.0))
-    array(625.)
+    >>> still_lasting(np.array([300]), np.array([600.0]), np.array([3.0]), np.array([1.0]))
+    array([625.])
     """
     lasts = np.ceil(life * (wear + (age / life) ** shape) ** (1 / shape))
     return np.maximum(lasts, age + 1.0)
