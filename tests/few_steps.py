@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
-# What else takes time: draws of a null, rows of a table, generations of a loop.
-MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6}
+# What else takes time: draws of a null, rows of a table, generations of a loop, factories and days ahead.
+MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6, "factories": 1, "ahead": 2}
 LARGE = {"channels": 8}  # networks of large images
 AUDITED = 1000  # rows of each table of an audit
 CHANGED = "COURSE_SETTINGS_CHANGED"  # an environment variable: change all other settings, too
