@@ -61,7 +61,7 @@ ROOMS = [
 ]
 DESIGN = ROOT.parent / "shared" / "DESIGN.md"  # the plan; it is not part of the repository
 PLANNED = {"privacy", "pipeline", "twin"}
-# The plan puts them above exercises; but what learners write in lessons 17 and 18 is what they hold in finished form.
+# The plan puts them above exercises; but they hold in finished form what learners write in lessons 17, 18.
 MOVED = {"pipeline", "twin"}
 ADDED = {
     "kernel",

@@ -41,7 +41,12 @@ def _line_cases(seed: int) -> Inputs:
             [[1, 1, 0]] * 6, rng.integers(room - 1, room + 1, (6, 2)), room
         ),
         "the second one is down": case([[1, 0, 1]] * 6, rng.integers(0, room + 1, (6, 2)), room),
-        "room for one part": case(rng.random((12, 3)) < 0.8, rng.integers(0, 2, (12, 2)), 1),
+        # The first machine of the first line must wait, and the second one of the second line.
+        "room for one part": case(
+            np.vstack([[[1, 0, 1], [1, 1, 0]], rng.random((12, 3)) < 0.8]),
+            np.vstack([[[1, 0], [1, 1]], rng.integers(0, 2, (12, 2))]),
+            1,
+        ),
     }
 
 
@@ -813,13 +818,16 @@ def _seen_cases(seed: int) -> Inputs:
             "threshold": float(threshold),
         }
 
+    just = case(30, 0.0, 200)  # a third of its imagined tools last just as long as the threshold
+    just["theta"] = np.tile(np.log([250.0, 1.0]), (25, 1))
+    just["wear"][::3] = 0.799
     return {
-        "only its own output": case(20, 0.0, 200),
+        "only its own output": case(12, 0.0, 500),
         "only the real line": case(20, 1.0, 200),
         "a quarter is real": case(40, 0.25, 220),
         "half is real": case(40, 0.5, 180),
         "uneven weights": case(40, 0.1, 260, 30.0),
-        "a threshold that is a whole age": case(60, 0.0, int(rng.integers(200, 260)), 40.0),
+        "tools that fail at the threshold": just,
     }
 
 

@@ -148,7 +148,7 @@ class Search:
         values = values.reshape(n, MACHINES, k, self.copies)
         better = shares.copy()
         for i, m in np.ndindex(n, MACHINES):
-            current = list(self.shares).index(shares[i, m])
+            current = list(self.shares).index(float(shares[i, m]))
             better[i, m] = self.shares[self.pick(values[i, m], current)]
         return better
 
