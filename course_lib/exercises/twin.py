@@ -553,32 +553,40 @@ CHANCE = Exercise(
 def _pick_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(means, spread, own, current, r=12, gain=None):
+    def once(means, spread, own, current, r, gain):
         luck = rng.normal(0, spread, r)
         noise = rng.normal(size=(len(means), r))
-        noise = (noise - noise.mean(axis=1, keepdims=True)) / noise.std(
-            axis=1, ddof=1, keepdims=True
-        )
+        noise -= noise.mean(axis=1, keepdims=True)
+        noise /= noise.std(axis=1, ddof=1, keepdims=True)
         values = np.array(means, float)[:, None] + luck + own * noise
         if gain is not None:  # the best one is ahead by this many standard errors of the difference
             best = int(np.argmax(means))
             difference = values[best] - values[current]
             values[best] += gain * difference.std(ddof=1) / math.sqrt(r) - difference.mean()
-        return {"values": values, "current": current}
+        order = rng.permutation(len(means))
+        return values[order], int(np.argmax(order == current))
 
-    order = rng.permutation(5)
-    base = 400 + 6.0 * np.arange(5)[order]
-    best = int(np.argmax(base))
-    other = int(np.argmin(base))
+    def case(means, spread, own, current, r=12, gain=None):
+        """Sixteen choices of one kind, each with its rows in another order."""
+        drawn = [once(means, spread, own, current, r, gain) for _ in range(16)]
+        values, rows = zip(*drawn, strict=True)
+        return {"values": np.array(values), "current": np.array(rows)}
+
+    base = [400, 406, 412, 418, 424]
     return {
-        "a clear winner": case(base, 5, 2, other),
-        "much luck in common": case(base, 80, 2, other),
+        "a clear winner": case(base, 5, 2, 1),
+        "much luck in common": case(base, 80, 2, 0),
         "within the error": case([400, 400.5, 400.2], 5, 30, 0, gain=0.6),
         "just above the error": case([400, 430, 390], 20, 3, 0, gain=1.02),
         "just below the error": case([390, 430, 400], 20, 3, 2, gain=0.98),
-        "the current one is the best": case(base, 10, 2, best),
-        "two runs only": case([400, 408], 30, 1, 0, r=2),
+        "the current one is the best": case(base, 10, 2, 4),
+        "two runs only": case([400, 408, 390], 30, 1, 0, r=2),
     }
+
+
+def _pick_probe(answer, values, current):
+    chosen = [answer(v, int(row)) for v, row in zip(values, current, strict=True)]
+    return np.array([float(row) for row in chosen])
 
 
 def _pick_by_loop(values, current):
@@ -650,6 +658,7 @@ PICK = Exercise(
     ),
     reference=pick_threshold,
     inputs=_pick_cases,
+    probe=_pick_probe,
     numpy=True,
     picture=_pick_picture,
     mistakes=(
