@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+import psutil
 from nbformat import NotebookNode
 from playwright.sync_api import sync_playwright
 
@@ -74,10 +75,11 @@ class Lab:
 
 
 @contextmanager
-def running_lab(folder: Path, **environment: str):
+def running_lab(folder: Path, windowed: bool = True, **environment: str):
     """Start `course.py lab` as a learner would, on a copy of the notebooks in `folder`.
 
     Args:
+        windowed: keep only the cells in sight in the page, as JupyterLab does unless told otherwise.
         environment: variables for its kernels, besides this process's own.
     """
     lab = Lab(folder)
@@ -90,6 +92,8 @@ def running_lab(folder: Path, **environment: str):
         env[name] = str(folder / name)
     env.update(environment)
     lab.setting("@jupyter-widgets/jupyterlab-manager/plugin", saveState=True)
+    if not windowed:
+        lab.setting("@jupyterlab/notebook-extension/tracker", windowingMode="none")
     log = folder / "lab.log"
     command = [
         *(sys.executable, str(ROOT / "course.py"), "lab", "--no-browser", "--ip=127.0.0.1"),
@@ -111,12 +115,11 @@ def running_lab(folder: Path, **environment: str):
             time.sleep(0.3)
         yield lab
     finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        # Nothing is kept of it, and a goodbye to kernel and files takes seconds.
+        started = psutil.Process(server.pid)
+        for process in [started, *started.children(recursive=True)]:
+            process.kill()
+        server.wait()
 
 
 @contextmanager
@@ -127,37 +130,44 @@ def browsing(
     theme: str = "Light",
     book: NotebookNode | None = None,
     alone: bool = True,
+    windowed: bool = False,
     **environment: str,
 ):
-    """Open a lesson in a JupyterLab of its own; a picture of the whole lesson is kept at the end.
+    """Open a lesson in a JupyterLab of its own.
+
+    Where something fails in here, a picture of the whole lesson is kept.
 
     Args:
         chromium: the browser's path.
         folder: where the lab keeps its files.
         book: what to open in place of the lesson's notebook as learners get it.
         alone: leave out what the workspace of a first visit opens besides.
+        windowed: keep only the cells in sight in the page, as a learner's JupyterLab does. To look at
+            all of a lesson the window must then be as tall as the lesson, and to paint it takes long.
         environment: variables for the lab and its kernels, besides this process's own.
     """
-    with running_lab(folder, **environment) as lab, sync_playwright() as playwright:
+    with running_lab(folder, windowed, **environment) as lab, sync_playwright() as playwright:
         lab.setting("@jupyterlab/apputils-extension/themes", theme=f"JupyterLab {theme}")
         if book is not None:
             nbformat.write(book, lab.notebooks / f"{name}.ipynb")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(MINUTE)
-        lesson = Lesson(page, lab, name, alone)
+        lesson = Lesson(page, lab, name, alone, windowed)
         try:
             yield lesson
-        finally:
+        except BaseException:
             lesson.screenshot(f"{name}-{theme.lower()}")
+            raise
+        finally:
             browser.close()
 
 
 class Lesson:
     """A lesson open in the browser; what it does is what a learner could do."""
 
-    def __init__(self, page, lab: Lab, name: str, alone: bool = True):
-        self.page, self.name = page, name
+    def __init__(self, page, lab: Lab, name: str, alone: bool = True, windowed: bool = True):
+        self.page, self.name, self.windowed = page, name, windowed
         self.file = lab.notebooks / f"{name}.ipynb"
         self.state = lab.folder / "COURSE_STATE"
         self.problems: list[str] = []
@@ -236,7 +246,11 @@ class Lesson:
         )
 
     def unroll(self) -> None:
-        """Make the window as tall as the lesson: JupyterLab draws only the cells in sight."""
+        """Bring all cells into the page, where JupyterLab keeps only those in sight."""
+        if self.windowed:
+            self._be_as_tall_as_the_lesson()
+
+    def _be_as_tall_as_the_lesson(self) -> None:
         width = self.page.viewport_size["width"]
         cells = self.notebook.locator(".jp-WindowedPanel-viewport")
         height = 0
@@ -250,7 +264,7 @@ class Lesson:
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the whole lesson."""
-        self.unroll()
+        self._be_as_tall_as_the_lesson()
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         path = ARTEFACTS / f"{name}.png"
         self.page.screenshot(path=path)

@@ -127,15 +127,35 @@ def test_every_metric_is_explained_and_none_besides():
 @pytest.mark.parametrize("metric", sorted(explain.metrics()))
 def test_an_explanation_is_complete(metric):
     words = explain.metrics()[metric]
-    for name in ("measures", "read", "misses", "act", "paper"):
+    for name in ("measures", "formula", "null", "read", "misses", "act", "paper"):
         assert len(words[name]) > 10, name
+    assert words["formula"].startswith("$$") or words["formula"].startswith("A rule")
+    # What has a margin is an estimate, which has a distribution; of facts only some are tested.
+    assert words["null"] != explain.FACT or metric not in MARGINS
     assert len(words["title"]) < 36
     assert words["kind"] in explain.KINDS
     assert ("unit" in words) == (metric in MARGINS)
     assert explain.paper(metric) == words["paper"]
+
+
+@pytest.mark.parametrize("metric", sorted(explain.metrics()))
+def test_the_source_of_a_metric_can_be_right(metric):
+    """An address is that of the number in the words, and arXiv's numbers begin with year and month."""
+    words = explain.metrics()[metric]
+    source = words["paper"]
+    numbers = re.findall(r"(?:arXiv|doi) (\S+?)[.,;)]*(?: |$)", source)
+    assert len(numbers) == len(re.findall(r"arXiv|\bdoi\b", source))
+    for number in numbers:
+        assert re.fullmatch(r"\d\d(?:0[1-9]|1[0-2])\.\d{4,5}|10\.\d{4,5}/\S+", number)
     if "url" in words:
-        id = re.fullmatch(r"https://(?:arxiv\.org/abs|doi\.org)/(.+)", words["url"])[1]
-        assert id in words["paper"]
+        number = re.fullmatch(r"https://(?:arxiv\.org/abs|doi\.org)/(.+)", words["url"])[1]
+        assert number in numbers
+    years = [int(year) for year in re.findall(r"\b(?:19|20)\d\d\b", source)]
+    assert years or source.startswith(("A convention of this audit", "The tests are"))
+    for first in re.findall(
+        r"arXiv (\d\d)\d\d\.", source
+    ):  # no paper is older than its first version
+        assert max(years) >= 2000 + int(first)
 
 
 def test_every_finding_is_explained_with_its_own_numbers(mixed):

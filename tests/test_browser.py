@@ -33,7 +33,9 @@ def a_check_alone_says_what_to_do(lesson):
 
 @pytest.mark.timeout(900)
 def test_the_first_lesson_in_the_dark(chromium, tmp_path):
-    with browsing(chromium, "00_start", tmp_path, theme="Dark", alone=False) as lesson:
+    with browsing(
+        chromium, "00_start", tmp_path, theme="Dark", alone=False, windowed=True
+    ) as lesson:
         is_a_learner_s(lesson)
         a_check_alone_says_what_to_do(lesson)
         lesson.run_all(minutes=10)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from course_lib import exercises
-from course_lib.exercises import aliases, assess, checking, get, record
+from course_lib.exercises import aliases, assess, checking, get, judge, record
 from course_lib.exercises.answers import CodeCell, Wanted, find_answers
 from course_lib.exercises.checking import check, try_out
 from course_lib.exercises.slips import returning, slip
@@ -56,14 +56,40 @@ def test_at_least_three_right_answers_written_otherwise_pass(exercise):
             assert not failed
 
 
+FEWEST = 10  # mistakes that an exercise knows
+COLLECTING = {"twin", "capstone"}  # new modules, whose likeliest mistakes are still collected: four
+
+
+@pytest.fixture
+def run_once(monkeypatch):
+    """A judge that runs an answer only once on a case; else it tries all mistakes for each wrong answer."""
+    outcomes = {}
+
+    def once(setup, answer, case):
+        key = (id(answer), id(case))
+        if key not in outcomes:
+            outcomes[key] = run(setup, answer, case)
+        return outcomes[key]
+
+    monkeypatch.setattr(judge, "run", once)
+    return once
+
+
 @EACH
 @pytest.mark.parametrize("seed", SEEDS)
-def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed):
-    assert len(exercise.mistakes) >= 4
+def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_once):
+    cases = exercise.cases(seed)
     for mistake in exercise.mistakes:
-        verdicts = [verdict for _, verdict in try_out(exercise, mistake.answer, seed)]
-        said = {verdict.sentence for verdict in verdicts if not verdict.passed}
+        outcomes = [run_once(exercise, mistake.answer, case) for case in cases]
+        said = {v.sentence for v in assess(exercise, cases, outcomes) if not v.passed}
         assert mistake.sentence in said, f"expected: {mistake.sentence}\nsaid: {said}"
+
+
+@EACH
+def test_the_likeliest_mistakes_have_a_sentence_each(exercise):
+    sentences = {mistake.sentence for mistake in exercise.mistakes}
+    assert len(sentences) >= (4 if exercise.id.partition(".")[0] in COLLECTING else FEWEST)
+    assert all(sentence.endswith((".", "?", "!")) for sentence in sentences)
 
 
 @EACH

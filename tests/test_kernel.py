@@ -2,12 +2,16 @@
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 
+import few_steps
+import lesson_runs
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import start_new_kernel
 
 from course_lib import kernel
 from course_lib.syllabus import ROOT, course
@@ -160,3 +164,107 @@ def test_every_check_and_slider_alone_is_told_to_run_the_cells_above(lesson, she
                 told.append(shell.course_messages.missing(NameError(name=named[0])))
     assert len(told) >= len(course().lessons[lesson].exercises)
     assert all("Run All Above" in text for text in told)
+
+
+# --- in a kernel of its own, as JupyterLab starts it -----------------------------------------------
+
+SECONDS = 300  # that a cell may take
+INTERRUPTED = """
+import os, signal
+from course_lib import training
+
+def _stopped(*given, _batches=training.batches, **named):
+    for number, batch in enumerate(_batches(*given, **named), 1):
+        if number == 3 and training.batches is _stopped:
+            training.batches = _batches  # the same training goes on to its end when its cell runs again
+            os.kill(os.getpid(), signal.SIGINT)
+        yield batch
+
+training.batches = _stopped
+"""
+
+
+class Kernel:
+    """A kernel with the course's extension; `run` gives what an error shows, or "" without one."""
+
+    def __init__(self, folder):
+        environment = few_steps.environment(folder / "ipython") | {"COURSE_PRESET": "cpu"}
+        self.manager, self.client = start_new_kernel(
+            extra_arguments=["--ext=course_lib.kernel"],
+            env={**os.environ, **environment, "COURSE_STATE": str(folder / "state")},
+            cwd=str(folder),
+        )
+
+    def run(self, source, **options):
+        shown = []
+        reply = self.client.execute_interactive(
+            source, timeout=SECONDS, output_hook=shown.append, **options
+        )
+        if reply["content"]["status"] == "ok":
+            return ""
+        errors = [m["content"] for m in shown if m["msg_type"] == "error"]
+        return "\n".join(line for error in errors for line in error["traceback"])
+
+    def open(self, lesson):
+        """Forget all, as a restart does, and say which notebook this is."""
+        self.run("%reset -f", silent=True)
+        name = str(lesson_runs.NOTEBOOKS / f"{lesson}.ipynb")
+        set_name = f"__import__('os').environ['JPY_SESSION_NAME'] = {name!r}"
+        self.run(set_name, store_history=False)
+
+    def close(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="module")
+def own_kernel(tmp_path_factory):
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.close()
+
+
+def code(lesson):
+    return [cell.source for cell in lesson_runs.read(lesson).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", course().lessons)
+def test_after_a_restart_a_check_or_a_slider_alone_asks_for_the_cells_above(lesson, own_kernel):
+    own_kernel.open(lesson)
+    for call in (r"= check\(", r"\bexplore\("):
+        alone = [source for source in code(lesson) if re.search(call, source)][-1]
+        told = own_kernel.run(alone).splitlines()
+        assert len(told) == 2 and told[0].endswith("is not there yet: a cell above makes it.")
+        assert told[1] == "Run the cells above first: Run > Run All Above Selected Cell."
+
+
+def pytest_generate_tests(metafunc):
+    """Trainings are interrupted in the lessons that come to one soon, with `--full` in all."""
+    if "stopped_lesson" in metafunc.fixturenames:
+        full = metafunc.config.option.full
+        soon = ["01_vae", "05_tables", "15_retail"]
+        metafunc.parametrize("stopped_lesson", course().lessons if full else soon)
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_says_where_it_stood_and_runs_again(
+    stopped_lesson, own_kernel, pytestconfig
+):
+    """By a signal, as the square of JupyterLab sends it."""
+    own_kernel.open(stopped_lesson)
+    stopped = 0
+    for source in code(stopped_lesson):
+        own_kernel.run(INTERRUPTED, store_history=False)
+        told = own_kernel.run(source)
+        if told:
+            assert re.fullmatch(
+                r"Stopped at step 2 of [\d,]+\. Run this cell again to start it anew; "
+                r"what was there before it is kept\.",
+                told,
+            )
+            stopped += 1
+            assert own_kernel.run(source) == ""
+            if not pytestconfig.option.full:
+                break
+    assert stopped or pytestconfig.option.full

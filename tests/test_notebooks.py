@@ -61,7 +61,10 @@ def worked(request, tmp_path_factory):
         return
     with browsing(chromium, lesson.id, folder, book=book, **kernel) as page:
         page.run_all(minutes=10)
+        failed = request.session.testsfailed
         yield seen(page.saved(), page.state, page)
+        if request.session.testsfailed > failed:
+            page.screenshot(lesson.id)  # the whole lesson, to see what was wrong
 
 
 @pytest.mark.lesson

@@ -20,6 +20,7 @@ from test_packaging import CONSTRAINTS
 
 import course_lib.exercises.checking
 from course_lib import plots
+from course_lib.audit.explain import KINDS, metrics
 from course_lib.explore import frames
 from course_lib.syllabus import course
 
@@ -30,6 +31,7 @@ PAGES = ("index", f"notebooks/{LESSON}", "path", "glossary", "measures", "docs/a
 sys.path.insert(0, str(BUILDER))
 
 import pages  # noqa: E402
+import records  # noqa: E402
 from words import linker, links_kept  # noqa: E402
 
 WIDGET = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox()"}
@@ -74,6 +76,51 @@ def test_every_term_is_spelt_once_and_names_lessons_that_there_are():
         assert entry["lessons"] and set(entry["lessons"]) <= course().lessons.keys()
         assert entry["means"].endswith(".")
     assert {"mode collapse", "model collapse"} <= terms.keys()
+
+
+README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", sorted(records.RESULTS.glob("*.json")), ids=lambda file: file.stem)
+def test_each_record_has_a_command_and_a_table(file):
+    assert records.behind(file.stem, records.commands(README))
+    page = records.record_page(file, README)
+    assert '<table class="record"' in page
+    assert f"benchmarks/results/{file.name}" in page and "an unknown day" not in page
+
+
+def test_a_measure_is_drawn_with_a_dot_for_each_run():
+    runs = {
+        "one": [{"seed": 0, "recall": 0.5}, {"seed": 1, "recall": 0.7}],
+        "two": [{"recall": 0.9}],
+    }
+    (drawn,) = [
+        records.measure_html(name, groups, {"recall": [">=", 0.8]})
+        for name, groups in records.by_measure(runs).items()
+    ]
+    assert drawn.count("<circle") == 3 and drawn.count('class="bar"') == 2
+    assert "The lowest median is 0.6, of “one”, and the highest 0.9, of “two”." in drawn
+    assert "Asked for: at least 0.8; 1 of 2 medians reach it." in drawn
+    assert "0.6 <small>(0.5 to 0.7)</small>" in drawn
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [([0.0, 1.0], [3, 97]), ([1.0, 10.0, 100.0], [3, 50, 97]), ([2.0, 2.0], [50, 50])],
+)
+def test_a_scale_fills_the_row_and_is_logarithmic_over_many_sizes(values, at):
+    scale = records.Scale(values)
+    assert [round(scale.place(value)) for value in values] == at
+
+
+@pytest.mark.parametrize("lesson", course().lessons)
+def test_a_lesson_uses_each_term_that_it_explains(lesson):
+    book = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown").lower()
+    for term, entry in pages.glossary().items():
+        if lesson in entry["lessons"]:
+            spelt = (word.lower() for word in (term, *entry.get("also", ())))
+            assert any(re.search(rf"\b{re.escape(word)}\b", text) for word in spelt), term
 
 
 # --- a small site --------------------------------------------------------------------------------
@@ -231,6 +278,23 @@ def test_a_hint_lies_behind_a_fold_and_the_solution_behind_another(site):
 
 
 @pytest.mark.slow
+def test_each_measure_of_the_audit_has_its_formula_and_its_null(site):
+    text = (site[0] / "measures.html").read_text(encoding="utf-8")
+    sections = re.split(r"<h3>", text)[1:]
+    assert len(sections) == len(metrics())
+    for section, (metric, about) in zip(sections, in_order(metrics()), strict=True):
+        assert f">{metric}<" in section
+        for head in ("Formula.", "Null distribution.", "What fools it.", "Source."):
+            assert f"<strong>{head}</strong>" in section, (metric, head)
+        assert section.count('<math display="block">') == about["formula"].count("$$") / 2
+    assert "<munder><mo>∑</mo>" in text and "<munder><mo>max</mo>" in text
+
+
+def in_order(told):
+    return [each for kind in KINDS for each in told.items() if each[1]["kind"] == kind]
+
+
+@pytest.mark.slow
 def test_what_builds_the_site_is_pinned(site_python):
     folder = next((ROOT / ".venv-site").glob("[lL]ib*/**/site-packages"))
     here = {canonicalize_name(d.name): d.version for d in distributions(path=[str(folder)])}
@@ -315,6 +379,26 @@ def test_a_slider_moves_by_keyboard_and_is_told(opened):
     page.get_by_label("kind", exact=True).select_option("second")
     assert picture.get_attribute("alt") == "A line of kind second up to 3."
     assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+def test_a_picture_of_the_start_page_moves_by_keyboard_too(opened):
+    page = opened("index")
+    slider, picture = page.get_by_role("slider"), page.locator(".cards .panel img")
+    assert picture.get_attribute("src").endswith(f"/{LESSON}-1/2.webp")
+    slider.focus()
+    page.keyboard.press("End")
+    assert picture.get_attribute("alt") == "A line of kind first up to 4."
+    assert picture.get_attribute("src").endswith(f"/{LESSON}-1/6.webp")
+    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+def test_a_dark_page_is_printed_in_light_colours(opened):
+    page = opened("index", color_scheme="dark")
+    for media, theme in (("print", "light"), ("screen", "dark")):
+        page.emulate_media(media=media)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+    page.pdf()
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
 
 
 def test_the_quiz_answers(opened):

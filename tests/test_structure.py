@@ -256,6 +256,20 @@ def test_what_a_lesson_asserts_stands_apart_and_says_what_it_checks(file):
 
 
 @EACH_LESSON
+def test_guesses_are_asked_before_any_result_and_answered_below(lesson):
+    """Above the questions nothing runs but the cell for Colab, and nothing answers them."""
+    book = nbformat.read(ROOT / "notebooks" / f"{lesson.id}.ipynb", as_version=4).cells
+    places = [i for i, cell in enumerate(book) if re.search("^## Predict$", cell.source, re.M)]
+    assert len(places) == 1
+    above, questions = book[: places[0]], book[places[0]].source.split("## Predict")[1]
+    assert all(cell.cell_type == "markdown" or cell.id == "colab" for cell in above)
+    assert not any("guess, settled" in cell.source for cell in above)
+    assert questions.count("?") >= 2 and "*My guess" in questions
+    answers = [cell.source for cell in book[places[0] + 1 :] if cell.cell_type == "markdown"]
+    assert any(re.search(r"\bguess", text) for text in answers)
+
+
+@EACH_LESSON
 def test_a_notebook_opens_with_the_title(lesson):
     first = nbformat.read(ROOT / "notebooks" / f"{lesson.id}.ipynb", as_version=4).cells[0]
     title = f"# {lesson.number:02d} {lesson.title}"

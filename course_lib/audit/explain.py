@@ -31,10 +31,14 @@ MEANINGS = {
     "not testable": "it needs data that were not given, such as a holdout",
     "pass": "the interval shows that a difference that matters is not there",
 }
+# What a metric's `null` says where the file has none.
+FACT = "None: it is a fact about the tables, and needs no test."
 UNKNOWN = {
     "title": "",
     "kind": "shape",
     "measures": "A metric that this version does not know.",
+    "formula": "",
+    "null": "",
     "read": "",
     "misses": "",
     "act": "",
@@ -49,7 +53,8 @@ def metrics() -> Mapping[str, Mapping[str, str]]:
     >>> metrics()["mmd"]["title"]
     'Kernel distance of whole rows'
     """
-    return tomllib.loads(FILE.read_text(encoding="utf-8"))
+    told = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    return {metric: {"null": FACT} | words for metric, words in told.items()}
 
 
 def about_metric(metric: str) -> Mapping[str, str]:

@@ -100,6 +100,43 @@ SHARE_Z = Exercise(
             "This is the difference alone. Divide it by what chance makes of it.",
             returning("k / m - k_real / n"),
         ),
+        Mistake(
+            "You added two standard errors. It is the variances that add up: the root of 1 / m + 1 "
+            "/ n.",
+            slip(
+                "np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))",
+                "np.sqrt(pooled * (1 - pooled)) * (1 / m**0.5 + 1 / n**0.5)",
+            ),
+        ),
+        Mistake(
+            "This is the mean of the two shares. Pool the rows: (k + k_real) / (m + n).",
+            slip("(k + k_real) / (m + n)", "(k / m + k_real / n) / 2"),
+        ),
+        Mistake(
+            "The factor 1 - p is missing in the variance of a share, p (1 - p).",
+            slip("pooled * (1 - pooled)", "pooled"),
+        ),
+        Mistake(
+            "The sign is lost. It says whether there are too many synthetic rows or too few.",
+            returning("float(abs(k / m - k_real / n) / sd)"),
+        ),
+        Mistake(
+            "You divided by all rows together. Each table has its own chance: 1 / m + 1 / n.",
+            slip("(1 / m + 1 / n)", "1 / (m + n)"),
+        ),
+        Mistake(
+            "The synthetic rows are a sample too: their own chance, 1 / m, is missing.",
+            slip("(1 / m + 1 / n)", "(1 / n)"),
+        ),
+        Mistake(
+            "This takes the real share as known. It is an estimate: pool, (k + k_real) / (m + n).",
+            slip("(k + k_real) / (m + n)", "k_real / n"),
+        ),
+        Mistake(
+            "This is the ratio of the shares. Take their difference, and divide by its standard "
+            "error.",
+            returning("float((k / m) / (k_real / n))"),
+        ),
     ),
     alternatives=(_share_by_chi_squared, _share_by_counts, _share_by_difference),
 )
@@ -197,6 +234,28 @@ LABEL_RATES = Exercise(
             "A group without rows has no rate, and 0 would read as an accusation: NaN.",
             returning("np.nan_to_num(rates)"),
         ),
+        Mistake(
+            "This is the rate of all rows, the same for each group. Each group has its own.",
+            returning("np.full(groups, label.mean())"),
+        ),
+        Mistake(
+            "The group without rows was left out, so the places no longer say which group is "
+            "which. Keep it, as NaN.",
+            returning("rates[~np.isnan(rates)]"),
+        ),
+        Mistake(
+            "A group without rows got the rate of everyone. It has none: NaN.",
+            returning("np.where(np.isnan(rates), label.mean(), rates)"),
+        ),
+        Mistake("Percent: rates should lie between 0 and 1.", returning("100 * rates")),
+        Mistake(
+            "These are differences from the rate of everyone. Return the rates themselves.",
+            returning("rates - label.mean()"),
+        ),
+        Mistake(
+            "This is the standard deviation of the label. Take its mean.",
+            slip("rows.mean()", "rows.std()"),
+        ),
     ),
     alternatives=(_rates_by_counts, _rates_by_list, _rates_by_pandas),
 )
@@ -268,6 +327,38 @@ AMPLIFICATION = Exercise(
             "A gap that turned round is not the same gap: compare with its sign, not its size.",
             returning("float(abs(gap) - abs(gap_real))"),
         ),
+        Mistake(
+            "This is the ratio of the gaps. By how much a gap grew is a difference.",
+            returning("float(gap / gap_real)"),
+        ),
+        Mistake(
+            "You added the two gaps. Take their difference.",
+            slip("gap - gap_real", "gap + gap_real"),
+        ),
+        Mistake(
+            "This is the synthetic gap alone. Subtract the real one.",
+            returning("float(np.sign(gap_real) * gap)"),
+        ),
+        Mistake(
+            "The direction is that of the real gap, and not of the synthetic one.",
+            slip("np.sign(gap_real)", "np.sign(gap)"),
+        ),
+        Mistake(
+            "This is the change of the first group's rate. Compare the gaps between the groups.",
+            returning("float(synthetic[0] - real[0])"),
+        ),
+        Mistake(
+            "This is the growth as a share of the real gap. Return the growth itself.",
+            returning("float(np.sign(gap_real) * (gap - gap_real) / abs(gap_real))"),
+        ),
+        Mistake(
+            "A gap that narrowed gives a negative number. Do not cut it off at 0.",
+            returning("float(max(np.sign(gap_real) * (gap - gap_real), 0))"),
+        ),
+        Mistake(
+            "You multiplied by the real gap. Only its sign is needed.",
+            slip("np.sign(gap_real)", "gap_real"),
+        ),
     ),
     alternatives=(
         lambda real, synthetic: (
@@ -285,10 +376,14 @@ AMPLIFICATION = Exercise(
 
 
 def _decision_cases(seed: int, truth: bool) -> Inputs:
+    rates = np.array(
+        [0.4, 0.2, 0.8, 0.6]
+    )  # the extremes are neither the first nor the last group's
+
     def case(n, groups):
         rng, label, group = _people(seed + n, n, groups)
         chosen = np.concatenate(
-            [np.tile([1, 0, 0, 1], groups), rng.random(n) < 0.2 + 0.2 * group[-n:] % 0.7]
+            [np.tile([1, 0, 0, 1], groups), rng.random(n) < rates[group[-n:]]]
         ).astype(bool)
         inputs = {"truth": label} if truth else {}
         return {**inputs, "chosen": chosen, "group": group}
@@ -350,6 +445,33 @@ DEMOGRAPHIC_PARITY = Exercise(
         Mistake(
             "This is the standard deviation of the rates. Take the highest minus the lowest.",
             returning("float(np.std(rates))"),
+        ),
+        Mistake("This is the highest rate. Subtract the lowest.", returning("float(max(rates))")),
+        Mistake(
+            "This is the mean difference of all pairs of groups. The largest is asked for.",
+            returning("float(np.abs(np.subtract.outer(rates, rates)).mean())"),
+        ),
+        Mistake(
+            "The sign is turned round: the highest rate minus the lowest.",
+            returning("float(min(rates) - max(rates))"),
+        ),
+        Mistake(
+            "These are the groups' shares among the chosen. A rate is the share that is chosen in "
+            "a group.",
+            slip("chosen[group == code].mean()", "chosen[group == code].sum() / chosen.sum()"),
+        ),
+        Mistake(
+            "These are numbers of the chosen. Groups differ in size: compare shares.",
+            slip(".mean()", ".sum()"),
+        ),
+        Mistake(
+            "Percent: the difference should lie between 0 and 1.",
+            returning("100 * float(max(rates) - min(rates))"),
+        ),
+        Mistake(
+            "The first and the last group were compared. Take the highest rate minus the lowest, "
+            "of all groups.",
+            returning("float(abs(rates[0] - rates[-1]))"),
         ),
     ),
     alternatives=(
@@ -450,6 +572,34 @@ EQUALIZED_ODDS = Exercise(
                 "truth[(group == code) & (chosen == side)]",
             ),
         ),
+        Mistake(
+            "This is the gap in false-positive rates alone. True positives count as well.",
+            slip("in (0, 1)", "in (0,)"),
+        ),
+        Mistake(
+            "This is the smaller of the two gaps. The larger one counts.",
+            returning("float(min(gaps))"),
+        ),
+        Mistake(
+            "These are numbers of the chosen. Groups differ in size: compare shares.",
+            slip(".mean() for", ".sum() for"),
+        ),
+        Mistake(
+            "This is the standard deviation of the rates. Take the highest minus the lowest.",
+            slip("max(rates) - min(rates)", "np.std(rates)"),
+        ),
+        Mistake(
+            "You divided by all rows. A true-positive rate is a share of the group's positives.",
+            slip(
+                "chosen[(group == code) & (truth == side)].mean()",
+                "chosen[(group == code) & (truth == side)].sum() / len(chosen)",
+            ),
+        ),
+        Mistake(
+            "This is the difference of the two gaps. Return the larger one.",
+            returning("float(abs(gaps[1] - gaps[0]))"),
+        ),
+        Mistake("These are both gaps. Return the larger one.", returning("tuple(gaps)")),
     ),
     alternatives=(
         _odds_by_table,
@@ -551,6 +701,43 @@ REWEIGHTING = Exercise(
         Mistake(
             "P(label) is missing: expected is P(group) P(label).",
             slip(" * (label == value).mean()", ""),
+        ),
+        Mistake(
+            "The weights add up to 1. Their mean should be 1: do not divide by their sum.",
+            returning("weights / weights.sum()"),
+        ),
+        Mistake(
+            "This is what is expected in each cell. Divide it by what is there.",
+            slip("expected / cell.mean()", "expected"),
+        ),
+        Mistake(
+            "This is the share of each cell. The weight is the expected share divided by it.",
+            slip("expected / cell.mean()", "cell.mean()"),
+        ),
+        Mistake(
+            "Expected are numbers of rows here, multiplied. Multiply shares.",
+            slip(
+                "(group == code).mean() * (label == value).mean()",
+                "(group == code).sum() * (label == value).sum()",
+            ),
+        ),
+        Mistake(
+            "Each group gets the same weight in total here, whatever its labels. Use expected / "
+            "observed of each cell.",
+            slip("expected / cell.mean()", "1 / (group == code).mean()"),
+        ),
+        Mistake(
+            "Each label gets the same weight in total here, whatever its groups. Use expected / "
+            "observed of each cell.",
+            slip("expected / cell.mean()", "1 / (label == value).mean()"),
+        ),
+        Mistake(
+            "You added the two shares. If group and label had nothing to do with each other, their "
+            "shares would multiply.",
+            slip(
+                "(group == code).mean() * (label == value).mean()",
+                "(group == code).mean() + (label == value).mean()",
+            ),
         ),
     ),
     alternatives=(_weights_by_rates, _weights_by_counts, _weights_row_by_row),
@@ -701,6 +888,33 @@ WORST_CALIBRATION_GAP = Exercise(
             "Each bin was judged for everybody. A gap of a group is over the rows of that group.",
             slip("groups[group] & (bin_of == bin_)", "(bin_of == bin_)"),
         ),
+        Mistake(
+            "The order is wrong: first the group, then the bin, then the mean difference.",
+            returning("worst[1], worst[0], worst[2]"),
+        ),
+        Mistake(
+            "The bins were rounded to the nearest edge. Cut off: bin 0 begins at 0, bin 1 at 1 / "
+            "bins.",
+            slip("(probability * bins).astype(int)", "np.round(probability * bins).astype(int)"),
+        ),
+        Mistake(
+            "There are always 10 bins here. Use the argument, of which 10 is only the default.",
+            slip("probability * bins", "probability * 10"),
+        ),
+        Mistake(
+            "The sign of the difference is lost. It says whether the scores are too low or too "
+            "high.",
+            slip("float(off / rows.sum())", "float(abs(off) / rows.sum())"),
+        ),
+        Mistake(
+            "The bins were not looked at. A gap of a group is over its rows in one bin of scores.",
+            slip("groups[group] & (bin_of == bin_)", "groups[group]"),
+        ),
+        Mistake(
+            "The truth was compared with the mean score of everybody. Subtract each row's own "
+            "score.",
+            slip("probability[rows]).sum()", "probability.mean()).sum()"),
+        ),
     ),
     alternatives=(_gap_by_loops, _gap_by_histograms, _gap_by_masks),
 )
@@ -783,6 +997,32 @@ IMPLIED = Exercise(
             slip(" / (1 - prevalence)", ""),
         ),
         Mistake("The recall is missing: not every positive is found.", slip(" * recall", "")),
+        Mistake(
+            "You divided by the recall. Multiply: the more positives are found, the more false "
+            "ones come along.",
+            slip("* recall", "/ recall"),
+        ),
+        Mistake(
+            "This is the share of positives that are missed. Asked is the share of negatives that "
+            "are chosen.",
+            returning("1 - recall"),
+        ),
+        Mistake(
+            "This is the true-negative rate. The false-positive rate is 1 minus it.",
+            returning("1 - odds * (1 - precision) / precision * recall"),
+        ),
+        Mistake(
+            "The division by the precision is missing: the odds are (1 - precision) / precision.",
+            slip("(1 - precision) / precision", "(1 - precision)"),
+        ),
+        Mistake(
+            "The factor 1 - precision is missing: the odds are (1 - precision) / precision.",
+            slip("(1 - precision) / precision", "1 / precision"),
+        ),
+        Mistake(
+            "You used the share that is missed, 1 - recall. Use the recall.",
+            slip("* recall", "* (1 - recall)"),
+        ),
     ),
     alternatives=(
         _implied_by_counts,

@@ -92,6 +92,34 @@ PACK = Exercise(
             "The packs have a dimension of their own here. The discriminator wants each as one row.",
             lambda x, size: x.unflatten(-2, (-1, size)),
         ),
+        Mistake(
+            "There are `size` packs here. There should be `size` rows in each pack.",
+            returning("x.reshape(*x.shape[:-2], size, x.shape[-2] // size * x.shape[-1])"),
+        ),
+        Mistake(
+            "All rows lie side by side. Only `size` of them belong to a pack.",
+            returning("x.reshape(*x.shape[:-2], 1, -1)"),
+        ),
+        Mistake(
+            "You swapped rows and columns first, so that a pack holds one column of many rows. Lay "
+            "whole rows side by side.",
+            returning(
+                "x.transpose(-1, -2).reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])"
+            ),
+        ),
+        Mistake(
+            "Only the first row of each pack is left. Lay all of its rows side by side.",
+            returning("x[..., ::size, :]"),
+        ),
+        Mistake(
+            "The rows of a pack were added up. Lay them side by side.",
+            returning("x.unflatten(-2, (-1, size)).sum(dim=-2)"),
+        ),
+        Mistake(
+            "The seeds were thrown together. What stands before the last two dimensions stays as "
+            "it is.",
+            returning("x.reshape(-1, size * x.shape[-1])"),
+        ),
     ),
     alternatives=(
         _pack_by_slices,
@@ -199,6 +227,44 @@ DEVIATION = Exercise(
             "The small number under the root is missing: where all rows are alike the slope of the "
             "root is infinite, just when the generator needs one.",
             slip(" + 1e-8", ""),
+        ),
+        Mistake(
+            "You divided by n - 1. Divide by n: correction=0.", slip("correction=0", "correction=1")
+        ),
+        Mistake(
+            "This is the standard deviation of all values together. Take it of each feature over "
+            "the batch, then the mean.",
+            slip(
+                "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
+                "features.std(dim=(-2, -1), keepdim=True, correction=0)",
+            ),
+        ),
+        Mistake(
+            "The number stands in front. Append it: it comes after the features.",
+            returning("torch.cat([deviation.expand(*features.shape[:-1], 1), features], dim=-1)"),
+        ),
+        Mistake(
+            "You appended a row. Every row gets one more number: dim=-1.",
+            returning(
+                "torch.cat([features, deviation.expand(*features.shape[:-2], 1, features.shape[-1])], "
+                "dim=-2)"
+            ),
+        ),
+        Mistake(
+            "This is the new column alone. Append it to the features.",
+            returning("deviation.expand(*features.shape[:-1], 1)"),
+        ),
+        Mistake(
+            "You summed over the features. Take the mean.", slip(".sqrt().mean(", ".sqrt().sum(")
+        ),
+        Mistake(
+            "You divided the features by the deviation. Leave them as they are and append it.",
+            returning("features / deviation"),
+        ),
+        Mistake(
+            "The numbers are right, but no gradient reaches the features through the deviation. "
+            "Leave out detach().",
+            slip("(variance +", "(variance.detach() +"),
         ),
     ),
     alternatives=(
@@ -341,6 +407,30 @@ WASSERSTEIN_PENALTY = Exercise(
         Mistake(
             "You averaged the slopes before comparing with 1. Each point's slope counts for itself.",
             returning("(gradient.norm(dim=-1).mean() - 1).square()"),
+        ),
+        Mistake(
+            "You summed over the points. Take the mean.",
+            returning("(gradient.norm(dim=-1) - 1).square().sum()"),
+        ),
+        Mistake(
+            "Only slopes above 1 cost something here. WGAN-GP also punishes those below 1.",
+            returning("(gradient.norm(dim=-1) - 1).clamp(min=0).square().mean()"),
+        ),
+        Mistake(
+            "The difference was not squared.", returning("(gradient.norm(dim=-1) - 1).abs().mean()")
+        ),
+        Mistake(
+            "You took the slope at the fakes. Take it between real points and fakes.",
+            slip("(t * real + (1 - t) * fake)", "fake"),
+        ),
+        Mistake(
+            "You took the gradient of the mean output, which divides it by the number of points. "
+            "Take that of the sum.",
+            slip("critic(x).sum()", "critic(x).mean()"),
+        ),
+        Mistake(
+            "This is the length of all gradients together. Each point has its own: norm(dim=-1).",
+            returning("(gradient.norm() - 1).square()"),
         ),
     ),
     alternatives=(
@@ -513,6 +603,26 @@ UNROLLED = Exercise(
             "This is the discriminator as it is now, whatever `steps` says.",
             returning("discriminator"),
         ),
+        Mistake("That is one step too few.", slip("range(steps)", "range(steps - 1)")),
+        Mistake(
+            "The rate is missing: each step is rate times the gradient.",
+            slip("rate * gradient", "gradient"),
+        ),
+        Mistake(
+            "You divided the rate by the number of steps. Each step has the whole rate.",
+            slip("rate * gradient", "rate / steps * gradient"),
+        ),
+        Mistake(
+            "Only one step was taken, whatever `steps` says.", slip("range(steps)", "range(1)")
+        ),
+        Mistake(
+            "The rate was squared on the way. Each step is rate times the gradient.",
+            slip("rate * gradient", "rate**2 * gradient"),
+        ),
+        Mistake(
+            "You used only the sign of the gradient. Use it as it is.",
+            slip("rate * gradient", "rate * gradient.sign()"),
+        ),
     ),
     alternatives=(
         _unrolled_recursively,
@@ -608,6 +718,29 @@ IMPORTANCE_WEIGHTS = Exercise(
             "The ratio is upside down: divide the density wanted by the one that the data have.",
             returning("1 / torch.where(target, share * n / count, 1 - share + 1e-9)"),
         ),
+        Mistake(
+            "The rows of the target keep the weight 1. They should get share divided by the share "
+            "that they have now.",
+            returning("torch.where(target, 1.0, (1 - share) * n / (n - count))"),
+        ),
+        Mistake(
+            "The two counts are swapped: divide the target's share by the number of the target's "
+            "rows.",
+            returning("torch.where(target, share * n / (n - count), (1 - share) * n / count)"),
+        ),
+        Mistake(
+            "You did not divide by the number of rows. The weights of the target together make up "
+            "`share`.",
+            returning("torch.where(target, share * n, (1 - share) * n)"),
+        ),
+        Mistake(
+            "These weights make both halves equal, whatever `share` says.",
+            returning("torch.where(target, n / (2 * count), n / (2 * (n - count)))"),
+        ),
+        Mistake(
+            "The share is missing: each part would count as all rows.",
+            returning("torch.where(target, n / count, n / (n - count))"),
+        ),
     ),
     alternatives=(
         _weights_by_ratio,
@@ -692,6 +825,31 @@ ACCEPTANCE = Exercise(
         Mistake(
             "You divided by log M. Divide by M, that is, subtract log M in the exponent.",
             returning("(logits.exp() / log_bound).clamp(max=1)"),
+        ),
+        Mistake(
+            "The difference has the wrong sign: logit minus log M.",
+            returning("(log_bound - logits).clamp(max=0).exp()"),
+        ),
+        Mistake(
+            "This is the logarithm of the probability: take exp().",
+            returning("(logits - log_bound).clamp(max=0)"),
+        ),
+        Mistake(
+            "You took the largest logit for the bound. Use log_bound, which is given.",
+            returning("(logits - logits.max()).exp()"),
+        ),
+        Mistake(
+            "exp() of such logits is infinite, and infinite by infinite is NaN. Subtract first, "
+            "then take exp().",
+            returning("(logits.exp() / torch.tensor(log_bound).exp()).clamp(max=1)"),
+        ),
+        Mistake(
+            "This is the probability to throw a sample away. Return that of keeping it.",
+            returning("1 - (logits - log_bound).clamp(max=0).exp()"),
+        ),
+        Mistake(
+            "These numbers add up to 1 over the samples. Each sample has a probability of its own.",
+            returning("torch.softmax(logits, dim=0)"),
         ),
     ),
     alternatives=(
@@ -792,6 +950,33 @@ SMOTE = Exercise(
         Mistake(
             "The step is added to the neighbour. Start from the row `base`.",
             slip("return x[base] +", "return other +"),
+        ),
+        Mistake(
+            "You went towards the neighbour as if from 0: the step is t times (neighbour - row).",
+            returning("x[base] + t * other"),
+        ),
+        Mistake(
+            "The step has the wrong sign: it leads away from the neighbour.",
+            returning("x[base] - t * (other - x[base])"),
+        ),
+        Mistake(
+            "These are copies of rows of x. Go a share t towards the neighbour.",
+            returning("x[base] + 0 * t"),
+        ),
+        Mistake(
+            "These are copies of the neighbours. Go only a share t towards them.",
+            returning("other + 0 * t"),
+        ),
+        Mistake(
+            "This is always half of the way, whatever t says.", returning("(x[base] + other) / 2")
+        ),
+        Mistake(
+            "You always took the nearest neighbour. Take the one with the rank that is given.",
+            slip("neighbours[base, rank]", "neighbours[base, 1]"),
+        ),
+        Mistake(
+            "All new rows share the mean t. Each has its own.",
+            returning("x[base] + t.mean() * (other - x[base])"),
         ),
     ),
     alternatives=(_smote_loop, _smote_by_topk, returning("(1 - t) * x[base] + t * other")),

@@ -135,6 +135,22 @@ SCHEDULE = Exercise(
             "This is the noise's share, 1 - alpha_bar. It should be the image's, which begins at 1.",
             returning("(1 - f / f[0]).clamp(min=1e-5).float()"),
         ),
+        Mistake(
+            "The cosine goes through half a circle here and comes back. It ends at pi / 2.",
+            slip("* math.pi / 2", "* math.pi"),
+        ),
+        Mistake(
+            "This is a sine: it begins with noise. The cosine begins at 1.",
+            slip("torch.cos(", "torch.sin("),
+        ),
+        Mistake(
+            "This is a straight line from 1 to 0. The schedule is the square of a cosine.",
+            returning("torch.linspace(1, 0, steps + 1).clamp(min=1e-5)"),
+        ),
+        Mistake(
+            "The division by 1 + s is missing: without it the angle passes pi / 2.",
+            slip("(t / steps + s) / (1 + s)", "(t / steps + s)"),
+        ),
     ),
     alternatives=(
         _schedule_loop,
@@ -218,6 +234,43 @@ Q_SAMPLE = Exercise(
         Mistake(
             "All images share the first one's alpha_bar. Each has a time of its own.",
             slip("unsqueeze(1)", "unsqueeze(1)[:1]"),
+        ),
+        Mistake(
+            "The square root of the noise's weight is missing: √(1 − alpha_bar).",
+            slip("(1 - alpha_bar).sqrt()", "(1 - alpha_bar)"),
+        ),
+        Mistake(
+            "The square root of the image's weight is missing: √alpha_bar.",
+            slip("alpha_bar.sqrt() * x_0", "alpha_bar * x_0"),
+        ),
+        Mistake(
+            "You subtracted the noise. Add it.", slip("+ (1 - alpha_bar)", "- (1 - alpha_bar)")
+        ),
+        Mistake(
+            "The noise keeps its full strength: its weight is √(1 − alpha_bar).",
+            returning("alpha_bar.sqrt() * x_0 + noise"),
+        ),
+        Mistake(
+            "The noise is missing: this is only the image, made weaker.",
+            returning("alpha_bar.sqrt() * x_0"),
+        ),
+        Mistake(
+            "This is the velocity v. x_t is the sum of √alpha_bar times the image and √(1 − "
+            "alpha_bar) times the noise.",
+            returning("alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0"),
+        ),
+        Mistake(
+            "You squared the weights. They are square roots: √alpha_bar and √(1 − alpha_bar).",
+            slip(".sqrt()", ".square()", times=2),
+        ),
+        Mistake(
+            "All images share the mean alpha_bar. Each has a time of its own.",
+            slip("alpha_bar.unsqueeze(1)", "alpha_bar.mean()"),
+        ),
+        Mistake(
+            "You drew noise of your own. Use the noise that is given: the network must learn to "
+            "find just this.",
+            slip("* noise", "* torch.randn_like(noise)"),
         ),
     ),
     alternatives=(
@@ -359,6 +412,34 @@ FROM_VELOCITY = Exercise(
                 "(1 - alpha_bar).sqrt() * x_t - alpha_bar.sqrt() * v, "
                 "alpha_bar.sqrt() * x_t + (1 - alpha_bar).sqrt() * v"
             ),
+        ),
+        Mistake(
+            "The sign of v is turned round in the image: x_0 = a x_t − b v.",
+            slip("- (1 - alpha_bar).sqrt() * v", "+ (1 - alpha_bar).sqrt() * v"),
+        ),
+        Mistake(
+            "The sign of v is turned round in the noise: ε = b x_t + a v.",
+            slip("+ alpha_bar.sqrt() * v", "- alpha_bar.sqrt() * v"),
+        ),
+        Mistake(
+            "All images share the first one's alpha_bar. Each has a time of its own.",
+            slip("unsqueeze(1)", "unsqueeze(1)[:1]"),
+        ),
+        Mistake(
+            "The noise is not what is left when you subtract the image, since both are weighted: ε "
+            "= b x_t + a v.",
+            returning("x_0, x_t - x_0"),
+        ),
+        Mistake(
+            "This is the image alone. Return the noise as well: (x_0, noise).", returning("x_0")
+        ),
+        Mistake(
+            "This is the noise alone. Return the image as well: (x_0, noise).", returning("noise")
+        ),
+        Mistake(
+            "You squared the weights. They are square roots: a = √alpha_bar and b = √(1 − "
+            "alpha_bar).",
+            slip(".sqrt()", ".square()", times=4),
         ),
     ),
     alternatives=(
@@ -508,6 +589,31 @@ LOSS = Exercise(
         Mistake(
             "These are absolute errors. The bound asks for squares.", slip("mse_loss", "l1_loss")
         ),
+        Mistake(
+            "The network was not asked: this compares x_t itself with v.",
+            returning("F.mse_loss(x_t, velocity(x_0, alpha_bar[t], noise))"),
+        ),
+        Mistake(
+            "You halved the mean of the squares. The loss is the mean itself.",
+            returning("F.mse_loss(network(x_t, t), velocity(x_0, alpha_bar[t], noise)) / 2"),
+        ),
+        Mistake(
+            "The times are one too small: the value that belongs to t is alpha_bar[t].",
+            slip("alpha_bar[t]", "alpha_bar[t - 1]", times=2),
+        ),
+        Mistake(
+            "Image and noise are in the wrong order: velocity(x_0, alpha_bar[t], noise).",
+            slip("velocity(x_0, alpha_bar[t], noise)", "velocity(noise, alpha_bar[t], x_0)"),
+        ),
+        Mistake(
+            "The sign is turned round: the error would be made as large as possible.",
+            slip("return F", "return -F"),
+        ),
+        Mistake(
+            "The loss is right, but no gradient reaches the network. Leave out detach() and "
+            "torch.no_grad().",
+            slip("network(x_t, t)", "network(x_t, t).detach()"),
+        ),
     ),
     alternatives=(
         returning("(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().mean()"),
@@ -594,6 +700,33 @@ DDIM_STEP = Exercise(
         Mistake(
             "The image keeps its full strength. At time s it counts √alpha_bar_s times.",
             slip("alpha_bar_s.sqrt() * x_0", "x_0"),
+        ),
+        Mistake(
+            "You subtracted the noise. Add it.", slip("+ (1 - alpha_bar_s)", "- (1 - alpha_bar_s)")
+        ),
+        Mistake(
+            "The noise is missing: this is only the image, made weaker.",
+            returning("alpha_bar_s.sqrt() * x_0"),
+        ),
+        Mistake(
+            "The noise keeps its full strength: its weight is √(1 − alpha_bar_s).",
+            returning("alpha_bar_s.sqrt() * x_0 + noise"),
+        ),
+        Mistake(
+            "The square root of the noise's weight is missing: √(1 − alpha_bar_s).",
+            slip("(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s)"),
+        ),
+        Mistake(
+            "The square root of the image's weight is missing: √alpha_bar_s.",
+            slip("alpha_bar_s.sqrt() * x_0", "alpha_bar_s * x_0"),
+        ),
+        Mistake(
+            "This is the velocity at time s. The step gives x_s, the weighted sum of image and "
+            "noise.",
+            returning("alpha_bar_s.sqrt() * noise - (1 - alpha_bar_s).sqrt() * x_0"),
+        ),
+        Mistake(
+            "You squared the weights. They are square roots.", slip(".sqrt()", ".square()", times=2)
         ),
     ),
     alternatives=(
@@ -740,6 +873,37 @@ DDPM_STEP = Exercise(
             "should also remember x_t.",
             returning("alpha_bar_s.sqrt() * x_0 + (1 - alpha_bar_s).sqrt() * fresh_noise"),
         ),
+        Mistake(
+            "alpha is turned round: it is alpha_bar_t / alpha_bar_s, which is below 1.",
+            slip("alpha = alpha_bar_t / alpha_bar_s\n", "alpha = alpha_bar_s / alpha_bar_t\n"),
+        ),
+        Mistake(
+            "The fraction in the variance is turned round: (1 − alpha_bar_s) / (1 − alpha_bar_t).",
+            slip(
+                "(1 - alpha) * (1 - alpha_bar_s) / (1 - alpha_bar_t)",
+                "(1 - alpha) * (1 - alpha_bar_t) / (1 - alpha_bar_s)",
+            ),
+        ),
+        Mistake(
+            "You took alpha for beta and beta for alpha: alpha is alpha_bar_t / alpha_bar_s.",
+            slip("alpha = alpha_bar_t / alpha_bar_s\n", "alpha = 1 - alpha_bar_t / alpha_bar_s\n"),
+        ),
+        Mistake(
+            "The mean forgets x_t: √alpha (1 − alpha_bar_s) x_t is missing.",
+            slip(" + alpha.sqrt() * (1 - alpha_bar_s) * x_t", ""),
+        ),
+        Mistake(
+            "You subtracted the fresh noise. The check compares with the mean plus the noise.",
+            slip("+ variance.sqrt()", "- variance.sqrt()"),
+        ),
+        Mistake(
+            "You drew noise of your own. Use fresh_noise, which is given.",
+            slip("* fresh_noise", "* torch.randn_like(x_t)"),
+        ),
+        Mistake(
+            "You divided the mean by 1 − alpha_bar_s. Divide by 1 − alpha_bar_t.",
+            slip("mean / (1 - alpha_bar_t)", "mean / (1 - alpha_bar_s)"),
+        ),
     ),
     alternatives=(
         _ddpm_by_bayes,
@@ -815,6 +979,37 @@ GUIDE = Exercise(
             slip("- scale * un", "+ scale * un"),
         ),
         Mistake("The scale has no effect.", returning("2 * conditional - unconditional")),
+        Mistake(
+            "This is the push alone. Add it to the conditional prediction.",
+            returning("scale * (conditional - unconditional)"),
+        ),
+        Mistake(
+            "The unconditional prediction is missing: you only made the conditional one larger.",
+            returning("(1 + scale) * conditional"),
+        ),
+        Mistake(
+            "The scale multiplies the conditional prediction only. It multiplies the difference of "
+            "the two.",
+            returning("conditional + scale * conditional - unconditional"),
+        ),
+        Mistake(
+            "You subtracted the unconditional prediction, but added nothing in its place: "
+            "conditional + scale * (conditional - unconditional).",
+            returning("conditional - scale * unconditional"),
+        ),
+        Mistake(
+            "This is the mean of the two predictions. Guidance goes beyond the conditional one.",
+            returning("(conditional + unconditional) / 2"),
+        ),
+        Mistake(
+            "This starts from 0. Start from the conditional prediction, then add scale times the "
+            "difference.",
+            returning("(1 + scale) * (conditional - unconditional)"),
+        ),
+        Mistake(
+            "You divided the difference by the scale. A larger scale pushes further: multiply.",
+            returning("conditional + (conditional - unconditional) / (scale + 1)"),
+        ),
     ),
     alternatives=(
         returning("conditional + scale * (conditional - unconditional)"),

@@ -133,6 +133,30 @@ ADVANCE = Exercise(
             "The brakes have changed places: a belongs to the car ahead.",
             slip("STEP * a", "STEP * x", "STEP * b", "STEP * a", "STEP * x", "STEP * b"),
         ),
+        Mistake(
+            "The time step is missing: in 0.1 s a car loses a tenth of its braking.",
+            slip("STEP * a", "a", "STEP * b", "b"),
+        ),
+        Mistake(
+            "The cars speed up here. Braking makes them slower: subtract.",
+            slip("- STEP * a", "+ STEP * a", "- STEP * b", "+ STEP * b"),
+        ),
+        Mistake(
+            "The car behind drives backwards here. Its speed does not fall below 0 either.",
+            slip("np.maximum(behind - STEP * b, 0)", "behind - STEP * b"),
+        ),
+        Mistake(
+            "The speeds are in the wrong order: first the car ahead, then the one behind.",
+            returning("gap_then, behind_then, ahead_then"),
+        ),
+        Mistake(
+            "The sum of two speeds was taken for their mean. Halve it.",
+            slip("STEP / 2 *", "STEP *"),
+        ),
+        Mistake(
+            "The gap stays as it was. It changes with the speeds of both cars.",
+            returning("gap, ahead_then, behind_then"),
+        ),
     ),
     alternatives=(_advance_by_displacement, _advance_by_closing, _advance_by_loop),
 )
@@ -250,6 +274,38 @@ CRUDE_INTERVAL = Exercise(
             "This asks how far the count can lie from the expected one. It is the rate that is looked for.",
             _interval_of_counts,
         ),
+        Mistake(
+            "The two ends are in the wrong order: first the lower one.",
+            returning("float(high), float(low)"),
+        ),
+        Mistake(
+            "This interval takes a flat prior. Clopper and Pearson's has (crashes, scenes - "
+            "crashes + 1) below, and (crashes + 1, scenes - crashes) above.",
+            returning(
+                "float(beta.ppf(miss, crashes + 1, scenes - crashes + 1)), float(beta.ppf(1 - miss, "
+                "crashes + 1, scenes - crashes + 1))"
+            ),
+        ),
+        Mistake(
+            "This is the rate that was seen, without an interval.",
+            returning("crashes / scenes, crashes / scenes"),
+        ),
+        Mistake(
+            "The lower end is always 0 here. Where crashes were seen it lies above.",
+            returning("0.0, float(high)"),
+        ),
+        Mistake(
+            "The upper end is always 1 here. Where not all scenes crashed it lies below.",
+            returning("float(low), 1.0"),
+        ),
+        Mistake(
+            "These are numbers of crashes. Return rates: do not multiply by the number of scenes.",
+            returning("float(low) * scenes, float(high) * scenes"),
+        ),
+        Mistake(
+            "This is the width of the interval. Return its two ends.",
+            returning("float(high - low)"),
+        ),
     ),
     alternatives=(_interval_by_scipy, _interval_by_root, _interval_by_bisection),
 )
@@ -336,6 +392,24 @@ LOG_LIKELIHOOD_RATIO = Exercise(
         Mistake(
             "Only the proposal's density was returned. Its share in p is missing.",
             slip("(log_p - log_q)", "log_q"),
+        ),
+        Mistake(
+            "sd was used as a variance. Divide the difference by sd, then square.",
+            slip("((u - mean) / sd) ** 2", "(u - mean) ** 2 / sd"),
+        ),
+        Mistake(
+            "This is the ratio itself. Return its logarithm.",
+            returning("np.exp((log_p - log_q).sum(axis=1))"),
+        ),
+        Mistake("The factor 1/2 in the exponents is missing.", slip("-0.5 *", "-1.0 *", times=2)),
+        Mistake("The proposal's mean was added. Subtract it.", slip("u - mean", "u + mean")),
+        Mistake(
+            "log(sd) has the wrong sign in the proposal's density: a wide law is lower.",
+            slip("- np.log(sd)", "+ np.log(sd)"),
+        ),
+        Mistake(
+            "The proposal's mean is missing: its density depends on u - mean.",
+            slip("(u - mean)", "u"),
         ),
     ),
     alternatives=(_ratio_by_scipy, _ratio_by_loop, _ratio_by_densities),
@@ -437,6 +511,32 @@ CROSS_ENTROPY_UPDATE = Exercise(
         Mistake(
             "The level is the quantile of elite instead of 1 - elite, so most scenes count.",
             slip("1 - elite", "elite"),
+        ),
+        Mistake(
+            "The weights are turned round: exp of the logarithm of the ratio, without a minus sign.",
+            slip("np.exp(log_ratio[chosen])", "np.exp(-log_ratio[chosen])"),
+        ),
+        Mistake(
+            "This is the weighted sum. Divide it by the sum of the weights.",
+            returning("(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0)"),
+        ),
+        Mistake(
+            "You divided by the number of the elite. Divide by the sum of their weights.",
+            returning(
+                "(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0) / chosen.sum()"
+            ),
+        ),
+        Mistake(
+            "All scenes were averaged. Only the elite counts.",
+            returning("np.average(u, axis=0, weights=np.exp(log_ratio))"),
+        ),
+        Mistake(
+            "This is the most dangerous scene alone. Average the whole elite.",
+            returning("u[np.argmax(danger)]"),
+        ),
+        Mistake(
+            "The scene at the level itself belongs to the elite: compare with >=.",
+            slip("danger >= level", "danger > level"),
         ),
     ),
     alternatives=(_update_by_sorting, _update_by_masking, _update_by_logarithms),
@@ -555,6 +655,42 @@ WEIGHTED_EM_STEP = Exercise(
             "The exponent of the normal density is minus one half of the squared distance.",
             slip("0.5 * squares", "squares"),
         ),
+        Mistake(
+            "The two are in the wrong order: first the shares, then the means.",
+            returning("(belongs @ u) / total[:, None], total / total.sum()"),
+        ),
+        Mistake(
+            "Each point belongs to its likeliest component alone. EM shares it among them.",
+            slip(
+                "np.exp(log_parts - logsumexp(log_parts, axis=0))",
+                "(log_parts == log_parts.max(axis=0))",
+            ),
+        ),
+        Mistake(
+            "The means stay as they were. Move them to the weighted mean of what belongs to them.",
+            returning("total / total.sum(), means"),
+        ),
+        Mistake(
+            "The distance must be squared in the exponent.",
+            slip("0.5 * squares", "0.5 * np.sqrt(squares)"),
+        ),
+        Mistake(
+            "The parts add up to 1 over the points. They add up over the components, for each "
+            "point.",
+            slip("logsumexp(log_parts, axis=0)", "logsumexp(log_parts, axis=1, keepdims=True)"),
+        ),
+        Mistake(
+            "The weights of the points are missing in the means.",
+            returning(
+                "total / total.sum(), ((belongs / weights) @ u) / (belongs / weights).sum(axis=1)[:, "
+                "None]"
+            ),
+        ),
+        Mistake(
+            "The shares stay as they were. They are the weighted parts of each component, over "
+            "their sum.",
+            returning("shares, (belongs @ u) / total[:, None]"),
+        ),
     ),
     alternatives=(_em_by_loop, _em_by_scipy, _em_by_average),
 )
@@ -654,6 +790,35 @@ BALANCE_WEIGHTS = Exercise(
                 "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0))",
                 "np.exp(logsumexp(log_q + share[:, None], axis=0) - log_p)",
             ),
+        ),
+        Mistake(
+            "This is the logarithm of the weight. Take exp().",
+            returning("log_p - logsumexp(log_q + share[:, None], axis=0)"),
+        ),
+        Mistake(
+            "The proportions divide the densities here. They multiply: add their logarithms.",
+            slip("log_q + share", "log_q - share"),
+        ),
+        Mistake(
+            "All scenes were weighted by the first proposal. Use the mixture of all.",
+            returning("np.exp(log_p - log_q[0])"),
+        ),
+        Mistake(
+            "The largest density was taken. The mixture adds up all of them.",
+            slip(
+                "logsumexp(log_q + share[:, None], axis=0)", "(log_q + share[:, None]).max(axis=0)"
+            ),
+        ),
+        Mistake(
+            "The weights add up to 1. Return them as they are.",
+            returning(
+                "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0)) / np.exp(log_p - "
+                "logsumexp(log_q + share[:, None], axis=0)).sum()"
+            ),
+        ),
+        Mistake(
+            "The density under p was averaged over the scenes. Each scene has its own.",
+            returning("np.exp(log_p.mean() - logsumexp(log_q + share[:, None], axis=0))"),
         ),
     ),
     alternatives=(_balance_by_shift, _balance_by_ratios, _balance_by_weights),
@@ -763,6 +928,37 @@ RATE_ESTIMATE = Exercise(
                 "counted.std() / len(counted) ** 0.5",
                 "(counted.mean() * abs(1 - counted.mean()) / len(counted)) ** 0.5",
             ),
+        ),
+        Mistake(
+            "You divided by the sum of the weights. Divide by the number of scenes: the mean.",
+            slip("counted.mean(), counted", "total / weights.sum(), counted"),
+        ),
+        Mistake(
+            "You divided the variance by n - 1. Here it is divided by n.",
+            slip("counted.std()", "counted.std(ddof=1)"),
+        ),
+        Mistake(
+            "The third number is how many crashed. Weights that differ make the effective number "
+            "smaller.",
+            returning(
+                "np.array([counted.mean(), counted.std() / len(counted) ** 0.5, crashed.sum()])"
+            ),
+        ),
+        Mistake(
+            "This is the variance of the mean. The standard error is its root.",
+            slip("counted.std() / len(counted) ** 0.5", "counted.var() / len(counted)"),
+        ),
+        Mistake(
+            "You divided by n. The error of a mean shrinks with the root of n.",
+            slip("len(counted) ** 0.5", "len(counted)"),
+        ),
+        Mistake(
+            "This is the sum of the weights of the crashes. The rate is their mean over all scenes.",
+            slip("counted.mean(), counted", "total, counted"),
+        ),
+        Mistake(
+            "The sum of the weights must be squared in the effective number.",
+            slip("total**2 /", "total /"),
         ),
     ),
     alternatives=(_estimate_by_moments, _estimate_by_picking, _estimate_by_shares),

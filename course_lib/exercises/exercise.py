@@ -68,7 +68,7 @@ class Exercise:
         inputs: from a seed to the inputs of each case, by the case's name; another seed gives other
             numbers of the same kind.
         picture: from an answer to a figure of what it does, and the figure's description.
-        mistakes: at least four, each with its sentence; a `slip` where a small change makes it.
+        mistakes: at least ten, each with its sentence; a `slip` where a small change makes it.
         alternatives: at least three right answers, written in other ways.
         probe: `probe(answer, **inputs)` runs an answer on one case and returns a tensor, an array, a
             number, or a dict or tuple of them. It runs together with the learner's code, so it may

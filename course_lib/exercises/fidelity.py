@@ -94,6 +94,37 @@ TOTAL_VARIATION = Exercise(
             "This is the mean over the cells. Shares are weights already: take the sum.",
             slip(".sum() / 2", ".mean() / 2"),
         ),
+        Mistake(
+            "You squared the differences. Take their absolute values.",
+            returning("float(((synthetic / synthetic.sum() - real / real.sum()) ** 2).sum() / 2)"),
+        ),
+        Mistake(
+            "This is the Euclidean distance, the root of the sum of squares. Sum absolute "
+            "differences, and halve.",
+            returning("float(np.linalg.norm(synthetic / synthetic.sum() - real / real.sum()))"),
+        ),
+        Mistake(
+            "Both sets were divided by the synthetic total. Divide each by its own.",
+            slip("real / real.sum()", "real / synthetic.sum()"),
+        ),
+        Mistake(
+            "This is the share that both have in common. The total variation is 1 minus it.",
+            returning("float(np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
+        ),
+        Mistake(
+            "Percent: the result should lie between 0 and 1.",
+            returning(
+                "100 * float(np.abs(synthetic / synthetic.sum() - real / real.sum()).sum() / 2)"
+            ),
+        ),
+        Mistake(
+            "This is the Hellinger distance, from the roots of the shares. Take the shares "
+            "themselves.",
+            returning(
+                "float(np.sqrt(((np.sqrt(synthetic / synthetic.sum()) - np.sqrt(real / real.sum())) ** "
+                "2).sum() / 2))"
+            ),
+        ),
     ),
     alternatives=(
         _tv_loop,
@@ -200,6 +231,35 @@ C2ST = Exercise(
         Mistake(
             "The first value is the mean accuracy of the permutations. Return that of the truth.",
             returning("float(null.mean()), float(p)"),
+        ),
+        Mistake(
+            "The true labelling is missing below: divide by 1 + len(shuffled).",
+            slip("(1 + len(shuffled))", "len(shuffled)"),
+        ),
+        Mistake(
+            "The true labelling is missing above: it is one of those that are as good: 1 + ...",
+            slip("(1 + (null >= accuracy).sum())", "(null >= accuracy).sum()"),
+        ),
+        Mistake(
+            "The two are in the wrong order: first the accuracy, then the p-value.",
+            returning("float(p), float(accuracy)"),
+        ),
+        Mistake(
+            "This is the share of errors. Return the share that is predicted right.",
+            returning("float(1 - accuracy), float(p)"),
+        ),
+        Mistake(
+            "The mean ran over the labellings. Each labelling has an accuracy over its rows: "
+            "axis=1.",
+            slip("mean(axis=1)", "mean(axis=0)"),
+        ),
+        Mistake(
+            "This is the number of right predictions. Return their share.",
+            returning("float((predicted == truth).sum()), float(p)"),
+        ),
+        Mistake(
+            "This is 1 minus the p-value. A small p-value speaks against equal tables.",
+            returning("float(accuracy), float(1 - p)"),
         ),
     ),
     alternatives=(
@@ -316,6 +376,27 @@ FRECHET = Exercise(
                 "2 * cross)\n    return float(np.sqrt(max(distance, 0.0)))",
             ),
         ),
+        Mistake("The factor 2 before the last term is missing.", slip("2 * cross", "cross")),
+        Mistake("The last term is subtracted, not added.", slip("- 2 * cross", "+ 2 * cross")),
+        Mistake(
+            "The traces of the two covariances are missing.",
+            slip(" + np.trace(cov_real) + np.trace(cov_generated)", ""),
+        ),
+        Mistake(
+            "You summed the whole covariances. A trace is the sum of the diagonal.",
+            slip(
+                "np.trace(cov_real) + np.trace(cov_generated)",
+                "cov_real.sum() + cov_generated.sum()",
+            ),
+        ),
+        Mistake(
+            "You added the two means. Take their difference.",
+            slip("mean_real - mean", "mean_real + mean"),
+        ),
+        Mistake(
+            "You averaged the squared differences of the means. Sum them.",
+            slip("difference @ difference", "(difference @ difference) / len(difference)"),
+        ),
     ),
     alternatives=(
         slip(_CROSS, "np.sqrt(np.linalg.eigvals(cov_real @ cov_generated).real.clip(0)).sum()"),
@@ -415,6 +496,26 @@ EXTRAPOLATE = Exercise(
         Mistake(
             "The fit is against the logarithm of n, which has no place for infinity.",
             slip("1 / sizes", "np.log(sizes)"),
+        ),
+        Mistake(
+            "The line was fitted against one over the root of n. The bias falls like 1 / n.",
+            slip("1 / sizes", "1 / np.sqrt(sizes)"),
+        ),
+        Mistake(
+            "This is the constant of a parabola. A straight line is asked for: degree 1.",
+            returning("float(np.polyfit(1 / sizes, distances, 2)[-1])"),
+        ),
+        Mistake(
+            "The two are in the wrong order: np.polyfit takes x first, which is 1 / sizes.",
+            slip("1 / sizes, distances", "distances, 1 / sizes"),
+        ),
+        Mistake(
+            "This is the line's value at the largest sample. Return it at 1 / n = 0, the constant.",
+            returning("float(intercept + _slope / sizes[-1])"),
+        ),
+        Mistake(
+            "This is the line's value at n = 1. Return it at 1 / n = 0, the constant.",
+            returning("float(intercept + _slope)"),
         ),
     ),
     alternatives=(_limit_by_lstsq, _limit_by_covariance, _limit_by_polynomial),
@@ -527,6 +628,31 @@ PRECISION_RECALL = Exercise(
         Mistake(
             "The balls reach one neighbour too far: index 0 of the sorted distances is the point itself.",
             slip("[:, k]", "[:, k + 1]"),
+        ),
+        Mistake(
+            "These are the shares outside of the balls. Return the shares inside.",
+            returning("1 - float(precision), 1 - float(recall)"),
+        ),
+        Mistake(
+            "A point counts here only if it lies in all balls. One is enough: any, not all.",
+            slip(".any(axis=0)", ".all(axis=0)", ".any(axis=1)", ".all(axis=1)"),
+        ),
+        Mistake(
+            "k is always 5 here. Use the argument, of which 5 is only the default.",
+            slip("[:, k]", "[:, 5]"),
+        ),
+        Mistake(
+            "Squared distances are compared with radii. Take distances.",
+            slip("cdist(real, generated)", "cdist(real, generated, 'sqeuclidean')"),
+        ),
+        Mistake(
+            "The first number is the share of real points with a generated one in their ball "
+            "(coverage). Precision is a share of the generated points.",
+            slip("radius(real)[:, None]).any(axis=0)", "radius(real)[:, None]).any(axis=1)"),
+        ),
+        Mistake(
+            "Both numbers are the precision. The second is the recall: a share of the real points.",
+            returning("float(precision), float(precision)"),
         ),
     ),
     alternatives=(_manifold_by_neighbours, _manifold_by_audit, _manifold_by_partition),
@@ -657,6 +783,30 @@ TSTR = Exercise(
             "clone(model).",
             slip("clone(model)", "model"),
         ),
+        Mistake(
+            "These are the last rows. Of the larger set take the first rows.",
+            slip("x[:rows], y[:rows]", "x[-rows:], y[-rows:]"),
+        ),
+        Mistake(
+            "Both models learnt from real rows. The first learns from the synthetic ones.",
+            slip("in (synthetic, real)", "in (real, real)"),
+        ),
+        Mistake(
+            "Both models learnt from synthetic rows. The second learns from the real ones.",
+            slip("in (synthetic, real)", "in (synthetic, synthetic)"),
+        ),
+        Mistake(
+            "This is the difference of the scores. Return both of them.",
+            returning("float(synthetic_score - real_score)"),
+        ),
+        Mistake(
+            "This is the ratio of the scores. Return both of them.",
+            returning("float(synthetic_score / real_score)"),
+        ),
+        Mistake(
+            "These are the shares of errors. Return the scores.",
+            returning("1 - float(synthetic_score), 1 - float(real_score)"),
+        ),
     ),
     alternatives=(
         _tstr_by_hand,
@@ -756,6 +906,33 @@ COMBINED_ESTIMATE = Exercise(
             "This is the standard error. Return its square, the variance.",
             slip("float(total)", "float(total**0.5)"),
         ),
+        Mistake(
+            "The variance between the tables still has to be divided by their number.",
+            slip("between / len(estimates)", "between"),
+        ),
+        Mistake(
+            "The two are in the wrong order: first the estimate, then its variance.",
+            returning("float(total), float(estimates.mean())"),
+        ),
+        Mistake(
+            "You summed the variances that the tables claim. Take their mean.",
+            slip("variances.mean()", "variances.sum()"),
+        ),
+        Mistake(
+            "Tables with a small variance count more here. All tables count alike: the plain mean.",
+            returning("float((estimates / variances).sum() / (1 / variances).sum()), float(total)"),
+        ),
+        Mistake(
+            "You took the standard deviation between the tables. Take the variance.",
+            slip("estimates.var(ddof=1)", "estimates.std(ddof=1)"),
+        ),
+        Mistake(
+            "This is the rule for tables with rows of other people, (1 + 1 / m) b - mean(v). Here "
+            "it is mean(v) + b / m.",
+            returning(
+                "float(estimates.mean()), float((1 + 1 / len(estimates)) * between - variances.mean())"
+            ),
+        ),
     ),
     alternatives=(_combine_by_loops, _combine_by_errors, _combine_by_squares),
 )
@@ -838,6 +1015,32 @@ DENSITY_RATIO = Exercise(
             "The weights were divided by their sum. Return the ratio itself: its mean, near 1 or not, says "
             "whether the classifier is calibrated.",
             returning("probability / (1 - probability) / (probability / (1 - probability)).sum()"),
+        ),
+        Mistake(
+            "This is the logarithm of the ratio. Return the ratio itself.",
+            returning("np.log(probability / (1 - probability) * n_generated / n_real)"),
+        ),
+        Mistake(
+            "The ratio was cut at 1. It may be larger: there the generator draws too few rows.",
+            returning("np.minimum(probability / (1 - probability) * n_generated / n_real, 1)"),
+        ),
+        Mistake(
+            "You multiplied by the share of generated rows. Multiply by the ratio n_generated / "
+            "n_real.",
+            returning("probability / (1 - probability) * n_generated / (n_real + n_generated)"),
+        ),
+        Mistake(
+            "The ratio was divided by its mean. Return it as it is: a mean near 1 shows that the "
+            "classifier is calibrated.",
+            returning("probability / (1 - probability) / (probability / (1 - probability)).mean()"),
+        ),
+        Mistake(
+            "You took the difference of the two probabilities. Divide one by the other.",
+            returning("(2 * probability - 1) * n_generated / n_real"),
+        ),
+        Mistake(
+            "You took the root of the odds. Leave it out.",
+            returning("np.sqrt(probability / (1 - probability)) * n_generated / n_real"),
         ),
     ),
     alternatives=(

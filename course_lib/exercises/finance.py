@@ -113,6 +113,36 @@ ALARMS = Exercise(
             "The whole budget is shared among the ties. Those above have used a part of it.",
             slip("(budget - above.sum())", "budget"),
         ),
+        Mistake(
+            "The ties were looked at in the order of their rows. Each of them has the same chance.",
+            returning(
+                "np.isin(np.arange(len(score)), np.argsort(-score, kind='stable')[:budget]) * 1.0"
+            ),
+        ),
+        Mistake(
+            "Every payment has the same chance. Begin with the highest scores.",
+            returning("np.full(len(score), budget / len(score))"),
+        ),
+        Mistake(
+            "Each tie has a chance of one half. They share what is left of the budget.",
+            slip("(budget - above.sum()) / ties.sum()", "0.5"),
+        ),
+        Mistake(
+            "A quantile was taken as threshold: all who reach it are looked at, which can be more "
+            "than the budget.",
+            returning("(score >= np.quantile(score, 1 - share)) * 1.0"),
+        ),
+        Mistake(
+            "The chances add up to 1. They should add up to the budget.",
+            returning("(above + ties * (budget - above.sum()) / ties.sum()) / budget"),
+        ),
+        Mistake(
+            "This is the chance not to be looked at. Take 1 minus it.",
+            slip(
+                "return above + ties * (budget - above.sum()) / ties.sum()",
+                "return 1 - above - ties * (budget - above.sum()) / ties.sum()",
+            ),
+        ),
     ),
     alternatives=(_alarms_by_level, _alarms_by_counting, _alarms_by_pandas),
 )
@@ -244,6 +274,34 @@ HISTORY = Exercise(
             "Amounts are compared by the difference of their logarithms, and not of the amounts.",
             slip("np.log(amount[rows])", "amount[rows]"),
         ),
+        Mistake(
+            "A payment just a window ago is still within the window.",
+            slip("np.searchsorted(t, t - window)", 'np.searchsorted(t, t - window, side="right")'),
+        ),
+        Mistake(
+            "Before an account's first payment the hours are the window, and not 0.",
+            slip("prepend=-np.inf", "prepend=t[0]"),
+        ),
+        Mistake(
+            "The sign is turned round: the logarithm of the amount minus the mean of the earlier "
+            "ones.",
+            slip("log - mean, 0", "mean - log, 0"),
+        ),
+        Mistake(
+            "All earlier payments were counted. Count those of the last window hours.",
+            slip("before - np.searchsorted(t, t - window)", "before"),
+        ),
+        Mistake(
+            "The amount is compared with the last one alone. Take the mean of all earlier ones.",
+            slip(
+                "(np.cumsum(log) - log) / np.maximum(before, 1)", "np.concatenate([[0], log[:-1]])"
+            ),
+        ),
+        Mistake(
+            "For an account's first payment the third number is 0: there is nothing to compare "
+            "with.",
+            slip("np.where(before > 0, log - mean, 0)", "log - mean"),
+        ),
     ),
     alternatives=(_history_by_loop, _history_by_pandas, _history_by_comparing),
 )
@@ -336,6 +394,30 @@ RECALL_BY_KIND = Exercise(
         Mistake(
             "These are the numbers that are looked at. Divide by how many of the kind there are.",
             slip(" / np.bincount(kind)[1:]", ""),
+        ),
+        Mistake(
+            "These are the shares that are missed. Return those that are looked at.",
+            returning("1 - np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"),
+        ),
+        Mistake(
+            "This is the share over all kinds of fraud together. Return one for each kind.",
+            returning("np.bincount(kind, alarmed)[1:].sum() / (kind > 0).sum()"),
+        ),
+        Mistake(
+            "A chance of at least one half was counted as an alarm. Add up the chances.",
+            slip("np.bincount(kind, alarmed)", "np.bincount(kind, alarmed >= 0.5)"),
+        ),
+        Mistake(
+            "This divides by all payments. Each kind is divided by its own number.",
+            slip("np.bincount(kind)[1:]", "len(kind)"),
+        ),
+        Mistake(
+            "Percent: the shares should lie between 0 and 1.",
+            returning("100 * np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"),
+        ),
+        Mistake(
+            "The last kind was left out, and kind 0 was kept. Leave out kind 0.",
+            returning("(np.bincount(kind, alarmed) / np.bincount(kind))[:-1]"),
         ),
     ),
     alternatives=(_kinds_by_loop, _kinds_by_pandas, _kinds_by_matrix),
@@ -487,6 +569,29 @@ LIES_BETWEEN = Exercise(
             "The tolerance is missing or has the wrong sign: the cosine may be a little above -1.",
             slip("-1 + tolerance", "-1 - tolerance"),
         ),
+        Mistake(
+            "Cosines near +1 were counted as well. Those rows lie beyond the ends, on one side of "
+            "both.",
+            slip(
+                "(unit @ unit.T).min() <= -1 + tolerance",
+                "np.abs(unit @ unit.T - np.eye(len(unit))).max() >= 1 - tolerance",
+            ),
+        ),
+        Mistake(
+            "These are the rows that do not lie between. Return the others.", returning("~found")
+        ),
+        Mistake(
+            "Only the two nearest rows were taken. Look at the k nearest.", slip("[:k]", "[:2]")
+        ),
+        Mistake(
+            "Any obtuse angle was counted. The two directions are opposite: a cosine of at most -1 "
+            "+ tolerance.",
+            slip("<= -1 + tolerance", "<= tolerance"),
+        ),
+        Mistake(
+            "The directions start at 0. They start at the row: known - row.",
+            slip("away = known - row", "away = known"),
+        ),
     ),
     alternatives=(_between_by_lengths, _between_by_pairs, _between_by_sums),
 )
@@ -606,6 +711,22 @@ SMOTE_EPISODES = Exercise(
                 'np.argsort(apart, kind="stable")[r]',
                 'np.argsort(apart, kind="stable")[(kind == kind[i]).sum() - r]',
             ),
+        ),
+        Mistake(
+            "t counts from the wrong end: t = 0 is the episode itself.",
+            slip("part * (other", "(1 - part) * (other"),
+        ),
+        Mistake(
+            "These are copies of the neighbours. Go only a share t towards them.",
+            slip("x[i] + part * (other - x[i])", "other + 0 * part"),
+        ),
+        Mistake(
+            "These are copies of the episodes. Go a share t towards the neighbour.",
+            slip("x[i] + part * (other - x[i])", "x[i] + 0 * part"),
+        ),
+        Mistake(
+            "This is always half of the way, whatever t says.",
+            slip("x[i] + part * (other - x[i])", "(x[i] + other) / 2"),
         ),
     ),
     alternatives=(_smote_by_flat, _smote_by_matrix, _smote_by_lerp),
@@ -731,6 +852,38 @@ SPLICE = Exercise(
             "The places of the episode count from 1: 0 stands for the account's own payments.",
             slip("1 + np.arange(len(after))", "np.arange(len(after))"),
         ),
+        Mistake(
+            "The episode runs backwards: its hours are start + after.",
+            slip("start + after", "start - after"),
+        ),
+        Mistake(
+            "The level is the exponential of the mean logarithm, and not the median.",
+            slip("np.exp(np.log(amount[time < start]).mean())", "np.median(amount[time < start])"),
+        ),
+        Mistake(
+            "The level is the last amount alone. Take all amounts before the start.",
+            slip("np.exp(np.log(amount[time < start]).mean())", "amount[time < start][-1]"),
+        ),
+        Mistake(
+            "The columns are in the wrong order: hour, amount, place.",
+            returning("life[np.argsort(life[:, 0], kind='stable')][:, [1, 0, 2]]"),
+        ),
+        Mistake(
+            "All payments of the episode have the place 1. Count them: 1, 2, ...",
+            slip("1 + np.arange(len(after))", "np.ones(len(after))"),
+        ),
+        Mistake(
+            "The payments were sorted by amount. Sort them by time.",
+            returning("life[np.argsort(life[:, 1], kind='stable')]"),
+        ),
+        Mistake(
+            "This is the episode alone. Return it together with the account's own payments.",
+            returning("put_in"),
+        ),
+        Mistake(
+            "The place was set for the account's own payments, too. Theirs is 0.",
+            slip("np.zeros(len(time))", "1 + np.arange(len(time))"),
+        ),
     ),
     alternatives=(_splice_by_pandas, _splice_by_lists, _splice_by_insert),
 )
@@ -838,6 +991,37 @@ TOTAL_COST = Exercise(
         Mistake(
             "Alarms cost as well: per_alarm for each.",
             slip("per_alarm * alarmed.sum() + ", ""),
+        ),
+        Mistake(
+            "This is the mean cost of a payment. Return the sum.",
+            returning(
+                "float(per_alarm * alarmed.sum() + ((1 - alarmed) * fraud * amount).sum()) / "
+                "len(amount)"
+            ),
+        ),
+        Mistake(
+            "Every payment was looked at here. Count the alarms only.",
+            slip("alarmed.sum()", "len(alarmed)"),
+        ),
+        Mistake(
+            "This is what the alarms save. Return what they cost, plus the frauds that are missed.",
+            returning("float((alarmed * fraud * amount).sum() - per_alarm * alarmed.sum())"),
+        ),
+        Mistake(
+            "A fraud that is looked at by lot counts as seen. It is missed with 1 minus its chance.",
+            slip("(1 - alarmed)", "(alarmed == 0)"),
+        ),
+        Mistake(
+            "per_alarm was added to each fraud that is missed. Nobody looked there.",
+            slip("* amount)", "* (amount + per_alarm))"),
+        ),
+        Mistake(
+            "A payment that is looked at by lot counts as a whole alarm. Add up the chances.",
+            slip("alarmed.sum()", "(alarmed > 0).sum()"),
+        ),
+        Mistake(
+            "The frauds that are missed were subtracted. They are a cost: add them.",
+            slip("+ ((1", "- ((1"),
         ),
     ),
     alternatives=(_cost_by_loop, _cost_by_savings, _cost_by_parts),

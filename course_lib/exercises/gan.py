@@ -121,6 +121,38 @@ JENSEN_SHANNON = Exercise(
             "This is the mean of KL(p || q) and KL(q || p). Compare each with m = (p + q) / 2.",
             slip("p / m", "p / q.clamp(min=1e-30)", "q / m", "q / p.clamp(min=1e-30)"),
         ),
+        Mistake(
+            "This is the Jensen-Shannon distance, a square root. The divergence itself is asked "
+            "for.",
+            returning("(0.5 * torch.nan_to_num(terms).sum() * dx).clamp(min=0).sqrt()"),
+        ),
+        Mistake(
+            "The sign is turned round: a divergence is never negative.",
+            returning("-0.5 * torch.nan_to_num(terms).sum() * dx"),
+        ),
+        Mistake(
+            "This is KL(p || q). Compare each of the two with their mean m.",
+            returning("torch.xlogy(p, p / q.clamp(min=1e-30)).sum() * dx"),
+        ),
+        Mistake(
+            "You divided by the spacing dx. An integral is the sum times dx.", slip("* dx", "/ dx")
+        ),
+        Mistake(
+            "m stands in front here: KL(m || p) and KL(m || q). It must be KL(p || m) and KL(q || "
+            "m).",
+            returning(
+                "0.5 * (torch.xlogy(m, m / p.clamp(min=1e-30)) + torch.xlogy(m, m / "
+                "q.clamp(min=1e-30))).sum() * dx"
+            ),
+        ),
+        Mistake(
+            "You averaged the terms. An integral is their sum times dx.", slip(".sum()", ".mean()")
+        ),
+        Mistake(
+            "This is the total variation distance, half the area between p and q. It has no "
+            "logarithm.",
+            returning("0.5 * (p - q).abs().sum() * dx"),
+        ),
     ),
     alternatives=(
         _js_as_value,
@@ -208,6 +240,39 @@ DISCRIMINATOR_LOSS = Exercise(
                 - torch.log((1 - fake_logits).clamp(1e-6, 1)).mean()
             ),
         ),
+        Mistake(
+            "The sign is turned round: this loss falls when the discriminator is wrong.",
+            returning("-F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"),
+        ),
+        Mistake(
+            "You subtracted the loss on fakes. The discriminator pays for both: add them.",
+            returning("F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"),
+        ),
+        Mistake(
+            "The real images are missing: a discriminator that calls everything fake would pay "
+            "nothing.",
+            returning("F.softplus(fake_logits).mean()"),
+        ),
+        Mistake(
+            "This is the hinge loss. Here it is -log D for real images and -log(1 - D) for fakes: "
+            "softplus.",
+            returning("F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()"),
+        ),
+        Mistake(
+            "This is the difference of the mean logits, the loss of a Wasserstein GAN. Here each "
+            "logit goes through softplus.",
+            returning("fake_logits.mean() - real_logits.mean()"),
+        ),
+        Mistake(
+            "These are squared errors, the loss of a least-squares GAN. Here each logit goes "
+            "through softplus.",
+            returning("(real_logits - 1).square().mean() + fake_logits.square().mean()"),
+        ),
+        Mistake(
+            "You took the mean of the logits first, then softplus. Take the loss of each image, "
+            "then the mean.",
+            returning("F.softplus(-real_logits.mean()) + F.softplus(fake_logits.mean())"),
+        ),
     ),
     alternatives=(
         lambda real_logits, fake_logits: (
@@ -271,6 +336,31 @@ GENERATOR_LOSS = Exercise(
         Mistake(
             "This is the mean logit, the loss of a Wasserstein GAN. Here: -log sigmoid(logit).",
             returning("-fake_logits.mean()"),
+        ),
+        Mistake(
+            "This is the hinge loss of one side. Here it is -log D: softplus of minus the logit.",
+            returning("F.relu(1 - fake_logits).mean()"),
+        ),
+        Mistake(
+            "This is a squared error, the loss of a least-squares GAN. Here it is -log D: softplus "
+            "of minus the logit.",
+            returning("(fake_logits - 1).square().mean()"),
+        ),
+        Mistake(
+            "This is one loss for each image. Take their mean.",
+            returning("F.softplus(-fake_logits)"),
+        ),
+        Mistake(
+            "You took the mean of the logits first. Take the loss of each image, then the mean.",
+            returning("F.softplus(-fake_logits.mean())"),
+        ),
+        Mistake(
+            "The logarithm is missing: this is -D. The loss is -log D.",
+            returning("-torch.sigmoid(fake_logits).mean()"),
+        ),
+        Mistake(
+            "You took the sigmoid before softplus. Softplus already holds it: hand over the logits.",
+            returning("F.softplus(-torch.sigmoid(fake_logits)).mean()"),
         ),
     ),
     alternatives=(
@@ -466,6 +556,45 @@ ALTERNATING_STEP = Exercise(
             "discriminator.",
             _step_in_one_go,
         ),
+        Mistake(
+            "The two losses are in the wrong order: return (d_loss, g_loss).",
+            returning("g_loss.item(), d_loss.item()"),
+        ),
+        Mistake(
+            "The generator's loss is minus the discriminator's here, which saturates. Use "
+            "generator_loss.",
+            slip(
+                "generator_loss(discriminator(generator(z)))",
+                "-discriminator_loss(discriminator(real), discriminator(generator(z)))",
+            ),
+        ),
+        Mistake(
+            "The discriminator never moves: call d_optimizer.step() after d_loss.backward().",
+            slip("    d_optimizer.step()\n", ""),
+        ),
+        Mistake(
+            "The discriminator takes two steps with one gradient. Call d_optimizer.step() once.",
+            slip("    d_optimizer.step()\n", "    d_optimizer.step()\n    d_optimizer.step()\n"),
+        ),
+        Mistake(
+            "The generator takes two steps with one gradient. Call g_optimizer.step() once.",
+            slip("    g_optimizer.step()\n", "    g_optimizer.step()\n    g_optimizer.step()\n"),
+        ),
+        Mistake(
+            "The generator's gradients of earlier steps add up: call g_optimizer.zero_grad() "
+            "before its backward().",
+            slip("    g_optimizer.zero_grad()\n", ""),
+        ),
+        Mistake(
+            "The discriminator's gradients add up, also those that the generator's half left: call "
+            "d_optimizer.zero_grad() before its backward().",
+            slip("    d_optimizer.zero_grad()\n", ""),
+        ),
+        Mistake(
+            "The generator is trained to be detected: its loss must fall when its images are "
+            "called real. Use generator_loss.",
+            slip("g_loss = generator_loss(", "g_loss = -generator_loss("),
+        ),
     ),
     alternatives=(
         slip("fake = generator(z).detach()", "with torch.no_grad():\n        fake = generator(z)"),
@@ -588,6 +717,42 @@ GRADIENT_PENALTY = Exercise(
             "This holds the length at 1, as WGAN-GP does. R1 pulls it towards 0.",
             returning("(gradient.norm(dim=1) - 1).square().mean()"),
         ),
+        Mistake(
+            "You halved the penalty. The factor 1/2 belongs to the weight that the penalty gets "
+            "later.",
+            returning("gradient.square().sum(dim=-1).mean() / 2"),
+        ),
+        Mistake(
+            "You added up absolute values. The squared length is a sum of squares.",
+            returning("gradient.abs().sum(dim=-1).mean()"),
+        ),
+        Mistake(
+            "You took the gradient of the mean output, which divides it by the number of images. "
+            "Take that of the sum: each image then has its own gradient.",
+            slip("discriminator(x).sum()", "discriminator(x).mean()"),
+        ),
+        Mistake(
+            "You averaged the gradients over the images first. Take the squared length of each, "
+            "then the mean.",
+            returning("gradient.mean(dim=0).square().sum()"),
+        ),
+        Mistake(
+            "You summed over the images and averaged over the pixels. It is the other way round.",
+            returning("gradient.square().sum(dim=0).mean()"),
+        ),
+        Mistake(
+            "This is the mean square of the discriminator's outputs. The penalty is about their "
+            "gradient.",
+            returning("discriminator(x).square().mean()"),
+        ),
+        Mistake(
+            "The sign is turned round: a penalty is never negative.",
+            returning("-gradient.square().sum(dim=-1).mean()"),
+        ),
+        Mistake(
+            "This is one squared length for each image. Take their mean.",
+            returning("gradient.square().sum(dim=-1)"),
+        ),
     ),
     alternatives=(
         _penalty_by_functional,
@@ -646,6 +811,37 @@ RELATIVISTIC = Exercise(
         Mistake(
             "The softplus is missing: a bare difference can be driven to infinity.",
             returning("(worse - better).mean()"),
+        ),
+        Mistake(
+            "This is a sigmoid, the probability that the pair is judged wrongly. The loss is "
+            "softplus, its logarithmic form.",
+            returning("torch.sigmoid(worse - better).mean()"),
+        ),
+        Mistake(
+            "This is a hinge loss. Here the difference goes through softplus.",
+            returning("F.relu(1 - better + worse).mean()"),
+        ),
+        Mistake(
+            "You compared every `better` with every `worse`. Compare pair by pair: the first with "
+            "the first, and so on.",
+            returning("F.softplus(worse - better[:, None]).mean()"),
+        ),
+        Mistake(
+            "You added the two logits. Take their difference: worse - better.",
+            returning("F.softplus(-worse - better).mean()"),
+        ),
+        Mistake(
+            "The sign of the loss is turned round: it must be small where `better` exceeds `worse`.",
+            returning("-F.softplus(worse - better).mean()"),
+        ),
+        Mistake(
+            "This is one loss for each pair. Take their mean.",
+            returning("F.softplus(worse - better)"),
+        ),
+        Mistake(
+            "This is a squared difference: it punishes a good pair as much as a bad one. Use "
+            "softplus.",
+            returning("(worse - better).square().mean()"),
         ),
     ),
     alternatives=(
@@ -767,6 +963,47 @@ SLERP = Exercise(
             "This keeps the weights of the straight line and only stretches the points to the "
             "length of z_start: they are not evenly spaced on the arc.",
             returning("F.normalize(torch.lerp(z_start, z_end, t), dim=1) * z_start.norm()"),
+        ),
+        Mistake(
+            "The division by sin(angle) is missing, so the ends are not z_start and z_end.",
+            returning("torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end"),
+        ),
+        Mistake(
+            "The angle is missing inside the sines: sin((1 - t) * angle) and sin(t * angle).",
+            returning("(torch.sin(1 - t) * z_start + torch.sin(t) * z_end) / torch.sin(angle)"),
+        ),
+        Mistake(
+            "cos and sin as weights fit only a right angle between the two. Use sin((1 - t) * "
+            "angle) / sin(angle) for z_start.",
+            returning("torch.cos(t * angle) * z_start + torch.sin(t * angle) * z_end"),
+        ),
+        Mistake(
+            "Where both latents are the same, the angle is 0, and this divides 0 by 0. Take the "
+            "straight line there.",
+            slip("if angle < 1e-4:", "if angle < -1:"),
+        ),
+        Mistake(
+            "The angle is in degrees, but torch.sin takes radians.",
+            slip(
+                "torch.arccos(cosine.clamp(-1, 1))",
+                "torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))",
+            ),
+        ),
+        Mistake(
+            "There is one point too many: `steps` is the number of points, with both ends.",
+            slip("0, 1, steps", "0, 1, steps + 1"),
+        ),
+        Mistake(
+            "The first point, z_start itself, is missing: let t run from 0 to 1, both included.",
+            slip("0, 1, steps", "1 / steps, 1, steps"),
+        ),
+        Mistake(
+            "The points lie in the right directions, but have the length 1. They keep the length "
+            "of z_start.",
+            returning(
+                "F.normalize((torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / "
+                "torch.sin(angle), dim=1)"
+            ),
         ),
     ),
     alternatives=(_slerp_by_numbers, _slerp_by_plane, _slerp_evenly),

@@ -117,6 +117,43 @@ ADJUSTED_EFFECT = Exercise(
             "Only the first covariate is used. All columns of the covariates belong into the fit.",
             slip("treated, covariates]", "treated, covariates[:, 0] ** 2]"),
         ),
+        Mistake(
+            "This is the coefficient of the last covariate. The treatment is column 1.",
+            slip("[0][1]", "[0][-1]"),
+        ),
+        Mistake(
+            "The covariates were averaged into one. Each belongs into the fit with a coefficient "
+            "of its own.",
+            slip("treated, covariates]", "treated, covariates.mean(axis=1)]"),
+        ),
+        Mistake(
+            "Outcome and treatment are swapped: the outcome is explained by the treatment and the "
+            "covariates.",
+            returning(
+                "float(np.linalg.lstsq(np.column_stack([np.ones(len(treated)), outcome, covariates]), "
+                "treated, rcond=None)[0][1])"
+            ),
+        ),
+        Mistake(
+            "The covariates were taken out of the outcome only. They must stand in one fit "
+            "together with the treatment.",
+            slip(
+                "    design = np.column_stack([np.ones(len(treated)), treated, covariates])\n",
+                (
+                    "    design = np.column_stack([np.ones(len(treated)), covariates])\n    outcome = "
+                    "outcome - design @ np.linalg.lstsq(design, outcome, rcond=None)[0]\n    design = "
+                    "np.column_stack([np.ones(len(treated)), treated])\n"
+                ),
+            ),
+        ),
+        Mistake(
+            "The coefficient was divided by the outcome's standard deviation. Return it as it is.",
+            returning("float(np.linalg.lstsq(design, outcome, rcond=None)[0][1] / outcome.std())"),
+        ),
+        Mistake(
+            "The sign is turned round: above 0 means that the treated have the larger outcome.",
+            returning("-float(np.linalg.lstsq(design, outcome, rcond=None)[0][1])"),
+        ),
     ),
     alternatives=(_effect_by_residuals, _effect_by_sklearn, _effect_by_normal_equations),
 )
@@ -231,6 +268,23 @@ WEIGHTED_EFFECT = Exercise(
                 "float(((weights * outcome)[those].sum() - (weights * outcome)[~those].sum()) / "
                 "len(treated))"
             ),
+        ),
+        Mistake(
+            "This is the ratio of the two means. Return their difference.",
+            returning("float(means[0] / means[1])"),
+        ),
+        Mistake(
+            "This is the mean of the treated alone. Subtract that of the others.",
+            returning("float(means[0])"),
+        ),
+        Mistake(
+            "The weights were squared. Use 1 / (the probability of the treatment that they had).",
+            slip("weights=weights[group]", "weights=weights[group] ** 2"),
+        ),
+        Mistake(
+            "This is the weighted mean of all patients. Take those of the treated and of the "
+            "others, and subtract.",
+            returning("float(np.average(outcome, weights=weights))"),
         ),
     ),
     alternatives=(_weighted_by_loop, _weighted_by_sums, _weighted_by_regression),
@@ -362,6 +416,24 @@ DRAW_IN_CAUSAL_ORDER = Exercise(
             "The outcome uses the probability of the treatment, and not the treatment.",
             slip("expected(covariates, treated)", "expected(covariates, propensity(covariates))"),
         ),
+        Mistake(
+            "The two are in the wrong order: first the treatments, then the outcomes.",
+            returning("expected(covariates, treated) + noise, treated"),
+        ),
+        Mistake(
+            "The noise of the outcome was added to u. It has no part in who is treated.",
+            slip("u < propensity", "u + noise < propensity"),
+        ),
+        Mistake("You subtracted the noise. Add it.", slip("+ noise", "- noise")),
+        Mistake(
+            "These are the probabilities of a treatment. Return 1 for who is treated, and 0 for "
+            "the others.",
+            returning("propensity(covariates), expected(covariates, treated) + noise"),
+        ),
+        Mistake(
+            "Only the treated have noise. Every outcome has it.",
+            slip("+ noise", "+ noise * treated"),
+        ),
     ),
     alternatives=(_order_by_where, _order_by_loop, _order_by_both_outcomes),
 )
@@ -466,6 +538,30 @@ EXPECTED_OVER_OBSERVED = Exercise(
         Mistake(
             "A risk is not rounded to a predicted death: the risks themselves add up to what is expected.",
             slip("risk[own].sum()", "(risk[own] > 0.5).sum()"),
+        ),
+        Mistake(
+            "The first number is the mean of the groups' ratios. It is the ratio of all deaths.",
+            returning("np.array([np.mean(ratios[1:]), *ratios[1:]])"),
+        ),
+        Mistake(
+            "The number of everyone comes first, then the groups.",
+            returning("np.array([*ratios[1:], ratios[0]])"),
+        ),
+        Mistake(
+            "These are expected numbers of deaths. Divide them by the observed ones.",
+            slip("risk[own].sum() / died[own].sum()", "risk[own].sum()"),
+        ),
+        Mistake(
+            "Everyone's expected deaths were taken for each group. Take the group's own.",
+            slip("risk[own].sum()", "risk.sum()"),
+        ),
+        Mistake(
+            "These are differences. Divide the expected number by the observed one.",
+            slip("risk[own].sum() / died[own].sum()", "risk[own].sum() - died[own].sum()"),
+        ),
+        Mistake(
+            "One death was added below. Divide by the deaths that were observed.",
+            slip("died[own].sum())", "(died[own].sum() + 1))"),
         ),
     ),
     alternatives=(_ratios_by_pandas, _ratios_by_means, _ratios_by_counts),
@@ -576,6 +672,34 @@ NET_BENEFIT = Exercise(
             returning(
                 "float(right / max((died == 1).mean(), 1e-9) - wrong / max((died == 0).mean(), 1e-9) * "
                 "threshold / (1 - threshold))"
+            ),
+        ),
+        Mistake(
+            "These are numbers of patients. Take shares of all patients.",
+            slip(".mean()", ".sum()", times=2),
+        ),
+        Mistake(
+            "Needless treatments were added. They are a price: subtract them.",
+            slip("right - wrong", "right + wrong"),
+        ),
+        Mistake(
+            "The price is missing: each needless treatment costs threshold / (1 - threshold).",
+            returning("float(right)"),
+        ),
+        Mistake(
+            "You subtracted the deaths of those who were not treated. The price is that of "
+            "needless treatments.",
+            returning("float(right - (~treat & (died == 1)).mean() * threshold / (1 - threshold))"),
+        ),
+        Mistake(
+            "The odds of the threshold belong to the needless treatments, and not to the needed "
+            "ones.",
+            returning("float(right * threshold / (1 - threshold) - wrong)"),
+        ),
+        Mistake(
+            "These are shares of the treated. Take shares of all patients.",
+            returning(
+                "float((right - wrong * threshold / (1 - threshold)) / max(treat.mean(), 1e-9))"
             ),
         ),
     ),
@@ -695,6 +819,32 @@ RECALIBRATED = Exercise(
         Mistake(
             "The number is added to the risks themselves, and not to their log odds.",
             returning("risk + move"),
+        ),
+        Mistake(
+            "This moves the log odds by the logarithm of a ratio of means, which fits rare deaths "
+            "only. Find the number that makes the means equal.",
+            returning("expit(logit(risk) + np.log(local_died.mean() / local_risk.mean()))"),
+        ),
+        Mistake(
+            "The number is the difference to the mean of the log odds. Find the one that makes the "
+            "mean risk right.",
+            returning("expit(logit(risk) + logit(local_died.mean()) - odds.mean())"),
+        ),
+        Mistake(
+            "These are log odds. Bring them back to risks by expit.",
+            returning("logit(risk) + move"),
+        ),
+        Mistake(
+            "The log odds were multiplied by the number. Add it.",
+            returning("expit(logit(risk) * move)"),
+        ),
+        Mistake(
+            "These are the risks as they were. Add the number to their log odds.", returning("risk")
+        ),
+        Mistake(
+            "The difference of the means was added to the log odds. It is in other units: find the "
+            "number by a search.",
+            returning("expit(logit(risk) + local_died.mean() - local_risk.mean())"),
         ),
     ),
     alternatives=(_moved_by_newton, _moved_by_bisection, _moved_by_likelihood),
@@ -816,6 +966,38 @@ COPIED_SHARES = Exercise(
         Mistake(
             "The two have changed places: training patients come first.",
             returning("(share(held_out), share(train))"),
+        ),
+        Mistake(
+            "These are numbers of patients. Return shares.", slip("float(np.mean(", "float(np.sum(")
+        ),
+        Mistake(
+            "These are the shares without an equal row. Count those that have one.",
+            slip("tuple(row) in made", "tuple(row) not in made"),
+        ),
+        Mistake(
+            "This is the difference of the two shares. Return both.",
+            returning("share(train) - share(held_out)"),
+        ),
+        Mistake(
+            "Only the first column was compared. All columns of a row must be equal.",
+            returning(
+                "tuple(float(np.isin(rows[:, 0], synthetic[:, 0]).mean()) for rows in (train, "
+                "held_out))"
+            ),
+        ),
+        Mistake(
+            "Each number occurs somewhere in its column here. They must stand together in one row.",
+            returning(
+                "tuple(float(np.all([np.isin(rows[:, j], synthetic[:, j]) for j in "
+                "range(rows.shape[1])], axis=0).mean()) for rows in (train, held_out))"
+            ),
+        ),
+        Mistake(
+            "You divided by the number of synthetic rows. Divide by the number of patients.",
+            returning(
+                "tuple(float(sum(tuple(row) in made for row in rows.tolist()) / len(synthetic)) for "
+                "rows in (train, held_out))"
+            ),
         ),
     ),
     alternatives=(_copies_by_broadcasting, _copies_by_merge, _copies_by_bytes),

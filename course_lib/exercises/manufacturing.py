@@ -147,6 +147,36 @@ BREAKS_RULES = Exercise(
             "Strain is wear times torque, and not torque alone.",
             slip("wear * torque > strain_limit", "torque > strain_limit"),
         ),
+        Mistake(
+            "Strain is wear times torque, and not wear times speed.",
+            slip("wear * torque > strain_limit", "wear * speed > strain_limit"),
+        ),
+        Mistake(
+            "Too much power is a failure as well: above 9000 watts.",
+            slip("(power < 3500) | (power > 9000)", "power < 3500"),
+        ),
+        Mistake(
+            "These are the states whose power is right. Too little or too much breaks the rule.",
+            slip("(power < 3500) | (power > 9000)", "(power > 3500) & (power < 9000)"),
+        ),
+        Mistake(
+            "No power is below 3500 and above 9000 at once: either of the two breaks the rule.",
+            slip("(power < 3500) | (power > 9000)", "(power < 3500) & (power > 9000)"),
+        ),
+        Mistake(
+            "A strain of just the limit is allowed: compare with >.",
+            slip("> strain_limit", ">= strain_limit"),
+        ),
+        Mistake(
+            "The columns are in the wrong order: heat, power, strain.",
+            returning(
+                "np.column_stack([(power < 3500) | (power > 9000), heat, wear * torque > strain_limit])"
+            ),
+        ),
+        Mistake(
+            "This says whether any rule is broken. Return a column for each rule.",
+            returning("heat | (power < 3500) | (power > 9000) | (wear * torque > strain_limit)"),
+        ),
     ),
     alternatives=(_rules_by_loop, _rules_by_logic, _rules_by_distance),
 )
@@ -271,6 +301,30 @@ RECALL_AT_BUDGET = Exercise(
             "The budget is a share of all rows, and not of the failures.",
             slip("round(share * len(score))", "max(round(share * failed.sum()), 1)"),
         ),
+        Mistake(
+            "This is the number of failures that are found. Divide by all failures.",
+            returning("float(failed[above].sum() + lot * failed[ties].sum())"),
+        ),
+        Mistake(
+            "This is the share of failures that are missed. Return that of those found.",
+            returning("1 - float((failed[above].sum() + lot * failed[ties].sum()) / failed.sum())"),
+        ),
+        Mistake(
+            "You divided by the number of all rows. Divide by all failures.",
+            slip("/ failed.sum()", "/ len(failed)"),
+        ),
+        Mistake(
+            "The ties were inspected in the order of their rows. A part is inspected by lot: count "
+            "the expected number.",
+            returning(
+                "float(failed[np.argsort(-score, kind='stable')[:budget]].sum() / failed.sum())"
+            ),
+        ),
+        Mistake(
+            "Half of the ties are inspected here, whatever the budget. They share what is left of "
+            "it.",
+            slip("(budget - above.sum()) / ties.sum()", "0.5"),
+        ),
     ),
     alternatives=(_budget_level_by_level, _budget_by_chance_of_each_row, _budget_by_pandas),
 )
@@ -375,6 +429,28 @@ ACCEPT = Exercise(
         Mistake(
             "This is the share of rows that are rejected.",
             slip("float(good.mean())", "1 - float(good.mean())"),
+        ),
+        Mistake("These are the last rows. Return the first ones.", slip("[:wanted]", "[-wanted:]")),
+        Mistake(
+            "This is a number of rows. Return the share.",
+            slip("float(good.mean())", "float(good.sum())"),
+        ),
+        Mistake(
+            "This is the share of all reasons that hold. Return the share of rows with at least "
+            "one.",
+            slip("float(good.mean())", "float(explained.mean())"),
+        ),
+        Mistake(
+            "Only the first reason was looked at. Any of them explains a row.",
+            slip("explained.any(axis=1)", "explained[:, 0]"),
+        ),
+        Mistake(
+            "The share is that of the first rows. Take it over all rows.",
+            returning("rows[good][:wanted], float(good[:wanted].mean())"),
+        ),
+        Mistake(
+            "The two are in the wrong order: first the rows, then the share.",
+            returning("float(good.mean()), rows[good][:wanted]"),
         ),
     ),
     alternatives=(_accept_by_loop, _accept_by_places, _accept_by_max),
@@ -486,6 +562,26 @@ PROMISE_AND_TRUTH = Exercise(
             "The mean was taken over all settings that are allowed. Only the best of them count.",
             slip("[:best]", ""),
         ),
+        Mistake(
+            "The two are in the wrong order: first the predicted risk, then the true one.",
+            returning("float(true[chosen].mean()), float(predicted[chosen].mean())"),
+        ),
+        Mistake(
+            "These are the largest risks. Return the means.",
+            returning("float(predicted[chosen].max()), float(true[chosen].max())"),
+        ),
+        Mistake(
+            "This is the difference of the two. Return both.",
+            returning("float(true[chosen].mean() - predicted[chosen].mean())"),
+        ),
+        Mistake(
+            "These are sums. Return the means.",
+            returning("float(predicted[chosen].sum()), float(true[chosen].sum())"),
+        ),
+        Mistake(
+            "The first mean is over all settings that are allowed. Both are over the chosen ones.",
+            returning("float(predicted[allowed].mean()), float(true[chosen].mean())"),
+        ),
     ),
     alternatives=(_curse_by_sorting, _curse_by_pandas, _curse_by_mask),
 )
@@ -593,6 +689,33 @@ INSIDE_FENCE = Exercise(
             "The nearest known row decides here. Look at the k-th nearest.",
             slip("axis=1)[:, k]", "axis=1)[:, 1]", "axis=1)[:, k - 1]", "axis=1)[:, 0]"),
         ),
+        Mistake(
+            "The quantile is that of 1 - share. Take the quantile share.",
+            slip("np.quantile(among, share)", "np.quantile(among, 1 - share)"),
+        ),
+        Mistake(
+            "A candidate just at the reach is inside: at most, <=.",
+            slip("reach <= np", "reach < np"),
+        ),
+        Mistake(
+            "These are the distances. Return which of them are within the reach.",
+            returning("reach"),
+        ),
+        Mistake(
+            "This is the box around the known rows. Its corners can be far from every known row: "
+            "compare distances.",
+            returning(
+                "((candidates >= known.min(axis=0)) & (candidates <= known.max(axis=0))).all(axis=1)"
+            ),
+        ),
+        Mistake(
+            "The reach is the mean distance among the known rows. Take the quantile share.",
+            slip("np.quantile(among, share)", "among.mean()"),
+        ),
+        Mistake(
+            "Squared distances of the candidates are compared with distances. Take the root.",
+            slip("cdist(candidates, known)", "cdist(candidates, known, 'sqeuclidean')"),
+        ),
     ),
     alternatives=(_fence_by_neighbours, _fence_by_tree, _fence_by_partition),
 )
@@ -696,6 +819,30 @@ REMAINING_LIFE = Exercise(
             "The cap is the most that the target may be, and not the least: minimum, not maximum.",
             slip("np.minimum", "np.maximum"),
         ),
+        Mistake(
+            "The sign is turned round: the last cycle minus this one.",
+            slip("cycle[own].max() - cycle[own]", "cycle[own] - cycle[own].max()"),
+        ),
+        Mistake(
+            "The target was divided by the cap. Return cycles.",
+            returning("np.minimum(left, cap) / cap"),
+        ),
+        Mistake(
+            "The last row of an engine need not be its last cycle: take the maximum.",
+            slip("cycle[own].max() - cycle[own]", "cycle[own][-1] - cycle[own]"),
+        ),
+        Mistake(
+            "Where more is left than the cap, return the cap, and not 0.",
+            returning("np.where(left > cap, 0, left)"),
+        ),
+        Mistake(
+            "The cap was subtracted from what is left. It is the most that the target may be.",
+            returning("np.maximum(left - cap, 0)"),
+        ),
+        Mistake(
+            "You returned NaN where more is left than the cap. Return the cap.",
+            returning("np.where(left > cap, np.nan, left)"),
+        ),
     ),
     alternatives=(_life_by_pandas, _life_by_dictionary, _life_by_comparing),
 )
@@ -783,6 +930,29 @@ NASA_SCORE = Exercise(
         Mistake(
             "Both sides are treated alike here. Being early is divided by 13.",
             slip("-d / 13", "-d / 10"),
+        ),
+        Mistake(
+            "This is the root of the mean squared error. NASA's score is a sum of exponentials.",
+            returning("float(np.sqrt((d**2).mean()))"),
+        ),
+        Mistake(
+            "This is the sum of the absolute errors. NASA's score is a sum of exponentials.",
+            returning("float(np.abs(d).sum())"),
+        ),
+        Mistake(
+            "The scales are missing: divide by 13 where it is early, and by 10 where it is late.",
+            slip("-d / 13, d / 10", "-d, d"),
+        ),
+        Mistake(
+            "A late prediction costs the most: where d is above 0 the exponent is d / 10.",
+            slip("-d / 13, d / 10", "-d / 13, 0 * d"),
+        ),
+        Mistake(
+            "This is the largest penalty. NASA's score is their sum.", slip(".sum()", ".max()")
+        ),
+        Mistake(
+            "This is the logarithm of the score. Return the score itself.",
+            returning("float(np.log1p(np.expm1(np.where(d < 0, -d / 13, d / 10)).sum()))"),
         ),
     ),
     alternatives=(_score_by_loop, _score_by_sides, _score_by_maximum),

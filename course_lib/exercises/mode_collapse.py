@@ -128,6 +128,33 @@ MODE_COUNTS = Exercise(
                 "(np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) > 0).astype(int)"
             ),
         ),
+        Mistake(
+            "These are shares of all samples. Return how many there are.",
+            returning(
+                "np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) / len(samples)"
+            ),
+        ),
+        Mistake(
+            "This is the number of good samples in all modes together. Return one number for each "
+            "mode.",
+            returning("int((distance <= 3 * sd).sum())"),
+        ),
+        Mistake(
+            "Two standard deviations are too strict: the papers allow three.",
+            slip("3 * sd", "2 * sd"),
+        ),
+        Mistake(
+            "The standard deviation was squared. Compare the distance with 3 * sd.",
+            slip("3 * sd", "3 * sd**2"),
+        ),
+        Mistake(
+            "These are the samples farther away than three standard deviations. Count those within.",
+            slip("distance <=", "distance >"),
+        ),
+        Mistake(
+            "This is the nearest mode of each sample. Count how many good samples each mode has.",
+            returning("nearest"),
+        ),
     ),
     alternatives=(_counts_mode_by_mode, _counts_in_a_loop, _counts_by_tree),
 )
@@ -197,6 +224,29 @@ HIGH_QUALITY = Exercise(
             "The mean over samples and centres together: each sample has one nearest centre, so this is "
             "too small by the number of modes.",
             lambda samples, centres, sd: float((_distances(samples, centres) <= 3 * sd).mean()),
+        ),
+        Mistake(
+            "Two standard deviations are too strict: the papers allow three.",
+            slip("3 * sd", "2 * sd"),
+        ),
+        Mistake(
+            "The standard deviation was squared. Compare the distance with 3 * sd.",
+            slip("3 * sd", "3 * sd**2"),
+        ),
+        Mistake(
+            "A squared distance is compared with 3 sd. Take its root first.",
+            slip("distance <=", "distance**2 <="),
+        ),
+        Mistake("sd has no effect: the limit is 3 * sd, and not 3.", slip("3 * sd", "3")),
+        Mistake(
+            "This is the mean distance to the nearest centre. Return the share of samples within 3 "
+            "* sd.",
+            returning("float(distance.mean())"),
+        ),
+        Mistake(
+            "This is the share of modes that were reached. Return the share of samples that are "
+            "good.",
+            returning("float(len(np.unique(_[distance <= 3 * sd])) / len(centres))"),
         ),
     ),
     alternatives=(
@@ -301,6 +351,38 @@ REVERSE_KL = Exercise(
         Mistake(
             "This is the mean over the modes. The shares are weights already: take the sum.",
             slip("max(divergence, 0.0)", "divergence / len(counts)"),
+        ),
+        Mistake(
+            "The modes were counted after the empty ones had been left out. All real modes count "
+            "in p, also those without samples.",
+            returning("float((q[there] * np.log(q[there] * there.sum())).sum())"),
+        ),
+        Mistake(
+            "This is the share of modes that were reached. The divergence also says how evenly.",
+            returning("float((counts > 0).mean())"),
+        ),
+        Mistake(
+            "This is KL(real || generated), summed over the modes that have samples. Swap the two: "
+            "the sum of q log(q / p).",
+            returning("float((p[there] * np.log(p[there] / q[there])).sum())"),
+        ),
+        Mistake(
+            "The fraction in the logarithm is turned round, so the result is never positive: log(q "
+            "/ p).",
+            returning("float((q[there] * np.log(p[there] / q[there])).sum())"),
+        ),
+        Mistake(
+            "The shares of the real modes do not add up to 1: divide them by their sum.",
+            slip("weights / weights.sum()", "weights"),
+        ),
+        Mistake(
+            "This is the total variation distance, half the sum of the differences. The divergence "
+            "has a logarithm.",
+            returning("float(0.5 * np.abs(q - p).sum())"),
+        ),
+        Mistake(
+            "The logarithm is missing: the sum of q log(q / p).",
+            returning("float((q[there] * (q[there] / p[there])).sum())"),
         ),
     ),
     alternatives=(
@@ -435,6 +517,36 @@ SUPPORT_SIZE = Exercise(
         Mistake(
             "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.",
             slip("(len(samples) - 1)", "len(samples)"),
+        ),
+        Mistake(
+            "Squared distances are compared with the tolerance. Take distances: pdist(samples).",
+            slip("pdist(samples)", "pdist(samples, 'sqeuclidean')"),
+        ),
+        Mistake(
+            "This is the number of equal pairs. Divide the number of all pairs by it.",
+            returning("float(same)"),
+        ),
+        Mistake(
+            "Without an equal pair there is no upper limit: return infinity, not 0.",
+            slip('float("inf")', "0.0"),
+        ),
+        Mistake(
+            "Without an equal pair there is no upper limit: return infinity, not the number of "
+            "samples.",
+            slip('float("inf")', "float(len(samples))"),
+        ),
+        Mistake(
+            "Without an equal pair you counted one all the same. Return infinity.",
+            slip('float("inf")', "pairs"),
+        ),
+        Mistake(
+            "You took the root at the end. N is the number of pairs divided by the number of equal "
+            "ones.",
+            returning("(pairs / same) ** 0.5 if same else float('inf')"),
+        ),
+        Mistake(
+            "You counted the pairs that differ. Count those within the tolerance.",
+            slip("<= tolerance", "> tolerance"),
         ),
     ),
     alternatives=(_support_loop, _support_matrix, _support_by_triangle),
@@ -576,6 +688,28 @@ BEST_RESPONSE = Exercise(
             "The slopes are cut to length 1, so that points never come to rest. Use them as they are.",
             slip("rate * slope", "rate * slope / slope.norm(dim=1, keepdim=True)"),
         ),
+        Mistake(
+            "The rate is missing: each step is rate times the gradient.",
+            slip("rate * slope", "slope"),
+        ),
+        Mistake(
+            "You used only the sign of the gradient. Use it as it is.",
+            slip("rate * slope", "rate * slope.sign()"),
+        ),
+        Mistake("That is one step too many.", slip("range(steps)", "range(steps + 1)")),
+        Mistake("That is one step too few.", slip("range(steps)", "range(steps - 1)")),
+        Mistake(
+            "You climbed the probability. The points climb the logit: leave out the sigmoid.",
+            slip("discriminator(x).sum()", "discriminator(x).sigmoid().sum()"),
+        ),
+        Mistake(
+            "You divided the rate by the number of steps. Each step has the whole rate.",
+            slip("rate * slope", "rate / steps * slope"),
+        ),
+        Mistake(
+            "These are the logits at the end. Return where the points are.",
+            returning("discriminator(x).detach()"),
+        ),
     ),
     alternatives=(_climb_point_by_point, _climb_with_sgd, _climb_by_functional),
 )
@@ -679,6 +813,28 @@ MODE_HOPPING = Exercise(
         Mistake(
             "The old memory does not fade: multiply q by 1 - rate before the new mode is added.",
             slip("(1 - rate) * q", "q"),
+        ),
+        Mistake(
+            "This says how often each mode was visited. Return the modes in the order of the "
+            "visits.",
+            returning("np.bincount(visited, minlength=len(q))"),
+        ),
+        Mistake(
+            "This is the memory at the end. Return the modes that were visited.", returning("q")
+        ),
+        Mistake(
+            "The discriminator forgets all but the last mode. The old memory keeps 1 - rate.",
+            slip(
+                "(1 - rate) * q + rate * (np.arange(len(q)) == mode)",
+                "1.0 * (np.arange(len(q)) == mode)",
+            ),
+        ),
+        Mistake("One round is missing.", slip("range(rounds)", "range(rounds - 1)")),
+        Mistake("That is one round too many.", slip("range(rounds)", "range(rounds + 1)")),
+        Mistake(
+            "The modes were taken in turn, whatever the discriminator remembers. Go where q is "
+            "lowest.",
+            returning("np.arange(rounds) % len(q)"),
         ),
     ),
     alternatives=(_hop_by_logits, _hop_in_plain_python, _hop_by_unit_vectors),

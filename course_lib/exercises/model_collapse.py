@@ -130,6 +130,33 @@ REFIT = Exercise(
             "were learnt from.",
             slip("len(data)", "len(learn_from(made))"),
         ),
+        Mistake(
+            "That is one generation too many.", slip("range(generations)", "range(generations + 1)")
+        ),
+        Mistake(
+            "This is the last generation alone. Return all of them, the real rows first.",
+            returning("made[-1:]"),
+        ),
+        Mistake(
+            "The newest generation comes first here. The real rows come first.",
+            returning("made[::-1]"),
+        ),
+        Mistake(
+            "Each generation grows. Sample as many rows as there are real ones.",
+            slip("len(data))", "len(data) * len(made))"),
+        ),
+        Mistake(
+            "Each generation also holds the rows of the one before. It holds its own samples alone.",
+            slip(
+                "made.append(sample(model, len(data)))",
+                "made.append(np.concatenate([made[-1], sample(model, len(data))]))",
+            ),
+        ),
+        Mistake(
+            "Each generation learnt from all before it, whatever the rule. Let learn_from(made) "
+            "pick.",
+            slip("learn_from(made)", "np.concatenate(made)"),
+        ),
     ),
     alternatives=(_refit_recursive, _refit_while, _refit_by_accumulate),
 )
@@ -234,6 +261,25 @@ MEDIAN_VARIANCE = Exercise(
         Mistake(
             "Half the degrees of freedom: digamma and logarithm both take (n - 1) / 2.",
             slip(" / 2", ""),
+        ),
+        Mistake(
+            "The sign is turned round, so the variance grows: digamma minus logarithm.",
+            slip("special.digamma(half) - np.log(half)", "np.log(half) - special.digamma(half)"),
+        ),
+        Mistake(
+            "The logarithm of (n - 1) / 2 is missing: the variance is divided by n - 1.",
+            slip(" - np.log(half)", ""),
+        ),
+        Mistake(
+            "That is one refit too few.", slip("generations * drift", "(generations - 1) * drift")
+        ),
+        Mistake(
+            "That is one refit too many.", slip("generations * drift", "(generations + 1) * drift")
+        ),
+        Mistake(
+            "exp(-G / n) is near this only for large n. Use the mean of the logarithm, which "
+            "digamma gives.",
+            returning("float(np.exp(-generations / n))"),
         ),
     ),
     alternatives=(_variance_by_integration, _variance_step_by_step, _variance_by_product),
@@ -357,6 +403,34 @@ TAIL_LOSS = Exercise(
             "The low tail comes first, then the high one.",
             returning("(1 - in_synthetic / in_real)[::-1]"),
         ),
+        Mistake(
+            "Rows at the edge itself do not belong to the tail: compare with < and >.",
+            slip("< low", "<= low", "> high", ">= high", times=2),
+        ),
+        Mistake(
+            "This is the difference of the shares. Divide it by the share of the real rows.",
+            returning("in_real - in_synthetic"),
+        ),
+        Mistake(
+            "A tail that has grown has a negative loss. Leave out the absolute value.",
+            returning("np.abs(1 - in_synthetic / in_real)"),
+        ),
+        Mistake(
+            "A tail that has grown has a negative loss. Do not cut it off at 0.",
+            returning("np.clip(1 - in_synthetic / in_real, 0, None)"),
+        ),
+        Mistake(
+            "Percent: the loss should lie between 0 and 1 where a tail has shrunk.",
+            returning("100 * (1 - in_synthetic / in_real)"),
+        ),
+        Mistake(
+            "The share is always 5 % here. Use the argument, of which 0.05 is only the default.",
+            slip("[share / 2, 1 - share / 2]", "[0.025, 0.975]"),
+        ),
+        Mistake(
+            "You counted rows. There may be more synthetic rows than real ones: compare shares.",
+            slip(".mean()", ".sum()", times=4),
+        ),
     ),
     alternatives=(_tails_by_sorting, _tails_by_counts, _tails_by_ranks),
 )
@@ -462,6 +536,31 @@ EXTINCTION = Exercise(
             "(1 - share)^n.",
             returning("np.array([0.0, *gone[:-1]])"),
         ),
+        Mistake(
+            "One generation early: the first number belongs to the first n samples.",
+            returning("np.array([*gone[1:], (chance @ step)[0]])"),
+        ),
+        Mistake(
+            "There is one number too many: begin after the first generation, not before it.",
+            returning("np.array([0.0, *gone])"),
+        ),
+        Mistake(
+            "This is the last generation alone. Return the chance after each.",
+            returning("np.array(gone[-1:])"),
+        ),
+        Mistake(
+            "The chance stays that of the first generation. A class can also vanish later.",
+            returning("np.full(generations, gone[0])"),
+        ),
+        Mistake(
+            "You added up the chance of the first generation. The share drifts, and a class can "
+            "vanish only once.",
+            returning("(1 - share) ** n * np.arange(1, generations + 1)"),
+        ),
+        Mistake(
+            "This is the chance that the class has taken all n rows. Take that of the count 0.",
+            slip("chance[0]", "chance[-1]", times=2),
+        ),
     ),
     alternatives=(_extinction_by_powers, _extinction_backwards, _extinction_by_survival),
 )
@@ -500,6 +599,9 @@ def _rows_probe(answer, made, regime):
         "different rows": len(np.unique(rows)),
         "the same choice from the same rng": np.array_equal(np.sort(one), np.sort(again)),
         "mean share of each generation": [np.isin(drawn, rows).mean() for rows in made],
+        "rows of several generations in each choice": all(
+            sum(np.isin(draw, rows).any() for rows in made) > 1 for draw in draws
+        ),
     }
 
 
@@ -604,6 +706,23 @@ TRAINING_ROWS = Exercise(
         Mistake(
             "Replace means that the last generation takes the place of all before it: made[-1] alone.",
             slip("return made[-1]", "return np.concatenate(made)"),
+        ),
+        Mistake(
+            "Replace takes the newest generation, made[-1]. These are the real rows.",
+            slip("return made[-1]", "return made[0]"),
+        ),
+        Mistake(
+            "The newest generation is missing from what accumulates.",
+            slip("np.concatenate(made)", "np.concatenate(made[:-1])"),
+        ),
+        Mistake(
+            "The budget is half of all rows here. It is the number of real rows.",
+            slip("size=len(made[0])", "size=len(everything) // 2"),
+        ),
+        Mistake(
+            "The budget took one generation as a whole. Choose rows at random among all "
+            "generations.",
+            returning("made[rng.integers(len(made))]"),
         ),
     ),
     alternatives=(_rows_by_index, _rows_by_shuffling, _rows_by_keys),
@@ -718,6 +837,41 @@ VERIFIED_ROWS = Exercise(
             "The tolerance is in units of the label, and not in standard deviations of the difference.",
             slip("<= tolerance", "<= tolerance * (y - expected).std()"),
         ),
+        Mistake(
+            "The rejected rows were left out, so the chains no longer have the same number of "
+            "rows. Put zeros in their place.",
+            returning("rows[kept]"),
+        ),
+        Mistake(
+            "A difference of just the tolerance is not farther than it: compare with <=.",
+            slip("<= tolerance", "< tolerance"),
+        ),
+        Mistake(
+            "A squared difference is compared with the tolerance. Take the size of the difference.",
+            slip("np.abs(y - expected)", "(y - expected) ** 2"),
+        ),
+        Mistake(
+            "The rejected rows got the label that the verifier expects. Put zeros in place of the "
+            "whole row.",
+            returning("np.concatenate([x, np.where(kept, y, expected)[..., None]], axis=-1)"),
+        ),
+        Mistake(
+            "This says which rows are kept. Return the rows, with zeros in place of the others.",
+            returning("kept"),
+        ),
+        Mistake(
+            "You gave half of the tolerance to either side. A label may lie the whole tolerance "
+            "above or below.",
+            slip("<= tolerance", "<= tolerance / 2"),
+        ),
+        Mistake(
+            "You looked at the label alone. Its distance from what the verifier expects counts.",
+            slip("np.abs(y - expected)", "np.abs(y)"),
+        ),
+        Mistake(
+            "The rejected rows became NaN. Put zeros in their place.",
+            returning("np.where(kept[..., None], rows, np.nan)"),
+        ),
     ),
     alternatives=(_verified_by_loops, _verified_in_place, _verified_by_choice),
 )
@@ -804,6 +958,26 @@ MEAN_SPREAD = Exercise(
             "It is the synthetic part that carries the error on, 1 - fresh of the rows, not the fresh "
             "part.",
             slip("1 - fresh", "fresh"),
+        ),
+        Mistake(
+            "This is the standard deviation of the mean. Its square is the variance.",
+            returning("(sum(kept**i for i in range(generations)) / n) ** 0.5"),
+        ),
+        Mistake(
+            "A mean of n rows has the variance 1 / n, not 1 / (n - 1).", slip("/ n", "/ (n - 1)")
+        ),
+        Mistake("The division by n is missing.", slip(" / n", "")),
+        Mistake(
+            "This is what the first generation's error adds. Sum over all generations.",
+            returning("kept ** (generations - 1) / n"),
+        ),
+        Mistake(
+            "You squared the fresh share alone. The factor is (1 - fresh)².",
+            slip("(1 - fresh) ** 2", "1 - fresh**2"),
+        ),
+        Mistake(
+            "That is one generation too many: the sum has G terms.",
+            slip("range(generations)", "range(generations + 1)"),
         ),
     ),
     alternatives=(

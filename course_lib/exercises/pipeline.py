@@ -37,6 +37,9 @@ def _step_cases(seed: int) -> Inputs:
         "other settings": case([a] * 4, [b] * 4, [n, n + 1, n, n + 2], [0] * 4, [0] * 4),
         "another step": case([a] * 4, [b] * 4, [n] * 4, [0, 1, 0, 1], [0] * 4),
         "the inputs in another order": case([a] * 4, [b] * 4, [n] * 4, [0] * 4, [0, 1, 1, 0]),
+        "another content of the other input": case(
+            [c] * 4, [a, b, a, b], [n] * 4, [0] * 4, [0] * 4
+        ),
         "two contents change places": case([a, b, a], [b, a, b], [n] * 3, [0] * 3, [0] * 3),
     }
 
@@ -54,7 +57,8 @@ def _step_probe(answer, first, second, number, step, turned):
 
     store, outputs, counts = {}, [], []
     for one, two, n, which, other_way in zip(first, second, number, step, turned, strict=True):
-        inputs = {"rows": bytes([int(one)]), "more": bytes([int(two)])}
+        # All contents have the same length and the same sum of bytes: only a hash tells them apart.
+        inputs = {"rows": bytes([int(one), 180 - one]), "more": bytes([int(two), 180 - two])}
         if other_way:
             inputs = dict(reversed(inputs.items()))
         outputs.append(float(answer((add, multiply)[int(which)], inputs, {"n": int(n)}, store)))
@@ -160,6 +164,37 @@ RUN_ONCE = Exercise(
                 "{name: hashlib.sha256(content).hexdigest() for name, content in inputs.items()}",
                 "sorted(hashlib.sha256(content).hexdigest() for content in inputs.values())",
             ),
+        ),
+        Mistake(
+            "Only one input is part of the key. All of them belong to it.",
+            slip("contents], sort_keys", "max(contents.items())], sort_keys"),
+        ),
+        Mistake(
+            "Only the step's name is the key. The settings and the inputs belong to it, too.",
+            slip(
+                "json.dumps([step.__name__, dict(settings), contents], sort_keys=True)",
+                "step.__name__",
+            ),
+        ),
+        Mistake(
+            "Only the settings are the key. The step's name and the inputs belong to it, too.",
+            slip("[step.__name__, dict(settings), contents]", "[dict(settings)]"),
+        ),
+        Mistake(
+            "Only the inputs are the key. The step's name and the settings belong to it, too.",
+            slip("[step.__name__, dict(settings), contents]", "[contents]"),
+        ),
+        Mistake(
+            "The step runs twice. Call it once, and return what was stored.",
+            slip(
+                "store[key] = step(inputs, settings)",
+                "store[key] = step(inputs, settings)\n        step(inputs, settings)",
+            ),
+        ),
+        Mistake(
+            "The store keeps a single answer, so the step runs again as soon as another call comes "
+            "between. Keep them all.",
+            slip("store[key] = step", "store.clear()\n        store[key] = step"),
         ),
     ),
     alternatives=(_once_by_tuple, _once_by_one_hash, _once_by_text),
@@ -290,6 +325,32 @@ KEEPS_RULE = Exercise(
             "Any text passes here. A category has to be one of the levels.",
             slip("np.isin(values, levels)", "values == values"),
         ),
+        Mistake("The upper end of the range is not looked at.", slip(" & (values <= most)", "")),
+        Mistake("The lower end of the range is not looked at.", slip("(values >= least) & ", "")),
+        Mistake(
+            "Any number is above one end or below the other. It has to be both: &.",
+            slip("(values >= least) & (values <= most)", "(values >= least) | (values <= most)"),
+        ),
+        Mistake(
+            "Plain numbers need not be whole. Only integers do.",
+            slip('if kind == "integer":', "if kind:"),
+        ),
+        Mistake(
+            "missing is turned round: a missing value passes if it is True.",
+            slip("missing, good", "not missing, good"),
+        ),
+        Mistake(
+            "These are the values that break the rule. Return those that keep it.",
+            returning("~np.where(gone, missing, good).astype(bool)"),
+        ),
+        Mistake(
+            "An empty text is a missing value of a category.",
+            slip('values == ""', "np.zeros(len(values), bool)"),
+        ),
+        Mistake(
+            "Levels and other texts are turned round: a category has to be one of the levels.",
+            slip("np.isin(values, levels)", "~np.isin(values, levels)"),
+        ),
     ),
     alternatives=(_rule_by_loop, _rule_by_logic, _rule_by_filling),
 )
@@ -393,6 +454,16 @@ E_VALUE = Exercise(
             "At p = 1 the e-value is one half: 0.5 + L / 6 where L is near 0.",
             slip("0.5 + L / 6", "1 + L / 6"),
         ),
+        Mistake("This is L, the logarithm. The e-value is (exp(L) - 1 - L) / L^2.", returning("L")),
+        Mistake("L must be subtracted above.", slip("- L) /", "+ L) /")),
+        Mistake(
+            "The 1 is missing above: exp(L) - 1 - L.", slip("np.expm1(L) - L", "np.exp(L) - L")
+        ),
+        Mistake(
+            "The series holds near p = 1 only. Use it where L is below 1e-4.",
+            returning("np.asarray(series)"),
+        ),
+        Mistake("L is missing above: exp(L) - 1 - L.", slip("(np.expm1(L) - L)", "np.expm1(L)")),
     ),
     alternatives=(_e_by_exprel, _e_by_series, _e_as_written),
 )
@@ -479,6 +550,30 @@ E_CUSUM = Exercise(
         Mistake(
             "The smaller one was taken, so the evidence can never grow.",
             slip("max(last, 1.0)", "min(last, 1.0)"),
+        ),
+        Mistake(
+            "This is the largest evidence so far. The CUSUM can also fall.",
+            returning("np.maximum.accumulate(evidence)"),
+        ),
+        Mistake(
+            "This is the last day alone. Return the CUSUM after each day.",
+            returning("evidence[-1:]"),
+        ),
+        Mistake(
+            "Today's e-value is compared with 1. It is the evidence of the day before that is.",
+            slip("max(last, 1.0) * value", "max(value, 1.0) * last"),
+        ),
+        Mistake(
+            "One day late: the first number is that after the first day.",
+            returning("np.concatenate([[1.0], evidence[:-1]])"),
+        ),
+        Mistake(
+            "Only today's e-value counts here. The evidence of the days before multiplies it.",
+            returning("e * 1.0"),
+        ),
+        Mistake(
+            "This is the logarithm of the CUSUM. Return the CUSUM itself.",
+            returning("np.log(np.maximum(evidence, 1e-300))"),
         ),
     ),
     alternatives=(_cusum_by_products, _cusum_by_accumulate, _cusum_by_logs),
@@ -606,6 +701,30 @@ GROUP_P_VALUES = Exercise(
         Mistake(
             "A p-value is at most 1: cut it there.",
             slip("min(1.0, 2 * min(below, above))", "2 * min(below, above)"),
+        ),
+        Mistake(
+            "The lower tail counts the number itself: cdf(k).",
+            slip("hypergeom.cdf(k,", "hypergeom.cdf(k - 1,"),
+        ),
+        Mistake(
+            "The larger tail was taken. Double the smaller one.",
+            slip("min(below, above)", "max(below, above)"),
+        ),
+        Mistake(
+            "The number of draws is that of today's rows, and not of those before.",
+            slip("k + k_before, n)", "k + k_before, n_before)", times=2),
+        ),
+        Mistake(
+            "This is 1 minus the p-value. A small p-value speaks against equal rates.",
+            returning("1 - np.array(p_values)"),
+        ),
+        Mistake(
+            "The p-values were multiplied by the number of groups. Return each as it is.",
+            returning("np.minimum(1, np.array(p_values) * len(p_values))"),
+        ),
+        Mistake(
+            "The two tails were multiplied. Double the smaller one.",
+            slip("2 * min(below, above)", "below * above"),
         ),
     ),
     alternatives=(_groups_by_fisher, _groups_by_counting, _groups_at_once),
@@ -744,6 +863,37 @@ CHARGE = Exercise(
             "A cost of 0, a negative one, or one that is not finite has to be refused by ValueError.",
             slip("not (math.isfinite(cost) and cost > 0)", "False"),
         ),
+        Mistake(
+            "A release that was charged before is charged again. Grant it, and leave the ledger as "
+            "it is.",
+            slip(
+                "        return True, dict(ledger)\n    #",
+                "        return True, {**ledger, release: ledger[release] + cost}\n    #",
+            ),
+        ),
+        Mistake(
+            "A release that is in the ledger was refused. It is paid for: grant it.",
+            slip(
+                "        return True, dict(ledger)\n    #",
+                "        return False, dict(ledger)\n    #",
+            ),
+        ),
+        Mistake(
+            "The other releases are gone from the ledger. Add the new one to them.",
+            returning("True, {release: cost}"),
+        ),
+        Mistake(
+            "Nothing is ever refused: compare the sum with the total.",
+            slip("> total * (1 + 1e-12)", "> math.inf"),
+        ),
+        Mistake(
+            "The release was granted, but not written down: add its cost to the ledger.",
+            slip("return True, {**ledger, release: cost}", "return True, dict(ledger)"),
+        ),
+        Mistake(
+            "Nothing is ever granted: refuse only what would bring the sum above the total.",
+            slip("> total * (1 + 1e-12)", "> -math.inf"),
+        ),
     ),
     alternatives=(_charge_by_rest, _charge_by_trying, _charge_by_cases),
 )
@@ -877,6 +1027,28 @@ IN_FORCE = Exercise(
         Mistake(
             "All days after that day are withdrawn, and not the last one alone.",
             slip('days[: days.index(event["day"]) + 1]', "days[:-1]"),
+        ),
+        Mistake(
+            "The days stand in the reverse order. The earliest comes first.",
+            returning("days[::-1]"),
+        ),
+        Mistake("This is the current day alone. Return all days in force.", returning("days[-1:]")),
+        Mistake(
+            "One day too many is left: the day to which one goes back is the last one.",
+            slip("+ 1] if", "+ 2] if"),
+        ),
+        Mistake(
+            "The days before that day are withdrawn, too. They stay in force.",
+            slip('days[: days.index(event["day"]) + 1]', '[event["day"]]'),
+        ),
+        Mistake(
+            "The days after that day are still there, and the day itself is there twice. Cut the "
+            "list after it.",
+            slip('days[: days.index(event["day"]) + 1]', '[*days, event["day"]]'),
+        ),
+        Mistake(
+            "These are the days in quarantine. Return those in force.",
+            returning("[e['day'] for e in events if e['event'] == 'quarantined']"),
         ),
     ),
     alternatives=(_force_by_popping, _force_from_the_end, _force_by_slices),

@@ -127,6 +127,32 @@ RATE_AT = Exercise(
             "This is the share of members below the threshold. An attack accuses the high scores.",
             returning("1 - float(np.interp(fpr, list(best), list(best.values())))"),
         ),
+        Mistake(
+            "The threshold was taken from the members themselves. A share fpr of the others "
+            "exceeds it.",
+            returning("float((members >= np.quantile(members, 1 - fpr)).mean())"),
+        ),
+        Mistake(
+            "You subtracted fpr. Return the share of members itself.",
+            returning("float(np.interp(fpr, list(best), list(best.values()))) - fpr"),
+        ),
+        Mistake(
+            "This is a number of members. Return their share.",
+            returning("len(members) * float(np.interp(fpr, list(best), list(best.values())))"),
+        ),
+        Mistake(
+            "This is how often a member scores above another record, a mean over all thresholds. "
+            "Return the rate at one fpr.",
+            returning("float((members[:, None] > others).mean())"),
+        ),
+        Mistake(
+            "This is the best accuracy over all thresholds. Return the rate of members at one fpr.",
+            returning("float(((np.array(true) + 1 - np.array(false)) / 2).max())"),
+        ),
+        Mistake(
+            "Percent: the share should lie between 0 and 1.",
+            returning("100 * float(np.interp(fpr, list(best), list(best.values())))"),
+        ),
     ),
     alternatives=(
         _rate_by_sklearn,
@@ -231,6 +257,34 @@ VALUE_REUSE = Exercise(
         Mistake(
             "This is the logarithm of the chance itself, so a rare value gets the lowest score.",
             slip("-np.log(chance)", "np.log(chance)"),
+        ),
+        Mistake(
+            "This is the chance not to find the value. Take 1 minus it.",
+            slip("1 - (1 - share) ** m", "(1 - share) ** m"),
+        ),
+        Mistake(
+            "The logarithm has the base 10. Use the natural one, np.log.",
+            slip("-np.log(chance)", "-np.log10(chance)"),
+        ),
+        Mistake(
+            "The chance is that of as many rows as the reference has. There are m synthetic rows.",
+            slip("** m", "** len(reference)"),
+        ),
+        Mistake(
+            "A value that is not found scores 0, and not NaN.",
+            slip("chance), 0.0", "chance), np.nan"),
+        ),
+        Mistake(
+            "The two are turned round: a value that is found gets the score, another one gets 0.",
+            slip("-np.log(chance), 0.0", "0.0, -np.log(chance)"),
+        ),
+        Mistake(
+            "m times the share is near the chance only where it is small. Use 1 - (1 - f)^m.",
+            slip("1 - (1 - share) ** m", "np.minimum(m * share, 1)"),
+        ),
+        Mistake(
+            "This is a score for each different value. Return one for each record.",
+            returning("np.where(found, -np.log(chance), 0.0)"),
         ),
     ),
     alternatives=(_reuse_by_loop, _reuse_by_comparing, _reuse_by_dictionary),
@@ -343,6 +397,45 @@ LOG_DENSITY_RATIO = Exercise(
         Mistake(
             "Place k is the neighbour after the k-th: Python counts from 0.",
             slip("[:, k - 1]", "[:, k]", times=2),
+        ),
+        Mistake(
+            "This is the ratio itself. Return its logarithm.",
+            returning("np.exp(volumes + np.log(len(reference) / len(synthetic)))"),
+        ),
+        Mistake(
+            "The nearest row was taken, whatever k says. Take the k-th nearest.",
+            slip("[:, k - 1]", "[:, 0]", times=2),
+        ),
+        Mistake(
+            "The mean distance to the k nearest rows was taken. Take that to the k-th alone.",
+            slip(
+                "np.sort(cdist(records, synthetic), axis=1)[:, k - 1]",
+                "np.sort(cdist(records, synthetic), axis=1)[:, :k].mean(axis=1)",
+                "np.sort(cdist(records, reference), axis=1)[:, k - 1]",
+                "np.sort(cdist(records, reference), axis=1)[:, :k].mean(axis=1)",
+            ),
+        ),
+        Mistake(
+            "This is a ratio of distances. Densities go with the power d of the distance, and the "
+            "logarithm is asked for.",
+            returning("r_real / r_made"),
+        ),
+        Mistake(
+            "The volume counts twice. It grows as r to the power d, the number of columns.",
+            slip("records.shape[1] *", "2 * records.shape[1] *"),
+        ),
+        Mistake(
+            "The density of the reference is missing: a record in a crowded place scores high in "
+            "any table.",
+            returning("-records.shape[1] * np.log(r_made) - np.log(len(synthetic))"),
+        ),
+        Mistake(
+            "d is the number of columns, not of records.",
+            slip("records.shape[1]", "records.shape[0]"),
+        ),
+        Mistake(
+            "k stands in both densities and cancels out. Leave log(k) out.",
+            returning("volumes + np.log(k * len(reference) / len(synthetic))"),
         ),
     ),
     alternatives=(_ratio_by_trees, _ratio_by_partition, _ratio_by_broadcasting),
@@ -465,6 +558,42 @@ RMIA = Exercise(
             "This is the ratio itself. How high it is tells only the comparison with the population.",
             returning("ratio"),
         ),
+        Mistake(
+            "gamma is a factor on the ratio. In logarithms add log(gamma).",
+            slip("np.log(gamma)", "gamma"),
+        ),
+        Mistake(
+            "gamma has no effect: the record's ratio must be gamma times as large.",
+            slip("np.log(gamma) + others", "others"),
+        ),
+        Mistake(
+            "gamma works the wrong way: the population's ratio is multiplied by it.",
+            slip("np.log(gamma) + others", "others - np.log(gamma)"),
+        ),
+        Mistake(
+            "This is a number for each population point. Return one for each record: the mean over "
+            "axis 1.",
+            slip("others).mean(axis=1)", "others).mean(axis=0)"),
+        ),
+        Mistake(
+            "These are numbers of population points. Return their share.",
+            slip("others).mean(axis=1)", "others).sum(axis=1)"),
+        ),
+        Mistake(
+            "The largest likelihood of the references was taken. Take their mean.",
+            slip(
+                "np.exp(references).mean(",
+                "np.exp(references).max(",
+                "np.exp(population_references).mean(",
+                "np.exp(population_references).max(",
+            ),
+        ),
+        Mistake(
+            "The references' likelihood was multiplied. Divide by it: subtract its logarithm.",
+            slip(
+                "target - np.log", "target + np.log", "population - np.log", "population + np.log"
+            ),
+        ),
     ),
     alternatives=(_rmia_by_sorting, _rmia_by_loop, _rmia_by_shares),
 )
@@ -485,6 +614,7 @@ def _risk_cases(seed: int) -> Inputs:
         "a leak": case(80, 0.7, 50, 0.3),
         "no leak": case(60, 0.4, 90, 0.4),
         "few in the control": case(120, 0.5, 30, 0.2),
+        "no leak, and the control ahead by chance": case(40, 0.3, 40, 0.6),
     }
 
 
@@ -563,6 +693,37 @@ RISK = Exercise(
         Mistake(
             "The control's share varies by chance, too: add its variance.",
             slip(" + q * (1 - q) / len(control)", ""),
+        ),
+        Mistake(
+            "The two are in the wrong order: first the difference, then its standard error.",
+            returning("float(variance**0.5), float(p - q)"),
+        ),
+        Mistake(
+            "This is the ratio of the two rates. Return their difference.",
+            returning("float(p / q), float(variance**0.5)"),
+        ),
+        Mistake(
+            "The sign is turned round: members minus control.",
+            returning("float(q - p), float(variance**0.5)"),
+        ),
+        Mistake(
+            "This is half the width of a 95 % interval. Return the standard error, without the "
+            "factor 1.96.",
+            returning("float(p - q), float(1.96 * variance**0.5)"),
+        ),
+        Mistake(
+            "The difference was divided by 1 minus the control's rate. Return the difference "
+            "itself.",
+            returning("float((p - q) / (1 - q)), float(variance**0.5)"),
+        ),
+        Mistake(
+            "The factor 1 - p is missing in the variance of a share, p (1 - p) / n.",
+            slip("p * (1 - p)", "p", "q * (1 - q)", "q"),
+        ),
+        Mistake(
+            "The difference was cut at 0. By chance it can lie below, and that tells something as "
+            "well.",
+            returning("float(max(p - q, 0)), float(variance**0.5)"),
         ),
     ),
     alternatives=(_risk_by_counts, _risk_by_variances, _risk_by_errors),
@@ -674,6 +835,34 @@ PRIVATE_MEAN = Exercise(
         Mistake(
             "The noise was added to each record's gradient, so it counts as often as there are records.",
             slip("clipped.sum(axis=0) + noise", "(clipped + noise).sum(axis=0)"),
+        ),
+        Mistake(
+            "You compared the squared norm with the bound. Take the root first.",
+            slip(
+                "np.sqrt((gradients**2).sum(axis=1, keepdims=True))",
+                "(gradients**2).sum(axis=1, keepdims=True)",
+            ),
+        ),
+        Mistake(
+            "The noise was added after the division. Add it to the sum, then divide.",
+            slip(
+                "(clipped.sum(axis=0) + noise) / expected", "clipped.sum(axis=0) / expected + noise"
+            ),
+        ),
+        Mistake(
+            "The division by the expected size of the batch is missing.", slip(" / expected", "")
+        ),
+        Mistake(
+            "The noise was multiplied by the bound. It is given ready to use.",
+            slip("+ noise", "+ bound * noise"),
+        ),
+        Mistake(
+            "You averaged the gradients before the noise. Add them up.",
+            slip("clipped.sum(axis=0)", "clipped.mean(axis=0)"),
+        ),
+        Mistake(
+            "Long gradients were left out. Shorten them to the bound.",
+            returning("((gradients * (norms <= bound)).sum(axis=0) + noise) / expected"),
         ),
     ),
     alternatives=(_mean_by_loop, _mean_by_weights, _mean_by_where),
@@ -791,6 +980,35 @@ EPSILON = Exercise(
         Mistake(
             "The confidence was split between two sides. Only one side is asked for: 1 - confidence.",
             slip("1 - confidence", "(1 - confidence) / 2"),
+        ),
+        Mistake(
+            "This is the bound of the chance. Epsilon is the logarithm of its odds.",
+            returning("float(chance)"),
+        ),
+        Mistake(
+            "These are the odds. Epsilon is their logarithm.",
+            returning("float(chance / (1 - chance))"),
+        ),
+        Mistake(
+            "A bound below one half proves nothing: return 0, and not the absolute value.",
+            returning("float(abs(np.log(chance / (1 - chance))))"),
+        ),
+        Mistake(
+            "The logarithm has the base 10. Use the natural one, np.log.",
+            slip("np.log(", "np.log10("),
+        ),
+        Mistake(
+            "This is a quantile of a posterior with a flat prior. The bound takes beta.ppf(1 - "
+            "confidence, right, guesses - right + 1).",
+            slip("1 - confidence, right, guesses", "1 - confidence, right + 1, guesses"),
+        ),
+        Mistake(
+            "The quantile is the upper one. A lower bound takes 1 - confidence.",
+            slip("1 - confidence", "confidence"),
+        ),
+        Mistake(
+            "The odds need the chance above: log(chance / (1 - chance)).",
+            returning("float(max(-np.log(1 - chance), 0.0))"),
         ),
     ),
     alternatives=(_bound_by_root, _bound_by_bisection, _bound_by_isf),

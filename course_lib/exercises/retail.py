@@ -140,6 +140,31 @@ RECALL_AT_K = Exercise(
             "The items of lowest score are recommended here.",
             slip("-np.where(barred, -np.inf, scores)", "np.where(barred, np.inf, scores)"),
         ),
+        Mistake(
+            "This is the share of customers with at least one hit. Count how many of their items "
+            "are found.",
+            returning("float((hits[some] > 0).mean())"),
+        ),
+        Mistake(
+            "This is the sum over the customers. Take their mean.",
+            returning("float((hits[some] / np.minimum(asked[some], k)).sum())"),
+        ),
+        Mistake(
+            "You divided by the larger of the two. Divide by the smaller one.",
+            slip("np.minimum(asked[some], k)", "np.maximum(asked[some], k)"),
+        ),
+        Mistake(
+            "The lists are one item too long: take k of them.", slip("[:, :k]", "[:, : k + 1]")
+        ),
+        Mistake(
+            "This is the mean number of hits. Divide each by the smaller of k and the number "
+            "wanted.",
+            returning("float(hits[some].mean())"),
+        ),
+        Mistake(
+            "Percent: the recall should lie between 0 and 1.",
+            returning("100 * float((hits[some] / np.minimum(asked[some], k)).mean())"),
+        ),
     ),
     alternatives=(_recall_by_loop, _recall_by_rank, _recall_by_partition),
 )
@@ -249,6 +274,25 @@ EASE = Exercise(
         Mistake(
             "These are the counts of items bought together. EASE needs the inverse of them.",
             slip("np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1]))", "-(x.T @ x) - penalty"),
+        ),
+        Mistake("The division by the diagonal of P is missing.", slip(" / np.diag(inverse)", "")),
+        Mistake(
+            "You divided by the square of the diagonal. Divide by P[j, j].",
+            slip("np.diag(inverse)", "np.diag(inverse) ** 2"),
+        ),
+        Mistake(
+            "The counts were divided by the number of customers. The penalty is meant for x'x "
+            "itself.",
+            slip("x.T @ x +", "x.T @ x / len(x) +"),
+        ),
+        Mistake("The penalty was subtracted. Add it.", slip("+ penalty", "- penalty")),
+        Mistake(
+            "Weights below 0 were cut off. They say which items are not bought together: keep them.",
+            returning("np.maximum(weights, 0)"),
+        ),
+        Mistake(
+            "The weights were made symmetric. Each column is divided by its own P[j, j].",
+            returning("(weights + weights.T) / 2"),
         ),
     ),
     alternatives=(_ease_by_regressions, _ease_by_lagrange, _ease_in_torch),
@@ -370,6 +414,19 @@ MULTINOMIAL_LOSS = Exercise(
             "log_var is the logarithm of a variance: exp(log_var), and no square of it.",
             slip("log_var.exp()", "(2 * log_var).exp()"),
         ),
+        Mistake(
+            "You averaged over the dimensions of the code. The divergence is a sum over them.",
+            slip("log_var).sum(dim=1)", "log_var).mean(dim=1)"),
+        ),
+        Mistake(
+            "You averaged over the items. The log-likelihood is a sum over them.",
+            slip("dim=1)).sum(dim=1)", "dim=1)).mean(dim=1)"),
+        ),
+        Mistake("The factor 1/2 of the divergence is missing.", slip("0.5 * (mu", "1.0 * (mu")),
+        Mistake(
+            "beta has no effect: multiply the divergence by it.",
+            slip("beta * divergence", "divergence"),
+        ),
     ),
     alternatives=(_loss_by_distributions, _loss_by_log_sum_exp, _loss_by_loop),
 )
@@ -487,6 +544,22 @@ GUMBEL_TOP_K = Exercise(
         Mistake(
             "An order is not a place: argsort once more to have the place of each item.",
             slip("place = np.argsort(order, axis=1)", "place = order"),
+        ),
+        Mistake(
+            "All baskets have the size of the largest. Each has its own.",
+            slip("sizes[:, None]", "sizes.max()"),
+        ),
+        Mistake(
+            "These are places in the order. Return which items the basket holds: place below size.",
+            returning("place"),
+        ),
+        Mistake(
+            "Each basket holds one item too few: places count from 0.",
+            slip("place < sizes[:, None]", "place < sizes[:, None] - 1"),
+        ),
+        Mistake(
+            "All items above 0 were taken. Take as many as the basket's size says.",
+            returning("logits - np.log(-np.log(uniform)) > 0"),
         ),
     ),
     alternatives=(_gumbel_by_race, _gumbel_by_threshold, _gumbel_by_counting),
@@ -636,6 +709,22 @@ HELD_OUT_LIFT = Exercise(
                 "(choose.T @ choose)[one, other]",
             ),
         ),
+        Mistake(
+            "The two are in the wrong order: first the mean in choose, then in judge.",
+            returning("float(lifts[1][strongest].mean()), float(lifts[0][strongest].mean())"),
+        ),
+        Mistake(
+            "These are sums. Return the mean lift of the pairs.",
+            returning("float(lifts[0][strongest].sum()), float(lifts[1][strongest].sum())"),
+        ),
+        Mistake(
+            "A pair that just least customers bought takes part: compare with >=.",
+            slip(">= least", "> least"),
+        ),
+        Mistake(
+            "The division by the items' shares is missing: this is how often pairs are bought.",
+            slip("together / (share[one] * share[other])", "together"),
+        ),
     ),
     alternatives=(_lift_by_loop, _lift_by_matrix, _lift_by_counting),
 )
@@ -745,6 +834,37 @@ COVERAGE_BY_GROUP = Exercise(
         Mistake(
             "These are the shares of who is not served.",
             slip("(own @ served)", "(own @ ~served)", "(served * value)", "(~served * value)"),
+        ),
+        Mistake(
+            "These are numbers of customers. Divide by those of the group.",
+            slip(" / own.sum(axis=1)", ""),
+        ),
+        Mistake(
+            "Both results are shares of customers. The second is the share of value.",
+            returning("(own @ served) / own.sum(axis=1), (own @ served) / own.sum(axis=1)"),
+        ),
+        Mistake(
+            "The second is the value served for each customer of the group. Divide by the group's "
+            "value.",
+            returning(
+                "(own @ served) / own.sum(axis=1), (own @ (served * value)) / own.sum(axis=1)"
+            ),
+        ),
+        Mistake(
+            "The first result is missing: the share of the group's customers who are served.",
+            returning("(own @ (served * value)) / (own @ value)"),
+        ),
+        Mistake(
+            "The second is each group's share of the value that is served. Divide by the group's "
+            "value.",
+            returning(
+                "(own @ served) / own.sum(axis=1), (own @ (served * value)) / max((served * "
+                "value).sum(), 1)"
+            ),
+        ),
+        Mistake(
+            "The first is the share of everybody. Each group has its own.",
+            returning("np.full(groups, served.mean()), (own @ (served * value)) / (own @ value)"),
         ),
     ),
     alternatives=(_coverage_by_loop, _coverage_by_counts, _coverage_by_average),
@@ -869,6 +989,27 @@ REPEAT_AND_EXPLORE = Exercise(
         Mistake(
             "What was bought least often comes first here.",
             slip("bought + scores, -np.inf", "scores - bought, -np.inf"),
+        ),
+        Mistake(
+            "The whole list is filled with repeats. At most `repeats` of them are allowed.",
+            slip("min(repeats, int((row > 0).sum()))", "min(k, int((row > 0).sum()))"),
+        ),
+        Mistake(
+            "There are no repeats here. Begin with those that were bought most often.",
+            slip("min(repeats, int((row > 0).sum()))", "0"),
+        ),
+        Mistake(
+            "The lists are sorted by the items' numbers. Keep the order: repeats first, then new "
+            "ones.",
+            returning("np.sort(np.array(lists), axis=1)"),
+        ),
+        Mistake(
+            "Items bought once count as new. An item that was bought at all is not new.",
+            slip("np.where(bought > 0, -np.inf", "np.where(bought > 1, -np.inf"),
+        ),
+        Mistake(
+            "The lists stand in the reverse order. The best of the repeats comes first.",
+            returning("np.array(lists)[:, ::-1]"),
         ),
     ),
     alternatives=(_mix_by_loop, _mix_by_one_score, _mix_by_lexsort),

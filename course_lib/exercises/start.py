@@ -102,6 +102,49 @@ FIT_GAUSSIAN = Exercise(
             "The sum of products still has to be divided by the number of points.",
             slip(" / len(points)", ""),
         ),
+        Mistake(
+            "This is the median. A Gaussian is fitted by the mean: add up the points and divide by "
+            "their number.",
+            returning("points.median(dim=0).values, centred.T @ centred / len(points)"),
+        ),
+        Mistake(
+            "These are the variances alone. The covariance is a matrix of shape (2, 2), which also "
+            "says how x1 and x2 vary together.",
+            returning("mean, points.var(dim=0)"),
+        ),
+        Mistake(
+            "The variances stand on the diagonal, and 0 elsewhere. The products of x1 and x2 "
+            "belong there too: centred.T @ centred.",
+            returning("mean, torch.diag(points.var(dim=0))"),
+        ),
+        Mistake(
+            "This is the matrix of correlations, with 1 on the diagonal. For the covariance do not "
+            "divide by the standard deviations.",
+            returning("mean, torch.corrcoef(points.T)"),
+        ),
+        Mistake(
+            "The two are in the wrong order: return the mean first, then the covariance.",
+            returning("centred.T @ centred / len(points), mean"),
+        ),
+        Mistake(
+            "You multiplied points with points, which gives a matrix of shape (n, n). Turn the "
+            "first factor: centred.T @ centred.",
+            returning("mean, centred @ centred.T / len(points)"),
+        ),
+        Mistake(
+            "You divided by the number of columns. Divide by the number of points, len(points).",
+            returning("mean, centred.T @ centred / points.shape[1]"),
+        ),
+        Mistake(
+            "You divided by the number of all values, rows times columns. Divide by the number of "
+            "points, len(points).",
+            returning("mean, centred.T @ centred / points.numel()"),
+        ),
+        Mistake(
+            "The mean is right, but you returned the square root of the covariance in each place. "
+            "Leave the square root out.",
+            returning("mean, (centred.T @ centred / len(points)).abs().sqrt()"),
+        ),
     ),
     alternatives=(
         _loop,

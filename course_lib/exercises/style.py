@@ -119,6 +119,35 @@ MAP_LATENTS = Exercise(
             "F.leaky_relu has a slope of 0.01 unless it is told another: 0.2 here.",
             slip("bias, 0.2)", "bias)"),
         ),
+        Mistake(
+            "The last layer has no leaky ReLU. It follows every layer, also the last one.",
+            slip(
+                "for weight, bias in zip(weights, biases, strict=True):",
+                "for i, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):",
+                "x = F.leaky_relu(x @ weight.T + bias, 0.2)",
+                "x = F.leaky_relu(x @ weight.T + bias, 1.0 if i == len(weights) else 0.2)",
+            ),
+        ),
+        Mistake("The biases are missing: each layer is x W^T + b.", slip(" + bias", "")),
+        Mistake("You subtracted the biases. Add them.", slip(" + bias", " - bias")),
+        Mistake(
+            "Only the first layer was used. Send x through all of them, one after the other.",
+            slip("zip(weights, biases, strict=True)", "zip(weights[:1], biases[:1], strict=True)"),
+        ),
+        Mistake(
+            "The leaky ReLU comes before the layer here. It comes after x W^T + b.",
+            slip(
+                "F.leaky_relu(x @ weight.T + bias, 0.2)", "F.leaky_relu(x, 0.2) @ weight.T + bias"
+            ),
+        ),
+        Mistake(
+            "You took away the mean of each row as well. Only divide by the root of the mean "
+            "square.",
+            slip(
+                "z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()",
+                "(z - z.mean(dim=1, keepdim=True)) / z.std(dim=1, keepdim=True)",
+            ),
+        ),
     ),
     alternatives=(_mapping_by_normalize, _mapping_by_rows, _mapping_by_columns),
 )
@@ -236,6 +265,35 @@ MODULATED_CONVOLUTION = Exercise(
             "The style is missing: this is a plain convolution.",
             slip("x * style[:, :, None, None]", "x"),
         ),
+        Mistake(
+            "You turned the kernel round. F.conv2d wants it as it is.",
+            slip("weight, padding", "weight.flip(2, 3), padding"),
+        ),
+        Mistake("You divided by the style. Multiply.", slip("x * style[:", "x / style[:")),
+        Mistake(
+            "You demodulated as well. This exercise asks for the modulated convolution alone.",
+            returning(
+                "F.conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2) * "
+                "demodulation(weight, style)[:, :, None, None]"
+            ),
+        ),
+        Mistake(
+            "You took exp() of the style. It is a factor, and not a logarithm.",
+            slip("style[:, :, None, None]", "style.exp()[:, :, None, None]"),
+        ),
+        Mistake(
+            "All images got the mean style. Each image has its own row.",
+            slip("style[:, :, None, None]", "style.mean(dim=0)[None, :, None, None]"),
+        ),
+        Mistake(
+            "All channels of an image got one factor, the mean of its style. Each channel has its "
+            "own.",
+            slip("style[:, :, None, None]", "style.mean(dim=1)[:, None, None, None]"),
+        ),
+        Mistake(
+            "The style was applied twice. Scale the maps or the weights, not both.",
+            slip("style[:, :, None, None]", "style.square()[:, :, None, None]"),
+        ),
     ),
     alternatives=(_convolution_grouped, _convolution_by_image, _convolution_unfolded),
     atol=1e-4,
@@ -337,6 +395,36 @@ DEMODULATION = Exercise(
             "You squared the sum over the kernel. Sum the squares.",
             slip("weight.square().sum(dim=(2, 3))", "weight.sum(dim=(2, 3)).square()"),
         ),
+        Mistake(
+            "You took the mean over the input channels. The output is a sum over them, so sum the "
+            "squares.",
+            returning("(squares / weight.shape[1] + 1e-8).rsqrt()"),
+        ),
+        Mistake(
+            "The weights were not squared. Square each weight, then sum.",
+            slip("weight.square().sum", "weight.sum"),
+        ),
+        Mistake(
+            "You summed absolute values. Sum squares, then take the root.",
+            returning("1 / (style.abs() @ weight.abs().sum(dim=(2, 3)).T)"),
+        ),
+        Mistake("This is the sum of squares. Return one over its root.", returning("squares")),
+        Mistake(
+            "All output channels share one factor. Each has weights of its own.",
+            slip(
+                "weight.square().sum(dim=(2, 3))",
+                "weight.square().sum(dim=(2, 3)).mean(dim=0).expand(weight.shape[:2])",
+            ),
+        ),
+        Mistake(
+            "All images share one factor. Each image has its own style.",
+            slip("style.square()", "style.square().mean(dim=0).expand(style.shape)"),
+        ),
+        Mistake(
+            "Images and channels are swapped: each row belongs to an image, each column to an "
+            "output channel.",
+            returning("(squares + 1e-8).rsqrt().T"),
+        ),
     ),
     alternatives=(_demodulation_by_weights, _demodulation_by_einsum, _demodulation_by_loop),
     rtol=1e-3,
@@ -432,6 +520,40 @@ MIX = Exercise(
                 "((cut / layers) * first + (1 - cut / layers) * second)[:, None].expand(-1, layers, -1)"
             ),
         ),
+        Mistake(
+            "The cut is one layer early: the layer before number `cut` still takes the first style.",
+            slip("layer < cut", "layer < cut - 1"),
+        ),
+        Mistake(
+            "Only the layer at the cut takes the second style. All layers from the cut on do.",
+            slip("first if layer < cut else second", "second if layer == cut else first"),
+        ),
+        Mistake(
+            "The styles alternate from layer to layer. There is one cut: the first before it, the "
+            "second from it on.",
+            slip("layer < cut", "layer % 2 == 0"),
+        ),
+        Mistake(
+            "One layer is missing: there are `layers` of them.",
+            slip("range(layers)", "range(layers - 1)"),
+        ),
+        Mistake(
+            "The layers lie side by side in one long row. Give them an axis of their own: (n, "
+            "layers, d).",
+            returning("torch.cat([first.repeat(1, cut), second.repeat(1, layers - cut)], dim=1)"),
+        ),
+        Mistake(
+            "All layers have the second style, wherever the cut is.",
+            returning("second[:, None].expand(-1, layers, -1)"),
+        ),
+        Mistake(
+            "All layers have the first style, wherever the cut is.",
+            returning("first[:, None].expand(-1, layers, -1)"),
+        ),
+        Mistake(
+            "The two styles were added. Each layer takes one of them.",
+            returning("(first + second)[:, None].expand(-1, layers, -1)"),
+        ),
     ),
     alternatives=(_mix_by_where, _mix_by_expanding, _mix_by_filling),
 )
@@ -524,6 +646,38 @@ TRUNCATE = Exercise(
         Mistake(
             "The sign is turned round: the styles went to the other side of their centre.",
             slip("w - centre", "centre - w"),
+        ),
+        Mistake(
+            "All styles moved to the centre of their class. A share psi of the way from it is left.",
+            returning("centre + 0 * w"),
+        ),
+        Mistake(
+            "You cut every difference off at psi. Multiply the difference by psi.",
+            returning("centre + (w - centre).clamp(-psi, psi)"),
+        ),
+        Mistake(
+            "You divided by psi, which moves the styles away from the centre. Multiply.",
+            returning("centre + (w - centre) / psi"),
+        ),
+        Mistake(
+            "You multiplied the centre by psi. It multiplies the way from the centre to the style.",
+            returning("psi * centre + (w - centre)"),
+        ),
+        Mistake(
+            "You added centre and style and multiplied both by psi. It multiplies the difference "
+            "of the two.",
+            returning("psi * (centre + w)"),
+        ),
+        Mistake(
+            "All styles moved towards the first centre. Each class has its own: centres[y].",
+            slip("centres[y]", "centres[:1]"),
+        ),
+        Mistake(
+            "The classes are off by one: they count from 0, so take centres[y].",
+            slip("centres[y]", "centres[y - 1]"),
+        ),
+        Mistake(
+            "psi has no effect: this is always half of the way.", returning("(centre + w) / 2")
         ),
     ),
     alternatives=(
@@ -626,6 +780,41 @@ DIRECTIONS = Exercise(
         Mistake(
             "The properties still hold the means of their classes. Take them away there, too.",
             slip("within_class(properties, y)", "properties"),
+        ),
+        Mistake(
+            "Neither w nor the properties were compared with the means of their class: use "
+            "within_class for both.",
+            returning("torch.linalg.lstsq(properties, w).solution"),
+        ),
+        Mistake(
+            "Rows and columns are swapped: there is a row for each property.",
+            returning("torch.linalg.lstsq(measured, changes).solution.T"),
+        ),
+        Mistake(
+            "The two are in the wrong order: lstsq(measured, changes) explains the changes of w by "
+            "the properties.",
+            returning("torch.linalg.lstsq(changes, measured).solution"),
+        ),
+        Mistake(
+            "These are covariances. Slopes are divided by how much the properties vary: use least "
+            "squares.",
+            returning("measured.T @ changes / len(w)"),
+        ),
+        Mistake(
+            "These are correlations, without units. A slope says how far w moves when a property "
+            "rises by 1.",
+            returning(
+                "(measured.T @ changes) / (measured.norm(dim=0)[:, None] * changes.norm(dim=0))"
+            ),
+        ),
+        Mistake(
+            "This is the change for one standard deviation of a property. It should be the one for "
+            "a rise by 1.",
+            returning("torch.linalg.lstsq(measured / measured.std(dim=0), changes).solution"),
+        ),
+        Mistake(
+            "The sign is turned round: these directions make each property smaller.",
+            returning("-torch.linalg.lstsq(measured, changes).solution"),
         ),
     ),
     alternatives=(
@@ -731,6 +920,33 @@ PATH_LENGTH = Exercise(
         Mistake(
             "The step went back, to t - epsilon.",
             slip("draw(t + epsilon)", "draw(t - epsilon)"),
+        ),
+        Mistake(
+            "You took the root at the end. The mean of the squares itself is asked for.",
+            returning("(step.square().sum(dim=1) / epsilon**2).mean().sqrt()"),
+        ),
+        Mistake(
+            "You added the two features. Take their difference.", slip("- draw(t)", "+ draw(t)")
+        ),
+        Mistake(
+            "epsilon is always 0.01 in the division. Use the argument, of which 0.01 is only the "
+            "default.",
+            slip("/ epsilon**2", "/ 0.01**2"),
+        ),
+        Mistake("You multiplied by epsilon squared. Divide.", slip("/ epsilon**2", "* epsilon**2")),
+        Mistake(
+            "This is the sum of absolute differences, squared. A squared distance is the sum of "
+            "the squares.",
+            returning("(step.abs().sum(dim=1) / epsilon).square().mean()"),
+        ),
+        Mistake(
+            "You averaged the steps of all paths first. Take the squared length of each step, then "
+            "the mean.",
+            returning("step.mean(dim=0).square().sum() / epsilon**2"),
+        ),
+        Mistake(
+            "This is one number for each path. Take their mean.",
+            returning("step.square().sum(dim=1) / epsilon**2"),
         ),
     ),
     alternatives=(

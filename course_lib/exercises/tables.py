@@ -126,6 +126,35 @@ NORMAL_SCORES = Exercise(
             "the rows that share them.",
             slip(" - counts / 2", "", "len(x)", "(len(x) + 1)"),
         ),
+        Mistake(
+            "The two are in the wrong order: first the values, then their scores.",
+            returning("norm.ppf(middle / len(x)), values"),
+        ),
+        Mistake(
+            "norm.cdf leads from a score to a share. You need the way back: norm.ppf.",
+            slip("norm.ppf", "norm.cdf"),
+        ),
+        Mistake(
+            "The sign is turned round: the largest value should have the largest score.",
+            returning("values, -norm.ppf(middle / len(x))"),
+        ),
+        Mistake(
+            "These are numbers of rows. norm.ppf needs shares from 0 to 1: divide by len(x).",
+            returning("values, norm.ppf(middle)"),
+        ),
+        Mistake(
+            "You divided by the number of distinct values. Divide by the number of rows, len(x).",
+            returning("values, norm.ppf(middle / len(values))"),
+        ),
+        Mistake(
+            "These are the shares, stretched to -1 to 1. One step is missing: norm.ppf.",
+            returning("values, 2 * middle / len(x) - 1"),
+        ),
+        Mistake(
+            "The shares of the values were not summed up: the share below a value is "
+            "np.cumsum(counts) - counts.",
+            slip("np.cumsum(counts) - counts / 2", "counts / 2"),
+        ),
     ),
     alternatives=(_scores_by_ranks, _scores_by_counting, _scores_by_bisection),
 )
@@ -210,6 +239,41 @@ ONE_HOT = Exercise(
         Mistake(
             "The column for missing values comes last, after all levels.",
             returning("np.roll(np.eye(levels + 1)[states], 1, axis=1)"),
+        ),
+        Mistake(
+            "These are the numbers of the states. Make a row of zeros with a single 1 of each.",
+            returning("states"),
+        ),
+        Mistake(
+            "Rows and columns are swapped: each value of the column is a row.",
+            returning("np.eye(levels + 1)[states].T"),
+        ),
+        Mistake(
+            "The rows with a missing value were left out. Keep them: there must be as many rows as "
+            "codes.",
+            returning("np.eye(levels + 1)[states[codes >= 0]]"),
+        ),
+        Mistake(
+            "Missing values were counted as level 0. They have a state of their own, the last.",
+            slip("levels, codes", "0, codes"),
+        ),
+        Mistake(
+            "All columns up to the level are 1 here, as if levels were amounts. Only the level's "
+            "own column is 1.",
+            returning("(np.arange(levels + 1) <= states[:, None]).astype(float)"),
+        ),
+        Mistake(
+            "The other columns hold -1. They should hold 0.",
+            returning("2 * np.eye(levels + 1)[states] - 1"),
+        ),
+        Mistake(
+            "Missing values became NaN, on which nothing can be trained. They get a 1 in the last "
+            "column.",
+            returning("np.where(codes[:, None] < 0, np.nan, np.eye(levels + 1)[states])"),
+        ),
+        Mistake(
+            "The column of level 0 was left out. Every level has one.",
+            returning("np.eye(levels + 1)[states][:, 1:]"),
         ),
     ),
     alternatives=(
@@ -344,6 +408,41 @@ MIXED_LOSS = Exercise(
             slip("0.5 * ", ""),
         ),
         Mistake("The categories add nothing yet.", slip("in levels", "in []")),
+        Mistake(
+            "You divided by the number of columns. The loss of a row is the sum over them.",
+            returning("loss / output.shape[1]"),
+        ),
+        Mistake(
+            "You averaged over the rows. Each row has a loss of its own.", returning("loss.mean()")
+        ),
+        Mistake(
+            "The cross-entropy has the wrong sign: subtract target times log-probability.",
+            slip("loss - (target", "loss + (target"),
+        ),
+        Mistake(
+            "The numbers add nothing yet: half of their squared error belongs to the loss.",
+            slip("0.5 * (output[:, :numbers]", "0 * (output[:, :numbers]"),
+        ),
+        Mistake(
+            "The numbers have absolute errors. Take half of the squared error.",
+            slip(".square()", ".abs()"),
+        ),
+        Mistake(
+            "Every category reads the columns of the first one: move `start` on by the width.",
+            slip("        start += width\n", ""),
+        ),
+        Mistake(
+            "You averaged over the numbers. The loss of a row is the sum over them.",
+            slip("square().sum(", "square().mean("),
+        ),
+        Mistake(
+            "These are probabilities. The cross-entropy needs their logarithms: F.log_softmax.",
+            slip("F.log_softmax", "F.softmax"),
+        ),
+        Mistake(
+            "The softmax runs over the rows. It runs over the levels of one row: dim=1.",
+            slip("start + width], dim=1)", "start + width], dim=0)"),
+        ),
     ),
     alternatives=(_loss_by_split, _loss_by_likelihood, _loss_row_by_row),
 )
@@ -475,6 +574,26 @@ DRAW_LEVELS = Exercise(
         Mistake(
             "Every level is equally likely here, whatever the logits say.",
             returning("(u * logits.shape[1]).long()"),
+        ),
+        Mistake(
+            "You counted the levels whose cumulative probability exceeds u. Count those that u has "
+            "passed: u >= cumulative.",
+            slip(">=", "<"),
+        ),
+        Mistake(
+            "The softmax runs over the rows. It runs over the levels of one row: dim=1.",
+            slip("softmax(dim=1)", "softmax(dim=0)"),
+        ),
+        Mistake(
+            "All rows share the first u. Each row has its own.", slip("u[:, None]", "u[:1, None]")
+        ),
+        Mistake(
+            "The sign of the logits is turned round, so likely levels become rare.",
+            slip("logits.softmax", "(-logits).softmax"),
+        ),
+        Mistake(
+            "Sigmoids do not add up to 1 over the levels. Use the softmax.",
+            slip("logits.softmax(dim=1)", "logits.sigmoid()"),
         ),
     ),
     alternatives=(_draw_by_search, _draw_by_loop, _draw_by_comparison),
@@ -621,6 +740,37 @@ GAUSSIAN_COPULA = Exercise(
             "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
             returning("noise @ root.T"),
         ),
+        Mistake(
+            "These are shares from 0 to 1. Bring them back to values by the quantiles of each "
+            "column.",
+            returning("uniform"),
+        ),
+        Mistake(
+            "You used the matrix of correlations itself. Its root, np.linalg.cholesky, makes noise "
+            "correlated.",
+            slip(
+                "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
+                "np.corrcoef(scores, rowvar=False)",
+            ),
+        ),
+        Mistake(
+            "You inverted the correlations. Take their root, np.linalg.cholesky.",
+            slip(
+                "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
+                "np.linalg.inv(np.corrcoef(scores, rowvar=False))",
+            ),
+        ),
+        Mistake(
+            "Rows and columns are swapped: stack the columns side by side, axis=1.",
+            returning("np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns])"),
+        ),
+        Mistake(
+            "You sorted each column by itself, which destroys how they go together.",
+            returning(
+                "np.sort(np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns], "
+                "axis=1), axis=0)"
+            ),
+        ),
     ),
     alternatives=(_copula_by_sorting, _copula_by_columns, _copula_by_other_choices),
 )
@@ -717,6 +867,42 @@ CONDITIONAL_NORMAL = Exercise(
         Mistake(
             "The covariance has grown. Knowledge shrinks it: C_rr minus W C_kr.",
             slip("- weights @", "+ weights @"),
+        ),
+        Mistake(
+            "The two are in the wrong order: first the mean, then the covariance.",
+            returning("correlation[k:, k:] - weights @ correlation[:k, k:], weights @ known"),
+        ),
+        Mistake(
+            "The mean has the wrong sign: it is W times the known values.",
+            slip("return weights @ known", "return -weights @ known"),
+        ),
+        Mistake(
+            "C_kk^-1 is missing in the covariance: subtract W C_kr.",
+            returning(
+                "weights @ known, correlation[k:, k:] - correlation[k:, :k] @ correlation[:k, k:]"
+            ),
+        ),
+        Mistake(
+            "You subtracted W W^T. It is W C_kr that is known already.",
+            returning("weights @ known, correlation[k:, k:] - weights @ weights.T"),
+        ),
+        Mistake(
+            "These are the variances alone. Return the whole covariance matrix.",
+            returning(
+                "weights @ known, np.diag(correlation[k:, k:] - weights @ correlation[:k, k:])"
+            ),
+        ),
+        Mistake(
+            "This is what is known and its covariance. Return both for the coordinates that remain.",
+            returning("known, correlation[:k, :k]"),
+        ),
+        Mistake(
+            "You inverted the covariance of the rest. Subtract W C_kr from C_rr.",
+            returning("weights @ known, np.linalg.inv(correlation[k:, k:])"),
+        ),
+        Mistake(
+            "The covariance is that of all coordinates. Only the remaining ones are asked for.",
+            returning("weights @ known, correlation"),
         ),
     ),
     alternatives=(
@@ -857,6 +1043,25 @@ SAMPLE_WHERE = Exercise(
         ),
         Mistake(
             "These are the rows that break the constraint.", slip("[meets(rows)]", "[~meets(rows)]")
+        ),
+        Mistake(
+            "It gives up one round too early: there are `rounds` of them.",
+            slip("range(rounds)", "range(rounds - 1)"),
+        ),
+        Mistake(
+            "It tries one round too many: there are `rounds` of them.",
+            slip("range(rounds)", "range(rounds + 1)"),
+        ),
+        Mistake(
+            "These are the last n of the rows. Return the first n.", slip("kept[:n]", "kept[-n:]")
+        ),
+        Mistake(
+            "The good rows of earlier rounds are lost. Add the new ones to them.",
+            slip("kept.extend(rows[meets(rows)])", "kept = list(rows[meets(rows)])"),
+        ),
+        Mistake(
+            "The constraint has no effect: keep only the rows that meet it.",
+            slip("rows[meets(rows)]", "rows"),
         ),
     ),
     alternatives=(_where_one_by_one, _where_lazily, _where_while),

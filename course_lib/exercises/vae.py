@@ -98,6 +98,48 @@ REPARAMETERIZE = Exercise(
             "torch.no_grad(): the gradient is what the trick is for.",
             returning("(mu + torch.exp(0.5 * log_var) * noise).detach()"),
         ),
+        Mistake(
+            "You doubled log_var. Half of it is the logarithm of the standard deviation: "
+            "exp(log_var / 2).",
+            slip("0.5 * log_var", "2 * log_var"),
+        ),
+        Mistake(
+            "You divided the noise by the standard deviation. Multiply: exp(log_var / 2), without "
+            "a minus sign.",
+            slip("0.5 * log_var", "-0.5 * log_var"),
+        ),
+        Mistake(
+            "You added the noise to the standard deviation. Multiply the two, then add mu.",
+            returning("mu + torch.exp(0.5 * log_var) + noise"),
+        ),
+        Mistake(
+            "You scaled the mean and not the noise. The standard deviation multiplies the noise.",
+            returning("mu * torch.exp(0.5 * log_var) + noise"),
+        ),
+        Mistake(
+            "You subtracted the noise. The check compares with mu plus the standard deviation "
+            "times this noise.",
+            returning("mu - torch.exp(0.5 * log_var) * noise"),
+        ),
+        Mistake(
+            "You added mu before you scaled, so the mean is scaled too. Scale the noise first, "
+            "then add mu.",
+            returning("(mu + noise) * torch.exp(0.5 * log_var)"),
+        ),
+        Mistake(
+            "The sample is right, but no gradient reaches log_var. Leave out detach() on the "
+            "standard deviation.",
+            slip("torch.exp(0.5 * log_var)", "torch.exp(0.5 * log_var).detach()"),
+        ),
+        Mistake(
+            "The sample is right, but no gradient reaches mu. Leave out detach() on the mean.",
+            slip("mu + torch", "mu.detach() + torch"),
+        ),
+        Mistake(
+            "You drew noise of your own. Use the noise that is given, so that the result can be "
+            "repeated.",
+            slip("* noise", "* torch.randn_like(noise)"),
+        ),
     ),
     alternatives=(
         returning("torch.addcmul(mu, noise, log_var.exp().sqrt())"),
@@ -193,6 +235,28 @@ KL = Exercise(
         Mistake(
             "This is the other direction, KL(p || q). The bound needs KL(q || p).",
             returning("0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1)"),
+        ),
+        Mistake("The mean is not squared: the divergence has mu ** 2.", slip("mu**2", "mu")),
+        Mistake(
+            "The 1 is missing. Without it the divergence of the prior to itself is not 0.",
+            slip("- 1 - log_var", "- log_var"),
+        ),
+        Mistake(
+            "The term - log_var is missing. Without it a narrow q would cost nothing.",
+            slip("- 1 - log_var", "- 1"),
+        ),
+        Mistake(
+            "log_var has the wrong sign outside of exp(): subtract it.",
+            slip("- 1 - log_var", "- 1 + log_var"),
+        ),
+        Mistake(
+            "You summed over the images. Sum over the latents, the last dimension: dim=-1.",
+            slip("dim=-1", "dim=0"),
+        ),
+        Mistake("The means do not count here: mu ** 2 is missing.", slip("mu**2 + ", "")),
+        Mistake(
+            "These are bits. Nats need no division by log(2).",
+            returning("0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1) / math.log(2)"),
         ),
     ),
     alternatives=(
@@ -299,6 +363,40 @@ ELBO = Exercise(
                 "log_likelihood(x, logits)",
                 "-F.binary_cross_entropy_with_logits(logits, x / 16, reduction='none').sum(-1)",
             ),
+        ),
+        Mistake(
+            "You divided the divergence by beta. Multiply: a larger beta makes it cost more.",
+            returning("log_likelihood(x, logits) - kl_divergence(mu, log_var) / beta"),
+        ),
+        Mistake(
+            "You took the sigmoid of the logits first. log_likelihood does that inside: hand it "
+            "the logits.",
+            slip("log_likelihood(x, logits)", "log_likelihood(x, torch.sigmoid(logits))"),
+        ),
+        Mistake(
+            "mu and log_var are in the wrong order: kl_divergence(mu, log_var).",
+            slip("kl_divergence(mu, log_var)", "kl_divergence(log_var, mu)"),
+        ),
+        Mistake(
+            "You averaged the divergence over the batch. Each image pays for its own.",
+            slip("kl_divergence(mu, log_var)", "kl_divergence(mu, log_var).mean()"),
+        ),
+        Mistake(
+            "You averaged the likelihood over the batch. Each image has its own.",
+            slip("log_likelihood(x, logits)", "log_likelihood(x, logits).mean()"),
+        ),
+        Mistake(
+            "This is the squared error of the grey levels. The bound needs the log-likelihood: "
+            "log_likelihood(x, logits).",
+            slip(
+                "log_likelihood(x, logits)",
+                "-(x - 16 * torch.sigmoid(logits)).square().sum(dim=-1)",
+            ),
+        ),
+        Mistake(
+            "You divided the grey levels by 16 first. log_likelihood takes them as they are, from "
+            "0 to 16.",
+            slip("log_likelihood(x, logits)", "log_likelihood(x / 16, logits)"),
         ),
     ),
     alternatives=(
@@ -411,6 +509,29 @@ TRAIN_STEP = Exercise(
         Mistake(
             "You summed over the batch. Take the mean, or the step grows with the batch size.",
             slip(".mean()", ".sum()"),
+        ),
+        Mistake(
+            "The optimizer takes two steps with one gradient. Call optimizer.step() once.",
+            slip("optimizer.step()", "optimizer.step()\n    optimizer.step()"),
+        ),
+        Mistake("You returned the mean ELBO. The loss is its negative.", returning("-loss.item()")),
+        Mistake(
+            "You computed the loss again after the step. Return the loss from before it, which the "
+            "step was made with.",
+            returning("-model.elbo(x).mean().item()"),
+        ),
+        Mistake(
+            "This is the loss as a tensor, which keeps the whole computation in memory. Return a "
+            "number: loss.item().",
+            returning("loss"),
+        ),
+        Mistake(
+            "You divided the mean by the batch size once more. The mean is the loss already.",
+            returning("loss.item() / len(x)"),
+        ),
+        Mistake(
+            "You used only the first image of the batch. Take the mean over all of x.",
+            slip("model.elbo(x)", "model.elbo(x[:1])"),
         ),
     ),
     alternatives=(
@@ -572,6 +693,32 @@ SAMPLE = Exercise(
             "The images still carry a gradient. Nothing is trained here: work under torch.no_grad().",
             slip("@torch.no_grad()\n", ""),
         ),
+        Mistake(
+            "tanh goes from -1 to 1. A probability comes from the sigmoid.",
+            slip("torch.sigmoid", "torch.tanh"),
+        ),
+        Mistake(
+            "You scaled to 255. The grey levels of these images go up to 16.",
+            slip("16 * torch", "255 * torch"),
+        ),
+        Mistake(
+            "You rounded. Return the mean grey levels as they are, with their fractions.",
+            returning("(16 * torch.sigmoid(decoder(z))).round()"),
+        ),
+        Mistake(
+            "These are draws of grey levels. Return their means: 16 times the probability.",
+            returning("torch.distributions.Binomial(16, logits=decoder(z)).sample()"),
+        ),
+        Mistake(
+            "A softmax shares one probability among all pixels. Each pixel has its own: use the "
+            "sigmoid.",
+            returning("16 * torch.softmax(decoder(z), dim=-1)"),
+        ),
+        Mistake(
+            "All latents of an image are the same number. Draw each of them: torch.randn(count, "
+            "latent_dim).",
+            slip("torch.randn(count, latent_dim)", "torch.randn(count, 1).expand(-1, latent_dim)"),
+        ),
     ),
     alternatives=(
         _sample_in_batches,
@@ -647,6 +794,42 @@ INTERPOLATE = Exercise(
         Mistake(
             "Latents are the columns here. Each row should be one point.",
             returning("((1 - t) * z_start + t * z_end).T"),
+        ),
+        Mistake(
+            "There is one point too many: `steps` is the number of points, with both ends.",
+            slip("0, 1, steps", "0, 1, steps + 1"),
+        ),
+        Mistake(
+            "There is one point too few: `steps` is the number of points, with both ends.",
+            slip("0, 1, steps", "0, 1, steps - 1"),
+        ),
+        Mistake(
+            "The weights are square roots, whose sum is more than 1. On a straight line they are 1 "
+            "- t and t.",
+            returning("torch.sqrt(1 - t) * z_start + torch.sqrt(t) * z_end"),
+        ),
+        Mistake(
+            "The difference has the wrong sign, so the walk leads away from z_end: z_end - z_start.",
+            returning("z_start + t * (z_start - z_end)"),
+        ),
+        Mistake(
+            "You gave every point the length 1. A straight line has no such rule.",
+            returning("F.normalize((1 - t) * z_start + t * z_end, dim=1)"),
+        ),
+        Mistake(
+            "The points are not evenly spaced: take t from torch.linspace(0, 1, steps).",
+            slip(
+                "torch.linspace(0, 1, steps, device=z_start.device)",
+                "torch.linspace(0, 1, steps).square()",
+            ),
+        ),
+        Mistake(
+            "The first point, z_start itself, is missing: let t run from 0 to 1, both included.",
+            slip("0, 1, steps", "1 / steps, 1, steps"),
+        ),
+        Mistake(
+            "z_start must get the weight 1 - t. Here both ends have the weight t.",
+            returning("t * (z_start + z_end)"),
         ),
     ),
     alternatives=(
@@ -738,6 +921,41 @@ ACTIVE_UNITS = Exercise(
             "This is a list of yes and no. Count the yeses and return a whole number.",
             returning("mu.var(dim=0) > threshold"),
         ),
+        Mistake(
+            "This is one variance of all values together. Take one for each latent: dim=0.",
+            slip("mu.var(dim=0)", "mu.var()"),
+        ),
+        Mistake(
+            "You compared the mean of mu with the threshold. Compare its variance over the images.",
+            slip("mu.var(dim=0)", "mu.mean(dim=0)"),
+        ),
+        Mistake(
+            "You compared the mean size of mu, abs(), with the threshold. Compare the variance: a "
+            "constant mu has none.",
+            slip("mu.var(dim=0)", "mu.abs().mean(dim=0)"),
+        ),
+        Mistake(
+            "This is the share of active latents. Return how many there are.",
+            returning("float((mu.var(dim=0) > threshold).float().mean())"),
+        ),
+        Mistake(
+            "The threshold has no effect: any variance above 0 counts here. Compare with "
+            "`threshold`.",
+            slip("> threshold", "> 0"),
+        ),
+        Mistake(
+            "The threshold is always 0.01 here. Use the argument `threshold`, of which 0.01 is "
+            "only the default.",
+            slip("> threshold", "> 0.01"),
+        ),
+        Mistake(
+            "The count is right, but it is a tensor. Return a whole number: int(...).",
+            returning("(mu.var(dim=0) > threshold).sum()"),
+        ),
+        Mistake(
+            "You added up the variances above the threshold. Count them.",
+            returning("float(mu.var(dim=0)[mu.var(dim=0) > threshold].sum())"),
+        ),
     ),
     alternatives=(
         returning("torch.count_nonzero(mu.T.cov().diagonal() > threshold).item()"),
@@ -819,6 +1037,42 @@ BOUND = Exercise(
             "You divided the log-sum by k. A mean inside the logarithm is a subtraction outside: "
             "minus log k.",
             slip("- math.log(len(log_weights))", "/ len(log_weights)"),
+        ),
+        Mistake(
+            "You divided by the number of images. Divide by k, the number of samples: "
+            "len(log_weights).",
+            slip("math.log(len(log_weights))", "math.log(log_weights.shape[1])"),
+        ),
+        Mistake(
+            "You added log k. A mean is the sum divided by k: subtract log k.",
+            slip("- math.log", "+ math.log"),
+        ),
+        Mistake(
+            "You subtracted k itself. In the logarithm the division by k is minus log k.",
+            slip("math.log(len(log_weights))", "len(log_weights)"),
+        ),
+        Mistake(
+            "This is the largest weight alone. The bound takes the mean over all k weights.",
+            returning("log_weights.amax(dim=0)"),
+        ),
+        Mistake(
+            "log k is in bits here, the rest in nats. Use the natural logarithm, math.log.",
+            slip("math.log(", "math.log2("),
+        ),
+        Mistake(
+            "You averaged over the images as well. Each image has a bound of its own.",
+            returning("(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()"),
+        ),
+        Mistake(
+            "The sign is turned round: this is a loss. The bound itself goes up as the model "
+            "improves.",
+            returning("math.log(len(log_weights)) - torch.logsumexp(log_weights, dim=0)"),
+        ),
+        Mistake(
+            "You took exp() at the end. The bound is a logarithm: leave it out.",
+            returning(
+                "torch.exp(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights)))"
+            ),
         ),
     ),
     alternatives=(

@@ -17,6 +17,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
 import pages  # noqa: E402
+import records  # noqa: E402
 from lessons import lesson_page  # noqa: E402
 from panels import write_changed  # noqa: E402
 from words import linker, links_kept  # noqa: E402
@@ -91,7 +92,10 @@ def write_source(source: Path, lessons: list[Lesson], copies: Path, api: bool) -
     write("measures.md", pages.measures_page())
     write("data/index.md", pages.data_index(sorted((ROOT / "data").glob("*.md"))))
     results = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-    write("benchmarks/results.md", pages.results_page(results))
+    readme = mirrored["benchmarks/README.md"].read_text(encoding="utf-8")
+    write("benchmarks/results.md", records.index_page(results, readme))
+    for file in results:
+        write(f"benchmarks/results/{file.stem}.md", records.record_page(file, readme))
     write("more.md", pages.more_page(has_examples))
     if has_examples:
         write("examples.md", pages.examples_page(audited.read_text(encoding="utf-8")))

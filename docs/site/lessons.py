@@ -39,7 +39,6 @@ class LessonPage:
     lesson: Lesson
     book: NotebookNode
     cover: str = ""
-    cover_alt: str = ""
     panels: list[dict] = field(default_factory=list)
 
 
@@ -89,8 +88,6 @@ def outputs(page: LessonPage, cell: NotebookNode, static: Path) -> Iterator[Note
         if KIND in data:
             name = f"{page.lesson.id}-{len(page.panels) + 1}"
             page.panels.append(data[KIND])
-            if len(page.panels) == 1:
-                page.cover, page.cover_alt = first_picture(data[KIND], name)
             yield html_output(panel_html(data[KIND], name, static))
             shown = True
         elif WIDGET in data and asked and not shown:
@@ -111,13 +108,6 @@ def html_output(html: str) -> NotebookNode:
     return new_output("display_data", data={"text/html": html})
 
 
-def first_picture(panel: dict, name: str) -> tuple[str, str]:
-    start = 0
-    for control in panel["controls"]:
-        start = start * len(control["texts"]) + control["start"]
-    return f"panels/{name}/{start}.webp", panel["frames"][start]["alt"]
-
-
 def with_files(page: LessonPage, html: str, static: Path) -> str:
     """HTML with its pictures in files of their own, and links between lessons that lead to pages."""
 
@@ -130,7 +120,7 @@ def with_files(page: LessonPage, html: str, static: Path) -> str:
             picture.convert("RGB").save(buffer, "WEBP", lossless=True, method=4)
             write_changed(static / name, buffer.getvalue())
         if not page.cover:
-            page.cover, page.cover_alt = name, alt
+            page.cover = name
         width, height = picture.size
         return (
             f'<img class="course-picture" alt="{alt}" width="{width}" height="{height}" '

@@ -1,6 +1,5 @@
 """The pages that are made from the course's own files: start, path, glossary, measures, data, library."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,17 +7,35 @@ from html import escape
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from urllib.parse import quote
 
 from lessons import LessonPage
 from panels import panel_html
+from records import raw
 
 import course_lib
 from course_lib.audit.explain import KINDS, metrics
 from course_lib.syllabus import Lesson
 
 HERE = Path(__file__).parent
-# The parts of the course, by the number of each part's first lesson.
-PARTS = {0: "Build", 6: "Break", 9: "Audit", 12: "Use", 17: "Tomorrow", 19: "Further"}
+# The parts of the course, by the number of each part's first lesson, and what one can do after it.
+PARTS = {
+    0: (
+        "Build",
+        "train a VAE, a GAN, a diffusion model and models of tables, each written by yourself",
+    ),
+    6: (
+        "Break",
+        "make a GAN collapse on purpose, cure it, and hold a loop of generations in place",
+    ),
+    9: ("Audit", "say how faithful, fair and private synthetic data are, and how sure that is"),
+    12: (
+        "Use",
+        "decide with evidence where synthetic data help in five fields, and where they do not",
+    ),
+    17: ("Tomorrow", "generate data every day, and know when to stop"),
+    19: ("Further", "go on to newer models, and to an audit of your own"),
+}
 # The rooms of the library that others than the course's own commands call.
 ROOMS = (
     *("session", "datasets", "training", "models", "plots", "mode_collapse", "model_collapse"),
@@ -26,7 +43,7 @@ ROOMS = (
 )
 
 
-def part_of(lesson: Lesson) -> str:
+def part_of(lesson: Lesson) -> tuple[str, str]:
     return PARTS[max(first for first in PARTS if first <= lesson.number)]
 
 
@@ -46,47 +63,49 @@ def needed(lesson: Lesson, lessons: Mapping[int, Lesson]) -> list[int]:
 DOORS = (
     (
         "Learn",
-        "notebooks/index.html",
         "Start with lesson 00. You build each model yourself, and a check tells you what is right and "
         "names the mistake if something is not.",
-        "To the lessons",
+        {"notebooks/index.html": "To the lessons", "path.html": "Which lesson builds on which"},
     ),
     (
         "Teach",
-        "docs/instructor.html",
         "Grade notebooks from your learning management system: each answer runs in a sandbox, on fresh "
-        "numbers. "
-        '<a href="examples/feedback.html">An example of graded feedback</a>',
-        "To the guide for instructors",
+        "numbers.",
+        {
+            "docs/instructor.html": "To the guide for instructors",
+            "examples/feedback.html": "An example of graded feedback",
+        },
     ),
     (
         "Audit your own data",
-        "docs/audit.html",
-        "One command compares a synthetic table with the real one: fidelity, utility, bias and privacy. "
-        '<a href="examples/audit.html">An example of an audit</a>',
-        "To the guide for audits",
+        "One command compares a synthetic table with the real one: fidelity, utility, bias and privacy.",
+        {
+            "docs/audit.html": "To the guide for audits",
+            "measures.html": "What is measured, with formulas",
+            "examples/audit.html": "An example of an audit",
+        },
     ),
 )
 
 
-def start_page(pages: Sequence[LessonPage], static: Path, examples: bool) -> str:
-    doors = "".join(
-        f"<li><h2>{title}</h2><p>{text if examples else text.split('<a')[0]}</p>"
-        f'<p><a href="{target}">{link}</a></p></li>'
-        for title, target, text, link in DOORS
+def door(title: str, text: str, links: Mapping[str, str], examples: bool) -> str:
+    listed = "<br>".join(
+        f'<a href="{target}">{link}</a>'
+        for target, link in links.items()
+        if examples or not target.startswith("examples/")
     )
-    live = next((page for page in pages if page.panels), None)
-    panel = ""
-    if live:
-        name = f"{live.lesson.id}-1"
-        panel = (
-            f"## Try it here\n\nFrom lesson {live.lesson.number:02d}, "
-            f"[{live.lesson.title}](notebooks/{live.lesson.id}.ipynb). Move the slider, with the mouse or "
-            f"with the arrow keys.\n\n{raw(panel_html(live.panels[0], name, static, up=''))}\n"
-        )
+    return f"<li><h2>{title}</h2><p>{text}</p><p>{listed}</p></li>"
+
+
+def start_page(pages: Sequence[LessonPage], static: Path, examples: bool) -> str:
+    doors = "".join(door(*each, examples) for each in DOORS)
+    able = "\n".join(
+        f"- **{part}**: {told}"
+        for part, told in dict(part_of(page.lesson) for page in pages).items()
+    )
     minutes = sum(page.lesson.study_minutes for page in pages)
     exercises = sum(len(page.lesson.exercises) for page in pages)
-    lessons = f"{len(pages)} lesson{'s' * (len(pages) != 1)}"
+    lessons = counted(pages, "lesson")
     contents = "\n".join(
         [
             "Lessons <notebooks/index>",
@@ -98,7 +117,7 @@ def start_page(pages: Sequence[LessonPage], static: Path, examples: bool) -> str
             "More <more>",
         ]
     )
-    cards = "".join(map(card, pages))
+    cards = "".join(card(page, static) for page in pages)
     return f"""# Synthetic data: build it, break it, audit it
 
 **A course in Jupyter notebooks.** You build generative models on a laptop without a GPU, you make them
@@ -107,8 +126,13 @@ fail, and you measure what they make: is it faithful, is it fair, does it keep s
 
 {raw(f'<ul class="doors">{doors}</ul>')}
 
-{panel}
+## What you will be able to do
+
+{able}
+
 ## The lessons
+
+Each has a picture that you can change: move a slider, with the mouse or with the arrow keys.
 
 {raw(f'<ul class="cards">{cards}</ul>')}
 
@@ -128,19 +152,23 @@ python course.py lab
 """
 
 
-def raw(html: str) -> str:
-    """HTML as a block of a MyST page."""
-    return f"```{{raw}} html\n{html}\n```"
+def counted(things: Sequence, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
-def card(page: LessonPage) -> str:
+def card(page: LessonPage, static: Path) -> str:
     lesson = page.lesson
     cover = f'<img class="course-picture" alt="" src="_static/{page.cover}">' if page.cover else ""
+    if page.panels:
+        panel = page.panels[0]
+        sliders = [n for n, control in enumerate(panel["controls"]) if control["slider"]]
+        cover = panel_html(panel, f"{lesson.id}-1", static, up="", only=(*sliders, 0)[0])
     title = f"{lesson.number:02d} {escape(lesson.title)}"
+    exercises = counted(lesson.exercises, "exercise")
     return (
         f'<li>{cover}<h3><a href="notebooks/{lesson.id}.html">{title}</a></h3>'
         f"<p>{escape(lesson.question)}</p>"
-        f'<p class="minutes">{lesson.study_minutes} minutes, {len(lesson.exercises)} exercises</p></li>'
+        f'<p class="minutes">{lesson.study_minutes} minutes, {exercises}</p></li>'
     )
 
 
@@ -148,7 +176,7 @@ def lesson_index(lessons: Sequence[Lesson]) -> str:
     """The list of lessons, part by part."""
     parts: dict[str, list[Lesson]] = {}
     for lesson in lessons:
-        parts.setdefault(part_of(lesson), []).append(lesson)
+        parts.setdefault(part_of(lesson)[0], []).append(lesson)
     trees = "\n".join(
         f"```{{toctree}}\n:caption: {part}\n:maxdepth: 1\n\n"
         + "\n".join(x.id for x in held)
@@ -276,8 +304,20 @@ def glossary_page(terms: Mapping[str, Mapping], lessons: Mapping[str, Lesson]) -
     )
 
 
+NOTATION = r"""
+In the formulas $x_1, \dots, x_m$ are the synthetic values or rows, and $y_1, \dots, y_n$ the real ones,
+training rows and holdout together unless it is said otherwise. Of a column only values that are there
+count. $p_j$ and $q_j$ are the shares of the synthetic and of the real rows in a level or cell $j$; $F_x$
+and $F_y$ are the two cumulative distribution functions; $\#$ counts, and $[\cdot]$ is 1 if what stands in
+it is true, else 0. As a point, a row has for each number its normal score among the real values, cut at
+two standard deviations, and for each level an indicator.
+
+The null hypothesis is the same throughout: synthetic and real rows are draws of one distribution. A
+measure's null distribution says what it gives then, and it is seldom 0."""
+
+
 def measures_page() -> str:
-    """Every measure of the audit: how to read it, what fools it, what to do, its source."""
+    """Every measure of the audit: formula, null, what fools it, how to read it, what to do, its source."""
     parts = []
     for kind, name in KINDS.items():
         held = {key: about for key, about in metrics().items() if about["kind"] == kind}
@@ -286,14 +326,18 @@ def measures_page() -> str:
             parts += [measure(key, about) for key, about in held.items()]
     return (
         "# What the audit measures\n\nThe words are those of the report. Each number stands in it beside "
-        "what real data score.\n\n" + "\n".join(parts)
+        f"what real data score.\n\n{NOTATION}\n\n" + "\n".join(parts)
     )
 
 
 def measure(key: str, about: Mapping[str, str]) -> str:
-    source = f"[{about['paper']}]({about['url']})" if about.get("url") else about["paper"]
+    source = about["paper"]
+    if url := about.get("url"):
+        source = f"[{source}]({quote(url, safe=':/;')})"
     rows = {
         "It measures": about["measures"],
+        "Formula": f"\n\n{about['formula']}",
+        "Null distribution": about["null"],
         "How to read it": about["read"],
         "What fools it": about["misses"],
         "If it fails": about["act"],
@@ -308,27 +352,6 @@ def data_index(cards: Sequence[Path]) -> str:
     return (
         "# Data cards\n\nOne card for each data set: where it comes from, its licence, its columns, its "
         f"known faults.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
-    )
-
-
-def results_page(files: Sequence[Path]) -> str:
-    """What benchmarks recorded, file by file, to look into and to keep."""
-    parts = []
-    for file in files:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        when = content.get("date") or content.get("recorded") or ""
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        short = text if len(text) < 6000 else text[:6000] + "\n..."
-        parts.append(
-            f"## {file.stem.replace('_', ' ')}\n\n`benchmarks/results/{file.name}`"
-            + (f", {when}" if when else "")
-            + "\n\n"
-            + raw(f"<details><summary>Look into it</summary><pre>{escape(short)}</pre></details>")
-            + "\n"
-        )
-    return (
-        "# What was measured\n\nThe records that lessons and pages quote, with their settings and dates. "
-        "The [commands](README.md) make them anew.\n\n" + "\n".join(parts)
     )
 
 

@@ -4,46 +4,65 @@ import base64
 import json
 from collections.abc import Mapping
 from html import escape
+from math import prod
 from pathlib import Path
 from typing import Any
 
 
-def panel_html(panel: Mapping[str, Any], name: str, static: Path, up: str = "../") -> str:
+def panel_html(
+    panel: Mapping[str, Any], name: str, static: Path, up: str = "../", only: int | None = None
+) -> str:
     """The HTML of a panel; its pictures are written below `static`.
 
     Args:
         panel: what `course_lib.explore.frames` displays.
         name: of the folder for the pictures; also the panel's id on the page.
         up: the way from the page to the site's top.
+        only: the number of a control that is shown alone, while the others stay where they start.
     """
     folder = static / "panels" / name
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(panel["frames"]):
         write_changed(folder / f"{number}.webp", base64.b64decode(frame["webp"]))
     controls = panel["controls"]
-    start = 0
-    for control in controls:
-        start = start * len(control["texts"]) + control["start"]
     alts = [frame["alt"] for frame in panel["frames"]]
-    inside = json.dumps({"texts": [c["texts"] for c in controls], "alts": alts})
-    fields = "".join(control_html(c, f"{name}-{n}") for n, c in enumerate(controls))
     drawn, possible = len(alts), panel["positions"]
+    start = start_of(panel)
+    first, step, at = 0, 1, start
+    if only is not None:
+        step = prod(len(control["texts"]) for control in controls[only + 1 :])
+        controls = [controls[only]]
+        at = controls[0]["start"]
+        first = start - step * at
+        alts = [alts[first + step * n] for n in range(len(controls[0]["texts"]))]
+    key = name if only is None else f"live-{name}"
+    inside = json.dumps({"texts": [c["texts"] for c in controls], "alts": alts})
+    fields = "".join(control_html(c, f"{key}-{n}") for n, c in enumerate(controls))
     note = (
         f"<p class='panel-note'>This page has {drawn} of the {possible:,} positions; the notebook has "
         "all of them.</p>"
-        if drawn < possible
+        if drawn < possible and only is None
         else ""
     )
+    lazy = "" if only is None else 'loading="lazy" '  # of many, those out of sight can wait
     return (
-        f'<div class="panel" id="{name}" role="group" aria-label="{escape(label(controls), True)}" '
-        f'data-pictures="{up}_static/panels/{name}/">'
+        f'<div class="panel" id="{key}" role="group" aria-label="{escape(label(controls), True)}" '
+        f'data-pictures="{up}_static/panels/{name}/" data-first="{first}" data-step="{step}">'
         f'<div class="panel-controls">{fields}</div>'
-        f'<img class="course-picture" alt="{escape(alts[start], True)}" '
+        f'<img class="course-picture" alt="{escape(alts[at], True)}" {lazy}'
         f'src="{up}_static/panels/{name}/{start}.webp">'
         '<p class="panel-said" aria-live="polite"></p>'
         f"{note}<noscript><p>Without JavaScript the picture does not change.</p></noscript>"
         f'<script type="application/json">{inside.replace("</", "<" + chr(92) + "/")}</script></div>'
     )
+
+
+def start_of(panel: Mapping[str, Any]) -> int:
+    """The number of the picture that a panel starts with; the last control runs fastest."""
+    start = 0
+    for control in panel["controls"]:
+        start = start * len(control["texts"]) + control["start"]
+    return start
 
 
 def label(controls: list[Mapping[str, Any]]) -> str:

@@ -10,7 +10,8 @@ for (const panel of document.querySelectorAll(".panel")) {
   const draw = () => {
     // The last control runs fastest through the pictures.
     const number = controls.reduce((sum, control, n) => sum * texts[n].length + at(control), 0);
-    picture.src = `${panel.dataset.pictures}${number}.webp`;
+    const { pictures, first, step } = panel.dataset;
+    picture.src = `${pictures}${Number(first) + Number(step) * number}.webp`;
     picture.alt = alts[number];
     return number;
   };
@@ -52,3 +53,19 @@ for (const box of document.querySelectorAll(".bd-article pre, .bd-article .outpu
 for (const summary of document.querySelectorAll("summary")) {
   if (!summary.textContent.trim()) summary.setAttribute("aria-label", "Pages below this one");
 }
+
+// Paper is white: what is printed has the light colours, since browsers leave a dark background out.
+const root = document.documentElement;
+const onPaper = matchMedia("print");
+let onScreen = null;
+const follow = () => {
+  if (onPaper.matches) {
+    onScreen ??= root.dataset.theme;
+    root.dataset.theme = "light";
+  } else if (onScreen !== null) {
+    root.dataset.theme = onScreen;
+    onScreen = null;
+  }
+};
+onPaper.addEventListener("change", follow);
+follow();
