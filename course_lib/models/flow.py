@@ -119,7 +119,9 @@ def euler_path(velocity: Velocity, noise: Tensor, steps: int) -> Tensor:
     return torch.stack(points)
 
 
-def heun_step(velocity: Velocity, x_t: Tensor, t: Tensor, dt: float) -> Tensor:
+def heun_step(
+    velocity: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, t: Tensor, dt: float
+) -> Tensor:
     """Where x_t (n, d) is at the time t (n,) + dt, by Heun's method: the mean of two velocities.
 
     An Euler step guesses the point that it leads to, and the velocity there is asked, too (Karras et al.
@@ -177,7 +179,9 @@ def scale_latents(codes: Tensor, train: Tensor) -> Tensor:
     return (codes - mean) / (train - mean).pow(2).mean().sqrt()
 
 
-def distillation_loss(student: Velocity, noise: Tensor, made: Tensor) -> Tensor:
+def distillation_loss(
+    student: Callable[[Tensor, Tensor], Tensor], noise: Tensor, made: Tensor
+) -> Tensor:
     """How far one step of the student from t = 0 misses what its teacher made of the noise: a scalar.
 
     Liu et al. 2023, section 2.2: the mean squared error over the numbers.
