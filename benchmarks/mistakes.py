@@ -20,10 +20,9 @@ from mutants import changes, explained
 
 from course_lib.exercises import Exercise, get
 from course_lib.exercises import all_exercises as every_exercise
-from course_lib.exercises.judge import assess
+from course_lib.exercises.judge import UNNAMED, assess
 from course_lib.exercises.trial import run
 
-UNNAMED = "has the right shape, but wrong values."
 EXPLAINED = ("Every value is ", "The order along ", "The two dimensions ", "stand in another order")
 
 

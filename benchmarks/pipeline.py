@@ -1,4 +1,4 @@
-"""Lesson 17: how often good days are stopped, and how soon bad ones are, over 50 streams a case.
+"""Lesson 17: how often good days are stopped, and how soon bad ones are, in 100 good streams and 50 a case.
 
     python benchmarks/pipeline.py
 
@@ -31,14 +31,15 @@ from course_lib.models.tabular import GaussianCopula
 from course_lib.pipeline.contract import Contract, Rule
 from course_lib.pipeline.generators import in_holdout
 from course_lib.pipeline.watching import (
-    arriving_p_values,
+    Values,
+    arriving_values,
     evidence,
-    generated_p_values,
+    generated_values,
     next_cusums,
-    weekly_p_values,
+    weekly_values,
 )
 
-STREAMS, TRUSTED, ROWS, MADE, LIMIT = 50, 2000, 400, 1000, 60 / 0.05
+GOOD, STREAMS, TRUSTED, ROWS, MADE, LIMIT = 100, 50, 2000, 400, 1000, 60 / 0.05
 NUMBERS = ("age", "income", "amount")
 LEVELS = {
     "sex": ("female", "male"),
@@ -126,6 +127,10 @@ class TotalVariation:
         return any(value > self.most[name] for name, value in self.distances(table).items())
 
 
+def e_of(found: dict[str, Values]) -> dict[str, float]:
+    return {name: value.e for name, value in found.items()}
+
+
 def arriving(fault: str, seed: int) -> dict[str, float]:
     """The first day on which each gate stops; 0 if it never does."""
     most, change = FAULTS[fault]
@@ -140,13 +145,14 @@ def arriving(fault: str, seed: int) -> dict[str, float]:
     for day in range(1, most + 1):
         start = TRUSTED + (day - 1) * ROWS
         today = change(rows.iloc[start : start + ROWS].reset_index(drop=True), day, rng)
-        p = arriving_p_values(today, pd.concat([trusted, *days], ignore_index=True), CONTRACT)
+        found = arriving_values(today, pd.concat([trusted, *days], ignore_index=True), CONTRACT)
         days.append(today)
-        cusums = next_cusums(cusums, p | weekly_p_values(days, trusted, CONTRACT))
+        cusums = next_cusums(cusums, e_of(found | weekly_values(days, trusted, CONTRACT)))
         stops = {"e_cusum": max(evidence(cusums).values()) >= LIMIT}
         if naive:
-            stops["any_p"] = min(p.values()) < 0.05
-            stops["bonferroni"] = min(p.values()) < 0.05 / len(p)
+            least = min(value.p for value in found.values())
+            stops["any_p"] = least < 0.05
+            stops["bonferroni"] = least < 0.05 / len(found)
             stops["total_variation"] = naive.stops(today)
         for gate, stop in stops.items():
             first[gate] = first[gate] or day * stop
@@ -198,9 +204,10 @@ def generated(name: str, seed: int, most: int = 6) -> dict[str, float]:
         kept_out = in_holdout(before, CONTRACT)
         seen, holdout = before[~kept_out], before[kept_out]
         own = made = made_by(name, seen, holdout, own, rng)
-        cusums = next_cusums(cusums, generated_p_values(made, seen, holdout, today, CONTRACT))
-        stream, found = next(iter(evidence(cusums).items()))
-        if found >= LIMIT:
+        found = generated_values(made, seen, holdout, today, CONTRACT)
+        cusums = next_cusums(cusums, e_of(found))
+        stream, most_found = next(iter(evidence(cusums).items()))
+        if most_found >= LIMIT:
             stopped = day
             break
         tails = ((made["income"] < truth[0]) | (made["income"] > truth[1])).mean()
@@ -218,20 +225,27 @@ GENERATORS = (
 )
 
 
-def fifty(run: Callable[[str, int], dict], names: Iterable[str]) -> dict[str, list[dict]]:
+def streams(run: Callable[[str, int], dict], names: Iterable[str]) -> dict[str, list[dict]]:
     results = {}
     for name in names:
-        results[name] = [run(name, seed) for seed in range(STREAMS)]
+        results[name] = [run(name, seed) for seed in range(GOOD if name == "good" else STREAMS)]
         stopped = np.array([row["e_cusum"] for row in results[name]])
         print(name, (stopped > 0).mean(), np.quantile(stopped, [0.5, 0.9]), flush=True)
     return results
 
 
 def record(results: dict[str, list[dict]]) -> None:
-    how = {"streams": STREAMS, "trusted": TRUSTED, "rows": ROWS, "made": MADE, "limit": LIMIT}
+    how = {
+        "good": GOOD,
+        "streams": STREAMS,
+        "trusted": TRUSTED,
+        "rows": ROWS,
+        "made": MADE,
+        "limit": LIMIT,
+    }
     write("pipeline", SimpleNamespace(**how, days=60, false_stop=0.05), {}, results)
 
 
 if __name__ == "__main__":
     with threadpool_limits(1):
-        record(fifty(arriving, FAULTS) | fifty(generated, GENERATORS))
+        record(streams(arriving, FAULTS) | streams(generated, GENERATORS))

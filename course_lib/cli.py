@@ -573,7 +573,8 @@ def _pipeline_new(args: argparse.Namespace) -> int:
 
 
 def _pipeline_run(args: argparse.Namespace) -> int:
-    from course_lib.pipeline.running import Outcome, Pipeline
+    from course_lib.pipeline.day import Outcome
+    from course_lib.pipeline.running import Pipeline
     from course_lib.pipeline.settings import read_settings
 
     pipeline = Pipeline(read_settings(args.settings))
@@ -614,6 +615,30 @@ def _pipeline_rollback(args: argparse.Namespace) -> int:
     return 0
 
 
+def _pipeline_dagster(args: argparse.Namespace) -> int:
+    import os
+    import subprocess
+    from pathlib import Path
+
+    from course_lib.pipeline.journal import PipelineError
+
+    try:
+        from course_lib.pipeline.assets import __name__ as module
+        from course_lib.pipeline.assets import environment
+    except ModuleNotFoundError as error:
+        raise PipelineError(
+            f'{error.name} is missing. This installs it: pip install "course-lib[dagster]"'
+        ) from None
+    environ = {**os.environ, **environment(Path(args.settings))}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", module, "--port", str(args.port)]
+    child = subprocess.Popen(command, env=environ)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            pass  # Ctrl-C reaches Dagster as well, which then ends its own programs
+
+
 def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Exit status: 0 all published, 1 a day is quarantined, 2 bad input. "
@@ -642,7 +667,11 @@ def _pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     rollback = action("rollback", _pipeline_rollback, "withdraw what was published after a day")
     rollback.add_argument("--to", required=True, metavar="DAY", help="current again; '' for none")
     rollback.add_argument("--reason", required=True, help="why, for the log")
-    for sub in (run, status, rollback):
+    dagster = action("dagster", _pipeline_dagster, "let Dagster run the days, and show its page")
+    dagster.add_argument(
+        "--port", type=int, default=3000, help="of the page on this machine (3000)"
+    )
+    for sub in (run, status, rollback, dagster):
         sub.add_argument("settings", nargs="?", default="pipeline.toml", help="pipeline.toml")
     run.epilog = "docs/pipeline.md of the course explains every setting of pipeline.toml."
 

@@ -7,6 +7,7 @@ import pytest
 from course_lib import certificate, hint, progress
 from course_lib.exercises import checking, get, record
 from course_lib.exercises.hints import advice
+from course_lib.exercises.judge import UNNAMED
 from course_lib.exercises.overview import progress_page
 from course_lib.explore import quiz
 from course_lib.explore.quiz import kept_scores, questions
@@ -68,12 +69,34 @@ def test_hint_goes_on_from_what_was_wrong(capsys):
 
 
 def test_the_same_mistake_again_leads_from_hint_to_hint_and_then_to_the_solution():
-    hints = ("one", "two")
-    assert advice(hints, ["a", "a"])[-1].endswith("A hint: one")
-    assert advice(hints, ["a", "a", "a"])[-1].endswith("A hint: two")
-    assert "Read the solution" in advice(hints, ["a"] * 4)[-1]
-    lines = advice(hints, ["a", "a", "b"])
-    assert lines[0] == "Your last try: b" and lines[1] == "Mended since: a"
+    hints, given = ("one", "two"), 0
+    for number, expected in enumerate(
+        ("Hint 1 of 2: one", "Hint 2 of 2: two", "seen all hints"), 2
+    ):
+        lines, given = advice(hints, ["a"] * number, given)
+        assert expected in lines[-1] and f"You have met it {number} times." in lines[-1]
+    lines, given = advice(hints, ["a", "a", "b"], given=1)
+    assert lines[:2] == ["Your last try: b", "Mended since: a"] and given == 1
+
+
+def test_no_hint_is_given_twice(capsys):
+    """Also not when another mistake leads to the next one."""
+    for said, number in ((FIRST, 0), (FIRST, 1), (SECOND, 1), (SECOND, 2)):
+        record.record_try(KL.id, said)
+        hint(KL.id)
+        assert (f"Hint {number} of 3: {KL.hints[number - 1]}" in capsys.readouterr().out) == (
+            said in record.whole_record().tries[KL.id][:-1]
+        )
+        assert record.whole_record().hints.get(KL.id, 0) == number
+
+
+def test_a_mistake_without_a_name_leads_to_a_hint_at_once():
+    lines, given = advice(("one", "two"), ["a", f"The result {UNNAMED}"])
+    assert "Work out its smallest case by hand" in lines[-2]
+    assert lines[-1] == "Hint 1 of 2: one" and given == 1
+    assert "Mended since: a" in lines
+    lines, _ = advice(("one", "two"), [f"The result {UNNAMED}", "a"])
+    assert not any("Mended" in line for line in lines)
 
 
 def test_a_quiz_s_score_is_kept():

@@ -1,5 +1,6 @@
 """The pipeline: what runs once, what is stopped and why, what a kill leaves, and what the budget allows."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from course_lib.cli import main
 from course_lib.pipeline.budget import Budget, charge
@@ -23,6 +25,7 @@ from course_lib.pipeline.sequential import (
     e_value,
     group_p_values,
     share_p_value,
+    shift_e_value,
 )
 from course_lib.pipeline.settings import PipelineSettings, read_settings
 from course_lib.pipeline.steps import FolderStore, run_once
@@ -82,11 +85,41 @@ def test_ranked_compares_as_scipy_does():
     assert Ranked(today, before).p_value(tolerance=1.0) == 1.0
 
 
-def test_a_stream_without_a_p_value_keeps_its_evidence():
-    after = next_cusums({"week: column a": 30.0}, {"column a": 1e-9})
+def test_a_bet_on_a_shift_has_the_mean_one_over_all_orders():
+    """Exactly one, and so is the mean of all bets of which it is made."""
+    n, m = 3, 5
+    found = []
+    for today in itertools.combinations(range(n + m), n):
+        before = set(range(n + m)) - set(today)
+        U = sum(one < other for one in today for other in before)
+        found.append(shift_e_value(U, n, m))
+    assert np.mean(found) == pytest.approx(1, rel=1e-12)
+    assert shift_e_value(0, 400, 400) == shift_e_value(400 * 400, 400, 400) > 1e50
+    assert shift_e_value(0, 30_000, 30_000) < np.inf and shift_e_value(0, 0, 9) == 1
+
+
+def test_a_bet_on_a_shift_finds_it_sooner_than_the_distribution_does():
+    rng = np.random.default_rng(4)
+    more = []
+    for _ in range(20):
+        ranked = Ranked(rng.normal(0.35, 1, 400), rng.normal(0, 1, 2000))
+        more.append(ranked.shift_e_value() / float(e_value(np.array(ranked.p_value()))))
+    assert np.median(more) > 30
+
+
+def test_values_that_tie_are_no_evidence():
+    """All are equal: an order by lot, so none is told from another."""
+    same = [Ranked(np.zeros(n), np.zeros(2000)).shift_e_value() for n in range(100, 160)]
+    assert np.mean(same) < 1.5 and max(same) < 100
+
+
+def test_a_stream_without_an_e_value_keeps_its_evidence():
+    after = next_cusums({"week: column a": 30.0}, {"column a": 1e6})
     assert after["week: column a"] == 30.0 and after["column a"] > 1e5
     assert next(iter(evidence(after))) == "column a"
-    assert next_cusums(after, {"column a": 0.0})["column a"] == 1e12  # finite, so JSON can hold it
+    assert (
+        next_cusums(after, {"column a": 1e300})["column a"] == 1e12
+    )  # finite, so JSON can hold it
 
 
 # --- steps, journal, budget ----------------------------------------------------------------------
@@ -235,6 +268,8 @@ levels = ["a", "b"]
         (('label = "kind"', 'label = "kidn"'), "Did you mean 'kind'"),
         (('label = "kind"', 'groups = ["x"]'), "'x' is not a category"),
         (('levels = ["a", "b"]', "levels = [1, 2]"), "a list of the levels, as texts"),
+        (("min = 0", "min = 0\noften = [2]"), "often holds numbers of its range; got 2"),
+        (('levels = ["a", "b"]', 'levels = ["a"]\noften = [1]'), "often belongs to a number"),
         (("[contract]", "[gates]\ndays = 0\n[contract]"), "gates.days is at least 1"),
         (("[contract]", "[gates]\nfalse_stop = 5\n[contract]"), "above 0 and up to 1; got 5"),
         (("[contract]", '[generate]\nmethod = "gan"\n[contract]'), "generate.method is one of"),
@@ -407,6 +442,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import test_pipeline as here
+import course_lib.pipeline.day as day
 import course_lib.pipeline.running as running
 import course_lib.pipeline.steps as steps
 import course_lib.privacy.attacks
@@ -445,7 +481,7 @@ def logged(function):
 
 steps.FolderStore.__setitem__ = logged(steps.FolderStore.__setitem__)
 steps.write_whole = deadly(steps.write_whole, lambda path, *rest: str(path))
-running.write_whole = deadly(running.write_whole, lambda path, *rest: str(path))
+day.write_whole = running.write_whole = deadly(running.write_whole, lambda path, *rest: str(path))
 Journal.append = deadly(Journal.append, lambda self, decide: f"{self.path} {len(self.entries())}")
 killed = 0
 while True:
@@ -505,11 +541,94 @@ def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(tmp_path):
     assert left_behind(tmp_path / "after") == wanted
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    settings = folder_with(tmp_path, 1)
+    pipeline = Pipeline(settings, fresh)
+    half = [tmp_path / "published" / "01.csv.x.partial", tmp_path / "current.json.x.partial"]
+    half += [tmp_path / ".pipeline" / "steps" / "a.x.partial"]
+    for file in half:
+        file.write_text("cut sho")
+    assert states(pipeline.run()) == "p"
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_one_process_at_a_time(tmp_path):
     settings = folder_with(tmp_path, 1)
     pipeline = Pipeline(settings, fresh)
-    with pipeline._alone(), pytest.raises(PipelineError, match="another process"):
+    with pipeline.alone(), pytest.raises(PipelineError, match="another process"):
         Pipeline(settings, fresh).run()
+
+
+# --- Dagster -----------------------------------------------------------------------------------
+
+
+PEOPLE_TOML = """
+[data]
+arrivals = "arrivals/*.csv"
+reference = "reference.csv"
+[contract]
+label = "label"
+groups = ["group"]
+[contract.columns]
+x = { kind = "number", min = -9, max = 9 }
+y = { kind = "number", min = -9, max = 9 }
+z = { kind = "number", min = -9, max = 9 }
+group = { kind = "category", levels = ["large", "small"] }
+label = { kind = "category", levels = ["no", "yes"] }
+"""
+
+
+@pytest.mark.slow
+def test_dagster_stops_what_comes_after_a_gate(tmp_path):
+    """Three days in their order: a good one, a bad one, and one whose generator copies."""
+    dagster = pytest.importorskip("dagster", reason='pip install "course-lib[dagster]" adds it')
+    from course_lib.pipeline import assets
+
+    folder_with(tmp_path, [people(200, 1), people(200, 2).assign(label="yes"), people(200, 3)])
+    toml = tmp_path / "pipeline.toml"
+    toml.write_text(PEOPLE_TOML)
+
+    def fair(seen, rows, seed):
+        return (memorising if len(seen) > 770 else fresh)(seen, rows, seed)
+
+    job = assets.definitions(toml, fair).resolve_job_def("decide_day")
+    done = {}
+    with dagster.DagsterInstance.ephemeral() as instance:
+        assert not instance.telemetry_enabled
+        for day in ("02", "01", "02", "03", "01"):
+            instance.add_dynamic_partitions("days", [day])
+            run = job.execute_in_process(instance=instance, partition_key=day, raise_on_error=False)
+            made = [event.asset_key.path[0] for event in run.get_asset_materialization_events()]
+            passed = [check.passed for check in run.get_asset_check_evaluations()]
+            done.setdefault(day, []).append((run.success, made, passed))
+    arrived, generated, published = "arrived_rows", "generated_rows", "published_rows"
+    assert done["01"] == [
+        (True, [arrived, generated, published], [True, True]),
+        (False, [], []),  # it is decided already
+    ]
+    assert done["02"] == [(False, [], []), (False, [arrived], [False])]  # too early; then its gate
+    assert done["03"] == [(False, [arrived, generated], [True, False])]
+    assert {file.name for file in (tmp_path / "published").iterdir()} == {"01.csv"}
+    assert {file.name for file in (tmp_path / "quarantine").iterdir()} == {"02.csv", "03.csv"}
+
+
+def test_dagster_is_told_to_send_nothing(tmp_path):
+    pytest.importorskip("dagster", reason='pip install "course-lib[dagster]" adds it')
+    from course_lib.pipeline.assets import environment
+
+    (tmp_path / "pipeline.toml").write_text(GOOD)
+    home = Path(environment(tmp_path / "pipeline.toml")["DAGSTER_HOME"])
+    assert yaml.safe_load((home / "dagster.yaml").read_text())["telemetry"] == {"enabled": False}
+
+
+def test_without_dagster_the_command_says_how_to_get_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dagster", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "course_lib.pipeline.assets", raising=False)
+    (tmp_path / "pipeline.toml").write_text(GOOD)
+    assert main(["pipeline", "dagster", str(tmp_path / "pipeline.toml")]) == 2
+    assert 'dagster is missing. This installs it: pip install "course-lib[dagster]"' in (
+        capsys.readouterr().err
+    )
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -385,6 +385,25 @@ def test_counts_clipped_at_zero_make_small_groups_grow():
     assert shares[0.002] > 0.02
 
 
+def test_a_value_that_many_rows_hold_has_a_cell_of_its_own():
+    public = pd.DataFrame({"gain": np.linspace(0, 9999, 100).round().astype(int), "y": [0, 1] * 50})
+    rng = np.random.default_rng(0)
+    gain = np.where(rng.random(4000) < 0.9, 0, rng.integers(1, 10_000, 4000))
+    rows = pd.DataFrame({"gain": gain, "y": rng.integers(0, 2, 4000)})
+    shares = {}
+    for points in (None, {"gain": [0]}):
+        domain = Domain(public, 6, points)
+        made = domain.decode(domain.encode(rows), rng)
+        assert made["gain"].dtype == np.int64
+        shares[points is None] = (made["gain"] == 0).mean()
+    assert shares[True] < 0.01 and shares[False] == pytest.approx(0.9, abs=0.02)
+    gone = public.assign(gain=public["gain"].astype(float).where(public["gain"] != 0))
+    domain = Domain(gone, 6, {"gain": [5.0]})
+    told = pd.DataFrame({"gain": [np.nan, 5.0, 9999.0], "y": 0})
+    back = domain.decode(domain.encode(told), rng)["gain"]
+    assert np.isnan(back[0]) and back[1] == 5 and back[2] > 8000
+
+
 def test_marginals_that_cannot_be_measured_are_refused():
     frame = pd.DataFrame({"x": [0, 1], "y": [1, 0]})
     with pytest.raises(ValueError, match="no column 'z'"):

@@ -137,6 +137,14 @@ SHARE_Z = Exercise(
             "error.",
             returning("float((k / m) / (k_real / n))"),
         ),
+        Mistake(
+            "You multiplied by the standard error. Divide.",
+            returning("float((k / m - k_real / n) * sd)"),
+        ),
+        Mistake(
+            "1 / m + 1 / n multiplies the variance. Here it divides it.",
+            slip("* (1 / m + 1 / n)", "/ (1 / m + 1 / n)"),
+        ),
     ),
     alternatives=(_share_by_chi_squared, _share_by_counts, _share_by_difference),
 )
@@ -255,6 +263,10 @@ LABEL_RATES = Exercise(
         Mistake(
             "This is the standard deviation of the label. Take its mean.",
             slip("rows.mean()", "rows.std()"),
+        ),
+        Mistake(
+            "These are numbers of rows with the label. A rate is their share of the group.",
+            slip("rows.mean()", "float(rows.sum())"),
         ),
     ),
     alternatives=(_rates_by_counts, _rates_by_list, _rates_by_pandas),

@@ -266,6 +266,10 @@ DEVIATION = Exercise(
             "Leave out detach().",
             slip("(variance +", "(variance.detach() +"),
         ),
+        Mistake(
+            "The standard deviation had its root taken twice. Take the variance, then one root.",
+            slip("features.var(", "features.std("),
+        ),
     ),
     alternatives=(
         slip(
@@ -431,6 +435,19 @@ WASSERSTEIN_PENALTY = Exercise(
         Mistake(
             "This is the length of all gradients together. Each point has its own: norm(dim=-1).",
             returning("(gradient.norm() - 1).square()"),
+        ),
+        Mistake(
+            "You added 1 to the slope. Subtract it.",
+            returning("(gradient.norm(dim=-1) + 1).square().mean()"),
+        ),
+        Mistake(
+            "The difference was not squared, so slopes above and below 1 cancel.",
+            returning("(gradient.norm(dim=-1) - 1).mean()"),
+        ),
+        Mistake(
+            "You subtracted the fakes. The points lie between: t times real plus (1 - t) times "
+            "fake.",
+            slip("t * real + (1 - t) * fake", "t * real - (1 - t) * fake"),
         ),
     ),
     alternatives=(
@@ -741,6 +758,17 @@ IMPORTANCE_WEIGHTS = Exercise(
             "The share is missing: each part would count as all rows.",
             returning("torch.where(target, n / count, n / (n - count))"),
         ),
+        Mistake(
+            "The two weights have changed places.",
+            returning("torch.where(target, (1 - share) * n / (n - count), share * n / count)"),
+        ),
+        Mistake(
+            "The share is missing in the target's weight.", slip("share * n / count", "n / count")
+        ),
+        Mistake(
+            "The share is missing in the weight of the others: 1 - share.",
+            slip("(1 - share) * n", "n"),
+        ),
     ),
     alternatives=(
         _weights_by_ratio,
@@ -978,6 +1006,7 @@ SMOTE = Exercise(
             "All new rows share the mean t. Each has its own.",
             returning("x[base] + t.mean() * (other - x[base])"),
         ),
+        Mistake("This is the step alone. Add it to the row.", returning("t * (other - x[base])")),
     ),
     alternatives=(_smote_loop, _smote_by_topk, returning("(1 - t) * x[base] + t * other")),
 )

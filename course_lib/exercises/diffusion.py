@@ -151,6 +151,14 @@ SCHEDULE = Exercise(
             "The division by 1 + s is missing: without it the angle passes pi / 2.",
             slip("(t / steps + s) / (1 + s)", "(t / steps + s)"),
         ),
+        Mistake(
+            "The offset s has the wrong sign: add it to t / T.",
+            slip("t / steps + s", "t / steps - s"),
+        ),
+        Mistake(
+            "You divided by the last value. alpha_bar must be 1 at t = 0: divide by f(0).",
+            slip("f / f[0]", "f / f[-1]"),
+        ),
     ),
     alternatives=(
         _schedule_loop,
@@ -271,6 +279,14 @@ Q_SAMPLE = Exercise(
             "You drew noise of your own. Use the noise that is given: the network must learn to "
             "find just this.",
             slip("* noise", "* torch.randn_like(noise)"),
+        ),
+        Mistake(
+            "The image is missing: this is only the noise.",
+            returning("(1 - alpha_bar).sqrt() * noise"),
+        ),
+        Mistake(
+            "Image and noise have the same weight here. The noise has √(1 − alpha_bar).",
+            returning("alpha_bar.sqrt() * x_0 + alpha_bar.sqrt() * noise"),
         ),
     ),
     alternatives=(
@@ -728,6 +744,14 @@ DDIM_STEP = Exercise(
         Mistake(
             "You squared the weights. They are square roots.", slip(".sqrt()", ".square()", times=2)
         ),
+        Mistake(
+            "The image is missing: this is only the noise.",
+            returning("(1 - alpha_bar_s).sqrt() * noise"),
+        ),
+        Mistake(
+            "Image and noise have the same weight here. The noise has √(1 − alpha_bar_s).",
+            returning("alpha_bar_s.sqrt() * x_0 + alpha_bar_s.sqrt() * noise"),
+        ),
     ),
     alternatives=(
         returning("q_sample(x_0, alpha_bar_s.expand(len(x_0)), noise)"),
@@ -1009,6 +1033,10 @@ GUIDE = Exercise(
         Mistake(
             "You divided the difference by the scale. A larger scale pushes further: multiply.",
             returning("conditional + (conditional - unconditional) / (scale + 1)"),
+        ),
+        Mistake(
+            "The weight of the conditional prediction is 1 + scale, with a plus sign.",
+            slip("(1 + scale)", "(1 - scale)"),
         ),
     ),
     alternatives=(

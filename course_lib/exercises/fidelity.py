@@ -125,6 +125,11 @@ TOTAL_VARIATION = Exercise(
                 "2).sum() / 2))"
             ),
         ),
+        Mistake("You doubled the sum. Halve it.", slip(".sum() / 2", ".sum() * 2")),
+        Mistake(
+            "You added the shares. Take their difference.",
+            slip("synthetic.sum() - real", "synthetic.sum() + real"),
+        ),
     ),
     alternatives=(
         _tv_loop,
@@ -261,6 +266,11 @@ C2ST = Exercise(
             "This is 1 minus the p-value. A small p-value speaks against equal tables.",
             returning("float(accuracy), float(1 - p)"),
         ),
+        Mistake(
+            "The permutations have numbers of right predictions here, the truth has a share. "
+            "Compare shares.",
+            slip("(predicted == shuffled).mean(axis=1)", "(predicted == shuffled).sum(axis=1)"),
+        ),
     ),
     alternatives=(
         _c2st_loop,
@@ -396,6 +406,13 @@ FRECHET = Exercise(
         Mistake(
             "You averaged the squared differences of the means. Sum them.",
             slip("difference @ difference", "(difference @ difference) / len(difference)"),
+        ),
+        Mistake(
+            "The sign is turned round: a distance is never negative.",
+            returning(
+                "float(2 * cross - (difference @ difference + np.trace(cov_real) + "
+                "np.trace(cov_generated)))"
+            ),
         ),
     ),
     alternatives=(
@@ -933,6 +950,18 @@ COMBINED_ESTIMATE = Exercise(
                 "float(estimates.mean()), float((1 + 1 / len(estimates)) * between - variances.mean())"
             ),
         ),
+        Mistake(
+            "You subtracted the variance between the tables. Add it.",
+            slip("+ between", "- between"),
+        ),
+        Mistake(
+            "You multiplied by the number of tables. Divide.",
+            slip("between / len(estimates)", "between * len(estimates)"),
+        ),
+        Mistake(
+            "This is the sum of the estimates. Take their mean.",
+            returning("float(estimates.sum()), float(total)"),
+        ),
     ),
     alternatives=(_combine_by_loops, _combine_by_errors, _combine_by_squares),
 )
@@ -1041,6 +1070,10 @@ DENSITY_RATIO = Exercise(
         Mistake(
             "You took the root of the odds. Leave it out.",
             returning("np.sqrt(probability / (1 - probability)) * n_generated / n_real"),
+        ),
+        Mistake(
+            "You multiplied by 1 minus the probability. The odds divide by it.",
+            slip("/ (1 - probability)", "* (1 - probability)"),
         ),
     ),
     alternatives=(

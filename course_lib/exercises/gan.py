@@ -153,6 +153,10 @@ JENSEN_SHANNON = Exercise(
             "logarithm.",
             returning("0.5 * (p - q).abs().sum() * dx"),
         ),
+        Mistake(
+            "You subtracted the second divergence. Add the two.",
+            slip("p / m) + torch", "p / m) - torch"),
+        ),
     ),
     alternatives=(
         _js_as_value,
@@ -273,6 +277,15 @@ DISCRIMINATOR_LOSS = Exercise(
             "then the mean.",
             returning("F.softplus(-real_logits.mean()) + F.softplus(fake_logits.mean())"),
         ),
+        Mistake(
+            "Both terms call the images fake. For real ones the sign of the logit turns: "
+            "softplus(-l).",
+            slip("-real_logits", "real_logits"),
+        ),
+        Mistake(
+            "This is relu, which costs nothing as soon as the sign is right. Use softplus.",
+            returning("F.relu(-real_logits).mean() + F.relu(fake_logits).mean()"),
+        ),
     ),
     alternatives=(
         lambda real_logits, fake_logits: (
@@ -361,6 +374,10 @@ GENERATOR_LOSS = Exercise(
         Mistake(
             "You took the sigmoid before softplus. Softplus already holds it: hand over the logits.",
             returning("F.softplus(-torch.sigmoid(fake_logits)).mean()"),
+        ),
+        Mistake(
+            "This is relu, which has no slope as soon as the sign is right. Use softplus.",
+            returning("F.relu(-fake_logits).mean()"),
         ),
     ),
     alternatives=(
@@ -753,6 +770,10 @@ GRADIENT_PENALTY = Exercise(
             "This is one squared length for each image. Take their mean.",
             returning("gradient.square().sum(dim=-1)"),
         ),
+        Mistake(
+            "The gradient was not squared, so its entries cancel each other. Square, then sum.",
+            returning("gradient.sum(dim=-1).mean()"),
+        ),
     ),
     alternatives=(
         _penalty_by_functional,
@@ -842,6 +863,10 @@ RELATIVISTIC = Exercise(
             "This is a squared difference: it punishes a good pair as much as a bad one. Use "
             "softplus.",
             returning("(worse - better).square().mean()"),
+        ),
+        Mistake(
+            "This is relu, which costs nothing as soon as the order is right. Use softplus.",
+            returning("F.relu(worse - better).mean()"),
         ),
     ),
     alternatives=(

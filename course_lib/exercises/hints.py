@@ -1,14 +1,17 @@
 """The next useful thing to say about an exercise, from what was wrong in earlier tries."""
 
-from course_lib.exercises.record import whole_record
+from contextlib import suppress
+
+from course_lib.exercises.judge import UNNAMED
+from course_lib.exercises.record import record_hints, whole_record
 from course_lib.exercises.registry import get
 
 
 def hint(exercise_id: str) -> None:
     """Print what to look at next; it remembers what `check` said of your earlier tries.
 
-    Each new mistake gets its own sentence first. The same one again leads to the next of the exercise's
-    hints, and after the last of them to the solution, which the check holds.
+    Each new mistake gets its own sentence first. The same one again, or one that the check cannot name,
+    leads to the next of the exercise's hints, and after the last of them to the solution under the check.
 
     Raises:
         ValueError: for an exercise that does not exist.
@@ -18,30 +21,50 @@ def hint(exercise_id: str) -> None:
     if exercise.id in record.solved:
         print(f"{exercise.title} is solved.")
         return
-    print("\n".join(advice(exercise.hints, record.tries.get(exercise.id, []))))
+    given = record.hints.get(exercise.id, 0)
+    lines, now_given = advice(exercise.hints, record.tries.get(exercise.id, []), given)
+    print("\n".join(lines))
+    if now_given != given:
+        with suppress(OSError):  # then the same hint comes again
+            record_hints(exercise.id, now_given)
 
 
-def advice(hints: tuple[str, ...], tries: list[str]) -> list[str]:
-    """The lines of `hint` for an exercise with these hints, after tries of which the check said this."""
+def advice(hints: tuple[str, ...], tries: list[str], given: int = 0) -> tuple[list[str], int]:
+    """What `hint` says next.
+
+    Args:
+        hints: the exercise's own.
+        tries: what the check said of each wrong answer, the oldest first.
+        given: how many of the hints were given before.
+
+    Returns:
+        The lines, and how many of the hints have been given now.
+    """
     if not tries:
+        first = f"A first hint: {hints[0]}"
         return [
             "You have not tried an answer yet. Write one, however rough, and run the check.",
-            f"A first hint: {hints[0]}",
-        ]
-    last, others = tries[-1], set(tries[:-1])
+            first,
+        ], max(given, 1)
+    last, times = tries[-1], tries.count(tries[-1])
     lines = [f"Your last try: {last}"]
-    if over := [said for said in dict.fromkeys(tries) if said != last and said in others]:
-        count = len(over)
+    named = [said for said in dict.fromkeys(tries) if said != last and not said.endswith(UNNAMED)]
+    if named:
+        count = len(named)
         lines.append(
-            f"Mended since: {over[-1]}" + (f" And {count - 1} before that." if count > 1 else "")
+            f"Mended since: {named[-1]}" + (f" And {count - 1} before that." if count > 1 else "")
         )
-    again = tries.count(last)
-    if again == 1:
-        return [*lines, "This is new. Change only what it names, and check again."]
-    if again - 2 < len(hints):
-        return [*lines, f"You have met it {again} times. A hint: {hints[again - 2]}"]
+    if last.endswith(UNNAMED):
+        lines.append(
+            "The check has no name for this mistake. Work out its smallest case by hand, and compare."
+        )
+    elif times == 1:
+        return [*lines, "This is new. Change only what it names, and check again."], given
+    again = f"You have met it {times} times. " if times > 1 else ""
+    if given < len(hints):
+        return [*lines, f"{again}Hint {given + 1} of {len(hints)}: {hints[given]}"], given + 1
     return [
         *lines,
-        f"You have met it {again} times and have seen all hints. Read the solution under the check, close "
-        "it, and write it from memory.",
-    ]
+        f"{again}You have seen all hints. Read the solution under the check, close it, and write it from "
+        "memory.",
+    ], given

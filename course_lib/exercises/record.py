@@ -19,10 +19,12 @@ TRIES = 20  # of each exercise so many are remembered
 @dataclass
 class Record:
     """`solved` maps an exercise's id to the day, such as "2026-03-01", or to "" where none was kept;
-    `tries` maps it to what its check said of wrong answers, the oldest first."""
+    `tries` maps it to what its check said of wrong answers, the oldest first; `hints` to how many of its
+    hints were given."""
 
     solved: dict[str, str] = field(default_factory=dict)
     tries: dict[str, list[str]] = field(default_factory=dict)
+    hints: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, content: Mapping) -> Self:
@@ -31,12 +33,14 @@ class Record:
         return cls(
             {current(str(name)): str(days.get(name, "")) for name in content["solved"]},
             {current(str(name)): [str(each) for each in said] for name, said in tries.items()},
+            {current(str(name)): int(number) for name, number in content.get("hints", {}).items()},
         )
 
     def as_json(self) -> str:
         """The record as it stands in its file."""
         days = {name: day for name, day in sorted(self.solved.items()) if day}
         content = {"version": 1, "solved": sorted(self.solved), "days": days, "tries": self.tries}
+        content["hints"] = self.hints
         return json.dumps(content, indent=1, ensure_ascii=False)
 
 
@@ -55,6 +59,13 @@ def record_try(exercise_id: str, said: str) -> None:
     _write(record)
 
 
+def record_hints(exercise_id: str, number: int) -> None:
+    """Remember how many hints were given. Raises OSError where nothing can be written."""
+    record = _read(_file())
+    record.hints[exercise_id] = number
+    _write(record)
+
+
 def whole_record() -> Record:
     """The record, from wherever a part of it is: a Colab machine has several."""
     files = [_file()]
@@ -66,6 +77,7 @@ def whole_record() -> Record:
     for part in map(_read, reversed(files)):  # what is nearest counts
         whole.solved |= {n: day or whole.solved.get(n, "") for n, day in part.solved.items()}
         whole.tries |= part.tries
+        whole.hints |= part.hints
     return whole
 
 

@@ -145,6 +145,10 @@ FIT_GAUSSIAN = Exercise(
             "Leave the square root out.",
             returning("mean, (centred.T @ centred / len(points)).abs().sqrt()"),
         ),
+        Mistake(
+            "You added the mean to every point. Subtract it.",
+            slip("points - mean", "points + mean"),
+        ),
     ),
     alternatives=(
         _loop,

@@ -443,6 +443,19 @@ MIXED_LOSS = Exercise(
             "The softmax runs over the rows. It runs over the levels of one row: dim=1.",
             slip("start + width], dim=1)", "start + width], dim=0)"),
         ),
+        Mistake(
+            "You added output and target of the numbers. Take their difference.",
+            slip("[:, :numbers] - target", "[:, :numbers] + target"),
+        ),
+        Mistake(
+            "The softmax was taken of the target. Take it of the output.",
+            slip("F.log_softmax(output", "F.log_softmax(target"),
+        ),
+        Mistake(
+            "The target has no effect: each row pays only for its own level. Multiply by the "
+            "target.",
+            slip("target[:, start : start + width] * log_p", "log_p"),
+        ),
     ),
     alternatives=(_loss_by_split, _loss_by_likelihood, _loss_row_by_row),
 )
@@ -903,6 +916,14 @@ CONDITIONAL_NORMAL = Exercise(
         Mistake(
             "The covariance is that of all coordinates. Only the remaining ones are asked for.",
             returning("weights @ known, correlation"),
+        ),
+        Mistake(
+            "The covariance has the wrong sign: C_rr minus W C_kr.",
+            returning("weights @ known, weights @ correlation[:k, k:] - correlation[k:, k:]"),
+        ),
+        Mistake(
+            "This is what is known already, W C_kr. Subtract it from C_rr.",
+            returning("weights @ known, weights @ correlation[:k, k:]"),
         ),
     ),
     alternatives=(

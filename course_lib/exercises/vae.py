@@ -140,6 +140,15 @@ REPARAMETERIZE = Exercise(
             "repeated.",
             slip("* noise", "* torch.randn_like(noise)"),
         ),
+        Mistake(
+            "The noise is missing: the same z comes out every time. Multiply the standard "
+            "deviation by it.",
+            returning("mu + torch.exp(0.5 * log_var)"),
+        ),
+        Mistake(
+            "You halved log_var, but it is still a logarithm: take exp() of it.",
+            slip("torch.exp(0.5 * log_var)", "0.5 * log_var"),
+        ),
     ),
     alternatives=(
         returning("torch.addcmul(mu, noise, log_var.exp().sqrt())"),
@@ -258,6 +267,7 @@ KL = Exercise(
             "These are bits. Nats need no division by log(2).",
             returning("0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1) / math.log(2)"),
         ),
+        Mistake("You doubled mu. Square it: mu ** 2.", slip("mu**2", "mu * 2")),
     ),
     alternatives=(
         _kl_by_library,
@@ -561,7 +571,9 @@ def _sample_cases(seed: int) -> Inputs:
         weights = rng.normal(0, 1, (latent_dim, 64)) / math.sqrt(latent_dim)
         return {"weights": weights, "bias": rng.normal(0, 2, 64), "count": count}
 
-    return {"20000 samples, 2 latents": case(20_000, 2), "2000 samples, 16 latents": case(2000, 16)}
+    many, few = case(20_000, 2), case(2000, 16)
+    # The quick one comes first, since the mistakes are compared with a wrong answer case by case.
+    return {"2000 samples, 16 latents": few, "20000 samples, 2 latents": many}
 
 
 def _sample_probe(answer, weights, bias, count):
@@ -830,6 +842,13 @@ INTERPOLATE = Exercise(
         Mistake(
             "z_start must get the weight 1 - t. Here both ends have the weight t.",
             returning("t * (z_start + z_end)"),
+        ),
+        Mistake(
+            "You subtracted t times z_end. Add it.", returning("(1 - t) * z_start - t * z_end")
+        ),
+        Mistake("z_start is missing: it counts 1 - t.", returning("t * z_end")),
+        Mistake(
+            "z_end counts in full everywhere. It counts t.", returning("(1 - t) * z_start + z_end")
         ),
     ),
     alternatives=(

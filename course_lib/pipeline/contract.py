@@ -51,13 +51,18 @@ def keeps_rule(
 
 @dataclass(frozen=True)
 class Rule:
-    """What one column must keep. `least`, `most` belong to numbers and integers, `levels` to categories."""
+    """What one column must keep. `least`, `most` belong to numbers and integers, `levels` to categories.
+
+    `often` holds numbers that many rows have exactly, such as 0. It is no rule: a private generator, which
+    takes nothing from the rows without paying, has to be told of them.
+    """
 
     kind: str
     least: float | None = None
     most: float | None = None
     levels: tuple[str, ...] = ()
     missing: bool = False
+    often: tuple[float, ...] = ()
 
     @property
     def numeric(self) -> bool:

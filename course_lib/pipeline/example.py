@@ -12,6 +12,7 @@ from course_lib.pipeline.contract import as_csv
 from course_lib.pipeline.journal import PipelineError
 
 MADE = 1000  # generated rows a day: the more, the sooner a fault of the generator is seen
+OFTEN = 0.2  # a number that more rows than this hold exactly has a cell of its own
 MOST_LEVELS = 60  # a column of texts with more is no category
 SETTINGS = """\
 # docs/pipeline.md of the course explains every setting.
@@ -145,6 +146,9 @@ def _rule_lines(name: str, column: pd.Series) -> str:
         whole = bool((column.dropna() % 1 == 0).all())
         lines += [f'kind = "{"integer" if whole else "number"}"']
         lines += [f"min = {float(column.min())!r}", f"max = {float(column.max())!r}"]
+        shares = column.value_counts(normalize=True)
+        if often := sorted(float(value) for value in shares.index[shares > OFTEN]):
+            lines += [f"often = {often}  # many rows hold exactly this"]
     else:
         levels = sorted(column.dropna().unique())
         lines += ['kind = "category"', f"levels = {json.dumps(levels)}"]

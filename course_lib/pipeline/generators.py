@@ -11,6 +11,7 @@ from course_lib.pipeline.contract import Contract
 from course_lib.pipeline.journal import PipelineError
 from course_lib.pipeline.settings import OWN_GENERATOR, PipelineSettings
 
+BINS = 12  # of a number, for the private generator
 Generator = Callable[[pd.DataFrame, int, int], pd.DataFrame]  # rows seen, how many, seed
 
 
@@ -46,7 +47,8 @@ def _marginals(
     from course_lib.privacy.marginals import Domain, NoisyMarginals
 
     contract = settings.contract
-    model = NoisyMarginals(Domain(contract.public_rows(), bins=12), contract.label)
+    often = {name: rule.often for name, rule in contract.columns.items()}
+    model = NoisyMarginals(Domain(contract.public_rows(), BINS, often), contract.label)
     model.fit(seen, rho=settings.release_rho or 0.0, seed=seed)
     return model.sample(rows, seed=seed)
 

@@ -13,47 +13,25 @@ The log decides what is true. Files are written before the line that says so, or
 at the next start; so a kill at any moment loses nothing and repeats nothing.
 """
 
-import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from course_lib import __version__
 from course_lib.files import write_whole
 from course_lib.pipeline.budget import Budget
-from course_lib.pipeline.contract import as_csv
-from course_lib.pipeline.generators import Generator, generator_of, in_holdout
+from course_lib.pipeline.day import Day, Outcome
+from course_lib.pipeline.generators import Generator, generator_of
 from course_lib.pipeline.journal import Entry, Journal, PipelineError
 from course_lib.pipeline.page import runs_page
 from course_lib.pipeline.settings import PipelineSettings
-from course_lib.pipeline.steps import FolderStore, Step, run_once
-from course_lib.pipeline.watching import (
-    arriving_p_values,
-    evidence,
-    generated_p_values,
-    next_cusums,
-    weekly_p_values,
-)
-
-AUDITED = 2000  # rows of a table in a day's report
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a day: published or not, why, and which stream had the most evidence."""
-
-    day: str
-    published: bool
-    why: str
-    stream: str = ""
-    evidence: float = 0.0
+from course_lib.pipeline.steps import FolderStore
 
 
 def in_force(events: Sequence[Mapping[str, str]]) -> list[str]:
@@ -88,8 +66,7 @@ class Pipeline:
     """
 
     def __init__(self, settings: PipelineSettings, generator: Generator | None = None):
-        self.settings, self.contract = settings, settings.contract
-        self.generator = generator
+        self.settings, self.contract, self._generator = settings, settings.contract, generator
         self.state = settings.folder / ".pipeline"
         try:
             for name in ("published", "quarantine", "withdrawn"):
@@ -109,27 +86,32 @@ class Pipeline:
             PipelineError: where another process runs this pipeline, the reference breaks the contract, or
                 no file arrived.
         """
-        with self._alone():
-            self._align()
-            arrived = sorted(self.settings.folder.glob(self.settings.arrivals))
-            if not arrived:
-                raise PipelineError(
-                    f"no file fits data.arrivals = '{self.settings.arrivals}' in {self.settings.folder}."
-                )
-            if len({file.stem for file in arrived}) < len(arrived):
-                raise PipelineError(
-                    "two files that arrived have one name; a day has a name of its own."
-                )
-            generator = self.generator or generator_of(self.settings)
-            reference = self._reference()
-            decided = {entry["day"] for entry in self.events() if entry["event"] != "rolled back"}
+        with self.alone():
+            # What is wrong with one of these is told before a day is begun.
+            _ = self.reference, self.generator
             outcomes = []
-            for file in arrived:
-                if file.stem not in decided:
-                    outcomes.append(self._day(file, reference, generator))
-                    self._align()
-                    say(outcomes[-1])
+            for file in self.undecided():
+                outcomes.append(Day(self, file).decide())
+                say(outcomes[-1])
             return outcomes
+
+    def undecided(self) -> list[Path]:
+        """The files of the days that arrived and are not decided yet, in their order.
+
+        Raises:
+            PipelineError: where no file arrived, or two have one name.
+        """
+        arrived = sorted(self.settings.folder.glob(self.settings.arrivals))
+        if not arrived:
+            raise PipelineError(
+                f"no file fits data.arrivals = '{self.settings.arrivals}' in {self.settings.folder}."
+            )
+        if len({file.stem for file in arrived}) < len(arrived):
+            raise PipelineError(
+                "two files that arrived have one name; a day has a name of its own."
+            )
+        decided = {entry["day"] for entry in self.events() if entry["event"] != "rolled back"}
+        return [file for file in arrived if file.stem not in decided]
 
     def roll_back(self, day: str, reason: str) -> list[str]:
         """Make `day` current again ("" for no day at all), and return the days withdrawn.
@@ -139,7 +121,7 @@ class Pipeline:
         Raises:
             PipelineError: for a day that is not in force.
         """
-        with self._alone():
+        with self.alone():
             days = in_force(self.events())
             if day and day not in days:
                 known = ", ".join(days) or "none"
@@ -149,7 +131,7 @@ class Pipeline:
             withdrawn = days[days.index(day) + 1 :] if day else days
             if withdrawn:
                 self.log.append(lambda _: {"event": "rolled back", "day": day, "why": reason})
-            self._align()
+            self.align()
             return withdrawn
 
     def events(self) -> list[Entry]:
@@ -157,16 +139,47 @@ class Pipeline:
         return self.log.entries()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """While nobody else runs the pipeline, and with the folders as the log says.
+
+        Raises:
+            PipelineError: where another process runs it.
+        """
         try:
             with FileLock(self.state / "running.lock", timeout=0):
+                self.align()
                 yield
         except Timeout:
             raise PipelineError(
                 f"another process is running the pipeline in {self.settings.folder}."
             ) from None
 
-    def _reference(self) -> pd.DataFrame:
+    def in_force(self) -> list[str]:
+        """The days whose rows are published and not withdrawn."""
+        return in_force(self.events())
+
+    def cusums(self) -> dict[str, float]:
+        """The evidence of all streams after the newest day in force."""
+        days = self.in_force()
+        published = {e["day"]: e["cusums"] for e in self.events() if e["event"] == "published"}
+        return dict(published[days[-1]]) if days else {}
+
+    @cached_property
+    def generator(self) -> Generator:
+        """What makes the rows.
+
+        Raises:
+            PipelineError: where a function of one's own cannot be imported.
+        """
+        return self._generator or generator_of(self.settings)
+
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """The rows that are trusted from the start.
+
+        Raises:
+            PipelineError: where they cannot be read, or break the contract.
+        """
         path = self.settings.folder / self.settings.reference
         try:
             table = self.contract.read(path.read_bytes())
@@ -177,108 +190,7 @@ class Pipeline:
             raise PipelineError(f"data.reference: {path} breaks the contract: {'; '.join(wrong)}.")
         return table
 
-    def _day(self, file: Path, reference: pd.DataFrame, generator: Generator) -> Outcome:
-        """Decide one day."""
-        day, contract, common = file.stem, self.contract, {"version": __version__}
-        arrived = {"arrived": file.read_bytes()}
-        rules = {**common, "contract": asdict(contract)}
-
-        def check_contract(inputs: Mapping[str, bytes], settings: object) -> bytes:
-            try:
-                return json.dumps(contract.breaches(contract.read(inputs["arrived"]))).encode()
-            except PipelineError as error:
-                return json.dumps([str(error)]).encode()
-
-        if wrong := json.loads(run_once(check_contract, arrived, rules, self.store)):
-            return self._quarantine(day, arrived["arrived"], f"contract: {'; '.join(wrong)}")
-        today = contract.read(arrived["arrived"])
-
-        events = self.events()
-        accepted = in_force(events)
-        published = {entry["day"]: entry for entry in events if entry["event"] == "published"}
-        cusums = published[accepted[-1]]["cusums"] if accepted else {}
-        contents = {
-            name: (self.state / "accepted" / f"{name}.csv").read_bytes() for name in accepted
-        }
-        days = [contract.read(content) for content in contents.values()]
-        before = pd.concat([reference, *days], ignore_index=True)
-        pool = {f"accepted {name}": content for name, content in contents.items()}
-        pool["reference"] = as_csv(reference)
-
-        def watch_arrived(inputs: Mapping[str, bytes], settings: object) -> bytes:
-            p = arriving_p_values(today, before, contract)
-            return json.dumps(p | weekly_p_values([*days, today], reference, contract)).encode()
-
-        p_values = json.loads(run_once(watch_arrived, {**pool, **arrived}, rules, self.store))
-        cusums = next_cusums(cusums, p_values)
-        if outcome := self._stopped(day, arrived["arrived"], cusums):
-            return outcome
-
-        kept_out = in_holdout(before, contract)
-        seen, holdout = before[~kept_out], before[kept_out]
-        making = {
-            **rules,
-            "generator": self.settings.generator,
-            "rows": self.settings.rows,
-            "rho": self.settings.release_rho,
-            "day": day,
-        }
-        if self.settings.private and not self.budget.spend(day, self.settings.release_rho or 0.0):
-            why = f"budget: all {self.settings.total_rho:.4g} of rho is spent; nothing more may be released"
-            return self._quarantine(day, arrived["arrived"], why)
-
-        def generate(inputs: Mapping[str, bytes], settings: object) -> bytes:
-            made = generator(seen.reset_index(drop=True), self.settings.rows, self._seed(making))
-            return as_csv(made)
-
-        made = run_once(generate, pool, making, self.store)
-        table = contract.read(made)
-        if wrong := contract.breaches(table):
-            return self._quarantine(day, arrived["arrived"], f"generated rows: {'; '.join(wrong)}")
-
-        def watch_generated(inputs: Mapping[str, bytes], settings: object) -> bytes:
-            p = generated_p_values(table, seen, holdout, today, contract, self.settings.tolerance)
-            return json.dumps(p).encode()
-
-        inputs = {**pool, **arrived, "generated": made}
-        limits = {**rules, "tolerance": asdict(self.settings.tolerance)}
-        cusums = next_cusums(
-            cusums, json.loads(run_once(watch_generated, inputs, limits, self.store))
-        )
-        if outcome := self._stopped(day, arrived["arrived"], cusums):
-            return outcome
-        if self.settings.report:
-            report = run_once(self._audit_step(seen, holdout, table), inputs, rules, self.store)
-            write_whole(self.state / "reports" / f"{day}.html", report)
-        return self._publish(day, arrived["arrived"], made, cusums)
-
-    def _audit_step(self, seen: pd.DataFrame, holdout: pd.DataFrame, made: pd.DataFrame) -> Step:
-        def audit_report(inputs: Mapping[str, bytes], settings: object) -> bytes:
-            from course_lib.audit import audit
-            from course_lib.audit.page import page
-
-            real, control, generated = (
-                part.head(AUDITED).reset_index(drop=True) for part in (seen, holdout, made)
-            )
-            kinds = {
-                name: "number" if rule.numeric else "category"
-                for name, rule in self.contract.columns.items()
-            }
-            found = audit(
-                real,
-                control,
-                generated,
-                kinds,
-                label=self.contract.label,
-                sensitive=[name for name in self.contract.groups if name != self.contract.label],
-                list_rows=False,
-                progress=False,
-            )
-            return page(found).encode()
-
-        return audit_report
-
-    def _seed(self, making: Mapping[str, object]) -> int:
+    def seed(self, making: Mapping[str, object]) -> int:
         """The seed of a day's noise: the same after a crash, and known to nobody outside."""
         path = self.state / "secret"
         if not path.exists():
@@ -286,51 +198,16 @@ class Pipeline:
         call = json.dumps(making, sort_keys=True).encode()
         return int.from_bytes(hmac.digest(path.read_bytes(), call, "sha256")[:8], "big")
 
-    def _stopped(self, day: str, arrived: bytes, cusums: Mapping[str, float]) -> Outcome | None:
-        found = evidence(cusums)
-        stream = next(iter(found))
-        if found[stream] < self.settings.limit:
-            return None
-        why = f"gate: {stream}: evidence {found[stream]:,.0f}, and {self.settings.limit:,.0f} stops"
-        return self._quarantine(day, arrived, why, stream, found[stream])
-
-    def _quarantine(
-        self, day: str, arrived: bytes, why: str, stream: str = "", found: float = 0.0
-    ) -> Outcome:
-        write_whole(self.settings.folder / "quarantine" / f"{day}.csv", arrived)
-        entry = {
-            "event": "quarantined",
-            "day": day,
-            "why": why,
-            "stream": stream,
-            "evidence": found,
-        }
-        self.log.append(lambda _: entry)
-        return Outcome(day, False, why, stream, found)
-
-    def _publish(
-        self, day: str, arrived: bytes, made: bytes, cusums: Mapping[str, float]
-    ) -> Outcome:
-        found = evidence(cusums)
-        stream = next(iter(found))
-        why = f"passed: most evidence {found[stream]:,.2f}, in {stream}; {self.settings.limit:,.0f} stops"
-        write_whole(self.state / "accepted" / f"{day}.csv", arrived)
-        write_whole(self.settings.folder / "published" / f"{day}.csv", made)
-        entry = {
-            "event": "published",
-            "day": day,
-            "why": why,
-            "stream": stream,
-            "evidence": found[stream],
-            "sha256": hashlib.sha256(made).hexdigest(),
-            "cusums": dict(cusums),
-        }
-        self.log.append(lambda _: entry)
-        return Outcome(day, True, why, stream, found[stream])
-
-    def _align(self) -> None:
+    def align(self) -> None:
         """Bring the folders, current.json and the page in line with the log."""
         events, folder = self.events(), self.settings.folder
+        written = [folder / name for name in ("published", "quarantine", "withdrawn")]
+        written += [self.state / name for name in ("accepted", "reports", "steps")]
+        half = [file for place in written for file in place.glob("*.partial")]
+        for name in ("current.json", "runs.html"):
+            half += folder.glob(f"{name}.*.partial")
+        for file in half:  # of a process that was killed while it wrote
+            file.unlink()
         days = in_force(events)
         published = {e["day"]: e for e in events if e["event"] == "published"}
         for day in published:

@@ -156,7 +156,7 @@ def _rule(name: str, table: object) -> Rule:
     place = f"contract.columns.{name}"
     if not isinstance(table, Mapping):
         raise PipelineError(f"{place} is a table, such as {{ kind = 'integer', min = 0 }}.")
-    _known(table, ("kind", "min", "max", "levels", "missing"), f"{place}.")
+    _known(table, ("kind", "min", "max", "levels", "missing", "often"), f"{place}.")
     kind = _value(table, f"{place}.kind", str)
     if kind not in KINDS:
         raise PipelineError(f"{place}.kind: {unknown('kind', kind, KINDS)}")
@@ -173,7 +173,16 @@ def _rule(name: str, table: object) -> Rule:
         raise PipelineError(f"{place} is a number, which has min and max, and no levels.")
     elif least is not None and most is not None and least > most:
         raise PipelineError(f"{place}: min {least:g} is above max {most:g}.")
-    return Rule(kind, least, most, tuple(levels), _value(table, f"{place}.missing", bool, False))
+    often = _value(table, f"{place}.often", list, [])
+    if often and kind == "category":
+        raise PipelineError(f"{place} is a category, and often belongs to a number.")
+    for number in often:
+        if not isinstance(number, int | float) or not (
+            (least is None or least <= number) and (most is None or number <= most)
+        ):
+            raise PipelineError(f"{place}.often holds numbers of its range; got {number!r}.")
+    missing = _value(table, f"{place}.missing", bool, False)
+    return Rule(kind, least, most, tuple(levels), missing, tuple(map(float, often)))
 
 
 def _table(content: Mapping[str, Any], name: str, known: tuple[str, ...]) -> Mapping[str, Any]:

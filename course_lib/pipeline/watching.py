@@ -1,8 +1,9 @@
-"""What is watched: streams of p-values, one a day each, and their evidence together.
+"""What is watched: streams of e-values, one a day each, and their evidence together.
 
 Streams of the arriving rows ask whether today's rows and all accepted ones come from one source: each
-number by its distribution, each level by its share; the same within each group, with the rate of the
-label; and how many rows repeat another one. Once a week the same is asked of seven days together.
+number by its distribution and by a bet on a shift, each level by its share; the same within each group,
+with the rate of the label; and how many rows repeat another one. Once a week the same is asked of seven
+days together.
 Streams of the generated rows ask whether they are within a tolerance: of the real rows' distributions, of
 their tails and rare levels, and of how much nearer they are to rows that the generator has seen than to
 rows that it cannot have seen.
@@ -10,6 +11,7 @@ rows that it cannot have seen.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,19 +43,35 @@ class Tolerance:
     nearer: float = 0.05
 
 
-def arriving_p_values(
+class Values(NamedTuple):
+    """What a stream says of one day: a p-value, and the e-value that counts as its evidence."""
+
+    p: float
+    e: float
+
+
+def of_p(p: float) -> Values:
+    """A p-value with the e-value that it is exchanged for."""
+    return Values(p, float(e_value(np.array(p))))
+
+
+def arriving_values(
     today: pd.DataFrame, before: pd.DataFrame, contract: Contract
-) -> dict[str, float]:
-    """p-values of the streams of the arriving rows, by name.
+) -> dict[str, Values]:
+    """What the streams of the arriving rows say, by name.
 
     Against all accepted rows and not against a fixed reference: the ranks of each day among all days up
-    to it are independent of the ranks before, and so are the p-values. Against a fixed reference they all
-    share its error.
+    to it are independent of the ranks before, and so are the p-values and the e-values. Against a fixed
+    reference they all share its error.
+
+    The e-value of a number is the mean of two: that of its distribution's p-value, which finds any change,
+    and the bet on a shift, which finds that one sooner. A mean of e-values is an e-value, whatever depends
+    on what (Vovk and Wang 2021, section 3).
 
     Args:
         today, before: tables that keep the contract.
     """
-    p: dict[str, float] = {}
+    found: dict[str, Values] = {}
     both = pd.concat([today, before], ignore_index=True)
     is_today = np.arange(len(both)) < len(today)
     codes = {
@@ -67,42 +85,46 @@ def arriving_p_values(
         for code, level in enumerate(contract.columns[name].levels)
     }
 
-    def share(marked: np.ndarray) -> float:
+    def share(marked: np.ndarray) -> Values:
         now, then = marked & is_today, marked & ~is_today
-        return share_p_value(int(now.sum()), len(today), int(then.sum()), len(before))
+        return of_p(share_p_value(int(now.sum()), len(today), int(then.sum()), len(before)))
+
+    def number(ranked: Ranked, inside: np.ndarray | None = None) -> Values:
+        p, e = of_p(ranked.p_value(inside))
+        return Values(p, (e + ranked.shift_e_value(inside)) / 2)
 
     for name, rule in contract.columns.items():
         family = "group" if name in contract.groups else "column"
         if rule.missing:
-            p[f"{family} {name}: missing"] = share(both[name].isna().to_numpy(bool))
+            found[f"{family} {name}: missing"] = share(both[name].isna().to_numpy(bool))
         for code, level in enumerate(rule.levels):
-            p[f"{family} {name}={level}: share"] = share(codes[name] == code)
+            found[f"{family} {name}={level}: share"] = share(codes[name] == code)
         if rule.numeric:
             there = both[name].notna().to_numpy(bool)
             x = both[name].to_numpy(float, na_value=np.nan)
             ranked = Ranked(x[there & is_today], x[there & ~is_today])
-            p[f"column {name}"] = ranked.p_value()
+            found[f"column {name}"] = number(ranked)
             for group, mask in groups.items():
-                p[f"group {group}: {name}"] = ranked.p_value(mask[there])
+                found[f"group {group}: {name}"] = number(ranked, mask[there])
     label = contract.columns.get(contract.label or "")
     if label and not label.numeric:
         positive = (codes[str(contract.label)] == len(label.levels) - 1).astype(int)
         for name in contract.groups:
             levels = contract.columns[name].levels
             place = np.where(codes[name] < 0, len(levels), codes[name])
-            found = group_p_values(
+            p_values = group_p_values(
                 positive[is_today], place[is_today], positive[~is_today], place[~is_today]
             )
-            for level, value in zip(levels, found, strict=False):
+            for level, p in zip(levels, p_values, strict=False):
                 rate = f"rate of {contract.label}={label.levels[-1]}"
-                p[f"group {name}={level}: {rate}"] = float(value)
-    p["rows: repeated"] = share(both.duplicated(keep=False).to_numpy(bool))
-    return p
+                found[f"group {name}={level}: {rate}"] = of_p(float(p))
+    found["rows: repeated"] = share(both.duplicated(keep=False).to_numpy(bool))
+    return found
 
 
-def weekly_p_values(
+def weekly_values(
     days: Sequence[pd.DataFrame], before: pd.DataFrame, contract: Contract
-) -> dict[str, float]:
+) -> dict[str, Values]:
     """The same for the last seven days together, every seventh day: small targets need many rows.
 
     Args:
@@ -116,19 +138,19 @@ def weekly_p_values(
         return {}
     week = pd.concat(days[-WEEK:], ignore_index=True)
     earlier = pd.concat([before, *days[:-WEEK]], ignore_index=True)
-    found = arriving_p_values(week, earlier, contract)
-    return {f"week: {name}": p for name, p in found.items() if not name.startswith("rows")}
+    found = arriving_values(week, earlier, contract)
+    return {f"week: {name}": value for name, value in found.items() if not name.startswith("rows")}
 
 
-def generated_p_values(
+def generated_values(
     generated: pd.DataFrame,
     seen: pd.DataFrame,
     holdout: pd.DataFrame,
     today: pd.DataFrame,
     contract: Contract,
     tolerance: Tolerance = Tolerance(),
-) -> dict[str, float]:
-    """p-values of the streams of the generated rows, by name, each against its tolerance.
+) -> dict[str, Values]:
+    """What the streams of the generated rows say, by name, each against its tolerance.
 
     Args:
         generated: what the generator made. It may have missing values only where the contract says so.
@@ -157,7 +179,7 @@ def generated_p_values(
     unseen = pd.concat([holdout, today], ignore_index=True)
     p["generated: memorised"] = nearer_p_value(generated, seen, unseen, tolerance.nearer)
     p["generated: memorised, by today"] = nearer_p_value(generated, real, today, tolerance.nearer)
-    return p
+    return {name: of_p(value) for name, value in p.items()}
 
 
 def _tails_p_value(made: np.ndarray, real: np.ndarray, kept: float) -> float:
@@ -194,11 +216,11 @@ def nearer_p_value(
     return float(binom.sf((nearest < len(seen)).sum() - 1, len(generated), most))
 
 
-def next_cusums(cusums: Mapping[str, float], p_values: Mapping[str, float]) -> dict[str, float]:
-    """The CUSUM of every stream after p-values of one more day; a stream without one stays as it is."""
+def next_cusums(cusums: Mapping[str, float], e_values: Mapping[str, float]) -> dict[str, float]:
+    """The CUSUM of every stream after e-values of one more day; a stream without one stays as it is."""
     after = dict(cusums)
-    for name, p in p_values.items():
-        grown = max(cusums.get(name, 1.0), 1.0) * float(e_value(np.array(p)))
+    for name, e in e_values.items():
+        grown = max(cusums.get(name, 1.0), 1.0) * e
         after[name] = min(grown, MOST_EVIDENCE)
     return after
 

@@ -5,7 +5,7 @@ label in every marginal, as a table is usually made to be learnt from. What no m
 synthetic rows do not know: a tree without the label in every marginal knows it by one path only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -22,13 +22,19 @@ class Domain:
     Args:
         public: a table of the same columns, named by text, that is no secret.
         bins: the most cells of a number with more distinct values; edges are its quantiles.
+        points: for such a number, values that many rows hold exactly, as 0. Each is a cell of its own.
 
     >>> domain = Domain(pd.DataFrame({"x": range(100), "kind": ["a", "b"] * 50}), bins=4)
     >>> domain.sizes
     {'x': 4, 'kind': 2}
     """
 
-    def __init__(self, public: pd.DataFrame, bins: int = 6):
+    def __init__(
+        self,
+        public: pd.DataFrame,
+        bins: int = 6,
+        points: Mapping[str, Sequence[float]] | None = None,
+    ):
         self.table, self.names = public.head(0), [str(name) for name in public]
         self.edges: dict[str, np.ndarray] = {}
         self.levels: dict[str, list] = {}
@@ -41,7 +47,8 @@ class Domain:
                 cuts = np.quantile(column.dropna(), np.linspace(0, 1, bins + 1))
                 whole = pd.api.types.is_integer_dtype(column)
                 self.edges[name] = np.unique(np.ceil(cuts) if whole else cuts)
-                self.levels[name] = [pd.NA] if column.isna().any() else []
+                missing = [pd.NA] if column.isna().any() else []
+                self.levels[name] = [*(points or {}).get(name, ()), *missing]
             else:
                 levels = sorted(column.dropna().unique())
                 self.levels[name] = levels + ([pd.NA] if column.isna().any() else [])
@@ -60,6 +67,9 @@ class Domain:
                 x = column.to_numpy(float, na_value=np.nan)
                 cell = np.searchsorted(self.edges[name][1:-1], np.nan_to_num(x), side="right")
                 codes[name] = np.where(np.isnan(x), last, cell)
+                for place, level in enumerate(self.levels[name], len(self.edges[name]) - 1):
+                    if not pd.isna(level):
+                        codes[name][x == level] = place
             else:
                 places = {
                     level: i for i, level in enumerate(self.levels[name]) if not pd.isna(level)
@@ -81,7 +91,9 @@ class Domain:
                 )  # cells are open above, but the last
                 x = rng.uniform(edges[cell], ends[cell])
                 x = np.floor(x) if whole else x
-                values = pd.Series(x).mask(code > len(edges) - 2)
+                values = pd.Series(x)
+                for place, level in enumerate(self.levels[name], len(edges) - 1):
+                    values = values.mask(code == place, np.nan if pd.isna(level) else level)
             else:
                 levels = np.empty(len(self.levels[name]), object)
                 levels[:] = self.levels[name]
