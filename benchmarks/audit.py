@@ -118,7 +118,7 @@ FAULTS = {
     ),
     "drop_modes": Fault(
         lambda t, _, x, s: c.drop_modes(t, "income", [_middle(t, "income", x)], seed=s),
-        r"kolmogorov_smirnov\[income\]|pair_total_variation\[(income & .*|.* & income)\]",
+        r"(kolmogorov_smirnov|total_variation)\[income\]|pair_total_variation\[(income & .*|.* & income)\]",
         0.1, (0.02, 0.05, 0.1, 0.15, 0.2),
         "share of incomes, around the median",
     ),

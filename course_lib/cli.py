@@ -6,8 +6,8 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +191,7 @@ def _audit(args: argparse.Namespace) -> int:
     from dataclasses import replace
     from pathlib import Path
 
-    from course_lib.audit import AuditError
+    from course_lib.audit import AuditError, Link, audit_folders
     from course_lib.audit import audit as run
     from course_lib.audit.files import read_table
     from course_lib.audit.policy import named
@@ -201,24 +201,38 @@ def _audit(args: argparse.Namespace) -> int:
             if not Path(name).resolve().parent.is_dir():
                 raise AuditError(f"There is no folder {Path(name).resolve().parent} to write to.")
         policy = named(args.policy) if args.policy else None
-        report = run(
-            read_table(args.real),
-            read_table(args.holdout) if args.holdout else None,
-            read_table(args.synthetic),
-            _pairs(args.schema, "schema", "income=number,postcode=category") or None,
-            label=args.label,
-            positive=args.positive,
-            sensitive=_split(args.sensitive),
-            entity=args.entity,
-            margins={
+        schema = _pairs(args.schema, "schema", "income=number,postcode=category") or None
+        options: dict[str, Any] = {
+            "label": args.label,
+            "positive": args.positive,
+            "sensitive": _split(args.sensitive),
+            "entity": args.entity,
+            "margins": {
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
             },
-            seed=args.seed,
-            list_rows=not args.hide_rows,
-            progress=not args.quiet,
-        )
-        report = replace(report, about={**report.about, **_provenance(args)})
+            "seed": args.seed,
+            "list_rows": not args.hide_rows,
+            "progress": not args.quiet,
+        }
+        files = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
+        files = {part: name for part, name in files.items() if name}
+        if args.link:
+            link = Link.parse(args.link)
+            report = audit_folders(
+                link, args.real, args.holdout, args.synthetic, schema=schema, **options
+            )
+            files = {
+                f"{part} {table}": str(file)
+                for part, folder in files.items()
+                for table, file in link.files(folder).items()
+            }
+        else:
+            tables = {part: read_table(name) for part, name in files.items()}
+            report = run(
+                tables["real"], tables.get("holdout"), tables["synthetic"], schema, **options
+            )
+        report = replace(report, about={**report.about, **_provenance(files)})
         print(report)
         strictness = policy or ("fail" if args.fail_on == "never" else args.fail_on)
         gate = report.gate(strictness)
@@ -246,16 +260,15 @@ def _audit(args: argparse.Namespace) -> int:
 CAUSES = 10  # that are printed of why a policy stops the rows
 
 
-def _provenance(args: argparse.Namespace) -> dict[str, object]:
+def _provenance(parts: Mapping[str, str]) -> dict[str, object]:
     """Which files were audited, and when."""
     import hashlib
     from datetime import date
     from pathlib import Path
 
-    parts = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
     files = {}
     for part, name in parts.items():
-        if name and Path(name).is_file():  # not a pipe, which has been read
+        if Path(name).is_file():  # not a pipe, which has been read
             with open(name, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             files[part] = {"name": Path(name).name, "sha256": digest}
@@ -294,12 +307,21 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         "Example: course-lib audit real.csv synthetic.csv --label approved --sensitive "
         "sex,ethnicity --html report.html"
     )
-    add("real", help="the real rows that the generator learnt from: CSV or Parquet")
+    add(
+        "real",
+        help="the real rows that the generator learnt from: CSV, Parquet, or a folder with --link",
+    )
     add("synthetic", help="the rows that it made")
     add("--holdout", metavar="FILE", help="real rows it has not seen (else some are set aside)")
     add("--label", metavar="COLUMN", help="the column that is to be predicted")
     add("--positive", metavar="LEVEL", help="the label's level that counts")
     add("--sensitive", metavar="COLUMNS", default="", help="columns whose groups are compared")
+    add(
+        "--link",
+        metavar="TABLE.KEY=TABLE.KEY",
+        help="of two folders: which column of one table names the rows of another one, such as "
+        "orders.customer_id=customers.id",
+    )
     add("--entity", metavar="COLUMN", help="rows with one value of it belong to one person")
     add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(

@@ -16,10 +16,38 @@ NOTEBOOKS = (Path(__file__).with_name("notebooks"), ROOT / "notebooks")
 
 
 @dataclass(frozen=True)
+class Written:
+    """A text that a learner writes and a person marks by a rubric.
+
+    `levels` says in words what earns 0, 1, 2, ... points, so the last one is worth the most.
+    """
+
+    id: str
+    title: str
+    task: str
+    levels: tuple[str, ...]
+
+    @property
+    def points(self) -> int:
+        return len(self.levels) - 1
+
+    @property
+    def cell(self) -> str:
+        """The id of the notebook's cell in which the learner writes."""
+        return "written-" + self.id.replace(".", "-")
+
+    @property
+    def rubric_cell(self) -> str:
+        """The id of the cell above it, which holds the rubric."""
+        return "rubric-" + self.id.replace(".", "-")
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One lesson. `study_minutes` is a learner's time; `run_minutes` maps a machine to the time that
     the notebook takes there from top to bottom, unsolved; a machine is absent until measured.
-    `gains_from_gpu` says whether a part of it is large enough to run on a GPU."""
+    `gains_from_gpu` says whether a part of it is large enough to run on a GPU. `written` are its texts
+    that a person marks."""
 
     id: str
     number: int
@@ -33,6 +61,7 @@ class Lesson:
     run_minutes: Mapping[str, float]
     presets: Mapping[str, Mapping] = field(repr=False)
     gains_from_gpu: bool = False
+    written: tuple[Written, ...] = ()
 
     def settings(self, preset: str, **changes: object) -> SimpleNamespace:
         """The preset's values as attributes, tables nested: `settings.vae.latent_dim`.
@@ -63,7 +92,8 @@ def course() -> Course:
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()
         }
-        lessons[name] = Lesson(id=name, **fields)
+        texts = [{**text, "levels": tuple(text["levels"])} for text in fields.pop("written", ())]
+        lessons[name] = Lesson(id=name, written=tuple(Written(**text) for text in texts), **fields)
     return Course(lessons=lessons, **content["course"])
 
 

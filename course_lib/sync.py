@@ -1,11 +1,11 @@
 """Write what the syllabus knows into the notebooks, the README and docs; strip the notebooks.
 
-In each notebook five kinds of cell are written: the cell with the id `header`; the card in each cell
-whose id is `card-...` (the heading `### Exercise: ...` and the two paragraphs after it; other text in
-the cell stays, and a new card goes below it); the first code cell, `colab`; the last, `save`; and before
-it `next`, which leads to the next lesson. Between markers are written: the lessons and the badges in the
-README, the gpu presets in docs/gpu.md, and the links in docs/anywhere.md. Outputs and other traces of a run
-are removed from the notebooks.
+In each notebook six kinds of cell are written: the cell with the id `header`; the rubric in each cell
+whose id is `rubric-...`; the card in each cell whose id is `card-...` (the heading `### Exercise: ...`
+and the two paragraphs after it; other text in the cell stays, and a new card goes below it); the first
+code cell, `colab`; the last, `save`; and before it `next`, which leads to the next lesson. Between markers
+are written: the lessons and the badges in the README, the gpu presets in docs/gpu.md, and the links in
+docs/anywhere.md. Outputs and other traces of a run are removed from the notebooks.
 """
 
 import json
@@ -19,7 +19,7 @@ from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.exercises.exercise import Exercise
 from course_lib.files import write_whole
-from course_lib.syllabus import ROOT, SYLLABUS, Lesson, course
+from course_lib.syllabus import ROOT, SYLLABUS, Lesson, Written, course
 
 README = ROOT / "README.md"
 GPU = ROOT / "docs" / "gpu.md"
@@ -111,7 +111,9 @@ def generated_notebook(lesson: Lesson, source: str) -> str:
     """The lesson's notebook with its header and cards written and its outputs stripped."""
     book = json.loads(source)
     cards = {card_id(get(name)): get(name) for name in lesson.exercises}
-    missing = {"header", *cards} - {cell["id"] for cell in book["cells"]}
+    rubrics = {text.rubric_cell: text for text in lesson.written}
+    texts = {text.cell for text in lesson.written}
+    missing = {"header", *cards, *rubrics, *texts} - {cell["id"] for cell in book["cells"]}
     if missing:
         raise ValueError(
             f"{lesson.id}.ipynb has no Markdown cell with the id {', '.join(sorted(missing))}: "
@@ -125,6 +127,8 @@ def generated_notebook(lesson: Lesson, source: str) -> str:
             cell["source"] = header(lesson)
         elif cell["id"] in cards:
             cell["source"] = with_card("".join(cell["source"]), cards[cell["id"]])
+        elif cell["id"] in rubrics:
+            cell["source"] = rubric(rubrics[cell["id"]])
         _strip(cell)
     book["metadata"] = METADATA
     # As Jupyter writes it: sorted keys, one space, source line by line, a newline at the end.
@@ -146,7 +150,8 @@ def header(lesson: Lesson) -> str:
                 f"When you have worked through this notebook, you can\n\n{objectives}",
                 "| | |\n|---|---|\n"
                 f"| Time to study | about {lesson.study_minutes} minutes, "
-                f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)} |\n"
+                f"{count} exercise{'s' * (count != 1)}, {points} point{'s' * (points != 1)}"
+                f"{_by_hand(lesson)} |\n"
                 f"| Time to run | {_minutes(lesson, 'cpu')} on two CPU cores; "
                 f"{_minutes(lesson, 't4')} on a T4 |\n"
                 f"| Data | {_data(lesson)}: no download |\n"
@@ -155,6 +160,12 @@ def header(lesson: Lesson) -> str:
             ],
         )
     )
+
+
+def _by_hand(lesson: Lesson) -> str:
+    points = sum(text.points for text in lesson.written)
+    count = len(lesson.written)
+    return f"; {count} texts that a person reads, {points} points" if lesson.written else ""
 
 
 def _data(lesson: Lesson) -> str:
@@ -261,6 +272,15 @@ def exercise_card(exercise: Exercise) -> str:
         f"### Exercise: {exercise.title}\n\n"
         f"*`{exercise.id}`: {points}, about {exercise.minutes} minutes, "
         f"difficulty {exercise.difficulty} of 3; arrays come and go as {arrays}*\n\n{exercise.task}"
+    )
+
+
+def rubric(text: Written) -> str:
+    """The cell above a text that a person marks: what to write, and what earns how many points."""
+    levels = "\n".join(f"| {points} | {level} |" for points, level in enumerate(text.levels))
+    return (
+        f"### Write: {text.title}\n\n*`{text.id}`: {text.points} points; a person reads this*\n\n"
+        f"{text.task}\n\n| points | what is there |\n|---|---|\n{levels}"
     )
 
 

@@ -1,9 +1,12 @@
 """Two linked tables: what joins them is audited, and what one table alone would hide is found."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from course_lib import cli
 from course_lib.audit import AuditError, audit, audit_linked, joined
 from course_lib.datasets.shop import linked_tables
 
@@ -70,3 +73,69 @@ def test_a_missing_key_is_named(which):
     tables = (without, with_key) if which == "parents" else (with_key, without)
     with pytest.raises(AuditError, match=f"The {which} have no column 'k'.*'?other"):
         joined(*tables, "k")
+
+
+# --- from the shell ------------------------------------------------------------------------------
+
+LINK = ["--link", "orders.customer_id=customers.id", "--quiet"]
+
+
+@pytest.fixture
+def folders(shops, tmp_path):
+    """Three folders of two tables, whose key has a name of its own in each."""
+    for name, (people, lines) in zip(("real", "holdout", "made"), shops, strict=True):
+        folder = tmp_path / name
+        folder.mkdir()
+        people.rename(columns={"customer": "id"}).to_csv(folder / "customers.csv", index=False)
+        lines.rename(columns={"customer": "customer_id"}).to_csv(folder / "orders.csv", index=False)
+    return [str(tmp_path / name) for name in ("real", "made", "holdout")]
+
+
+def test_two_folders_are_audited_across_their_link(folders, tmp_path):
+    page, data = tmp_path / "report.html", tmp_path / "report.json"
+    real, made, held = folders
+    more = ["--holdout", held, "--html", str(page), "--json", str(data)]
+    assert cli.main(["audit", real, made, *LINK, *more]) == 0
+    content = json.loads(data.read_text(encoding="utf-8"))
+    verdicts = {finding["id"]: finding["verdict"] for finding in content["findings"]}
+    assert verdicts["foreign_key[customers.id]"] == verdicts["primary_key[customers.id]"] == "pass"
+    assert {"real customers", "holdout orders", "synthetic orders"} <= set(
+        content["about"]["files"]
+    )
+    assert content["about"]["rows"]["synthetic"] == 400
+    assert "wasserstein[different order]" in verdicts  # a code, though it is a number in the file
+    assert "Linked by" in page.read_text(encoding="utf-8")
+
+
+def test_a_folder_whose_link_is_lost_fails(folders, tmp_path):
+    real, made, held = folders
+    table = pd.read_csv(f"{made}/customers.csv")
+    table["id"] = np.random.default_rng(0).permutation(table["id"])
+    table.to_csv(f"{made}/customers.csv", index=False)
+    assert cli.main(["audit", real, made, "--holdout", held, *LINK]) == 1
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ("orders.customer_id", "is not a link"),
+        ("orders=customers.id", "is not a link"),
+        ("orders.customer_id=orders.id", "to itself"),
+        ("sales.customer_id=customers.id", "no table 'sales'. Its files are: 'customers.csv'"),
+        ("orders.customer=customers.id", "orders.csv has no column 'customer'"),
+        ("orders.customer_id=customers.number", "customers.csv has no column 'number'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_link_is_told(folders, capsys, link, told):
+    assert cli.main(["audit", *folders[:2], "--link", link, "--quiet"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_folders_and_links_go_together(folders, capsys):
+    real, made, _ = folders
+    assert cli.main(["audit", real, made, "--quiet"]) == 2
+    assert "--link" in capsys.readouterr().err
+    assert cli.main(["audit", f"{real}/orders.csv", made, *LINK]) == 2
+    assert "must be a folder" in capsys.readouterr().err
+    assert cli.main(["audit", real, made, *LINK, "--entity", "id"]) == 2
+    assert "leave --entity out" in capsys.readouterr().err

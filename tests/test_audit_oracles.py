@@ -370,7 +370,8 @@ def test_one_outlier_does_not_move_a_pair(rng):
         (draft,) = pairs.check(Evidence(tables), rng)
         return draft.finding.estimate
 
-    assert pair(far) == pytest.approx(pair(synthetic), abs=1.001 / 1000)
+    # One row is 1 / 1000 of its cells, and as much of the margins that the real rows are weighted to.
+    assert pair(far) == pytest.approx(pair(synthetic), abs=2 / 1000)
     own_edges = [np.histogram2d(made["x"], made["y"], bins=10)[0] for made in (synthetic, far)]
     assert total_variation(*own_edges) > 0.5
 

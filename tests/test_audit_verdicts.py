@@ -289,3 +289,85 @@ def test_pass_means_that_the_interval_is_inside_the_margin(rows, verdict):
     (found,) = judge([measured("bias", "label_rate", "x", comparison, margin=0.05)])
     assert found.verdict == verdict
     assert (max(abs(found.low), abs(found.high)) <= 0.05) == (verdict == "pass")
+
+
+# --- several rows of one person, one after the other ---------------------------------------------
+
+
+def diary(persons, seed):
+    """Eight days of each person: a level that persists, a state that mostly stays, and days between."""
+    rng = np.random.default_rng([seed, 7])
+    level = np.zeros((persons, 8))
+    state = np.zeros((persons, 8), int)
+    for day in range(1, 8):
+        level[:, day] = 0.8 * level[:, day - 1] + rng.normal(size=persons)
+        state[:, day] = np.where(
+            rng.random(persons) < 0.2, rng.integers(3, size=persons), state[:, day - 1]
+        )
+    gaps = rng.integers(1, 5, (persons, 8)).cumsum(axis=1)
+    days = pd.Timestamp("2021-01-04") + pd.to_timedelta(
+        (gaps + rng.integers(200, size=(persons, 1))).ravel(), "D"
+    )
+    return pd.DataFrame(
+        {
+            "patient": np.repeat(rng.permutation(10**6)[:persons], 8),
+            "sex": np.repeat(rng.choice(["female", "male"], persons), 8),
+            "level": level.ravel().round(3),
+            "state": np.array(["well", "ill", "away"])[state.ravel()],
+            "day": days,
+        }
+    )  # fmt: skip
+
+
+SEQUENCES = ("lag_correlation", "transition_shares", "spell_length", "time_since_last")
+
+
+def test_sequences_of_one_distribution_raise_no_alarm():
+    reports = [audit(diary(150, k), None, diary(150, k + 50), progress=False) for k in range(3)]
+    found = {f.metric for report in reports for f in report}
+    assert set(SEQUENCES) <= found
+    assert sum(any(name.startswith(SEQUENCES) for name in harm(report)) for report in reports) <= 1
+    assert any("follow each other was compared, by 'day'" in note for note in reports[0].notes)
+
+
+def test_rows_that_were_made_one_by_one_fail_as_sequences():
+    made = diary(150, 1)
+    rng = np.random.default_rng(0)
+    for name in ("level", "state"):
+        made[name] = rng.permutation(made[name])
+    made["day"] = made["day"].min() + 3 * (made["day"] - made["day"].min())
+    report = audit(diary(150, 0), None, made, entity="patient", progress=False)
+    for id in ("lag_correlation[level]", "transition_shares[state]", "spell_length[state]",
+               "time_since_last[day]"):  # fmt: skip
+        assert report[id].verdict == "fail", id
+    assert report["transition_shares[sex]"].verdict != "fail"
+    assert report["lag_correlation[level]"].estimate == pytest.approx(-0.8, abs=0.15)
+
+
+# --- hidden rows ---------------------------------------------------------------------------------
+
+
+def test_hidden_rows_hide_the_values_of_few_people_too(tmp_path):
+    def table(seed):
+        rng = np.random.default_rng([seed, 8])
+        rows = people(400, seed)
+        rows["city"] = rng.choice(["Ostby", "Vik"], 400)
+        rows["wealth"] = np.round(rng.lognormal(10, 1, 400), 2)
+        return rows
+
+    real, made = table(0), table(1)
+    real.loc[:2, "city"], real.loc[3, "wealth"] = "Lonely Rock", 98765432.1
+    made.loc[:9, "sex"] = "other"
+    real.loc[4:5, "sex"] = "other"
+    asked = {"label": "approved", "sensitive": ["sex", "city"], "progress": False}
+    shown, hidden = (audit(real, None, made, list_rows=flag, **asked) for flag in (True, False))
+    for text in (hidden.to_html(), hidden.to_json(), str(hidden)):
+        assert "Lonely Rock" not in text
+        assert "98765432" not in text.replace(",", "")
+        assert "sex = other" not in text
+    assert "Lonely Rock" in shown.to_html() and "98,765,432" in shown.to_json()
+    assert "1 of fewer than 5 people" in hidden["small_groups[city]"].method
+    assert "1 levels of fewer than 5 people" in hidden["levels[city]"].method
+    for profile in hidden.profiles:
+        rows = np.round(np.array(profile.real) * 400)
+        assert ((rows == 0) | (rows >= 5)).all(), profile.name

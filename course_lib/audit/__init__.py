@@ -2,7 +2,7 @@
 
 from course_lib.audit.entry_points import audit, audit_arrays
 from course_lib.audit.finding import MARGINS, Finding, Findings
-from course_lib.audit.linked import audit_linked, joined
+from course_lib.audit.linked import Link, audit_folders, audit_linked, joined
 from course_lib.audit.policy import Gate, Policy, policies
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema
@@ -15,11 +15,13 @@ __all__ = [
     "Finding",
     "Findings",
     "Gate",
+    "Link",
     "Modes",
     "Policy",
     "Schema",
     "audit",
     "audit_arrays",
+    "audit_folders",
     "audit_linked",
     "joined",
     "policies",

@@ -39,8 +39,9 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
     """Failures and warnings by their cause, in the order of their headlines.
 
     Of fidelity: all measures of one column are one cause, and its pairs come with it; of the other
-    pairs, those of the column with most of them are one; and measures of whole rows come with the first
-    cause. Where rows are repeated, all of fidelity comes with that. Other findings stand for themselves.
+    pairs, those of the column with most of them are one; a triple comes with what has one of its columns;
+    and measures of whole rows come with the first cause. Where rows are repeated, all of fidelity comes
+    with that. Other findings stand for themselves.
 
     >>> low, high = (
     ...     Finding("fidelity", "tail_share", f"x, {side}", columns=("x",), verdict="fail")
@@ -73,13 +74,15 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
 def _of_columns(findings: Sequence[Finding]) -> list[list[Finding]]:
     """One list for each column that differs by itself, and for each that most of the other pairs have."""
     alone: dict[str, list[Finding]] = {}
-    pairs = []
+    pairs, triples = [], []
     for finding in findings:
         names = {name.split(": ")[0] for name in finding.columns}  # a date's weekday is the date's
         if len(names) == 1:
             alone.setdefault(names.pop(), []).append(finding)
         elif len(names) == 2:
             pairs.append(finding)
+        elif names and finding.metric == "three_columns":
+            triples.append(finding)
     groups = list(alone.values())
     for pair in pairs.copy():
         if moved := next((own for name, own in alone.items() if name in pair.columns), None):
@@ -90,4 +93,10 @@ def _of_columns(findings: Sequence[Finding]) -> list[list[Finding]]:
         most = max(number, key=lambda name: number[name])
         groups.append([pair for pair in pairs if most in pair.columns])
         pairs = [pair for pair in pairs if most not in pair.columns]
+    for triple in triples:
+        near = [group for group in groups if set(triple.columns) & set(group[0].columns)]
+        if near:
+            near[0].append(triple)
+        else:
+            groups.append([triple])
     return sorted(groups, key=lambda group: findings.index(group[0]))

@@ -64,9 +64,11 @@ def pair_excess(
     most: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """By how much the total variation of each pair of columns exceeds what chance gives.
+    """By how much each pair of columns differs beyond its margins, and beyond what chance gives.
 
-    All pairs are counted together: products of indicators, a block of columns at a time.
+    All pairs are counted together: products of indicators, a block of columns at a time. In each cell
+    counts what is left of the difference of the two shares when each column's own relative change is
+    taken away, to first order; or the difference itself, where that is smaller.
 
     Args:
         real, synthetic: codes (n,) and (m,) of each column. cells: how many codes each column has.
@@ -84,6 +86,8 @@ def pair_excess(
     made = _indicators(synthetic, starts, sample_rows(len(synthetic[0]), most, rng))
     n, m, columns = len(indicators), len(made), len(cells)
     scale = (1 / m + 1 / n) * 2 / np.pi
+    own, own_real = made.mean(axis=0), indicators.mean(axis=0)
+    moved = (own - own_real) / np.maximum((own * m + own_real * n) / (m + n), 1e-9)
     excess = np.zeros((columns, columns))
     first = 0
     while first < columns:
@@ -92,7 +96,9 @@ def pair_excess(
         share = made[:, block].T @ made / m
         share_real = indicators[:, block].T @ indicators / n
         pooled = (share * m + share_real * n) / (m + n)
-        beyond = np.abs(share - share_real) - np.sqrt(pooled * (1 - pooled) * scale)
+        gap = share - share_real
+        left = gap - pooled * (moved[block, None] + moved)
+        beyond = np.minimum(np.abs(gap), np.abs(left)) - np.sqrt(pooled * (1 - pooled) * scale)
         by_row = np.add.reduceat(beyond, starts[first:last] - starts[first], axis=0)
         excess[first:last] = np.add.reduceat(by_row, starts[:-1], axis=1) / 2
         first = last

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,7 +19,9 @@ from course_lib.audit.checks import (
     likelihood,
     pairs,
     privacy,
+    sequences,
     structure,
+    triples,
     utility,
 )
 from course_lib.audit.checks import modes as modes_check
@@ -28,7 +31,7 @@ from course_lib.audit.finding import MARGINS, Draft, Note, judge
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema, listed
 from course_lib.audit.summaries import summarise, summarise_pairs
-from course_lib.audit.table import LEAST_ROWS, Tables, prepare
+from course_lib.audit.table import FEW_PEOPLE, LEAST_ROWS, Tables, prepare
 from course_lib.mode_collapse import Modes
 from course_lib.session import interactive
 from course_lib.syllabus import unknown
@@ -86,7 +89,8 @@ def audit(
         margins: metric to the smallest effect that matters; see `finding.MARGINS`.
         level: of the false discovery rate over the whole report.
         seed: for samples, splits and resampling; the report is the same for the same seed.
-        list_rows: name the rows of people whose data came back; False for a report that others read.
+        list_rows: name the rows of people whose data came back; False for a report that others read: it
+            also shows no level, group, bin or single value that fewer than 5 real rows have.
         progress: show a progress bar, and print an inferred schema.
 
     Raises:
@@ -115,7 +119,8 @@ def audit(
         order = units.rows[order]
     if units.entity is not None:
         schema = {**_kinds(schema), units.entity: "identifier"}
-    tables = prepare(*held_out, units.synthetic, schema, label, positive, asked)
+    least = 1 if list_rows else FEW_PEOPLE
+    tables = prepare(*held_out, units.synthetic, schema, label, positive, asked, least)
     if schema is None and progress:
         print(tables.schema)
     likelihoods = _likelihoods(units.of(log_likelihood), (*held_out, units.synthetic))
@@ -144,7 +149,12 @@ def audit(
         Stage("privacy", privacy.check),
         Stage("people", leaks.check),
         Stage("persons", lambda *_: iter(units.drafts)),
+        Stage("triples", triples.check),
     ]
+    if units.whole is not None:
+        real, made = units.whole
+        follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
+        stages.append(Stage("sequences", follow))
     about = {"columns": len(tables.values), "label": label, "sensitive": asked}
     about["entity"] = units.entity
     about["positive"] = tables.target.positive if tables.target else None
@@ -249,7 +259,7 @@ def _report(
             "tests": tests,
             **about,
         },
-        profiles=tuple(map(summarise, compared)),
+        profiles=tuple(summarise(each, evidence.tables.least_people) for each in compared),
         associations=summarise_pairs(compared) if len(compared) > 1 else None,
     )
 
@@ -278,6 +288,7 @@ class Units:
     Attributes:
         rows: where the training rows, and then the holdout's, stood in their tables; None if all do.
         made: the same of the synthetic rows.
+        whole: all real and all synthetic rows, where some were not drawn.
     """
 
     train: pd.DataFrame
@@ -287,6 +298,7 @@ class Units:
     rows: np.ndarray | None = None
     made: np.ndarray | None = None
     drafts: tuple[Draft | Note, ...] = ()
+    whole: tuple[pd.DataFrame, pd.DataFrame] | None = None
 
     def of(self, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray] | None:
         """Of one number to each row of the three tables as given, those of the rows that were drawn."""
@@ -324,6 +336,7 @@ def _units(
         np.concatenate(rows),
         theirs.rows,
         drafts,
+        (train if holdout is None else pd.concat([train, holdout], ignore_index=True), synthetic),
     )
 
 

@@ -36,7 +36,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     if path.is_dir():
-        raise AuditError(f"{path} is a folder; name a CSV or Parquet file in it.")
+        raise AuditError(
+            f"{path} is a folder; name a CSV or Parquet file in it, or say by --link how the tables in it "
+            "belong together, as in --link orders.customer_id=customers.id."
+        )
     if not path.exists():
         near = [f.name for f in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
         there = f" That folder has {listed(sorted(near), 5)}." if near else ""

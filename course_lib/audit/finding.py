@@ -30,6 +30,11 @@ MARGINS = {
     "tail_reach": 0.005,
     "rare_share": 0.5,  # relative
     "precision_of_digits": 0.1,
+    "three_columns": 0.03,
+    "lag_correlation": 0.1,
+    "transition_shares": 0.1,
+    "spell_length": 0.05,
+    "time_since_last": 0.05,
     "two_sample_auc": 0.05,
     "mmd": 0.02,
     "frechet_distance": 0.05,  # of the total variance

@@ -1,16 +1,19 @@
 """Two linked tables, such as customers and their orders: audited across the join."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from course_lib.audit.entry_points import audit
+from course_lib.audit.files import PARQUET, read_table
 from course_lib.audit.finding import Draft, stated
 from course_lib.audit.report import AuditReport
-from course_lib.audit.schema import AuditError, listed
+from course_lib.audit.schema import AuditError, infer, listed, names_a_key
 
+OWNED = 0.99  # of its values must belong to one parent alone, for a column to hold codes
 Linked = tuple[pd.DataFrame, pd.DataFrame]  # the parents, and the rows that are linked to them
 
 
@@ -80,7 +83,146 @@ def audit_linked(
     parts = [None if part is None else joined(*part, key) for part in (real_train, real_holdout)]
     report = audit(parts[0], parts[1], joined(*synthetic, key), **options)
     keys = tuple(draft.finding for draft in _keys(*synthetic, key))
-    return replace(report, findings=(*report.findings, *keys))
+    return replace(report, findings=(*report.findings, *keys), about={**report.about, "link": key})
+
+
+@dataclass(frozen=True)
+class Link:
+    """Which column of one table names a row of another one: orders.customer_id=customers.id.
+
+    Attributes:
+        children, foreign: the table whose rows are linked, and its column.
+        parents, primary: the table that they belong to, and its column.
+    """
+
+    children: str
+    foreign: str
+    parents: str
+    primary: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Link":
+        """A link as it is written. Raises AuditError.
+
+        >>> Link.parse("orders.customer_id=customers.id").parents
+        'customers'
+        """
+        sides = [side.strip().partition(".") for side in text.split("=")]
+        if len(sides) != 2 or not all(table and column for table, _, column in sides):
+            raise AuditError(
+                f"--link '{text}' is not a link: it wants a column of the table whose rows are linked, and "
+                "the column that they name, as in --link orders.customer_id=customers.id."
+            )
+        (children, _, foreign), (parents, _, primary) = sides
+        if children == parents:
+            raise AuditError(f"--link '{text}' links the table '{parents}' to itself.")
+        return cls(children, foreign, parents, primary)
+
+    @property
+    def key(self) -> str:
+        """What the column is called in both tables that `read` gives."""
+        return self.foreign if self.foreign == self.primary else f"{self.parents}.{self.primary}"
+
+    def files(self, folder: str | Path) -> dict[str, Path]:
+        """The file of each of the two tables in a folder. Raises AuditError that says what is there."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise AuditError(
+                f"With --link, {folder} must be a folder that holds the tables '{self.parents}' and "
+                f"'{self.children}', as CSV or Parquet."
+            )
+        kinds = {".csv", ".tsv", ".txt", ".gz", *PARQUET}
+        there = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in kinds]
+        found = {}
+        for table in (self.parents, self.children):
+            files = [file for file in there if file.name.partition(".")[0] == table]
+            if len(files) != 1:
+                names = listed([file.name for file in files or there])
+                told = (
+                    f"more than one file of the table '{table}'" if files else f"no table '{table}'"
+                )
+                raise AuditError(f"{folder} has {told}. Its files are: {names or 'none'}.")
+            found[table] = files[0]
+        return found
+
+    def read(self, folder: str | Path) -> Linked:
+        """The two tables in a folder, the key with one name in both. Raises AuditError."""
+        tables = []
+        for name, file in self.files(folder).items():
+            column = self.primary if name == self.parents else self.foreign
+            table = read_table(file)
+            if column not in table.columns:
+                raise AuditError(
+                    f"{file} has no column '{column}', which --link names. Its columns are: "
+                    f"{listed(table.columns)}."
+                )
+            tables.append(table.rename(columns={column: self.key}))
+        return tables[0], tables[1]
+
+
+def without_identifiers(real: pd.DataFrame, *others: pd.DataFrame, key: str) -> list[pd.DataFrame]:
+    """Linked rows without the columns that name each row, and other keys as text, judged from real rows.
+
+    >>> lines = pd.DataFrame({"k": [1, 2] * 20, "line_id": range(40), "order_id": [*range(20)] * 2})
+    >>> without_identifiers(lines, key="k")[0].columns.tolist()
+    ['k', 'order_id']
+    """
+    kinds = infer(real.drop(columns=key)).kinds()
+    left_out = [name for name, kind in kinds.items() if kind in ("identifier", "nested", "empty")]
+    codes = [
+        name
+        for name in kinds
+        if name not in left_out and (names_a_key(name) or _counts_within(real, name, key))
+    ]
+    tables = []
+    for table in (real, *others):
+        there = [name for name in codes if name in table.columns]
+        text = {name: table[name].map(str, na_action="ignore") for name in there}
+        tables.append(table.drop(columns=left_out, errors="ignore").assign(**text))
+    return tables
+
+
+def _counts_within(lines: pd.DataFrame, name: str, key: str) -> bool:
+    """Whether whole numbers tell groups of lines of one parent apart, as the number of an order does."""
+    if not pd.api.types.is_integer_dtype(lines[name]):
+        return False
+    parents = lines.groupby(name)[key].nunique()
+    return len(parents) > len(lines) / 20 and bool((parents <= 1).mean() > OWNED)
+
+
+def audit_folders(
+    link: Link,
+    real: str | Path,
+    holdout: str | Path | None,
+    synthetic: str | Path,
+    **options: Any,
+) -> AuditReport:
+    """`audit_linked` of two tables in each of two or three folders.
+
+    Args:
+        options: of `audit`.
+
+    Raises:
+        AuditError: for what is not there, or cannot be audited.
+
+    >>> from course_lib.datasets.shop import linked_tables
+    >>> for folder, seed in (("real", 0), ("made", 1)):
+    ...     Path(folder).mkdir()
+    ...     for name, table in zip(("customers", "orders"), linked_tables(80, seed=seed)):
+    ...         table.to_csv(f"{folder}/{name}.csv", index=False)
+    >>> link = Link.parse("orders.customer=customers.customer")
+    >>> audit_folders(link, "real", None, "made", progress=False)["foreign_key[customer]"].verdict
+    'pass'
+    """
+    if options.get("entity"):
+        raise AuditError(
+            f"With --link each row of '{link.parents}' is one unit: leave --entity out."
+        )
+    folders = [real, *([holdout] if holdout else []), synthetic]
+    parents, children = zip(*(link.read(folder) for folder in folders), strict=True)
+    lines = without_identifiers(*children, key=link.key)
+    parts = list(zip(parents, lines, strict=True))
+    return audit_linked(parts[0], parts[1] if holdout else None, parts[-1], link.key, **options)
 
 
 def _keys(parents: pd.DataFrame, children: pd.DataFrame, key: str) -> Iterator[Draft]:

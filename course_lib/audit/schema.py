@@ -167,7 +167,7 @@ def _numbers(name: str, values: np.ndarray, distinct: int, n_train: int | None) 
     if whole and distinct == len(values) > NUMBERED:
         if (np.diff(values) > 0).all():
             return Column(name, "identifier", "never repeats, and grows from row to row")
-        if _names_a_key(name):
+        if names_a_key(name):
             return Column(name, "identifier", "never repeats, and is named as a key")
     if whole and CODES & set(_words_of(name)):
         return Column(name, "number", "whole numbers; its name says that they may be codes")
@@ -211,7 +211,12 @@ def names_a_person(name: str) -> bool:
     return joined or (len(rest) == 1 and rest[0] in PERSONS)
 
 
-def _names_a_key(name: str) -> bool:
+def names_a_key(name: str) -> bool:
+    """Whether a column's name says that it holds keys.
+
+    >>> names_a_key("order_id"), names_a_key("amount_paid")
+    (True, False)
+    """
     words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
     return bool(KEYS & set(words[:1] + words[-1:])) or any(map(JOINED.fullmatch, words))
 

@@ -190,37 +190,37 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
         return Comparison(np.nan, np.nan, np.nan, 0.0, None, None, 0)
     estimate = total_variation(synthetic, real)
     pooled = synthetic + real
-    rare = pooled < _least(m, n)
+    least = float(least_rows(np.array(m / (m + n))))
+    rare = pooled < least
     table = np.stack([synthetic[~rare], real[~rare]])
     if rare.any():
         table = np.column_stack([table, [synthetic[rare].sum(), real[rare].sum()]])
-        if table[:, -1].sum() < _least(m, n) and table.shape[1] > 2:
+        if table[:, -1].sum() < least and table.shape[1] > 2:
             smallest = np.argmin(table[:, :-1].sum(axis=0))  # too rare even together: join the next
             table[:, smallest] += table[:, -1]
             table = table[:, :-1]
-    mean, variance = chi_squared_moments(table.sum(axis=0), m, n)
+    expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
+    chi2 = float(((table - expected) ** 2 / expected).sum())
+    test = ChiSquared(chi2, *chi_squared_moments(table.sum(axis=0), m, n))
     p, detectable = 1.0, None
     # What chance adds to the estimate lies between nothing and what it adds under one distribution;
     # the interval allows for both, else it would leave out the truth wherever most cells do not differ.
     null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
     high = min(estimate + Z * sd, 1.0)
-    if variance > 0:
-        expected = table.sum(axis=0) * np.array([[m], [n]]) / (m + n)
-        scale, df = variance / (2 * mean), 2 * mean**2 / variance
-        chi2 = float(((table - expected) ** 2 / expected).sum()) / scale
-        p = float(special.chdtrc(df, chi2))
+    if test.variance > 0:
+        p = test.p
         # Of all shifts with one chi^2, that spread evenly over the cells has the largest total variation.
         # Of a cell with t rows, chi^2 shows only t - 1 parts in t.
         seen = table.sum(axis=0)[table.sum(axis=0) > 1]
-        reach = scale * float((seen**2 / (seen - 1)).sum()) / (m * n)
+        reach = test.scale * float((seen**2 / (seen - 1)).sum()) / (m * n)
 
         def detectable(level: float) -> float:
-            return float(min(np.sqrt(_noncentrality(level, round(df, 1)) * reach) / 2, 1.0))
+            return float(min(np.sqrt(test.noncentrality(level) * reach) / 2, 1.0))
 
         # The largest shift under which so small a chi^2 would still come in 2.5 % of cases, and what may
         # differ among the rare cells, which were taken together.
         among = float(np.abs(synthetic / m - real / n)[rare].sum()) / 2
-        high = min(high, among + max(_largest_noncentrality(chi2, df) * reach, 0.0) ** 0.5 / 2)
+        high = min(high, among + max(test.upper * reach, 0.0) ** 0.5 / 2)
         high = max(high, max(estimate**2 - null**2, 0.0) ** 0.5)
     return Comparison(
         estimate,
@@ -234,13 +234,52 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     )
 
 
-def _least(m: int, n: int) -> float:
-    """How many rows a cell of both tables must have to be tested by itself: else a rare one may be huge.
+def least_rows(share: np.ndarray) -> np.ndarray:
+    """How many rows a cell must have to be tested by itself, by its expected share (k,) of synthetic rows.
 
-    The excess kurtosis of the binomial distribution of its rows over the two tables is then at most 1/4.
+    The excess kurtosis of the binomial distribution of its rows over the two tables is then at most 1/4:
+    else a rare cell's part of chi-squared may be huge.
+
+    >>> least_rows(np.array([0.5, 0.1])).round(1).tolist()
+    [2.0, 20.4]
     """
-    both = m * n / (m + n) ** 2
-    return max(2.0, 4 * (1 - 6 * both) / both)
+    both = np.maximum(share * (1 - share), 1e-12)
+    return np.asarray(np.maximum(2.0, 4 * (1 - 6 * both) / both))
+
+
+@dataclass(frozen=True)
+class ChiSquared:
+    """A statistic that is near a multiple of a chi-squared variable, by its mean and variance.
+
+    >>> round(ChiSquared(3.841, mean=1, variance=2).p, 3)
+    0.05
+    """
+
+    statistic: float
+    mean: float
+    variance: float
+
+    @property
+    def scale(self) -> float:
+        return self.variance / (2 * self.mean)
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom."""
+        return 2 * self.mean**2 / self.variance
+
+    @property
+    def p(self) -> float:
+        return float(special.chdtrc(self.df, self.statistic / self.scale))
+
+    @property
+    def upper(self) -> float:
+        """The largest noncentrality under which so small a statistic would still come in 2.5 % of cases."""
+        return _largest_noncentrality(self.statistic / self.scale, self.df)
+
+    def noncentrality(self, level: float) -> float:
+        """That at which a test of this level finds 80 %."""
+        return _noncentrality(level, round(self.df, 1))
 
 
 def chi_squared_moments(cells: np.ndarray, m: int, n: int) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """Tables made comparable: one set of columns, numbers as floats, categories as codes."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +23,7 @@ from course_lib.audit.values import (
 )
 
 LEAST_ROWS = 10
+FEW_PEOPLE = 5  # real rows that a value must have to be shown, where rows are hidden
 LEAST_SHARE = 0.001  # of all rows, that a group needs, so that there are not thousands of them
 
 
@@ -87,11 +90,12 @@ class Group(NamedTuple):
     real: np.ndarray
     synthetic: np.ndarray
 
-    def is_large(self) -> bool:
-        """Whether it has rows enough, of both kinds together, to be compared."""
+    def is_large(self, least_people: int = 1) -> bool:
+        """Whether it has rows enough, of both kinds together, to be compared, and real ones to be shown."""
         rows = len(self.real) + len(self.synthetic)
         least = max(LEAST_ROWS, LEAST_SHARE * rows)
-        return bool(self.real.sum() + self.synthetic.sum() >= least)
+        enough = self.real.sum() + self.synthetic.sum() >= least
+        return bool(enough and self.real.sum() >= least_people)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class Tables:
         target: the column to be predicted, if one was named.
         sensitive: columns whose groups are compared.
         drafts: findings about the structure, made on the way.
+        least_people: real rows that a value, a level or a group must have to be shown.
     """
 
     train: pd.DataFrame
@@ -115,6 +120,7 @@ class Tables:
     target: Target | None = None
     sensitive: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
+    least_people: int = 1
 
     @property
     def n_train(self) -> int:
@@ -130,15 +136,30 @@ class Tables:
 
         A number is cut into its quarters first. Missing is a group of its own.
         """
-        return {name: group for name, group in self._all_groups.items() if group.is_large()}
+        return {
+            name: group
+            for name, group in self._all_groups.items()
+            if group.is_large(self.least_people)
+        }
 
     @cached_property
     def small_groups(self) -> dict[tuple[str, ...], list[str]]:
-        """The groups that are too small to be compared, by their columns; each with its real rows."""
+        """The groups that are too small to be compared, by their columns; each with its real rows.
+
+        Those with fewer than `least_people` are only counted.
+        """
         small: dict[tuple[str, ...], list[str]] = {}
+        hidden: Counter[tuple[str, ...]] = Counter()
         for name, group in self._all_groups.items():
-            if not group.is_large():
+            if group.is_large(self.least_people):
+                continue
+            if group.real.sum() < self.least_people:
+                hidden[group.columns] += 1
+            else:
                 small.setdefault(group.columns, []).append(f"{name} ({group.real.sum():,})")
+        for columns, number in hidden.items():
+            told = f"{number:,} of fewer than {self.least_people} people"
+            small.setdefault(columns, []).append(told)
         return small
 
     @cached_property
@@ -215,8 +236,12 @@ def prepare(
     label: str | None = None,
     positive: object = None,
     sensitive: Sequence[str] = (),
+    least_people: int = 1,
 ) -> Tables:
     """Check the three tables and bring them to one form; the arguments are those of `audit`.
+
+    Args:
+        least_people: real rows that a value must have to be shown; above 1 also without examples.
 
     Raises:
         AuditError: for what leaves nothing to audit; everything else becomes a finding.
@@ -270,7 +295,28 @@ def prepare(
             f"No column can be compared: {listed(shared)} are empty, identifiers or free text."
         )
     target = Target(values[label], _positive(values[label], positive)) if label else None
-    return Tables(train, holdout, synthetic, values, found, target, tuple(sensitive), tuple(drafts))
+    if least_people > 1:
+        found = Schema(tuple(replace(each, note=_plain(each.note)) for each in found.columns))
+        drafts = [
+            replace(each, finding=replace(each.finding, method=_plain(each.finding.method)))
+            for each in drafts
+        ]
+    return Tables(
+        train,
+        holdout,
+        synthetic,
+        values,
+        found,
+        target,
+        tuple(sensitive),
+        tuple(drafts),
+        least_people,
+    )
+
+
+def _plain(text: str) -> str:
+    """A sentence without the value that it gives as an example."""
+    return re.sub(r",? ?\bsuch as ('.*'|.*$)", "", text)
 
 
 def _named(part: str, table: pd.DataFrame) -> pd.DataFrame:

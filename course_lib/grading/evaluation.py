@@ -23,7 +23,7 @@ from course_lib.grading import result
 from course_lib.grading.execution import Budget, Call, Run, printable, run_cases
 from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking
-from course_lib.grading.result import Flag, Hashes, Mark, Result
+from course_lib.grading.result import WRITTEN, Flag, Hashes, Mark, Result
 from course_lib.grading.sandbox import protocol
 from course_lib.grading.sandbox.confine import Limits
 from course_lib.grading.sandbox.job import ENDED, TIMED_OUT
@@ -31,6 +31,7 @@ from course_lib.grading.sandbox.process import Sandbox
 from course_lib.grading.telling import counted
 
 MAX_SOURCE = 4 * 2**20
+READ = "“{}” awaits a mark: a person reads it, by the rubric above it."
 UNTOLD = "Here this did not come out as in your notebook. A person looks at it."
 
 
@@ -134,8 +135,15 @@ def _result(
         submitted=submission.submitted,
         lesson=marking.lesson,
         hashes=Hashes(digest, marking.version, marking.seed_hash),
-        flags=(*([Flag("identity", submission.doubt)] if submission.doubt else ()), *flags),
-        marks=tuple(progress.mark() for progress in exercises),
+        flags=(
+            *([Flag("identity", submission.doubt)] if submission.doubt else ()),
+            *flags,
+            *(Flag(WRITTEN, READ.format(text.title), text.id) for text in marking.written),
+        ),
+        marks=(
+            *(progress.mark() for progress in exercises),
+            *(Mark(t.id, t.title, 0.0, float(t.points), WRITTEN, ()) for t in marking.written),
+        ),
         seconds=round(time.perf_counter() - began, 3),
         graded=datetime.now(UTC).replace(microsecond=0),
         sandbox=sandbox,

@@ -12,7 +12,7 @@ from course_lib.exercises import get
 from course_lib.exercises.aliases import original
 from course_lib.files import page_templates
 from course_lib.grading.policy import KEEP, Late, apply_late, format_points, needs_person, unseen
-from course_lib.grading.result import Case, Flag, Mark, Result
+from course_lib.grading.result import WRITTEN, Case, Flag, Mark, Result
 from course_lib.syllabus import course
 from course_lib.syllabus import lesson as lesson_named
 
@@ -156,6 +156,8 @@ def _said(mark: Mark) -> tuple[Sequence[Case], str]:
     "Not solved yet."; an answer that was not found has no cases to show."""
     cases = mark.cases
     sentences = {case.sentence for case in cases}
+    if mark.found == WRITTEN:
+        return (), "A person reads this, by the rubric in the lesson."
     if mark.found == "nowhere":
         return (), "No answer to this exercise was found in the notebook."
     if len(sentences) == 1 and "" not in sentences and not any(case.passed for case in cases):

@@ -18,7 +18,7 @@ from course_lib.exercises.exercise import Case, Exercise
 from course_lib.exercises.judge import expected_of
 from course_lib.exercises.registry import get
 from course_lib.grading.errors import GradingError
-from course_lib.syllabus import course, unknown
+from course_lib.syllabus import Written, course, unknown
 
 GRADING_VERSION = 1
 
@@ -61,13 +61,20 @@ class Marking:
 
     @cached_property
     def points(self) -> float:
-        return float(sum(exercise.points for exercise in self.exercises))
+        answers = sum(exercise.points for exercise in self.exercises)
+        return float(answers + sum(text.points for text in self.written))
+
+    @property
+    def written(self) -> tuple[Written, ...]:
+        """The lesson's texts that a person marks."""
+        return course().lessons[self.lesson].written
 
     @cached_property
     def version(self) -> str:
         """The hash of all that decides a mark but the submission and the secret."""
         parts = [str(GRADING_VERSION), self.lesson, str(self.forbid_reference), str(self.patience)]
         parts += filter(None, [self.python])
+        parts += [f"{text.id} {text.points}" for text in self.written]
         functions = [f for e in self.exercises for f in (e.reference, e.inputs)]
         modules = {module for f in functions if (module := inspect.getmodule(f))}
         parts += sorted(inspect.getsource(module) for module in modules)

@@ -56,7 +56,7 @@ def needs_person(result: Result, late: Late = KEEP) -> bool:
 
 def unseen(result: Result) -> bool:
     """Whether a person must look and no answer was even found: then its zeros say nothing."""
-    return result.needs_person and all(mark.found == "nowhere" for mark in result.marks)
+    return result.needs_person and result.unfound
 
 
 def final_points(result: Result, late: Late = KEEP) -> float | None:

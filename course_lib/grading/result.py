@@ -26,8 +26,11 @@ NEEDS_PERSON = frozenset(
         "ambiguous",
         "python",
         "time",
+        "written",
     }
 )
+# A text that a person marks by a rubric. Until then it is worth nothing, and nobody suspects anything.
+WRITTEN = "written"
 
 UNSOLVED = "Not solved yet."  # what is said of a stub
 
@@ -65,7 +68,8 @@ class Mark:
     Attributes:
         id, title: the exercise.
         points, of: what it got, and what it could have got.
-        found: how the answer was found: "tag", "marker", "name" or "nowhere".
+        found: how the answer was found: "tag", "marker", "name" or "nowhere"; WRITTEN for a text that
+            a person marks, which has no cases.
         cases: each case of the exercise, in order.
         seconds: the wall-clock time that it took.
         fingerprint, length: hash and size of the answer's normalised syntax tree; "" and 0 where
@@ -147,6 +151,17 @@ class Result:
         return not self.closed and any(flag.needs_person for flag in self.flags)
 
     @property
+    def suspect(self) -> bool:
+        """Whether a person should look at it for another reason than that its texts await a mark."""
+        flags = (flag for flag in self.flags if flag.kind != WRITTEN)
+        return not self.closed and any(flag.needs_person for flag in flags)
+
+    @property
+    def unfound(self) -> bool:
+        """Whether no answer to any exercise was found."""
+        return all(mark.found in ("nowhere", WRITTEN) for mark in self.marks)
+
+    @property
     def closed(self) -> bool:
         """Whether a person has decided about the whole."""
         return self.settled or self.decided is not None
@@ -155,8 +170,7 @@ class Result:
     def blocked(self) -> bool:
         """Whether there is no mark until a person has looked. One answer that is missing among
         others costs its own points only."""
-        found = any(mark.found != "nowhere" for mark in self.marks)
-        flags = [f for f in self.flags if not (found and f.kind == "missing" and f.exercise)]
+        flags = [f for f in self.flags if self.unfound or not (f.kind == "missing" and f.exercise)]
         return not self.closed and any(flag.needs_person for flag in flags)
 
     def to_json(self) -> Json:

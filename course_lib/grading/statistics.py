@@ -80,8 +80,8 @@ def count(results: Sequence[Result]) -> list[ExerciseCount]:
     """
     marks: dict[str, list[tuple[Mark, float]]] = defaultdict(list)
     for result in results:
-        if any(mark.found != "nowhere" for mark in result.marks):
-            for mark in result.marks:
+        if not result.unfound:
+            for mark in (each for each in result.marks if each.cases):
                 marks[mark.id].append((mark, result.points - mark.points))
     return [_count(own) for own in marks.values()]
 

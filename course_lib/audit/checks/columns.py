@@ -48,7 +48,9 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
             continue
         if column.is_number:
             train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
-            yield from _number(evidence.margins, column, real, synthetic, train, holdout, rng)
+            for draft in _number(evidence.margins, column, real, synthetic, train, holdout, rng):
+                yield _without_single_values(draft) if tables.least_people > 1 else draft
+            yield _bins(evidence, column)
         else:
             yield from _category(evidence, column, real, synthetic)
 
@@ -97,7 +99,7 @@ def _category(
         counts(count, count_real),
         margin=evidence.margins["total_variation"],
         reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
-        method=_largest_change(column, count, count_real),
+        method=_largest_change(column, count, count_real, evidence.tables.least_people),
         columns=[column.name],
     )
     yield measured(
@@ -109,7 +111,7 @@ def _category(
         reference=_levels(known, holdout, train).estimate
         if holdout.sum() and train.sum()
         else None,
-        method=_levels_told(column, count),
+        method=_levels_told(column, count, count_real, evidence.tables.least_people),
         columns=[column.name],
     )
     # Rare in both tables together: levels that only the synthetic rows have count too.
@@ -130,9 +132,13 @@ def _category(
         )
 
 
-def _largest_change(column: Values, count: np.ndarray, count_real: np.ndarray) -> str:
+def _largest_change(
+    column: Values, count: np.ndarray, count_real: np.ndarray, least_people: int
+) -> str:
     change = count / count.sum() - count_real / count_real.sum()
     most = int(np.abs(change).argmax())
+    if 0 < count_real[most] < least_people:
+        return f"changed most: a level of fewer than {least_people} people"
     return f"changed most: '{column.levels[most]}', {100 * change[most]:+.1f} points"
 
 
@@ -171,15 +177,39 @@ def _levels(known: int, count: np.ndarray, count_real: np.ndarray) -> Comparison
     )
 
 
-def _levels_told(column: Values, count: np.ndarray) -> str:
+def _levels_told(
+    column: Values, count: np.ndarray, count_real: np.ndarray, least_people: int
+) -> str:
     new = column.levels[column.known :]
-    vanished = [column.levels[code] for code in np.flatnonzero(count == 0)]
+    gone = np.flatnonzero(count == 0)
+    vanished = [column.levels[code] for code in gone if count_real[code] >= least_people]
     told = [f"invented: {listed(new)}"] if new else []
     told += [f"vanished: {listed(vanished)}"] if vanished else []
+    if hidden := len(gone) - len(vanished):
+        told.append(f"vanished: {hidden:,} levels of fewer than {least_people} people each")
     return "; ".join(told) or "the same levels on both sides"
 
 
 # --- numbers -----------------------------------------------------------------------------------
+
+
+def _bins(evidence: Evidence, column: Values) -> Draft:
+    """The shares of a number's bins: a gap in the middle hardly moves a distribution function."""
+    real, made, cells = column.coarse
+    split = evidence.tables.n_train
+    train, holdout, count = (
+        np.bincount(codes, minlength=cells)[:-1] for codes in (real[:split], real[split:], made)
+    )
+    return measured(
+        "fidelity",
+        "total_variation",
+        column.name,
+        counts(count, train + holdout),
+        margin=evidence.margins["total_variation"],
+        reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
+        method=f"{cells - 1} bins of about equal real shares",
+        columns=[column.name],
+    )
 
 
 def _number(
@@ -260,6 +290,17 @@ def _number(
         method=_rounding_told(*cells),
         columns=[column.name],
     )
+
+
+def _without_single_values(draft: Draft) -> Draft:
+    """The same, where its words would tell the numbers of single people."""
+    finding = draft.finding
+    if finding.metric not in ("tail_share", "tail_reach"):
+        return draft
+    told = "the outermost values, which are hidden like the rows"
+    if finding.metric == "tail_share":
+        told = f"rows among the {TAIL:.0%} of the real values that lie furthest out"
+    return replace(draft, finding=replace(finding, method=told))
 
 
 def tail_reach(synthetic: np.ndarray, real: np.ndarray) -> Comparison:

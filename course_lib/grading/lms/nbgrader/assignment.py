@@ -28,6 +28,10 @@ from course_lib.syllabus import lesson as find_lesson
 HIDDEN_SEED = 20406
 ESSAY = "essay"
 ESSAY_POINTS = 2
+FOR_GRADERS = """\
+### BEGIN SOLUTION
+For whoever grades: the rubric stands above. Give the highest level of which every word is true.
+### END SOLUTION"""
 CONFIG = """\
 # nbgrader's settings for this course, yours to change: `course-lib assignment` writes this file
 # once and never again.
@@ -107,21 +111,29 @@ def nbgrader(*arguments: str, course: Path) -> str:
 
 
 def source(lesson: Lesson, book: NotebookNode) -> NotebookNode:
-    """The instructor's notebook: solutions in the stubs, a test cell after each of them, and an
-    essay at the end.
+    """The instructor's notebook: solutions in the stubs, a test cell after each of them, and what a
+    person marks: the lesson's own texts below their rubrics, else an essay at the end.
 
     The test stands before the lesson's check, which rebinds the function's name: `f = check("x.f",
     f)` gives back the library's function where the answer is wrong.
     """
     cells = []
+    rubrics = {text.rubric_cell for text in lesson.written}
+    written = {text.cell: text for text in lesson.written}
     for cell in book.cells:
         cells.append(cell)
+        if cell.id in rubrics:  # the grader's page shows it as it stands here
+            cell.metadata["nbgrader"] = _metadata(cell.id, locked=True)
+        if cell.id in written:
+            cell.source = f"{cell.source}\n\n{FOR_GRADERS}"
+            points = written[cell.id].points
+            cell.metadata["nbgrader"] = _metadata(cell.id, grade=True, solution=True, points=points)
         if "exercise" in cell.metadata.get("tags", []):
             exercise = get(cell.source.splitlines()[0].removeprefix("# exercise: "))
             cell.source = with_solution(cell.source, exercise)
             cell.metadata["nbgrader"] = _metadata(answer_cell(exercise.id), solution=True)
             cells.append(_test(exercise))
-    book.cells = [*cells, _essay(lesson)]
+    book.cells = cells if lesson.written else [*cells, _essay(lesson)]
     return book
 
 
@@ -133,6 +145,11 @@ def answer_cell(exercise_id: str) -> str:
 def points_cell(exercise_id: str) -> str:
     """The grade_id of the cell that tests the answer, and carries its points."""
     return "test-" + original(exercise_id).replace(".", "-")
+
+
+def remarks_cell(lesson: Lesson) -> str:
+    """The grade_id of the cell whose comment is about the whole submission."""
+    return lesson.written[-1].cell if lesson.written else ESSAY
 
 
 def with_solution(stub: str, exercise: Exercise) -> str:

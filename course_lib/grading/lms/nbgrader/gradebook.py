@@ -30,8 +30,8 @@ from course_lib.files import write_whole
 from course_lib.grading import bounded_json
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
-from course_lib.grading.lms.nbgrader.assignment import ESSAY, answer_cell, points_cell
-from course_lib.grading.result import Mark, Result
+from course_lib.grading.lms.nbgrader.assignment import answer_cell, points_cell, remarks_cell
+from course_lib.grading.result import WRITTEN, Mark, Result
 from course_lib.syllabus import lesson
 
 PERSON = "A person has to look at this before it counts."
@@ -191,7 +191,14 @@ def _push_one(
 def _enter(result: Result, row: SubmittedNotebook, changed: bool) -> None:
     """Scores and comments of one submitted notebook. What is as it was is left alone, together with
     what a person has since decided about it."""
-    graded = {points_cell(mark.id): mark for mark in result.marks}
+    graded = {points_cell(mark.id): mark for mark in result.marks if mark.found != WRITTEN}
+    texts = {text.id: text.cell for text in lesson(result.lesson).written}
+    decided = {
+        texts[mark.id]: mark
+        for mark in result.marks
+        if mark.found == WRITTEN
+        and any(flag.exercise == mark.id and flag.kind == "decided" for flag in result.flags)
+    }
     answers = {points_cell(name): answer_cell(name) for name in lesson(result.lesson).exercises}
     if unknown := set(graded) - {grade.name for grade in row.grades}:
         raise GradingError(
@@ -200,7 +207,11 @@ def _enter(result: Result, row: SubmittedNotebook, changed: bool) -> None:
         )
     comments = {comment.name: comment for comment in row.comments}
     for grade in row.grades:
-        if grade.name not in answers:  # the essay, or a cell of the instructor's own
+        if grade.name in decided:  # by `course-lib decide`
+            grade.auto_score = _score(result, decided[grade.name], grade.max_score)
+            grade.needs_manual_grade = False
+            continue
+        if grade.name not in answers:  # a text, the essay, or a cell of the instructor's own
             grade.needs_manual_grade |= changed
             continue
         mark = graded.get(grade.name)
@@ -210,18 +221,17 @@ def _enter(result: Result, row: SubmittedNotebook, changed: bool) -> None:
         if (grade.auto_score, comment.auto_comment if comment else text) == (score, text):
             continue
         grade.auto_score = score
-        grade.needs_manual_grade = (
-            result.needs_person or score is None or grade.manual_score is not None
-        )
+        grade.needs_manual_grade = result.suspect or score is None or grade.manual_score is not None
         if comment:
             comment.auto_comment = text
-    if ESSAY in comments:
-        comments[ESSAY].auto_comment = _comment(result, None)
+    remarks = remarks_cell(lesson(result.lesson))
+    if remarks in comments:
+        comments[remarks].auto_comment = _comment(result, None)
 
 
 def _score(result: Result, mark: Mark | None, most: float) -> float | None:
     """The exercise's points on the gradebook's scale; None, and no zero, where a person decides."""
-    if mark is None or (result.needs_person and mark.found == "nowhere"):
+    if mark is None or (result.suspect and mark.found == "nowhere"):
         return None
     return mark.points / mark.of * most
 
@@ -229,7 +239,7 @@ def _score(result: Result, mark: Mark | None, most: float) -> float | None:
 def _comment(result: Result, mark: Mark | None) -> str | None:
     """What to say about an exercise, or about the whole submission. nbgrader takes it for Markdown,
     and some of its words are a learner's."""
-    lines = [PERSON] if result.needs_person else []
+    lines = [PERSON] if result.suspect else []
     if mark is None and result.late:
         lines.append("Handed in late.")
     about = mark.id if mark else None
