@@ -15,6 +15,7 @@ The rooms, from the ground floor up. A room imports only from itself and from th
     rare_events     how often something happens that hardly ever happens: a simulator, importance sampling
     audit           findings about synthetic data: fidelity, bias, privacy, utility
     pipeline        steps, contracts, gates, ledger: generate, audit, publish or quarantine
+    twin            a simulated production line, and the twin that follows it and decides
     explore         sliders and quizzes
     exercises       what an exercise is, its check, and those of every lesson
     grading         marking submissions in a sandbox, for instructors

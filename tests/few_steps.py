@@ -12,8 +12,15 @@ from types import SimpleNamespace
 
 FEW, FEWEST = 100, 20  # some lessons look at a training after 100 steps; large images are slow
 RECIPE = 2000  # lesson 06 compares what comes before 1,000 and after 1,500 steps of a recipe
-# What else takes time: draws of a null, rows of a table, generations of a loop.
-MOST = {"nulls": 20, "loans": 4000, "moons_generations": 6, "drawn": 4000}
+# What else takes time: draws of a null, rows of a table, generations of a loop, factories and days ahead.
+MOST = {
+    "nulls": 20,
+    "loans": 4000,
+    "moons_generations": 6,
+    "drawn": 4000,
+    "factories": 1,
+    "ahead": 2,
+}
 LARGE = {"channels": 8}  # networks of large images
 AUDITED = 500  # rows of each table of an audit
 TREES = 20  # of a boosted model

@@ -156,3 +156,13 @@ def test_heart_disease():
     told = " ".join(data.notes)
     for fact in ("66 rows", "172 rows"):
         assert fact in told
+
+
+@at_hand("fsdd")
+def test_spoken_digits():
+    """As the publisher's README says: 50 recordings of each digit and speaker, 0 to 4 the test part."""
+    data = datasets.load("fsdd")
+    for part, each in ((data.train, 270), (data.held_out, 30)):
+        assert part.x.dtype == np.float32 and part.y.dtype == np.int64
+        assert np.bincount(part.y).tolist() == [each] * 10
+        np.testing.assert_allclose(np.abs(part.x).max(axis=1), 0.9, atol=1e-3)

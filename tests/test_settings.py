@@ -12,6 +12,7 @@ from course_lib.mode_collapse.diffusion_control import control
 from course_lib.mode_collapse.image_gans import ImageGANSettings
 from course_lib.models import diffusion
 from course_lib.models.diffusion import MLPDiffusion, UNetDiffusion
+from course_lib.models.flow import FlowSettings
 from course_lib.models.gan import GANSettings
 from course_lib.models.vae import VAESettings
 from course_lib.syllabus import Settings, course
@@ -31,6 +32,13 @@ TABLES = {
     "08_model_collapse": {"vae": VAESettings},
     "09_audit_fidelity": {"vae": VAESettings, "gan": GANSettings, "diffusion": MLPDiffusion},
     "10_audit_bias": {"diffusion": MLPDiffusion, "gan": GANSettings},
+    "19_flow": {
+        "flow": FlowSettings,
+        "further": FlowSettings,
+        "small": FlowSettings,
+        "voice": FlowSettings,
+        "autoencoder": VAESettings,
+    },
 }
 PRESETS = [
     pytest.param(lesson, preset, id=f"{name}-{preset}")

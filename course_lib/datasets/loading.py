@@ -20,6 +20,7 @@ from course_lib.datasets.mixtures import (
 from course_lib.datasets.patients import cohort, heart_disease, hospitals, nhefs
 from course_lib.datasets.payments import LEARNT, transactions
 from course_lib.datasets.shop import online_retail, simulated_shop
+from course_lib.datasets.sounds import simulated_vowels, spoken_digits
 from course_lib.datasets.splits import Dataset, Split, TableDataset, halves, parted
 from course_lib.datasets.tables import adult, ai4i2020, german_credit
 from course_lib.syllabus import unknown
@@ -148,6 +149,7 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "engines": simulated_engines,
     "payments": _payments,
     "shop": simulated_shop,
+    "vowels": simulated_vowels,
     "cohort": cohort,
     "hospitals": hospitals,
     "breast_cancer": _breast_cancer,
@@ -167,5 +169,6 @@ LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,
     **SPLIT,
     "pneumonia_mnist": pneumonia_mnist,
+    "fsdd": spoken_digits,
     **TABLES,
 }

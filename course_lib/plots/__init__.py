@@ -18,6 +18,7 @@ from course_lib.plots.showing import (
     image_html,
     show,
 )
+from course_lib.plots.sounds import players
 
 __all__ = [
     "BLUE",
@@ -34,6 +35,7 @@ __all__ = [
     "image_grid",
     "image_html",
     "image_rows",
+    "players",
     "scatter",
     "show",
 ]
