@@ -57,8 +57,6 @@ def test_at_least_three_right_answers_written_otherwise_pass(exercise):
 
 
 FEWEST = 10  # mistakes that an exercise knows
-# New modules, whose likeliest mistakes are still collected: four are enough.
-COLLECTING = {"twin", "capstone", "flow"}
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_o
 @EACH
 def test_the_likeliest_mistakes_have_a_sentence_each(exercise):
     sentences = {mistake.sentence for mistake in exercise.mistakes}
-    assert len(sentences) >= (4 if exercise.id.partition(".")[0] in COLLECTING else FEWEST)
+    assert len(sentences) >= FEWEST
     assert all(sentence.endswith((".", "?", "!")) for sentence in sentences)
 
 

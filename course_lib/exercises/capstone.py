@@ -110,6 +110,26 @@ ROWS_NEEDED = Exercise(
             slip("rate * (1 - rate)", "rate"),
         ),
         Mistake("A part of a row is not enough: round up.", slip("np.ceil(", "np.floor(")),
+        Mistake(
+            "You subtracted the two quantiles. Add them.",
+            slip("+ norm.ppf((1 + power) / 2)", "- norm.ppf((1 + power) / 2)"),
+        ),
+        Mistake(
+            "The fraction is turned round: the quantiles stand above, the margin below.",
+            slip("(distance / margin)", "(margin / distance)"),
+        ),
+        Mistake(
+            "This is the number of rows of both tables together. Return that of each.",
+            returning("2 * np.ceil(2 * rate * (1 - rate) * (distance / margin) ** 2)"),
+        ),
+        Mistake(
+            "The power is always 0.8 here. Use the argument, of which 0.8 is only the default.",
+            slip("(1 + power) / 2", "(1 + 0.8) / 2"),
+        ),
+        Mistake(
+            "These are probabilities, and not quantiles: norm.ppf, not norm.cdf.",
+            slip("norm.ppf(1 - level / 2)", "norm.cdf(1 - level / 2)"),
+        ),
     ),
     alternatives=(_rows_by_loop, _rows_by_error, _rows_by_variance),
 )
@@ -236,6 +256,11 @@ CHOOSE = Exercise(
             "Only the first draw was looked at. Average over all draws.",
             returning("int(score[:, 0].argmin())"),
         ),
+        Mistake("The standard deviation divides by n - 1: ddof=1.", slip("ddof=1", "ddof=0")),
+        Mistake("One standard error is asked for, and not two.", slip("<= error", "<= 2 * error")),
+        Mistake(
+            "This takes the first generator that is clearly worse.", slip("<= error", "> error")
+        ),
     ),
     alternatives=(_choice_by_loop, _choice_by_variance, _choice_by_t),
 )
@@ -333,6 +358,25 @@ HONEST = Exercise(
         Mistake(
             "This is the mean of all tables. Only the chosen one's scores count.",
             returning("float(score.mean())"),
+        ),
+        Mistake(
+            "These are the scores of all parts. Return their mean.", returning("np.array(found)")
+        ),
+        Mistake(
+            "This is the lowest of the scores. Return their mean.",
+            returning("float(np.min(found))"),
+        ),
+        Mistake(
+            "The parts were added up in the wrong direction: each table has a mean over the other "
+            "parts.",
+            slip(
+                "np.delete(score, part, axis=1).mean(axis=1)",
+                "np.delete(score, part, axis=1).max(axis=1)",
+            ),
+        ),
+        Mistake(
+            "The scores of the parts were added up. Take their mean.",
+            returning("float(np.sum(found))"),
         ),
     ),
     alternatives=(_honest_by_sum, _honest_at_once, _honest_by_mask),
@@ -481,6 +525,19 @@ COPIES = Exercise(
             "A row of the table itself was taken as spare. Spare rows begin at n.",
             slip("range(n, len(group))", "range(len(group))"),
         ),
+        Mistake(
+            "These are the rows that are copies. Return n places, one for each row.",
+            returning("np.flatnonzero(copied[:n])"),
+        ),
+        Mistake(
+            "Every row was replaced. Only copies are.",
+            slip("np.flatnonzero(copied[:n])", "range(n)"),
+        ),
+        Mistake(
+            "The last spare row of the group was taken. Take the first.",
+            slip("range(n, len(group))", "reversed(range(n, len(group)))"),
+        ),
+        Mistake("These are groups. Return the places of the rows.", returning("group[kept]")),
     ),
     alternatives=(_copies_by_queues, _copies_by_group, _copies_by_taking),
 )
@@ -497,6 +554,8 @@ TEXTS = (
     "Ask A. Person",
     "\n\t",
     "no_blank_here",
+    "Read __init__ first.",
+    "____ may ask for it.",
 )
 
 
@@ -514,7 +573,7 @@ def _blank_cases(seed: int) -> Inputs:
     return {
         "empty texts": cards([0, 1, 5]),
         "white space": cards([0, 2, 5, 6]),
-        "signs of a blank": cards([0, 3, 4, 5, 7]),
+        "signs of a blank": cards([0, 3, 4, 5, 7, 8, 9]),
         "entries that are missing": cards([0, 5, 7], missing=0.4),
         "only some are wanted": cards([0, 1, 3, 5], missing=0.1, wanted=4),
     }
@@ -616,6 +675,20 @@ BLANKS = Exercise(
                 "for name in wanted",
                 'for name in ("purpose", "source", "choice", "may", "may not", "answers")',
             ),
+        ),
+        Mistake(
+            "These are the entries that are filled in. Return the blank ones.",
+            returning("[name for name in wanted if name not in blank]"),
+        ),
+        Mistake("The names are sorted here. Keep the order of wanted.", returning("sorted(blank)")),
+        Mistake("This is the first blank alone. Return all of them.", returning("blank[:1]")),
+        Mistake(
+            "Two underscores can belong to a word. Look for four in a row.",
+            slip('"____" in text', '"__" in text'),
+        ),
+        Mistake(
+            "Only texts that begin with the sign were found. Look for it anywhere in the text.",
+            slip('"____" in text', 'text.startswith("____")'),
         ),
     ),
     alternatives=(_blanks_by_list, _blanks_by_filter, _blanks_by_replacing),
@@ -752,6 +825,29 @@ CLAIMS = Exercise(
         Mistake(
             "The level is shared by the two ends of each interval: level / (2 k).",
             slip("level / (2 * len(estimate))", "level / len(estimate)"),
+        ),
+        Mistake(
+            "Supported and refuted have changed places.",
+            slip(
+                "supported.astype(int) - refuted.astype(int)",
+                "refuted.astype(int) - supported.astype(int)",
+            ),
+        ),
+        Mistake(
+            "One end within the margin is not enough: both have to lie within it.",
+            slip("(low >= -margin) & (high <= margin)", "(low >= -margin) | (high <= margin)"),
+        ),
+        Mistake(
+            "The ends of the margin are included: compare with >= and <=.",
+            slip("(low >= -margin) & (high <= margin)", "(low > -margin) & (high < margin)"),
+        ),
+        Mistake(
+            "This says whether a claim is supported. A refuted one gets -1.",
+            returning("supported.astype(int)"),
+        ),
+        Mistake(
+            "The level is always 5 % here. Use the argument, of which 0.05 is only the default.",
+            slip("level / (2 * len(estimate))", "0.05 / (2 * len(estimate))"),
         ),
     ),
     alternatives=(_claims_by_loop, _claims_by_select, _claims_by_sign),

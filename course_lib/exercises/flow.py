@@ -101,6 +101,33 @@ STRAIGHT_PATH = Exercise(
             "All points are at the first one's time. Each has its own.",
             slip("t.unsqueeze(1)", "t[:1].unsqueeze(1)"),
         ),
+        Mistake(
+            "The two are in the wrong order: first the point, then the velocity.",
+            returning("(x - noise, (1 - t) * noise + t * x)"),
+        ),
+        Mistake(
+            "The noise keeps its whole weight: it falls from 1 to 0, so multiply it by 1 - t.",
+            slip("(1 - t) * noise + t * x", "noise + t * x"),
+        ),
+        Mistake(
+            "The data have their whole weight at all times: multiply x by t.",
+            slip("(1 - t) * noise + t * x", "(1 - t) * noise + x"),
+        ),
+        Mistake(
+            "The weights of noise and data have opposite signs here. Add both parts.",
+            slip("(1 - t) * noise + t * x", "t * x - (1 - t) * noise"),
+        ),
+        Mistake(
+            "The velocity was multiplied by t. It is the same all along the line.",
+            slip("* x, x - noise", "* x, t * (x - noise)"),
+        ),
+        Mistake(
+            "This velocity is the sum of both ends. It is the way from one to the other: x - noise.",
+            slip("x - noise", "x + noise"),
+        ),
+        Mistake(
+            "The velocity is the data alone. Subtract the noise.", slip("* x, x - noise", "* x, x")
+        ),
     ),
     alternatives=(_path_by_lerp, _path_from_noise, _path_row_by_row),
 )
@@ -198,6 +225,39 @@ LENGTH_OVER_CHORD = Exercise(
         Mistake(
             "The mean of the pieces is not the length: add them up.",
             slip(".sum(dim=0)", ".mean(dim=0)"),
+        ),
+        Mistake(
+            "This is the chord alone: the length over it is asked for.",
+            returning("(path[-1] - path[0]).norm(dim=-1)"),
+        ),
+        Mistake(
+            "The chord was subtracted from the length. Divide by it.",
+            returning("length - (path[-1] - path[0]).norm(dim=-1)"),
+        ),
+        Mistake(
+            "The sizes in the numbers were added up, |x| + |y|. Take the norm, the root of the sum "
+            "of squares.",
+            slip("path.diff(dim=0).norm(dim=-1)", "path.diff(dim=0).abs().sum(dim=-1)"),
+        ),
+        Mistake(
+            "The last piece of each path is missing.",
+            slip("path.diff(dim=0)", "path[:-1].diff(dim=0)"),
+        ),
+        Mistake(
+            "The first piece of each path is missing.",
+            slip("path.diff(dim=0)", "path[1:].diff(dim=0)"),
+        ),
+        Mistake(
+            "The longest piece is not the length: add up all of them.",
+            slip(".sum(dim=0)", ".amax(dim=0)"),
+        ),
+        Mistake(
+            "The chord is the distance of the end from the start, and not from 0.",
+            slip("path[-1] - path[0]", "path[-1]"),
+        ),
+        Mistake(
+            "The chord is squared here: take the norm, not its square.",
+            slip("(path[-1] - path[0]).norm(dim=-1)", "(path[-1] - path[0]).pow(2).sum(dim=-1)"),
         ),
     ),
     alternatives=(_length_by_loops, _length_by_slices, _length_by_cdist),
@@ -323,6 +383,32 @@ HEUN_STEP = Exercise(
             "end of the step, and takes the mean.",
             returning("x_t + dt * velocity(x_t + dt / 2 * first, t + dt / 2)"),
         ),
+        Mistake(
+            "The step goes backwards: add dt times the mean velocity.",
+            slip("x_t + dt * (first + second)", "x_t - dt * (first + second)"),
+        ),
+        Mistake(
+            "The Euler step before the second velocity goes backwards.",
+            slip("x_t + dt * first", "x_t - dt * first"),
+        ),
+        Mistake(
+            "This is the mean velocity. Move x_t by dt times it.", returning("(first + second) / 2")
+        ),
+        Mistake(
+            "This is the way that x_t moves. Add it to x_t.", returning("dt * (first + second) / 2")
+        ),
+        Mistake(
+            "The step length is missing: multiply the mean velocity by dt.",
+            slip("x_t + dt * (first + second) / 2", "x_t + (first + second) / 2"),
+        ),
+        Mistake(
+            "The two velocities were subtracted. Add them, and take half.",
+            slip("first + second", "second - first"),
+        ),
+        Mistake(
+            "The Euler step before the second velocity lacks its length dt.",
+            slip("x_t + dt * first", "x_t + first"),
+        ),
     ),
     alternatives=(_heun_from_euler, _heun_as_mean_of_points, _heun_with_lerp),
 )
@@ -414,6 +500,31 @@ SCALE_LATENTS = Exercise(
         Mistake(
             "One mean for all latents: each latent has its own, dim=0.",
             slip("train.mean(dim=0)", "train.mean()"),
+        ),
+        Mistake(
+            "The codes' own mean was subtracted. Subtract that of the training codes.",
+            slip("(codes - mean)", "(codes - codes.mean(dim=0))"),
+        ),
+        Mistake(
+            "The codes were multiplied by the size. Divide by it.",
+            slip("(codes - mean) /", "(codes - mean) *"),
+        ),
+        Mistake(
+            "This is the mean size of the numbers. Take the root of the mean square.",
+            slip(".pow(2).mean().sqrt()", ".abs().mean()"),
+        ),
+        Mistake(
+            "This is the root of the sum of squares. Take the mean of the squares.",
+            slip(".pow(2).mean()", ".pow(2).sum()"),
+        ),
+        Mistake("The mean was added. Subtract it.", slip("(codes - mean) /", "(codes + mean) /")),
+        Mistake(
+            "These are the training codes, scaled. Scale the codes.",
+            returning("(train - mean) / (train - mean).pow(2).mean().sqrt()"),
+        ),
+        Mistake(
+            "The largest number is not the size. Take the root of the mean square.",
+            slip(".pow(2).mean().sqrt()", ".abs().max()"),
         ),
     ),
     alternatives=(_scale_by_flat, _scale_by_variances, _scale_by_norm),
@@ -514,6 +625,41 @@ DISTILLATION_LOSS = Exercise(
             "The student was asked at what the teacher made. It should see the noise.",
             slip("student(noise, t)", "student(made, t)"),
         ),
+        Mistake(
+            "This is the mean of the distances' sizes. Square them.",
+            slip("F.mse_loss", "F.l1_loss"),
+        ),
+        Mistake(
+            "This is one number a pair. Take the mean over the pairs, too.",
+            returning("((noise + student(noise, t) - made) ** 2).mean(dim=1)"),
+        ),
+        Mistake(
+            "This is the root of the mean squared error. Leave the root out.",
+            returning("F.mse_loss(noise + student(noise, t), made).sqrt()"),
+        ),
+        Mistake(
+            "The squares were added up over the numbers. Take the mean over them, too.",
+            returning("((noise + student(noise, t) - made) ** 2).sum(dim=1).mean()"),
+        ),
+        Mistake(
+            "This is half of the mean squared error. Leave the half out.",
+            returning("F.mse_loss(noise + student(noise, t), made) / 2"),
+        ),
+        Mistake(
+            "The student is compared with the noise. Compare it with what the teacher made.",
+            slip("t), made)", "t), noise)"),
+        ),
+        Mistake(
+            "The student is asked in the middle of the way. The step begins at t = 0.",
+            slip(
+                "t = torch.zeros(len(noise), device=noise.device)",
+                "t = torch.full((len(noise),), 0.5, device=noise.device)",
+            ),
+        ),
+        Mistake(
+            "This is the mean error, in which above and below cancel out. Square first.",
+            returning("(noise + student(noise, t) - made).mean()"),
+        ),
     ),
     alternatives=(_distil_in_velocity, _distil_by_norm, _distil_by_rows),
 )
@@ -612,6 +758,33 @@ GRIFFIN_LIM_STEP = Exercise(
         Mistake(
             "The magnitudes are squared here. An STFT holds amplitudes, not powers.",
             slip("torch.polar(magnitude", "torch.polar(magnitude**2"),
+        ),
+        Mistake(
+            "This is the STFT. Turn it back into sounds: inverse_stft.",
+            returning("torch.polar(magnitude, stft(sounds).angle()).abs().sum(dim=1)"),
+        ),
+        Mistake(
+            "The magnitudes were added to the sounds' own. They should replace them.",
+            slip("torch.polar(magnitude, stft", "torch.polar(magnitude + stft(sounds).abs(), stft"),
+        ),
+        Mistake(
+            "The sound is upside down: the phase was moved by pi.",
+            slip("stft(sounds).angle()", "stft(sounds).angle() + torch.pi"),
+        ),
+        Mistake(
+            "This is the mean of the sounds' magnitudes and the given ones. Take the given ones.",
+            slip(
+                "torch.polar(magnitude, stft",
+                "torch.polar((magnitude + stft(sounds).abs()) / 2, stft",
+            ),
+        ),
+        Mistake(
+            "The magnitudes' roots were taken. They are amplitudes already.",
+            slip("torch.polar(magnitude,", "torch.polar(magnitude.sqrt(),"),
+        ),
+        Mistake(
+            "The phase is that of the sounds played backwards. Keep their order.",
+            slip("stft(sounds).angle()", "stft(sounds.flip(-1)).angle()"),
         ),
     ),
     alternatives=(_phase_by_quotient, _phase_by_exponential, _phase_by_parts),

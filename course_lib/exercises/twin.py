@@ -164,6 +164,22 @@ LINE_STEP = Exercise(
             "The part that the last machine takes stays in the buffer.",
             slip("second = second - third_works", "pass"),
         ),
+        Mistake(
+            "The two are in the wrong order: first which machines worked, then the buffers.",
+            returning("np.stack([first + first_works, second], axis=1), worked"),
+        ),
+        Mistake(
+            "The parts of the first machine are missing from the first buffer.",
+            slip("[first + first_works, second]", "[first, second]"),
+        ),
+        Mistake(
+            "The second machine takes a part out of the first buffer: subtract it there.",
+            slip("first - second_works, second + second_works", "first, second + second_works"),
+        ),
+        Mistake(
+            "The second machine puts its part into the second buffer: add it there.",
+            slip("first - second_works, second + second_works", "first - second_works, second"),
+        ),
     ),
     alternatives=(_line_by_loop, _line_by_changes, _line_by_where),
 )
@@ -295,6 +311,24 @@ EXPOSURE = Exercise(
                 "np.exp(theta[..., 0]), np.exp(theta[..., 1])",
                 "np.abs(theta[..., 0]) + 1, np.abs(theta[..., 1]) + 1",
             ),
+        ),
+        Mistake(
+            "The sign is turned round: a longer stretch of work lowers the likelihood.",
+            slip(
+                "(start / life) ** shape - (end / life) ** shape",
+                "(end / life) ** shape - (start / life) ** shape",
+            ),
+        ),
+        Mistake(
+            "The hazard was subtracted. A failure adds it.", slip("survived + np", "survived - np")
+        ),
+        Mistake(
+            "The hazard is that at the age where the tool failed, and not at the start.",
+            slip("np.log(end / life)", "np.log((start + 1) / life)"),
+        ),
+        Mistake(
+            "This is the likelihood. Return its logarithm.",
+            returning("np.exp(survived + np.where(failed, hazard, 0.0))"),
         ),
     ),
     alternatives=(_exposure_by_scipy, _exposure_by_loop, _exposure_by_logs),
@@ -438,6 +472,18 @@ RESAMPLE = Exercise(
             "noise @ root has another covariance: transpose the root.",
             slip("root.T", "root"),
         ),
+        Mistake(
+            "keep and 1 - keep have changed places.",
+            slip(
+                "keep * theta[chosen] + (1 - keep) * mean",
+                "(1 - keep) * theta[chosen] + keep * mean",
+            ),
+        ),
+        Mistake(
+            "The points all use the place j alone: add u.",
+            slip("(np.arange(n) + u) / n", "(np.arange(n) + 0.5) / n"),
+        ),
+        Mistake("You subtracted the noise. Add it.", slip("moved + np", "moved - np")),
     ),
     alternatives=(_resample_by_counts, _resample_by_loop, _resample_by_einsum),
 )
@@ -542,6 +588,30 @@ CHANCE = Exercise(
             slip(
                 "(until / life) ** shape - (age / life) ** shape", "((until - age) / life) ** shape"
             ),
+        ),
+        Mistake(
+            "The sign of the exponent is turned round: exp(-(...)).",
+            slip("-np.expm1(-wear)", "np.expm1(np.minimum(wear, 5))"),
+        ),
+        Mistake(
+            "This is the sum of wear itself. The chance is 1 - exp(-wear).",
+            returning("float(weight @ wear)"),
+        ),
+        Mistake(
+            "theta holds logarithms: take np.exp.", slip("np.exp(theta).T", "(np.abs(theta) + 1).T")
+        ),
+        Mistake(
+            "The weights were summed over those particles that fail for sure. Take the weighted "
+            "mean of the chances.",
+            returning("float(weight @ (wear > 1))"),
+        ),
+        Mistake(
+            "The age is subtracted twice: until is an age already.",
+            slip("(until / life)", "((until - age / 2) / life)"),
+        ),
+        Mistake(
+            "The shape is missing: each fraction is raised to the power of k.",
+            slip("(until / life) ** shape - (age / life) ** shape", "until / life - age / life"),
         ),
     ),
     alternatives=(_chance_by_survival, _chance_by_loop, _chance_by_sum),
@@ -683,6 +753,19 @@ PICK = Exercise(
             "The standard deviation of a sample divides by n - 1: ddof=1.",
             slip("ddof=1", "ddof=0"),
         ),
+        Mistake("This is the gain. Return the row.", returning("float(gain.mean())")),
+        Mistake(
+            "One column decided. Take the mean over all columns.",
+            slip("values.mean(axis=1).argmax()", "values[:, 0].argmax()"),
+        ),
+        Mistake("This is the error. Return the row.", returning("float(error)")),
+        Mistake(
+            "The mean of the best row. Return its place.", returning("float(values[best].mean())")
+        ),
+        Mistake(
+            "The row before the best one. Count from 0: argmax gives the place already.",
+            returning("(best + 1 if gain.mean() > error else current)"),
+        ),
     ),
     alternatives=(_pick_by_loop, _pick_by_t, _pick_by_covariance),
 )
@@ -803,6 +886,22 @@ REGRET = Exercise(
         Mistake("One day too many is in the window.", _regret_one_day_more),
         Mistake("Divide by the oracle's money, not by what was earned.", _regret_of_own),
         Mistake("This is the money lost. Divide it by that of the oracle.", _regret_in_money),
+        Mistake("This is what was kept. The regret is 1 minus it.", returning("1 - lost / paid")),
+        Mistake(
+            "The sign is turned round: the oracle's money minus the money earned.",
+            slip("best - earned", "earned - best"),
+        ),
+        Mistake(
+            "Percent: the share should not be multiplied by 100.", returning("100 * lost / paid")
+        ),
+        Mistake(
+            "Only the first factory was counted. Add up all of them.",
+            slip("x.sum(axis=1)", "x[:, 0]"),
+        ),
+        Mistake(
+            "This is the last day alone. Return one number for each day.",
+            returning("(lost / paid)[-1:]"),
+        ),
     ),
     alternatives=(_regret_by_loop, _regret_by_convolution, _regret_by_matrix),
 )
@@ -944,6 +1043,23 @@ SEEN = Exercise(
         Mistake(
             "Failed and replaced have changed places among the imagined tools.",
             slip("lasts <= threshold", "lasts > threshold"),
+        ),
+        Mistake("The steps were rounded down. Round up.", slip("np.ceil", "np.floor")),
+        Mistake("The exponent is 1 / shape.", slip("wear ** (1 / shape)", "wear")),
+        Mistake(
+            "The two are in the wrong order: first the ages, then the failures.",
+            returning(
+                "(np.where(real, failed, lasts <= threshold), np.where(real, age, np.minimum(lasts, "
+                "threshold)))"
+            ),
+        ),
+        Mistake(
+            "All tools use the first particle. Each draws its own.",
+            slip("theta[chosen]", "theta[0 * chosen]"),
+        ),
+        Mistake(
+            "A tool that lasts just until the threshold has failed: compare with <=.",
+            slip("lasts <= threshold", "lasts < threshold"),
         ),
     ),
     alternatives=(_seen_by_loop, _seen_by_mask, _seen_by_choose),
