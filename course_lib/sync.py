@@ -342,7 +342,8 @@ def capstone_runs() -> str:
             cells = [group, run["seed"], *counts, run["remedy"], run["final"], result]
             rows.append(f"| {' | '.join(map(str, cells))} |")
             if run["why"]:
-                reasons.append(f"- {group}, seed {run['seed']}: {run['why'].replace('|', '/')}")
+                found = re.findall(r"\w+: (\w+\[[^\]]+\]):", run["why"])
+                reasons.append(f"- {group}, seed {run['seed']}: {', '.join(found)}")
     stopped = ["", "What stopped the tables at the end:", "", *reasons] if reasons else []
     return "\n".join([*rows, *stopped])
 

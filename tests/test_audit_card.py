@@ -148,7 +148,7 @@ def test_a_card_names_the_blanks_that_are_left(audited):
     full = card_of(audited, **FULL)
     assert full.blanks == [] and "complete" in str(full)
     assert "Not complete" not in full.to_html()
-    assert card_blanks(dict.fromkeys(WORDS, BLANK)) == list(WORDS)
+    assert card_blanks(dict.fromkeys(WORDS, BLANK), list(WORDS)) == list(WORDS)
 
 
 def test_a_card_holds_the_facts_and_runs_nothing_that_is_written_into_it(audited, tmp_path):

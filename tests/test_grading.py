@@ -23,6 +23,7 @@ from course_lib.grading.evaluation import grade_submission
 from course_lib.grading.execution import USUAL
 from course_lib.grading.intake.submission import Submission
 from course_lib.grading.marking import Marking, read_checks
+from course_lib.grading.result import WRITTEN
 from course_lib.grading.sandbox.engines import (
     hidden_files,
     make,
@@ -86,12 +87,14 @@ def test_the_library_s_answers_get_full_marks_and_stubs_none(lesson):
     marking.validate()
     with make("bubblewrap", marking) as sandbox:
         full = graded(solved(lesson), sandbox, marking)
-        assert full.points == full.of == marking.points > 0
-        assert not full.needs_person
-        assert {e.found for e in full.marks} == {"tag"}
+        texts = sum(text.points for text in marking.written)  # which a person marks
+        assert full.points == full.of - texts == marking.points - texts > 0
+        asked = {flag.kind for flag in full.flags if flag.needs_person}
+        assert asked == ({WRITTEN} if texts else set())
+        assert {e.found for e in full.marks} <= {"tag", WRITTEN}
         empty = graded(solved(lesson, only=()), sandbox, marking)
     assert empty.points == 0
-    assert not empty.needs_person
+    assert empty.needs_person == bool(texts)
     assert {s for e in empty.marks for s in sentences(empty, e.id)} == {"Not solved yet."}
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,12 +33,13 @@ STATED = 4  # reasons why a policy stops the rows
 _templates = page_templates(Path(__file__).parent)
 
 
-def card_blanks(words: Mapping[str, str], wanted: Sequence[str] = tuple(WORDS)) -> list[str]:
+def card_blanks(words: dict[str, str], wanted: list[str]) -> list[str]:
     """The wanted entries that nobody has filled in, in their order.
 
     An entry is blank if it is missing, has nothing but white space, or still holds "____".
 
-    >>> card_blanks({"purpose": "Practice.", "source": " ", "choice": "It ____."})
+    >>> wanted = ["purpose", "source", "choice", "may", "may not", "answers"]
+    >>> card_blanks({"purpose": "Practice.", "source": " ", "choice": "It ____."}, wanted)
     ['source', 'choice', 'may', 'may not', 'answers']
     """
     blank = []
@@ -71,7 +72,7 @@ class DataCard:
     @property
     def blanks(self) -> list[str]:
         """The entries that a person has still to fill in."""
-        return card_blanks(self.words)
+        return card_blanks(dict(self.words), list(WORDS))
 
     def __str__(self) -> str:
         passed = f"{'passes' if self.gate else 'does not pass'} the policy {self.gate.policy.name}"
