@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike
 
 from course_lib.plots.showing import BLUE, GREY, ORANGE, WIDEST, Picture
@@ -63,16 +64,22 @@ def curves(
         )
     for name, level in (levels or {}).items():
         # Not in grey, which the fourth curve has, dotted too.
-        ax.axhline(level, color=plt.rcParams["text.color"], linewidth=1, linestyle=":", label=name)
+        text = f"{name}: {level:.3g}"
+        ax.axhline(level, color=plt.rcParams["text.color"], linewidth=1, linestyle=":", label=text)
         said.append(f"A dotted line marks {level:.3g}: {name}.")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if "x" in log:
         ax.set_xscale("log")
     if "y" in log:
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        if high < 30 * low:  # with one power of ten, its multiples have to be readable
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            ax.yaxis.set_minor_formatter("{x:g}")
     if few and "x" in log:
         ax.set_xticks(x, [f"{value:g}" for value in x])
-        ax.minorticks_off()
+        ax.set_xticks([], minor=True)
     ax.legend(fontsize=8)
     return Picture(fig, " ".join(said))
 
