@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from course_lib.twin.decide import Search, Sheet, Story, Twin, World, best_plan, live
 from course_lib.twin.follow import Filter
 
-FACTORIES, SEED = 20, 0
+FACTORIES, SEED = 20, 1  # the settings were chosen on factories of seed 0
 WORLD = World()
 DRIFT, DAYS = WORLD.drift_day, WORLD.days
 STAGES = {
