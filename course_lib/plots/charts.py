@@ -72,8 +72,8 @@ def curves(
         ax.set_xscale("log")
     if "y" in log:
         ax.set_yscale("log")
-        low, high = ax.get_ylim()
-        if high < 30 * low:  # with one power of ten, its multiples have to be readable
+        bottom, top = ax.get_ylim()
+        if top < 30 * bottom:  # with one power of ten, its multiples have to be readable
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
             ax.yaxis.set_minor_formatter("{x:g}")
