@@ -150,3 +150,17 @@ def test_image_rows_put_each_image_in_its_row_and_its_column():
 def test_a_curve_of_another_length_than_x_is_refused():
     with pytest.raises(ValueError, match="'a' has 3 values, and x has 2"):
         plots.curves([1, 2], {"a": [1, 2, 3]}, xlabel="x", ylabel="y", title="t")
+
+
+def test_a_logarithmic_axis_over_less_than_two_powers_of_ten_can_be_read():
+    x, lines = [1, 2, 20], {"flow": [6.3, 2.6, 1.6]}
+    picture = plots.curves(
+        x, lines, xlabel="steps", ylabel="FD", title="Few steps", log="xy", levels={"the floor": 1}
+    )
+    (ax,) = picture.figure.axes
+    picture.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    marks = zip(ax.yaxis.get_minorticklocs(), ax.yaxis.get_minorticklabels(), strict=True)
+    said = [label.get_text() for at, label in marks if low <= at <= high]
+    assert said == ["2", "5"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["flow", "the floor: 1"]
