@@ -8,7 +8,10 @@ import ast
 import json
 import linecache
 import os
+import random
 import symtable
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
@@ -58,10 +61,12 @@ class Messages:
     def __init__(self, shell: Any):
         self.shell = shell
         self.before: dict[str, object] | None = None
+        self.put_back: Callable[[], None] | None = None
 
     def remember(self, *_info: object) -> None:
-        """Before a cell runs: which names there are, and what they stand for."""
+        """Before a cell runs: which names there are, what they stand for, and what is drawn next."""
         self.before = dict(self.shell.user_ns)
+        self.put_back = randomness()
 
     def forget(self, *_result: object) -> None:
         self.before = None  # else what a cell has replaced would stay in memory
@@ -123,10 +128,15 @@ class Messages:
         )
 
     def stopped(self, error: BaseException, trace: TracebackType) -> str:
-        """Undo what the interrupted cell has done to names, and say where its training stood."""
+        """Undo what the interrupted cell has done to names, and say where its training stood.
+
+        The global random generators are put back as well, so that the cell, run again, gives what it
+        would have given without the interruption.
+        """
         names = self.shell.user_ns
         where = step_of(trace)
-        if self.before is not None:
+        if self.before is not None and self.put_back is not None:
+            self.put_back()
             for name in {*names, *self.before} - {*NOT_OURS}:
                 if name.startswith("_") or names.get(name) is self.before.get(name, error):
                     continue
@@ -138,6 +148,29 @@ class Messages:
         return (
             f"Stopped{at}. Run this cell again to start it anew; what was there before it is kept."
         )
+
+
+def randomness() -> Callable[[], None]:
+    """What puts the global random generators back to where they are: Python's, NumPy's and PyTorch's.
+
+    A library that is not imported yet has none, and is not imported for this.
+    """
+    ours, undo = random.getstate(), [lambda: random.setstate(ours)]
+    if numpy := sys.modules.get("numpy"):
+        theirs = numpy.random.get_state()
+        undo.append(lambda: numpy.random.set_state(theirs))
+    if torch := sys.modules.get("torch"):
+        state = torch.get_rng_state()
+        undo.append(lambda: torch.set_rng_state(state))
+        if torch.cuda.is_initialized():
+            states = torch.cuda.get_rng_state_all()
+            undo.append(lambda: torch.cuda.set_rng_state_all(states))
+
+    def put_back() -> None:
+        for each in undo:
+            each()
+
+    return put_back
 
 
 def step_of(trace: TracebackType | None) -> str:

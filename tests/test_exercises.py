@@ -80,8 +80,13 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_o
     cases = exercise.cases(seed)
     for mistake in exercise.mistakes:
         outcomes = [run_once(exercise, mistake.answer, case) for case in cases]
-        said = {v.sentence for v in assess(exercise, cases, outcomes) if not v.passed}
+        verdicts = assess(exercise, cases, outcomes)
+        said = {v.sentence for v in verdicts if not v.passed}
         assert mistake.sentence in said, f"expected: {mistake.sentence}\nsaid: {said}"
+        for case, given, verdict in zip(cases, outcomes, verdicts, strict=True):
+            right = run_once(exercise, exercise.reference, case)
+            if not verdict.passed and given.kinds == right.kinds and not given.mutated:
+                assert "expected" in verdict.detail, "no right value stands beside the wrong one"
 
 
 @EACH
@@ -424,6 +429,7 @@ def test_a_solved_exercise_shows_no_hints_and_html_is_escaped(monkeypatch):
     assert "Hint" not in html_of("vae.kl_divergence", KL.reference, monkeypatch)
 
     def nasty(mu, log_var):
-        raise ValueError("<script>alert(1)</script>")
+        raise ValueError("<script>alert(1)</script> `<b>`")
 
-    assert "<script>" not in html_of("vae.kl_divergence", nasty, monkeypatch)
+    html = html_of("vae.kl_divergence", nasty, monkeypatch)
+    assert "<script>" not in html and "<code>&lt;b&gt;</code>" in html

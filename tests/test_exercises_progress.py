@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 from course_lib import certificate, hint, progress
-from course_lib.exercises import checking, get, record
+from course_lib.exercises import check, checking, get, record
 from course_lib.exercises.hints import advice
 from course_lib.exercises.judge import UNNAMED
 from course_lib.exercises.overview import progress_page
@@ -92,11 +94,21 @@ def test_no_hint_is_given_twice(capsys):
 
 def test_a_mistake_without_a_name_leads_to_a_hint_at_once():
     lines, given = advice(("one", "two"), ["a", f"The result {UNNAMED}"])
-    assert "Work out its smallest case by hand" in lines[-2]
+    assert "Work out that case by hand" in lines[-2]
     assert lines[-1] == "Hint 1 of 2: one" and given == 1
     assert "Mended since: a" in lines
     lines, _ = advice(("one", "two"), [f"The result {UNNAMED}", "a"])
     assert not any("Mended" in line for line in lines)
+
+
+def test_of_a_mistake_without_a_name_the_smallest_case_is_remembered(capsys):
+    check(KL.id, lambda mu, log_var: KL.reference(mu, log_var) * torch.exp(mu.sum()))
+    capsys.readouterr()
+    hint(KL.id)
+    said = capsys.readouterr().out
+    smallest = min(KL.cases(0), key=lambda case: np.size(case.inputs["mu"]))
+    assert f"{UNNAMED} In the case “{smallest.name}”: The result" in said
+    assert "you gave" in said and "expected" in said and "Hint 1 of" in said
 
 
 def test_a_quiz_s_score_is_kept():

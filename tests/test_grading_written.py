@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_browser import FLAGS
 from nbgrader.api import Gradebook
+from playwright.sync_api import expect, sync_playwright
+from test_grading_nbgrader import Server
 
 from course_lib.cli import main
 from course_lib.exercises import get
@@ -206,6 +210,32 @@ def test_our_results_leave_the_texts_to_a_person_and_bring_what_was_decided(fres
     assert [entered(fresh, "bob")[text.cell][:2] for text in TEXTS] == [
         (False, 3), (False, 3), (False, 3), (False, 2)
     ]  # fmt: skip
+
+
+@pytest.mark.nbgrader
+def test_a_mark_typed_into_formgrader_s_page_is_saved(fresh, tmp_path, chromium):
+    """Without a network, too: then the page has no MathJax, which it says in the console and goes on."""
+    raw = nbformat.writes(answered(fresh)).encode()
+    push([marked("ann")], fresh, NAME, notebook=lambda _: raw)
+    cell, server = TEXTS[0].cell, Server(fresh, tmp_path)
+    try:
+        server.wait()
+        (row,) = server.formgrader(f"submitted_notebooks/{NAME}/{NAME}")
+        with sync_playwright() as playwright:
+            page = playwright.chromium.launch(executable_path=chromium, args=FLAGS).new_page()
+            page.route("**://cdnjs.cloudflare.com/**", lambda route: route.abort())
+            here = f"http://127.0.0.1:{server.port}"
+            # By way of JupyterLab, which logs the browser in; docs/instructor.md says why.
+            page.goto(f"{here}/lab?token={server.token}", wait_until="commit")
+            page.goto(f"{here}/formgrader/submissions/{row['id']}/")
+            score = page.locator(f"input.score[id='{cell}']")
+            expect(score).to_have_class(re.compile("needs_manual_grade"))
+            score.fill("2")
+            with page.expect_response("**/formgrader/api/grade/*"):
+                page.locator(f"textarea[id='{cell}-comment']").click()
+    finally:
+        server.stop()
+    assert entered(fresh, "ann")[cell] == (False, 2, 3)
 
 
 @pytest.mark.usefixtures("walls")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import few_steps
+import interruptions
 import lesson_runs
 import nbformat
 import pytest
@@ -119,6 +120,18 @@ def test_a_stopped_training_says_where_it_stood_and_leaves_names_alone(said, sto
     assert len(text.splitlines()) == 1 and isinstance(result.error_in_exec, KeyboardInterrupt)
     assert said("model")[1].result == "trained"
     assert "NameError" in said("step")[0]
+
+
+def test_an_interrupted_cell_draws_the_same_numbers_when_it_runs_again(said):
+    drawn = "[random.random(), np.random.rand(), torch.rand(1).item()]"
+    said("import random, torch\nimport numpy as np")
+    said(f"{drawn}\nraise KeyboardInterrupt")
+    again = said(drawn)[1].result
+    said("torch.manual_seed(0); np.random.seed(0); random.seed(0)")
+    first = said(drawn)[1].result
+    said("torch.manual_seed(0); np.random.seed(0); random.seed(0)")
+    said(f"{drawn}\nraise KeyboardInterrupt")
+    assert said(drawn)[1].result == first != again
 
 
 def test_another_interruption_does_not_speak_of_an_earlier_training(said):
@@ -239,32 +252,13 @@ def test_after_a_restart_a_check_or_a_slider_alone_asks_for_the_cells_above(less
         assert told[1] == "Run the cells above first: Run > Run All Above Selected Cell."
 
 
-def pytest_generate_tests(metafunc):
-    """Trainings are interrupted in the lessons that come to one soon, with `--full` in all."""
-    if "stopped_lesson" in metafunc.fixturenames:
-        full = metafunc.config.option.full
-        soon = ["01_vae", "05_tables", "15_retail"]
-        metafunc.parametrize("stopped_lesson", course().lessons if full else soon)
-
-
 @pytest.mark.slow
-def test_an_interrupted_training_says_where_it_stood_and_runs_again(
-    stopped_lesson, own_kernel, pytestconfig
-):
-    """By a signal, as the square of JupyterLab sends it."""
-    own_kernel.open(stopped_lesson)
-    stopped = 0
-    for source in code(stopped_lesson):
+def test_an_interrupted_training_says_where_it_stood_and_runs_again(own_kernel):
+    """By a signal, as the square of JupyterLab sends it; test_notebooks.py does so in every lesson."""
+    own_kernel.open("01_vae")
+    for source in code("01_vae"):
         own_kernel.run(INTERRUPTED, store_history=False)
-        told = own_kernel.run(source)
-        if told:
-            assert re.fullmatch(
-                r"Stopped at step 2 of [\d,]+\. Run this cell again to start it anew; "
-                r"what was there before it is kept\.",
-                told,
-            )
-            stopped += 1
-            assert own_kernel.run(source) == ""
-            if not pytestconfig.option.full:
-                break
-    assert stopped or pytestconfig.option.full
+        if told := own_kernel.run(source):
+            break
+    assert re.fullmatch(interruptions.SAID, told)
+    assert own_kernel.run(source) == ""

@@ -71,8 +71,8 @@ class Policy:
 class Gate:
     """Whether a report passes a policy, and the reasons if not. True in an `if` when passed.
 
-    `reasons` names each finding, `causes` tells those of one cause at once. `status` is 0 or 1 for each
-    family, as an exit status is.
+    `reasons` names each finding, `causes` tells those of one cause at once, and `stopped_by` holds the
+    findings' ids alone. `status` is 0 or 1 for each family, as an exit status is.
     """
 
     passed: bool
@@ -80,6 +80,7 @@ class Gate:
     causes: tuple[str, ...]
     policy: Policy
     status: Mapping[str, int]
+    stopped_by: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return self.passed
@@ -225,4 +226,5 @@ def gate(findings: Findings, rules: str | Mapping[str, Any] | Policy) -> Gate:
     told = [f"{cause.headline.verdict}: {cause.sentence}" for cause in causes(stopped)]
     told += [f"{verdict}: {n:,} of {family}" for (verdict, family), n in undecided.items()]
     passed = not (missing or stopped)
-    return Gate(passed, (*missing, *reasons), (*missing, *told), policy, status)
+    stopped_by = tuple(each.id for each in stopped)
+    return Gate(passed, (*missing, *reasons), (*missing, *told), policy, status, stopped_by)

@@ -1,16 +1,18 @@
 """The check in the notebook: each case with its verdict, hints one by one, the solution last."""
 
 import inspect
+import re
 from collections.abc import Callable
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from IPython.display import display
 
 from course_lib.exercises.exercise import Case, Exercise
-from course_lib.exercises.judge import Verdict, assess
+from course_lib.exercises.judge import UNNAMED, Verdict, assess
 from course_lib.exercises.record import record_solved, record_try
 from course_lib.exercises.registry import get, needed_modules
 from course_lib.exercises.trial import run
@@ -41,8 +43,8 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     try:
         if passed:
             record_solved(exercise.id)
-        elif (said := _first_reason(verdicts)) != UNSOLVED:
-            record_try(exercise.id, said)
+        elif _first_reason(verdicts) != UNSOLVED:
+            record_try(exercise.id, _remembered(verdicts))
     except OSError as error:
         note = f"Your progress could not be kept ({error})."
     display(
@@ -128,7 +130,7 @@ def _expected(exercise: Exercise) -> "tuple[Figure, str]":
 def _table(verdicts: Verdicts) -> str:
     titles = ["case", "result", "why"]
     rows = [
-        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", escape(why)]
+        [escape(case.name), "passed" if verdict.passed else "<b>failed</b>", _marked_up(why)]
         for (case, verdict), why in zip(verdicts, _reasons(verdicts), strict=True)
     ]
     if not any(why for _, _, why in rows):
@@ -143,8 +145,28 @@ def _table(verdicts: Verdicts) -> str:
     )
 
 
+def _marked_up(text: str) -> str:
+    """As HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _first_reason(verdicts: Verdicts) -> str:
     return next((verdict.sentence for _, verdict in verdicts if not verdict.passed), "")
+
+
+def _remembered(verdicts: Verdicts) -> str:
+    """What `hint` is to know of a wrong answer: its mistake, or the numbers of the smallest case."""
+    reason = _first_reason(verdicts)
+    if not reason.endswith(UNNAMED):
+        return reason
+    told = [(case, verdict) for case, verdict in verdicts if verdict.sentence == reason]
+    case, verdict = min(told, key=lambda each: _size(each[0]))
+    return f"{reason} In the case “{case.name}”: {verdict.detail}"
+
+
+def _size(case: Case) -> int:
+    """How many numbers a case hands over."""
+    return sum(np.size(value) for value in case.inputs.values())
 
 
 def _reasons(verdicts: Verdicts) -> list[str]:

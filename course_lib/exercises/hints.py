@@ -48,15 +48,15 @@ def advice(hints: tuple[str, ...], tries: list[str], given: int = 0) -> tuple[li
         ], max(given, 1)
     last, times = tries[-1], tries.count(tries[-1])
     lines = [f"Your last try: {last}"]
-    named = [said for said in dict.fromkeys(tries) if said != last and not said.endswith(UNNAMED)]
+    named = [said for said in dict.fromkeys(tries) if said != last and UNNAMED not in said]
     if named:
         count = len(named)
         lines.append(
             f"Mended since: {named[-1]}" + (f" And {count - 1} before that." if count > 1 else "")
         )
-    if last.endswith(UNNAMED):
+    if UNNAMED in last:
         lines.append(
-            "The check has no name for this mistake. Work out its smallest case by hand, and compare."
+            "The check has no name for this mistake. Work out that case by hand, and compare."
         )
     elif times == 1:
         return [*lines, "This is new. Change only what it names, and check again."], given

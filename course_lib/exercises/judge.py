@@ -123,13 +123,16 @@ def _compare_one(
             f"{what} has the shape {value.shape}; {right.shape} was expected.",
         )
     if not np.isfinite(value).all() and np.isfinite(right).all():
-        bad = int((~np.isfinite(value)).sum())
+        bad = ~np.isfinite(value)
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f", the first at {place}" if place else ""
         word = "NaN" if np.isnan(value).any() else "infinite"
         return Verdict(
             False,
             f"{what} has {word} values. Look for a logarithm of zero, a division by zero, or an "
             "exp() that overflows.",
-            f"{what}: {bad} of {value.size} values are {word}.",
+            f"{what}: {bad.sum():,} of {value.size:,} values are {word}{where}; {right[place]:.4g} was "
+            "expected there.",
         )
     if np.allclose(value, right, rtol=exercise.rtol, atol=exercise.atol, equal_nan=True):
         return Verdict(True)
