@@ -70,9 +70,10 @@ def minutes(item):
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_auto_num_workers(config):
-    """Two workers, or none where starting them takes longer than the tests."""
+    """One worker more than cores, up to four cores: while one waits for a browser or a time limit, another
+    computes. None where starting them takes longer than the tests."""
     files = {argument.partition("::")[0] for argument in config.args}
     if config.option.keyword or (len(files) == 1 and os.path.isfile(*files)):
         config.option.dist = "no"
         return 0
-    return 2
+    return min(os.cpu_count() or 1, 4) + 1

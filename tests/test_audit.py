@@ -116,6 +116,7 @@ def test_a_finding_says_what_was_done(clean):
     assert "the same levels" in clean["levels[region]"].method
 
 
+@pytest.mark.slow
 def test_a_bootstrap_of_the_training_rows_is_nothing_but_copies():
     train, holdout, _ = draws()
     made = train.sample(len(train), replace=True, random_state=0)
@@ -126,6 +127,7 @@ def test_a_bootstrap_of_the_training_rows_is_nothing_but_copies():
     assert report["exact_copies[whole rows]"].estimate > 0.99
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report(clean):
     assert loans_audit(*draws()).to_json() == clean.to_json()
     assert loans_audit(*draws(), seed=1).to_json() != clean.to_json()
@@ -137,6 +139,7 @@ def test_a_report_survives_its_json(clean):
     assert json.loads(clean.to_json())["format"] == 1
 
 
+@pytest.mark.slow
 def test_too_few_rows_are_underpowered_and_never_pass():
     train, holdout, synthetic = draws(60)
     damaged, _ = corruptions.scale_labels(synthetic, "approved", {"sex": "female"}, 0.9)
@@ -158,6 +161,7 @@ def test_what_gives_the_label_away_is_left_out_and_told(clean):
     assert any("did without 'default'" in note for note in clean.notes)
 
 
+@pytest.mark.slow
 def test_a_spike_of_zeros_has_a_bin_of_its_own():
     rng = np.random.default_rng(0)
 
@@ -171,6 +175,7 @@ def test_a_spike_of_zeros_has_a_bin_of_its_own():
     assert "pair_total_variation[gain & rich]" in significant(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["income", "education", "approved"])
 def test_labels_of_every_kind_have_a_utility(label):
     report = loans_audit(*draws(600), label=label)
@@ -192,6 +197,7 @@ RING = Modes(
 )
 
 
+@pytest.mark.slow
 def test_arrays_of_one_distribution_pass_and_a_lost_mode_is_found():
     train, holdout, made = points(1000, 0), points(1000, 1), points(1000, 2)
     same = audit_arrays(train, holdout, made, modes=RING, progress=False)
@@ -407,6 +413,7 @@ def command(folder, synthetic, *options):
     return cli.main([*call, "--label", "approved", "--sensitive", "sex,ethnicity", *options])
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_0_on_a_clean_table(files, capsys):
     assert command(files, "same.parquet", "--holdout", str(files / "holdout.csv.gz")) == 0
     assert " 0 fail" in capsys.readouterr().out

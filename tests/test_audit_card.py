@@ -55,6 +55,7 @@ def test_the_winner_is_worth_what_all_are_where_all_are_equal():
     assert cursed < 3.1  # the least of 40 lies two deviations below
 
 
+@pytest.mark.slow
 def test_claims_hold_together_and_one_by_one_they_do_not():
     """Twenty true differences just beyond the margin: how often is any of them called supported?"""
     rng = np.random.default_rng(0)
@@ -84,6 +85,7 @@ def test_groups_keep_their_shares_when_copies_are_replaced():
 # --- a table of one's own ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_table_of_ones_own_comes_back_as_the_audit_reads_it(tmp_path):
     rows = applicants(200, seed=0)[COLUMNS]
     wages = [f"{wage:,.1f}".translate(str.maketrans(",.", ".,")) for wage in rows["income"]]
@@ -141,6 +143,7 @@ def card_of(audited, **words):
 FULL = {name: f"Words about {name}." for name in WORDS}
 
 
+@pytest.mark.slow
 def test_a_card_names_the_blanks_that_are_left(audited):
     card = card_of(audited, purpose="Practice.", may="It ____.")
     assert card.blanks == [name for name in WORDS if name != "purpose"]

@@ -105,6 +105,7 @@ MOVED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", MOVED)
 def test_a_column_that_moved_fails_alone(column):
     made = MOVED[column](earners(3000, 1))
@@ -117,6 +118,7 @@ def test_a_column_that_moved_fails_alone(column):
     assert {name for names in own["columns"] for name in names} == {column}
 
 
+@pytest.mark.slow
 def test_a_column_that_moved_and_lost_its_dependence_fails_in_pairs_too():
     made = MOVED["income"](earners(3000, 1))
     made["income"] = made["income"].sample(frac=1, random_state=0).to_numpy()

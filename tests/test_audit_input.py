@@ -78,6 +78,7 @@ def by_chance(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITTEN)
 def test_numbers_are_read_however_they_are_written(tmp_path, name, by_chance):
     def change(table, part, factor=1):
@@ -176,6 +177,7 @@ def test_a_column_that_counts_the_rows_of_both_real_files_is_not_compared():
     assert not harm(report) - {"reused_values[row]"}
 
 
+@pytest.mark.slow
 def test_codes_with_leading_zeros_stay_codes(tmp_path):
     def change(table, part, lost=False, shift=0):
         rng = np.random.default_rng(len(part))
@@ -232,6 +234,7 @@ def test_scores_such_as_1_2_are_no_dates():
 # --- columns of other types ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lists_are_told_and_not_compared(tmp_path):
     tables = [people(200, seed) for seed in range(2)]
     for table in tables:
@@ -274,6 +277,7 @@ def test_names_on_several_levels_get_a_sentence():
         audit(table, None, table, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("yes", "no"), (True, False), (1, 0), ("Y", "N"), (1.0, 0.0)])
 def test_yes_and_no_are_the_same_in_other_words(words):
     real, made = people(500, 0), people(500, 1)
@@ -302,6 +306,7 @@ def test_personal_data_are_suspected(make, kind):
 # --- files ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lines_that_end_with_a_separator_do_not_shift_the_columns(tmp_path):
     def change(table, part):
         head, *lines = table.to_csv(index=False).splitlines()

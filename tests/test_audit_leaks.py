@@ -110,6 +110,7 @@ def test_near_copies_are_found_without_a_holdout_and_privacy_never_passes():
     assert verdicts(clean) == {"not testable"}
 
 
+@pytest.mark.slow
 def test_without_a_holdout_nothing_about_privacy_passes():
     report = audit(people(300, 0), None, people(300, 1), label="approved", progress=False)
     private = [finding for finding in report if finding.family == "privacy"]
@@ -158,6 +159,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [150, 900])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_distribution_gives_no_leaks(shape, n):

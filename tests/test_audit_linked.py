@@ -21,6 +21,7 @@ def shops():
     return [_as_text(linked_tables(400, seed=seed)) for seed in (10, 11, 12)]
 
 
+@pytest.mark.slow
 def test_what_is_right_passes_and_keeps_its_verdicts(shops):
     """Three shops of one law: no report of three rotations fails, where 5 % would be allowed to."""
     for k in range(3):
@@ -91,6 +92,7 @@ def folders(shops, tmp_path):
     return [str(tmp_path / name) for name in ("real", "made", "holdout")]
 
 
+@pytest.mark.slow
 def test_two_folders_are_audited_across_their_link(folders, tmp_path):
     page, data = tmp_path / "report.html", tmp_path / "report.json"
     real, made, held = folders
@@ -107,6 +109,7 @@ def test_two_folders_are_audited_across_their_link(folders, tmp_path):
     assert "Linked by" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_folder_whose_link_is_lost_fails(folders, tmp_path):
     real, made, held = folders
     table = pd.read_csv(f"{made}/customers.csv")

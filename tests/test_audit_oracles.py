@@ -86,6 +86,7 @@ def test_frechet_distance_of_two_known_normal_laws():
     assert distance == pytest.approx(5 + 0.25 + 1 + 1, **EXACT)
 
 
+@pytest.mark.slow
 def test_kernel_distance_is_zero_on_average_for_one_law(rng):
     drawn = [mmd2(*rng.normal(size=(2, 300, 8))) for _ in range(200)]
     assert abs(np.mean(drawn)) < 3.5 * np.std(drawn) / np.sqrt(200)
@@ -201,6 +202,7 @@ def test_the_true_law_has_not_all_of_its_samples_within_three_sd(rng):
 # --- two samples ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_classifier_cannot_tell_one_distribution_apart(rng):
     # The area under the curve has the null distribution of a Mann-Whitney statistic on the test rows.
     n, draws = 600, 30
@@ -406,12 +408,14 @@ def found(people, synthetic):
     return {f.id: f for f in report if f.q is not None and f.q < 0.05}
 
 
+@pytest.mark.slow
 def test_an_unseen_category_is_a_finding_and_not_a_crash(people):
     # SDMetrics' logistic detection crashes on it.
     damaged, _ = corruptions.invent_category(people[2], "town", "nowhere", share=0.02)
     assert "nowhere" in found(people, damaged)["levels[town]"].method
 
 
+@pytest.mark.slow
 def test_copies_of_a_twentieth_of_the_rows_are_found(people):
     # Where distances to the closest record moved from 0.938 to 0.892 only.
     assert not found(people, people[2])

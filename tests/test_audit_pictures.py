@@ -113,6 +113,7 @@ def test_the_gravest_columns_come_first():
     assert [each.name for each in drawn_first(profiles, found)] == ["c", "b", "a"]
 
 
+@pytest.mark.slow
 def test_a_whole_audit_is_drawn_and_survives_json():
     rng = np.random.default_rng(0)
 

@@ -146,6 +146,7 @@ def test_a_policy_that_is_not_there_is_refused(own, name, words):
         report("bias", "pass").gate(name.format(own=own))
 
 
+@pytest.mark.slow
 def test_the_shell_holds_a_report_to_a_policy(tmp_path, own, capsys):
     table = pd.DataFrame({"x": [k**1.7 for k in range(60)] * 2, "sex": list("fmm") * 40})
     real, made = tmp_path / "real.csv", tmp_path / "made.csv"

@@ -348,6 +348,7 @@ def test_the_page_is_well_formed_and_can_be_heard(mixed):
     assert "6 findings" in image["alt"]
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_no_scripts(mixed):
     outline = Outline(mixed.to_html())
     assert not {"script", "link", "iframe", "object"} & set(outline.tags)
@@ -358,6 +359,7 @@ def test_the_page_needs_no_network_and_no_scripts(mixed):
     assert "url(" not in mixed.to_html() and "@import" not in mixed.to_html()
 
 
+@pytest.mark.slow
 def test_the_page_tells_all_there_is(mixed):
     text = Outline(mixed.to_html()).text
     for each in mixed:
@@ -457,6 +459,7 @@ def test_a_finding_is_had_by_its_id_and_near_ones_are_named(mixed):
         mixed["nonsense"]
 
 
+@pytest.mark.slow
 def test_a_report_survives_json(mixed, tmp_path):
     path = tmp_path / "report.json"
     again = AuditReport.from_json(mixed.to_json(path))

@@ -55,6 +55,7 @@ def test_label_noise_in_an_intersection_of_8000_rows_is_named():
     assert found.p < 0.001 and "(sex & ethnicity) & approved" in found.method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [numbers, groups])
 def test_one_distribution_raises_no_alarm(make):
     """Six draws each: 5 % expected, and three of six would come in 1 of 500 such tests."""

@@ -53,6 +53,7 @@ def visits(n, seed):
 SHAPES = {"a category of 500 levels": cities, "heavy tails": heavy, "several rows a person": visits}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_distribution_raises_no_alarm(shape):
     # Each report may find something in 5 % of draws; two of three would be beyond chance.
@@ -72,6 +73,7 @@ def test_one_distribution_raises_no_alarm(shape):
     assert sum(map(bool, alarms)) <= 1, alarms
 
 
+@pytest.mark.slow
 def test_the_rows_of_one_person_are_one_unit(tmp_path):
     real, made = visits(800, 0), visits(800, 1)
     found = audit(real, None, made, label="approved", entity="patient", progress=False)
@@ -87,6 +89,7 @@ def test_the_rows_of_one_person_are_one_unit(tmp_path):
     assert cli.main(["audit", *paths, "--entity", "patient", "--quiet"]) == 1
 
 
+@pytest.mark.slow
 def test_a_person_in_both_real_tables_is_no_holdout():
     table = visits(1200, 0)
     real, held = table.iloc[np.arange(1200) % 10 < 7], table.iloc[np.arange(1200) % 10 >= 7]
@@ -106,6 +109,7 @@ def nations(n, seed, refused=None):
     return table
 
 
+@pytest.mark.slow
 def test_the_fourteenth_of_fifteen_nations_is_looked_at():
     report = audit(
         nations(3000, 0), None, nations(3000, 1, "N13"), label="approved", sensitive="nation",
@@ -117,6 +121,7 @@ def test_the_fourteenth_of_fifteen_nations_is_looked_at():
     assert len(rates) == 1
 
 
+@pytest.mark.slow
 def test_people_of_unknown_sex_are_a_group_and_small_groups_are_listed():
     def table(seed, refused):
         rows = people(2000, seed)
@@ -136,6 +141,7 @@ def test_people_of_unknown_sex_are_a_group_and_small_groups_are_listed():
     assert "a group needs about" in small.method
 
 
+@pytest.mark.slow
 def test_every_class_of_a_label_has_a_rate():
     def table(seed, women):
         rng = np.random.default_rng(seed)
@@ -152,6 +158,7 @@ def test_every_class_of_a_label_has_a_rate():
     assert len(rates) == 3
 
 
+@pytest.mark.slow
 def test_the_margin_does_not_depend_on_which_level_is_positive():
     tables = people(400, 0), None, people(400, 1)
     margins = {
@@ -163,6 +170,7 @@ def test_the_margin_does_not_depend_on_which_level_is_positive():
     assert len({round(margin, 9) for margin in margins}) == 1
 
 
+@pytest.mark.slow
 def test_dates_have_weekdays_months_and_hours():
     def table(seed, closed):
         rng = np.random.default_rng(seed)
@@ -209,6 +217,7 @@ def test_names_of_people_are_personal_data():
     assert "personal_data[product_group]" not in {f.id for f in report}
 
 
+@pytest.mark.slow
 def test_arrow_tables_are_taken_as_they_are():
     arrow = pytest.importorskip("pyarrow")
     tables = [people(200, 0), people(200, 1)]
@@ -322,6 +331,7 @@ def diary(persons, seed):
 SEQUENCES = ("lag_correlation", "transition_shares", "spell_length", "time_since_last")
 
 
+@pytest.mark.slow
 def test_sequences_of_one_distribution_raise_no_alarm():
     reports = [audit(diary(150, k), None, diary(150, k + 50), progress=False) for k in range(3)]
     found = {f.metric for report in reports for f in report}
@@ -347,6 +357,7 @@ def test_rows_that_were_made_one_by_one_fail_as_sequences():
 # --- hidden rows ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hidden_rows_hide_the_values_of_few_people_too(tmp_path):
     def table(seed):
         rng = np.random.default_rng([seed, 8])

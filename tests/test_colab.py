@@ -201,6 +201,7 @@ def uninstall(python):
     subprocess.run(command, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_failed_installation_is_told_with_pips_words(bare, tmp_path):
     (tmp_path / "broken.zip").write_bytes(b"no zip")
     uninstall(bare)

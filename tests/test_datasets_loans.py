@@ -99,6 +99,7 @@ def test_without_confounding_the_plain_comparison_is_right():
     assert known.advice_naive == pytest.approx(known.advice_effect_approved, abs=0.016)
 
 
+@pytest.mark.slow
 def test_what_is_switched_off_is_gone():
     assert truth(replace(DEFAULT, advice_effect=0), n=20_000).advice_effect == 0
     fair = truth(FAIR, n=100_000)

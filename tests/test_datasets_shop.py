@@ -22,6 +22,7 @@ def shop():
     return linked_tables(2000, seed=1)
 
 
+@pytest.mark.slow
 def test_the_tables_fit_together(shop):
     people, lines = shop
     assert people["customer"].is_unique and lines["customer"].isin(people["customer"]).all()
@@ -36,6 +37,7 @@ def test_the_tables_fit_together(shop):
         assert share == pytest.approx(wanted, abs=4 * np.sqrt(wanted * (1 - wanted) / len(people)))
 
 
+@pytest.mark.slow
 def test_tastes_pairs_seasons_and_regions_are_planted(shop):
     people, lines = shop
     items = catalogue()

@@ -180,6 +180,7 @@ def takes(signature, *given):
     return True
 
 
+@pytest.mark.slow
 def test_the_search_finds_twins_among_what_is_hidden():
     exercises = [get("bias.equalized_odds"), get("bias.demographic_parity"), get("tables.one_hot")]
     hidden = [f for f in hidden_files() if f.parent.name in ("audit", "checks", "tabular")]

@@ -538,6 +538,7 @@ def test_a_copy_of_the_solution_is_told_to_the_instructor(sandbox):
     assert not result.needs_person  # the lesson shows it as its last hint
 
 
+@pytest.mark.slow
 def test_what_goes_into_the_sandbox_holds_no_later_solution():
     """Neither a probe nor an earlier exercise's reference brings a later exercise's along."""
     for name, lesson in course().lessons.items():
@@ -627,6 +628,7 @@ def test_private_cases_that_cannot_work_are_refused_before_anything_is_graded(
 # --- the learner's own look before handing in ------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_learner_sees_beforehand_what_would_be_found(tmp_path, capsys):
     book = solved()
     cell_of(

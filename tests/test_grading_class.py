@@ -126,6 +126,7 @@ def test_former_ids_of_exercises_are_known(tmp_path):
     assert read.marks[0].id == read.flags[0].exercise == "vae.kl_divergence"
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from(["ann", "=bob", "cem\n"]), st.integers(0, 4)), max_size=6)
 )

@@ -321,6 +321,7 @@ PREFIX = {"canvas": "mallory_LATE_14_1009_", "moodle": "Mallory X_14_assignsubmi
 EACH_LAYOUT = pytest.mark.parametrize("layout", ["canvas", "moodle"])
 
 
+@pytest.mark.slow
 @EACH_LAYOUT
 @given(name=OWN_NAME)
 def test_no_name_of_a_file_changes_another_s_row(layout, name, tmp_path_factory):
@@ -362,6 +363,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(names=NAMES)
 def test_every_folder_is_one_student_and_no_two_share_a_name(names, tmp_path_factory):
     names = [n for n in names if n.strip(" .") and not n.startswith(".") and ":" not in n]

@@ -89,6 +89,7 @@ def test_gains_are_paired():
     assert half.loc["a", "recall"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_intervals_of_gains_hold_for_all_ways_together():
     """With no gain anywhere, one interval of ten misses 0 in about one table of twenty."""
     rng = np.random.default_rng(0)

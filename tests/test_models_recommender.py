@@ -69,6 +69,7 @@ def test_orders_hold_what_is_asked():
     assert made.groupby("order")["customer"].nunique().max() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_vae_of_customers_learns_two_tastes(seed):
     """Two groups that buy from different halves of the shop: most invented baskets stay within a half."""

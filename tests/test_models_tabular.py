@@ -115,6 +115,7 @@ def test_a_table_of_hardly_any_rows_comes_back(rows):
     pd.testing.assert_frame_equal(encoder.decode(encoder.encode(table)), table)
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_blocks_cover_each_encoded_column_once(numbers):
     table = awkward(0)
@@ -418,6 +419,7 @@ def test_one_seed_one_model_and_one_table(name):
         assert not other.equals(runs[0])
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_training_tells_its_losses_and_they_fall(name):
     steps = list(MODELS[name]().training(LOANS.train, steps=150))
@@ -449,6 +451,7 @@ def test_rejection_draws_from_the_conditional_distribution():
         assert kstest(made, real[real > 30_000]).statistic < 0.05
 
 
+@pytest.mark.slow
 def test_conditions_that_cannot_be_met_are_refused(fitted):
     model = fitted["vae"]
     with pytest.raises(

@@ -90,6 +90,7 @@ def test_a_conditional_model_is_told_the_class_and_others_are_not(batch):
     assert one.min() >= 0 and one.max() <= 16
 
 
+@pytest.mark.slow
 def test_the_importance_weighted_bound_tightens_and_reaches_the_truth(batch):
     """With a decoder that ignores z, log p(x) is known: the likelihood itself."""
     torch.manual_seed(0)

@@ -50,6 +50,7 @@ def drawn(weights, n):
     return total
 
 
+@pytest.mark.slow
 def test_what_never_ends_or_kills_the_process_is_not_accepted(mutants, monkeypatch):
     monkeypatch.setattr(mutants, "SECONDS", 0.2)
 

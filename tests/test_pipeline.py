@@ -49,6 +49,7 @@ def test_the_cusum_of_good_days_stays_below_its_limit():
     assert np.mean(reached) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.3])
 def test_p_values_of_shares_are_not_too_small(share):
     rng = np.random.default_rng(1)
@@ -346,6 +347,7 @@ def _needs_pandera(request):
         pytest.importorskip("pandera")
 
 
+@pytest.mark.slow
 def test_good_days_are_published_and_told(tmp_path):
     settings = folder_with(tmp_path, 8, seed=3)
     outcomes = Pipeline(settings, fresh).run()

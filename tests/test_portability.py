@@ -100,6 +100,7 @@ def test_text_is_read_and_written_with_a_named_encoding():
     assert found == {}
 
 
+@pytest.mark.slow
 def test_no_folder_of_one_system_is_named():
     for file in filter(everywhere, FILES):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -107,6 +108,7 @@ def test_no_folder_of_one_system_is_named():
                 assert not re.match(r"(/tmp|/var|/usr|/home|[A-Z]:\\)(\W|$)", node.value), file
 
 
+@pytest.mark.slow
 def test_what_only_one_system_has_is_asked_for_first():
     found = {}
     for file in filter(everywhere, FILES):

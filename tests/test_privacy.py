@@ -164,6 +164,7 @@ def test_inference_and_linkage_are_risks_above_the_control():
         assert abs(np.mean([risk.above for risk in found[False]])) < 3 * 0.024
 
 
+@pytest.mark.slow
 def test_singling_out_by_what_the_records_themselves_say():
     hits = {True: [], False: []}
     for seed in range(3):
@@ -308,6 +309,7 @@ def test_the_integral_is_the_sum_of_whole_orders(sigma, rate):
         assert found[np.isclose(ORDERS, alpha)][0] == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_noise_and_rho_for_an_epsilon():
     for epsilon in (0.5, 3.0):
         sigma = noise_for(epsilon, 1e-5, 0.05, 100)
@@ -436,6 +438,7 @@ def test_p_values_by_the_sums_written_out():
         p_value(3, 2, 5, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, 3.0])
 def test_the_bound_holds_for_coins_that_are_told_with_lies(epsilon):
     """Randomised response is exactly epsilon-private: at most 5 % of the bounds may lie above."""
@@ -446,6 +449,7 @@ def test_the_bound_holds_for_coins_that_are_told_with_lies(epsilon):
     assert above / 600 < 0.05 + 3 * (0.05 * 0.95 / 600) ** 0.5
 
 
+@pytest.mark.slow
 def test_an_honest_claim_stands_and_three_mistakes_are_caught():
     """A noisy sum of canaries of length 1: no clipping, less noise, and five times the bound."""
     sigma, m, d, delta = 4.0, 1000, 4000, 1e-5
