@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 BUILD = "import sys; from hatchling import build; build.{}(sys.argv[1])"
 
 
-def built(kind, folder):
-    subprocess.run([sys.executable, "-c", BUILD.format(kind), folder], cwd=ROOT, check=True)
+def built(kind, folder, source=ROOT):
+    subprocess.run([sys.executable, "-c", BUILD.format(kind), folder], cwd=source, check=True)
     (file,) = folder.iterdir()
     return file
 
@@ -95,11 +95,17 @@ def test_a_wheel_holds_lessons_cards_and_records_and_nothing_else(wheel):
     assert {name for name in held if ".dist-info/" not in name} == expected
 
 
-def test_an_sdist_holds_what_the_wheel_is_built_from(tmp_path):
-    held = names(built("build_sdist", tmp_path))
+def test_an_sdist_holds_what_the_wheel_is_built_from(wheel, tmp_path):
+    sdist = built("build_sdist", tmp_path)
+    held = names(sdist)
     assert kept("course_lib", "notebooks", "data", "benchmarks/results") <= held
     assert {"pyproject.toml", "constraints.txt", "CHANGELOG.md", "LICENSE"} <= held
     assert not any(name.startswith("tests/") for name in held)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    (tmp_path / "wheel").mkdir()
+    assert names(built("build_wheel", tmp_path / "wheel", source)) == names(wheel)
 
 
 def test_the_library_is_the_wheel_s(run):

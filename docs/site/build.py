@@ -24,7 +24,8 @@ from words import linker, links_kept  # noqa: E402
 
 from course_lib.syllabus import Lesson, course  # noqa: E402
 
-GUIDES = ("anywhere", "audit", "colab", "data", "gpu", "instructor")  # pages in docs/
+# Pages in docs/; package.md is the package index's.
+GUIDES = ("anywhere", "audit", "capstone", "colab", "data", "gpu", "instructor", "pipeline")
 
 
 def main() -> int:

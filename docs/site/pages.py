@@ -39,7 +39,7 @@ PARTS = {
 # The rooms of the library that others than the course's own commands call.
 ROOMS = (
     *("session", "datasets", "training", "models", "plots", "mode_collapse", "model_collapse"),
-    *("privacy", "rare_events", "audit", "explore"),
+    *("privacy", "rare_events", "audit", "pipeline", "twin", "explore"),
 )
 
 
@@ -393,7 +393,8 @@ def more_page(examples: bool) -> str:
     others = [
         *(["examples"] if examples else []),
         *("measures", "data/index", "benchmarks/README", "benchmarks/results"),
-        *("docs/anywhere", "docs/colab", "docs/gpu", "docs/data", "CHANGELOG"),
+        *("docs/pipeline", "docs/capstone", "docs/data"),
+        *("docs/anywhere", "docs/colab", "docs/gpu", "CHANGELOG"),
     ]
     listed = "\n".join(others)
     return f"# More\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
