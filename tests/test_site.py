@@ -1,5 +1,6 @@
 """The course's site: a small one is built from a copy of lesson 00 whose outputs are made here."""
 
+import inspect
 import json
 import re
 import shutil
@@ -28,6 +29,8 @@ from test_packaging import CONSTRAINTS
 from test_structure import ROOMS as HOUSE
 
 import course_lib.exercises.checking
+import course_lib.pipeline
+import course_lib.twin
 from course_lib import plots
 from course_lib.audit.explain import KINDS, metrics
 from course_lib.explore import frames
@@ -306,6 +309,33 @@ def test_what_builds_the_site_is_pinned(site_python):
     here = {canonicalize_name(d.name): d.version for d in distributions(path=[str(folder)])}
     for name in here.keys() - {"pip", "setuptools"}:
         assert CONSTRAINTS.get(name) == here[name], name
+
+
+LISTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from docstrings import list_modules
+from docutils.core import publish_doctree
+lines = sys.stdin.read().split(chr(10))
+list_modules(None, "module", "twin", None, None, lines)
+print(publish_doctree(chr(10).join(lines)).pformat())
+"""
+
+
+@pytest.mark.slow
+def test_a_room_s_list_of_modules_stays_a_list(site_python):
+    for room in (course_lib.twin, course_lib.pipeline):  # one of them indents its list
+        done = subprocess.run(
+            [site_python, "-c", LISTED, BUILDER],
+            input=inspect.cleandoc(room.__doc__),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        modules = pages.modules(room.__name__.removeprefix("course_lib."))
+        listed = re.findall(r"<term>\s+(\w+)", done.stdout)
+        assert {f"{room.__name__}.{name}" for name in listed} <= set(modules)
+        assert len(listed) == len(modules) - 1
 
 
 FORMULAS = """

@@ -46,6 +46,7 @@ class FactoryEnv(gym.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin with new tools, under the luck of `seed`: the first observation, and an empty dict."""
         super().reset(seed=seed)
         self.hour = 0
         self.luck = draw_luck(1, self.np_random)
@@ -54,6 +55,10 @@ class FactoryEnv(gym.Env[np.ndarray, np.ndarray]):
         return self._seen(), {}
 
     def step(self, action: np.ndarray) -> Step:
+        """Let an hour pass: observation, reward, False, whether `world.days` are over, an empty dict.
+
+        The third is False since nothing but time ends an episode.
+        """
         life = self.world.life_on(self.hour // 24)[None]
         reward = 0.0
         # A threshold of 0 replaces the tool at once; after the first step it may wear again.
@@ -96,12 +101,14 @@ class CutInEnv(gym.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Draw a scene by `seed`: the first observation, and the tempers of both other drivers."""
         super().reset(seed=seed)
         u, tempers = crowd(1, self.shares, self.np_random)
         self.scenes, self.steps = begin_scenes(u, self.world), 0
         return self._seen(), {"tempers": tempers[0]}
 
     def step(self, action: np.int64) -> Step:
+        """Let 0.1 s pass: observation, reward, whether cars crashed, whether the time is up, a dict."""
         # Hard braking is asked for below this time to collision: always, or never.
         self.scenes = step_scenes(self.scenes, 1e6 if action else 0.0, self.world)
         self.steps += 1

@@ -1,4 +1,7 @@
-"""Docstrings of the library as Sphinx reads them: in formulas, bars and stars are only bars and stars."""
+"""Docstrings of the library as Sphinx reads them.
+
+In formulas, bars and stars are only bars and stars; a list of modules, each with what it is, stays a list.
+"""
 
 import re
 
@@ -6,6 +9,7 @@ from sphinx.application import Sphinx
 
 CODE = re.compile(r"(`+[^`]+`+)")
 PLURAL = re.compile(r"(`+[^`]+`+)(\w?)")
+LISTED = re.compile(r"^ *(\w+) {2,}(\S.*)$")  # a module, and behind some spaces what it is
 
 
 def escaped(line: str) -> str:
@@ -27,6 +31,15 @@ def escape_lines(app: Sphinx, what: str, name: str, obj: object, options: object
             lines[number] = escaped(line)
 
 
+def list_modules(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]):
+    """Make a definition list of the modules that a room's docstring lists."""
+    if what == "module":
+        # The spaces between the columns are not kept, so the names must stand apart in another way.
+        lines[:] = [LISTED.sub(r"\1\n    \2", line) for line in lines]
+        lines[:] = "\n".join(lines).split("\n")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", list_modules, priority=90)
     app.connect("autodoc-process-docstring", escape_lines, priority=100)  # before napoleon
     return {"parallel_read_safe": True}

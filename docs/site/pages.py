@@ -13,7 +13,6 @@ from lessons import LessonPage
 from panels import panel_html
 from records import raw
 
-import course_lib
 from course_lib.audit.explain import KINDS, metrics
 from course_lib.syllabus import Lesson
 
@@ -369,9 +368,8 @@ def modules(room: str) -> list[str]:
 
 def api_pages() -> Iterator[tuple[str, str]]:
     """The reference: a page for each room, with the docstrings of its modules and their examples."""
-    about = dict(re.findall(r"(?m)^    (\w+) {2,}(.+)$", course_lib.__doc__ or ""))
     for room in ROOMS:
-        text = f"# {room}\n\n{about.get(room, '').capitalize()}.\n\n"
+        text = f"# {room}\n\n"
         for name in modules(room):
             module = import_module(name)
             is_package = hasattr(module, "__path__")
