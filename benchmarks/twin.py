@@ -65,7 +65,7 @@ def forecasts(
     known = ~np.isnan(chance)
     base = fails[known].mean()
     scores = []
-    for i in range(FACTORIES):
+    for i in range(chance.shape[1]):
         ours, came = chance[:, i][known[:, i]], fails[:, i][known[:, i]]
         scores.append(
             {

@@ -88,7 +88,7 @@ def test_resampling_keeps_mean_and_covariance(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_belief_finds_the_life_of_tools_that_are_replaced(seed):
     rng = np.random.default_rng(seed)
-    belief = follow.believe(np.full(3, 510.0), 4.0, 1, 1500, rng)
+    belief = follow.believe(np.full(3, 510.0), 4.0, 1, 1500, rng, (0.5, 0.4))
     before = belief.width()[0].mean()
     lasts = line.lasting(300.0, 6.0, rng.exponential(size=300))
     end, failed = np.minimum(lasts, 260), lasts <= 260
@@ -138,6 +138,13 @@ def test_a_frozen_twin_learns_nothing_more():
     story = decide.live(replace(SMALL, frozen=2), decide.World(days=7), 2, 0)
     assert (story.life[2:] == story.life[2]).all() and (story.life[1] != story.life[0]).any()
     assert (story.thresholds[2:] == story.thresholds[2]).all()
+
+
+def test_a_twin_that_doubts_the_sheet_begins_with_a_wider_belief():
+    for doubt in (0.5, 1.0):
+        twin = replace(SMALL, particles=2000, sheet=decide.Sheet(doubt=(doubt, 0.4)))
+        story = decide.live(twin, decide.World(days=1), factories=1, seed=0)
+        assert story.width[0] == pytest.approx(doubt, rel=0.1)
 
 
 def test_a_share_of_what_is_seen_is_real():

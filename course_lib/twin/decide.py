@@ -48,12 +48,15 @@ class World:
 class Sheet:
     """What the maker of the machines says: here far too much.
 
+    `doubt` holds the standard deviations of the logarithms of life and shape with which a twin believes it.
+
     >>> Sheet().life
     (765.0, 510.0, 640.0)
     """
 
     life: tuple[float, ...] = (765.0, 510.0, 640.0)
     shape: float = 4.0
+    doubt: tuple[float, float] = (0.5, 0.4)
 
 
 def pick_threshold(values: np.ndarray, current: int) -> int:
@@ -224,7 +227,8 @@ def live(
     rng = np.random.default_rng([seed, 2])
     real_shape = np.tile(world.shape, (factories, 1))
     real = new_lines(np.tile(world.life_on(0), (factories, 1)), real_shape, luck)
-    belief = believe(np.array(twin.sheet.life), twin.sheet.shape, factories, twin.particles, rng)
+    sheet = twin.sheet
+    belief = believe(np.array(sheet.life), sheet.shape, factories, twin.particles, rng, sheet.doubt)
     shares = np.full((factories, MACHINES), 0.5)
     imagined, own_luck = None, luck
     kept: list[tuple[np.ndarray, ...]] = []

@@ -47,11 +47,14 @@ def believe(
     lines: int,
     particles: int,
     rng: np.random.Generator,
-    sd: tuple[float, float] = (0.5, 0.4),
+    sd: tuple[float, float],
 ) -> Belief:
     """The belief of the first day: log-normal around the data sheet's lives (3,) and its shape.
 
-    >>> believe(np.full(3, 300.0), 3.0, 2, 50, np.random.default_rng(0)).theta.shape
+    `sd` holds the standard deviations of the logarithms of life and shape. If they are small, the forecast
+    for ages that no tool reaches stays what the sheet says.
+
+    >>> believe(np.full(3, 300.0), 3.0, 2, 50, np.random.default_rng(0), (1.0, 0.6)).theta.shape
     (2, 3, 50, 2)
     """
     centre = np.stack([np.log(life), np.full(MACHINES, np.log(shape))], axis=1)
