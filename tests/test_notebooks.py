@@ -1,18 +1,23 @@
 """Every lesson as a learner works through it: each exercise answered wrongly first, and then rightly.
 
-It trains for a few steps only, since nbval runs every lesson in full. With `--full` it does so, too.
+It trains for a few steps only, since nbval runs every lesson in full. Besides, every other setting is
+changed, as lessons invite to, and each training is interrupted once and its cell run again. With `--full`
+it trains in full, with the settings as they are and without interruptions.
 """
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import data_sets
 import few_steps
+import interruptions
 import pytest
 from browser_checks import check_all
 from figure_descriptions import undescribed
 from jupyter_browser import Lesson, browsing
-from lesson_runs import checks, execute, read, said, tried_and_solved
+from lesson_runs import checks, execute, said, tried_and_solved
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -21,18 +26,23 @@ from programs import find_chromium
 from course_lib.exercises import get, progress
 from course_lib.syllabus import course
 
+# Lessons without a training loop.
+UNTRAINED = ("00_start", "11_privacy", "13_driving", "17_pipeline", "18_twin")
+
 # Each lesson gets a class, since `--dist loadscope` keeps a class in one worker: the lessons run side
 # by side, and each is run only once for all tests of its class.
 
 
 @dataclass(frozen=True)
 class Worked:
-    """A lesson that has run. `tried` are the checks of the mistakes; `page` is None without a browser."""
+    """A lesson that has run. `tried` are the checks of the mistakes; `page` is None without a browser;
+    `interrupted` tells of each interruption."""
 
     book: NotebookNode
     tried: dict[str, NotebookNode]
     state: Path
     page: Lesson | None
+    interrupted: list[dict]
 
 
 def why_not_gpu(lesson):
@@ -48,13 +58,18 @@ def worked(request, tmp_path_factory):
     """In JupyterLab in a real browser, or in a kernel alone where no browser is installed; with the gpu
     preset, where that can be run here."""
     lesson, folder = course().lessons[request.cls.lesson], tmp_path_factory.mktemp("worked")
-    kernel = {} if request.config.option.full else few_steps.environment(folder / "ipython")
+    file, kernel = folder / "interruptions", {}
+    if not request.config.option.full:
+        kernel = few_steps.environment(folder / "ipython") | {few_steps.CHANGED: "1"}
+        kernel[interruptions.FILE] = str(file)
     kernel["COURSE_PRESET"] = "cpu" if why_not_gpu(lesson) else "gpu"
     (book, ids), chromium = tried_and_solved(lesson.id), find_chromium()
 
     def seen(book, state, page):
         cells = {cell.id: cell for cell in book.cells}
-        return Worked(book, {name: cells[i] for name, i in ids.items()}, state, page)
+        told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        tried = {name: cells[i] for name, i in ids.items()}
+        return Worked(book, tried, state, page, [json.loads(line) for line in told])
 
     if not chromium:
         yield seen(execute(book, folder, **kernel), folder / "state", None)
@@ -89,6 +104,16 @@ class WorkedLesson:
         assert worked.book.metadata.widgets  # the panels' pictures are looked at, too
         assert undescribed(worked.book) == []
 
+    def test_an_interrupted_training_says_where_it_stood_and_keeps_what_was_there(
+        self, worked, pytestconfig
+    ):
+        """That its cell then runs is seen in all that follows."""
+        trains = self.lesson not in UNTRAINED and not pytestconfig.option.full
+        assert bool(worked.interrupted) == trains
+        for each in worked.interrupted:
+            assert re.fullmatch(interruptions.SAID, each["told"])
+            assert each["changed"] == [], f"not kept after an interruption of\n{each['cell']}"
+
     def test_in_the_browser(self, chromium, worked):
         check_all(worked.page)
 
@@ -112,24 +137,6 @@ for name, entry in course().lessons.items():
     kind = WorkedLessonOnGpu if entry.presets.get("gpu") else WorkedLesson
     title = f"Test{kind.__name__}{name.title().replace('_', '')}"
     globals()[title] = type(title, (kind,), {"lesson": name})
-
-
-# --- other settings ----------------------------------------------------------------------------
-
-
-def pytest_generate_tests(metafunc):
-    """Changed settings are tried in one lesson, with `--full` in all."""
-    if "resettable" in metafunc.fixturenames:
-        full = metafunc.config.option.full
-        metafunc.parametrize("resettable", course().lessons if full else ["05_tables"])
-
-
-@pytest.mark.lesson
-def test_a_lesson_runs_with_every_setting_changed(resettable, tmp_path):
-    kernel = few_steps.environment(tmp_path / "ipython") | {few_steps.CHANGED: "1"}
-    lesson = course().lessons[resettable]
-    kernel["COURSE_PRESET"] = "cpu" if why_not_gpu(lesson) else "gpu"
-    execute(read(resettable), tmp_path, **kernel)  # a cell that fails raises
 
 
 # --- figures and their descriptions ------------------------------------------------------------
