@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from IPython.display import clear_output
 
 from course_lib import training
 
@@ -68,6 +69,7 @@ class Interruptions:
         line = {"cell": source, "told": "\n".join(told), "changed": sorted(changed)}
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        clear_output()  # as JupyterLab does before a cell runs again
         return self.run(source, *given, **named)
 
 

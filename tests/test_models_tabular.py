@@ -521,6 +521,7 @@ FILLERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILLERS)
 def test_gaps_are_filled_as_the_rest_of_the_row_says_and_what_is_known_stays(name):
     model, options = FILLERS[name]
@@ -592,6 +593,7 @@ def shop(customers, seed):
     return people, pd.DataFrame({"id": people["id"].to_numpy()[owner], "size": size})
 
 
+@pytest.mark.slow
 def test_linked_tables_keep_keys_counts_and_what_a_parent_says_of_its_rows():
     people, orders = shop(600, seed=0)
     model = LinkedTables("id").fit(people, orders, steps=200)
