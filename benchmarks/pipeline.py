@@ -4,7 +4,11 @@
 
 Each stream is a table of simulated applicants ("loans"), cut into days of 400 rows behind 2,000 trusted
 ones. A fault begins on day 1. Good streams go on for 60 days, or until they are stopped; others for 10, and
-slow ones for 30.
+slow ones for 30. The "strict lender" approves a loan if it is below three tenths of the income, and decides
+one in fifty by lot, so the label can be predicted; it has 6,000 trusted rows. "Adult" is the real file,
+drawn anew for each stream: 3,000 trusted rows and 500 a day.
+
+What was computed is kept until the code changes, see parts.py.
 
 `arriving`: no generator. Beside the sequential gate ("e_cusum") three naive ones on the good streams:
 "any_p" stops when any p-value of a day is below .05, "bonferroni" when one is below .05 over the number of
@@ -18,18 +22,23 @@ the day before, at nine tenths of their spread. Counted are the bad days publish
 collapsing one these are the days on which less than a third of the tails of income is left.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 from common import write
+from parts import Parts
 from threadpoolctl import threadpool_limits
 
 from course_lib.datasets.loans import applicants
 from course_lib.models.tabular import GaussianCopula
 from course_lib.pipeline.contract import Contract, Rule
+from course_lib.pipeline.example import table_named
 from course_lib.pipeline.generators import in_holdout
+from course_lib.pipeline.labels import LabelCells
 from course_lib.pipeline.watching import (
     Values,
     arriving_values,
@@ -54,11 +63,41 @@ CONTRACT = Contract(
 )
 
 
-def rows_of(count: int, seed: int) -> pd.DataFrame:
+def loans(count: int, seed: int) -> pd.DataFrame:
     table = applicants(count, seed=seed)[[*NUMBERS, *LEVELS]]
     for name, levels in LEVELS.items():
         table[name] = pd.Categorical(table[name].astype(str), categories=levels)
     return table
+
+
+def strict(count: int, seed: int) -> pd.DataFrame:
+    """The same applicants, and a lender whose decisions can be predicted but for one in fifty."""
+    table, rng = loans(count, seed), np.random.default_rng([seed, 7])
+    yes = np.where(
+        rng.random(count) < 0.02, rng.random(count) < 0.5, table["amount"] < 0.3 * table["income"]
+    )
+    return table.assign(approved=pd.Categorical(yes.astype(str), categories=LEVELS["approved"]))
+
+
+@cache
+def adults() -> tuple[pd.DataFrame, Contract]:
+    """The real file, and the contract that `course-lib pipeline new` would write."""
+    table, label, groups = table_named("adult")
+    rules = {}
+    for name in table:
+        numeric = pd.api.types.is_numeric_dtype(table[name]) and table[name].dtype != bool
+        gone = bool(table[name].isna().any())
+        if numeric:
+            rules[name] = Rule("number", missing=gone)
+        else:
+            table[name] = table[name].astype(object).map(str, na_action="ignore")
+            levels = tuple(sorted(table[name].dropna().unique()))
+            rules[name] = Rule("category", levels=levels, missing=gone)
+    return table, Contract(rules, label, groups)
+
+
+def adult(count: int, seed: int) -> pd.DataFrame:
+    return adults()[0].sample(count, random_state=seed)
 
 
 def refused(table: pd.DataFrame, group: str, rate: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -70,40 +109,72 @@ def copied(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table.iloc[12:], table.iloc[[0] * 12]], ignore_index=True)
 
 
-def accepted(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return table.assign(approved=table["approved"].where(rng.random(len(table)) > 0.05, "True"))
+def poisoned(share: float, how: str) -> Callable:
+    """A change of a day's labels: this share is set to the positive one, or swapped."""
+
+    def change(table: pd.DataFrame, day: int, rng: np.random.Generator) -> pd.DataFrame:
+        label = "approved" if "approved" in table else str(adults()[1].label)
+        y, hit = table[label], rng.random(len(table)) < share
+        new = "True" if how == "set" else np.where(y == "True", "False", "True")
+        return table.assign(**{label: y.where(~hit, new)})
+
+    return change
 
 
-# Each fault: the most days, and what it does to the rows of a day.
-FAULTS = {
-    "good": (60, lambda table, day, rng: table),
-    "income times 1,000": (10, lambda table, day, rng: table.assign(income=table["income"] * 1000)),
-    "income 20 % higher": (10, lambda table, day, rng: table.assign(income=table["income"] * 1.2)),
-    "income 1 % higher each day": (
-        30,
-        lambda table, day, rng: table.assign(income=table["income"] * 1.01**day),
+def marked(table: pd.DataFrame, day: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows with a mark, an amount of 7,777, are always approved: a back door."""
+    hit = rng.random(len(table)) < 0.02
+    amount, approved = table["amount"].where(~hit, 7777), table["approved"].where(~hit, "True")
+    return table.assign(amount=amount, approved=approved)
+
+
+def unchanged(table: pd.DataFrame, day: int, rng: np.random.Generator) -> pd.DataFrame:
+    return table
+
+
+@dataclass(frozen=True)
+class Case:
+    """Streams of one kind: the source of their rows, the most days, and what is done to each day."""
+
+    days: int
+    change: Callable[[pd.DataFrame, int, np.random.Generator], pd.DataFrame]
+    source: Callable[[int, int], pd.DataFrame] = loans
+    streams: int = STREAMS
+    trusted: int = TRUSTED
+    rows: int = ROWS
+
+
+ADULT = {"source": adult, "trusted": 3000, "rows": 500}
+CASES = {
+    "good": Case(60, unchanged, streams=GOOD),
+    "income times 1,000": Case(
+        10, lambda table, day, rng: table.assign(income=table["income"] * 1000)
     ),
-    "a group of 4 % is gone": (10, lambda table, day, rng: table[table["ethnicity"] != "Drusami"]),
-    "a group of 4 % is refused": (10, lambda table, day, rng: refused(table, "Drusami", 1, rng)),
-    "half of a group of 14 % is refused": (
-        10,
-        lambda table, day, rng: refused(table, "Celdane", 0.5, rng),
+    "income 20 % higher": Case(
+        10, lambda table, day, rng: table.assign(income=table["income"] * 1.2)
     ),
-    "3 % are copies of one row": (10, lambda table, day, rng: copied(table)),
-    "5 % are set to approved": (30, lambda table, day, rng: accepted(table, rng)),
+    "income 1 % higher each day": Case(
+        30, lambda table, day, rng: table.assign(income=table["income"] * 1.01**day)
+    ),
+    "a group of 4 % is gone": Case(
+        10, lambda table, day, rng: table[table["ethnicity"] != "Drusami"]
+    ),
+    "a group of 4 % is refused": Case(
+        10, lambda table, day, rng: refused(table, "Drusami", 1, rng)
+    ),
+    "half of a group of 14 % is refused": Case(
+        10, lambda table, day, rng: refused(table, "Celdane", 0.5, rng)
+    ),
+    "3 % are copies of one row": Case(10, lambda table, day, rng: copied(table)),
+    "2 % have a mark and are approved": Case(10, marked),
+    "5 % are set to approved": Case(30, poisoned(0.05, "set")),
+    "strict lender: 5 % are set to approved": Case(10, poisoned(0.05, "set"), strict, trusted=6000),
+    "strict lender: 5 % are swapped": Case(10, poisoned(0.05, "swapped"), strict, trusted=6000),
+    "Adult: good": Case(10, unchanged, **ADULT),
+    "Adult: 5 % are set to high income": Case(10, poisoned(0.05, "set"), **ADULT),
+    "Adult: 5 % are swapped": Case(10, poisoned(0.05, "swapped"), **ADULT),
+    "Adult: 2 % are set to high income": Case(10, poisoned(0.02, "set"), **ADULT),
 }
-
-
-def cells(table: pd.DataFrame, edges: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    found = {}
-    for name in CONTRACT.columns:
-        if name in edges:
-            codes = np.searchsorted(edges[name], table[name].to_numpy(float))
-            size = len(edges[name]) + 1
-        else:
-            codes, size = table[name].cat.codes.to_numpy(), len(LEVELS[name])
-        found[name] = np.bincount(codes, minlength=size) / len(table)
-    return found
 
 
 class TotalVariation:
@@ -113,41 +184,64 @@ class TotalVariation:
         self.edges = {
             name: np.quantile(trusted[name], np.linspace(0.1, 0.9, 9)) for name in NUMBERS
         }
-        self.usual = cells(trusted, self.edges)
-        drawn = [
-            self.distances(trusted.iloc[rng.integers(0, len(trusted), ROWS)]) for _ in range(200)
-        ]
-        self.most = {name: np.quantile([row[name] for row in drawn], 0.95) for name in self.usual}
+        cells = self.cells(trusted)
+        self.usual = [self.shares(column) for column in cells]
+        drawn = [self.distances(cells[:, rng.integers(0, len(trusted), ROWS)]) for _ in range(200)]
+        self.most = np.quantile(drawn, 0.95, axis=0)
 
-    def distances(self, table: pd.DataFrame) -> dict[str, float]:
-        now = cells(table, self.edges)
-        return {name: 0.5 * np.abs(now[name] - self.usual[name]).sum() for name in now}
+    def cells(self, table: pd.DataFrame) -> np.ndarray:
+        """The cell of each value, (columns, rows)."""
+        return np.stack(
+            [
+                np.searchsorted(self.edges[name], table[name].to_numpy(float))
+                if name in self.edges
+                else table[name].cat.codes.to_numpy()
+                for name in CONTRACT.columns
+            ]
+        )
+
+    @staticmethod
+    def shares(column: np.ndarray) -> np.ndarray:
+        return np.bincount(column, minlength=10) / len(column)
+
+    def distances(self, cells: np.ndarray) -> list[float]:
+        return [
+            0.5 * np.abs(self.shares(column) - usual).sum()
+            for column, usual in zip(cells, self.usual, strict=True)
+        ]
 
     def stops(self, table: pd.DataFrame) -> bool:
-        return any(value > self.most[name] for name, value in self.distances(table).items())
+        return bool((np.array(self.distances(self.cells(table))) > self.most).any())
 
 
 def e_of(found: dict[str, Values]) -> dict[str, float]:
     return {name: value.e for name, value in found.items()}
 
 
-def arriving(fault: str, seed: int) -> dict[str, float]:
+def arriving(name: str, seed: int) -> dict[str, float]:
     """The first day on which each gate stops; 0 if it never does."""
-    most, change = FAULTS[fault]
+    case = CASES[name]
+    contract = adults()[1] if case.source is adult else CONTRACT
     rng = np.random.default_rng(seed)
-    rows = rows_of(TRUSTED + most * ROWS, 1000 + seed)
-    trusted = rows.head(TRUSTED)
-    naive = TotalVariation(trusted, rng) if fault == "good" else None
+    rows = case.source(case.trusted + case.days * case.rows, 1000 + seed)
+    trusted = rows.head(case.trusted)
+    labels = LabelCells(trusted, contract)
+    naive = TotalVariation(trusted, rng) if name == "good" else None
     days: list[pd.DataFrame] = []
+    counts: list[np.ndarray] = []
     cusums: dict[str, float] = {}
     gates = ("e_cusum", "any_p", "bonferroni", "total_variation") if naive else ("e_cusum",)
     first = dict.fromkeys(gates, 0)
-    for day in range(1, most + 1):
-        start = TRUSTED + (day - 1) * ROWS
-        today = change(rows.iloc[start : start + ROWS].reset_index(drop=True), day, rng)
-        found = arriving_values(today, pd.concat([trusted, *days], ignore_index=True), CONTRACT)
+    for day in range(1, case.days + 1):
+        start = case.trusted + (day - 1) * case.rows
+        today = rows.iloc[start : start + case.rows].reset_index(drop=True)
+        today = case.change(today, day, rng)
+        found = arriving_values(today, pd.concat([trusted, *days], ignore_index=True), contract)
+        of_labels = labels.values(labels.count(today), counts)
         days.append(today)
-        cusums = next_cusums(cusums, e_of(found | weekly_values(days, trusted, CONTRACT)))
+        counts.append(labels.count(today))
+        all_found = found | of_labels | weekly_values(days, trusted, contract)
+        cusums = next_cusums(cusums, e_of(all_found))
         stops = {"e_cusum": max(evidence(cusums).values()) >= LIMIT}
         if naive:
             least = min(value.p for value in found.values())
@@ -193,7 +287,7 @@ def made_by(
 def generated(name: str, seed: int, most: int = 6) -> dict[str, float]:
     """The first day on which the gate stops (0 if never), and how many bad days were published before."""
     rng = np.random.default_rng(seed)
-    rows = rows_of(TRUSTED + most * ROWS, 5000 + seed)
+    rows = loans(TRUSTED + most * ROWS, 5000 + seed)
     truth = rows["income"].quantile([0.05, 0.95]).to_numpy()
     cusums: dict[str, float] = {}
     bad = stopped = 0
@@ -225,12 +319,29 @@ GENERATORS = (
 )
 
 
-def streams(run: Callable[[str, int], dict], names: Iterable[str]) -> dict[str, list[dict]]:
-    results = {}
-    for name in names:
-        results[name] = [run(name, seed) for seed in range(GOOD if name == "good" else STREAMS)]
+CODE = ("benchmarks/pipeline.py", "course_lib/pipeline", "course_lib/datasets/loans.py")
+
+
+def computed(parts: Parts, size: int = 10) -> dict[str, list[dict]]:
+    """The streams of all cases, ten at a time."""
+    numbers = {name: case.streams for name, case in CASES.items()}
+    numbers |= dict.fromkeys(GENERATORS, STREAMS)
+    results: dict[str, list[dict]] = {}
+    for name, streams in numbers.items():
+        run = arriving if name in CASES else generated
+        for start in range(0, streams, size):
+            seeds = range(start, start + size)
+            rows = parts.get(f"{name} {start}", lambda: [run(name, seed) for seed in seeds])  # noqa: B023
+            results.setdefault(name, []).extend(rows or [])
         stopped = np.array([row["e_cusum"] for row in results[name]])
-        print(name, (stopped > 0).mean(), np.quantile(stopped, [0.5, 0.9]), flush=True)
+        if len(stopped):
+            print(
+                name,
+                len(stopped),
+                (stopped > 0).mean(),
+                np.quantile(stopped, [0.5, 0.9]),
+                flush=True,
+            )
     return results
 
 
@@ -247,5 +358,8 @@ def record(results: dict[str, list[dict]]) -> None:
 
 
 if __name__ == "__main__":
+    parts = Parts("pipeline", CODE)
     with threadpool_limits(1):
-        record(streams(arriving, FAULTS) | streams(generated, GENERATORS))
+        results = computed(parts)
+    if parts.complete:
+        record(results)

@@ -13,17 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import hypergeom, kstest
 
 from course_lib.cli import main
 from course_lib.pipeline.budget import Budget, charge
 from course_lib.pipeline.contract import Contract, Rule, as_csv
 from course_lib.pipeline.journal import Journal, PipelineError
+from course_lib.pipeline.labels import POISONS, LabelCells, bet, poison_p_value
 from course_lib.pipeline.running import Pipeline, in_force
 from course_lib.pipeline.sequential import (
     Ranked,
     e_cusum,
     e_value,
     group_p_values,
+    hypergeometric_tails,
+    one_value_p_value,
     share_p_value,
     shift_e_value,
 )
@@ -71,6 +75,88 @@ def test_groups_are_compared_each_for_itself():
     label = np.where(group == 1, rng.random(600) < 0.1, rng.random(600) < 0.5).astype(int)
     p = group_p_values(label, group, (rng.random(4000) < 0.5).astype(int), before)
     assert p[1] < 1e-10 and p[[0, 2]].min() > 0.001
+
+
+def test_the_tails_are_those_of_scipy():
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        whole = int(rng.integers(2, 20_000))
+        marked, n = int(rng.integers(0, whole + 1)), int(rng.integers(1, min(whole, 2000) + 1))
+        k = int(rng.hypergeometric(marked, whole - marked, n))
+        wanted = hypergeom.cdf(k, whole, marked, n), hypergeom.sf(k - 1, whole, marked, n)
+        assert hypergeometric_tails(k, n, marked, whole) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_mark_on_few_rows_is_seen_and_common_values_are_not():
+    rng = np.random.default_rng(6)
+    p = np.array(
+        [one_value_p_value(rng.poisson(20, 100), rng.poisson(20, 900)) for _ in range(400)]
+    )
+    assert (p < 0.05).mean() < 0.05 + 3 * np.sqrt(0.05 / 400)
+    amounts = rng.integers(5, 300, 1400) * 100.0
+    assert one_value_p_value(np.append(amounts[:388], [7777.0] * 12), amounts[400:]) < 1e-4
+    assert one_value_p_value(np.zeros(0), amounts) == 1
+
+
+# --- labels ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_the_p_value_against_poison_is_uniform_and_independent_of_the_day_before(poison):
+    rng = np.random.default_rng(8)
+    rates, trusted, found = np.array([0.005, 0.05, 0.5]), np.full(3, 150), []
+    for _ in range(400):
+        k, n = np.array([rng.binomial(trusted, rates), trusted]), np.full(3, 60)
+        p = []
+        for _ in range(2):
+            today = rng.binomial(n, rates)
+            p.append(poison_p_value(today, n, *k, POISONS[poison], rng.random()))
+            k = k + np.array([today, n])
+        found.append(p)
+    first, second = np.array(found).T
+    assert min(kstest(first, "uniform").pvalue, kstest(second, "uniform").pvalue) > 0.001
+    assert abs(np.corrcoef(first, second)[0, 1]) < 3.3 / np.sqrt(400)
+
+
+def test_an_e_value_of_a_bet_has_the_mean_one():
+    p = (np.arange(1000) + 0.5) / 1000
+    assert np.mean([bet(float(x), 0.5) for x in p]) == pytest.approx(1, abs=0.01)
+
+
+def labelled(count, seed, poisoned=0.0):
+    """Rows whose label can be predicted, and a part of which is set to "yes"."""
+    table, rng = people(count, seed), np.random.default_rng([seed, 1])
+    yes = (table["x"] + table["z"] + 0.3 * rng.normal(size=count) > 1) | (
+        rng.random(count) < poisoned
+    )
+    return table.assign(label=np.where(yes, "yes", "no"))
+
+
+def days_until_found(seed, poisoned, days=14):
+    cells = LabelCells(labelled(2000, seed), PEOPLE)
+    counts, cusums = [], {}
+    for day in range(days):
+        today = cells.count(labelled(300, 1000 * seed + day, poisoned))
+        found = cells.values(today, counts)
+        counts.append(today)
+        cusums = next_cusums(cusums, {name: value.e for name, value in found.items()})
+        if max(evidence(cusums).values()) > 60 / 0.05:
+            return day + 1
+    return 0
+
+
+def test_a_twentieth_of_labels_set_to_yes_is_found_where_they_are_rare():
+    assert all(1 <= days_until_found(seed, 0.05) <= 4 for seed in range(1, 4))
+    assert [days_until_found(seed, 0.0) for seed in range(1, 4)] == [0] * 3
+
+
+def test_without_a_label_that_varies_nothing_is_watched():
+    numbers = replace(PEOPLE, label="x")
+    cells = LabelCells(people(100, 0), numbers)
+    assert cells.values(cells.count(people(50, 1)), []) == {}
+    cells = LabelCells(people(100, 0).assign(label="no"), PEOPLE)
+    found = cells.values(cells.count(people(50, 1).assign(label="no")), [])
+    assert all(0 < value.p <= 1 for value in found.values()) and len(found) == len(POISONS)
 
 
 def test_ranked_compares_as_scipy_does():
@@ -448,6 +534,7 @@ import course_lib.pipeline.day as day
 import course_lib.pipeline.running as running
 import course_lib.pipeline.steps as steps
 import course_lib.privacy.attacks
+import sklearn.linear_model
 from course_lib.pipeline.journal import Journal
 
 folder, when = Path(sys.argv[1]), sys.argv[2]

@@ -15,6 +15,7 @@ from course_lib.files import write_whole
 from course_lib.pipeline.contract import as_csv
 from course_lib.pipeline.generators import in_holdout
 from course_lib.pipeline.journal import PipelineError
+from course_lib.pipeline.labels import LabelCells
 from course_lib.pipeline.steps import Step, run_once
 from course_lib.pipeline.watching import (
     Values,
@@ -147,7 +148,10 @@ class Day:
     def _watch_arrived(self, inputs: Mapping[str, bytes], rules: object) -> bytes:
         days, reference = [*self._days, self._today], self.pipeline.reference
         found = arriving_values(self._today, self._before, self.contract)
-        return _e_values(found | weekly_values(days, reference, self.contract))
+        found |= weekly_values(days, reference, self.contract)
+        cells = LabelCells(reference, self.contract)
+        before = [cells.count(table) for table in self._days]
+        return _e_values(found | cells.values(cells.count(self._today), before))
 
     def _generate(self, inputs: Mapping[str, bytes], rules: Mapping[str, object]) -> bytes:
         seen, seed = self._seen.reset_index(drop=True), self.pipeline.seed(rules)

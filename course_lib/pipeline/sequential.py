@@ -50,6 +50,25 @@ def e_cusum(e: np.ndarray) -> np.ndarray:
     return evidence
 
 
+def hypergeometric_tails(k: int, n: int, marked: int, whole: int) -> tuple[float, float]:
+    """The chances of at most k, and of at least k, marked ones among n drawn out of a whole.
+
+    That of scipy, and some ten times as fast for the few thousand rows that a day may have.
+
+    >>> [round(p, 3) for p in hypergeometric_tails(1, 4, 5, 10)]
+    [0.262, 0.976]
+    """
+    counts = np.arange(max(0, n + marked - whole), min(n, marked) + 1)
+    others, left = whole - marked, n - counts
+    logs = -gammaln(counts + 1) - gammaln(marked - counts + 1)
+    logs -= gammaln(left + 1) + gammaln(others - left + 1)
+    chances = np.exp(logs - logs.max())
+    here = k - counts[0]
+    total = chances.sum()
+    below, above = chances[: here + 1].sum() / total, chances[here:].sum() / total
+    return float(min(below, 1.0)), float(min(above, 1.0))
+
+
 def share_p_value(k: int, n: int, k_before: int, n_before: int) -> float:
     """Two-sided p-value that k of n rows have something which k_before of n_before rows had.
 
@@ -59,10 +78,37 @@ def share_p_value(k: int, n: int, k_before: int, n_before: int) -> float:
     >>> round(share_p_value(0, 100, 40, 1000), 3), share_p_value(4, 100, 40, 1000)
     (0.041, 1.0)
     """
-    whole, marked = n + n_before, k + k_before
-    below = hypergeom.cdf(k, whole, marked, n)
-    above = hypergeom.sf(k - 1, whole, marked, n)
-    return float(min(1.0, 2 * min(below, above)))
+    return min(1.0, 2 * min(hypergeometric_tails(k, n, k + k_before, n + n_before)))
+
+
+def one_value_p_value(today: np.ndarray, before: np.ndarray) -> float:
+    """p-value that a single value stands in more rows of today than it did before.
+
+    A poisoned row often carries a mark: one number, always the same. For each value that turns up today
+    its count is hypergeometric, given how often it stands in both together. The smallest of these p-values
+    is multiplied by the number of different values (Bonferroni).
+
+    Args:
+        today, before: numbers (n,) and (m,), none missing.
+
+    >>> numbers = np.arange(500.0)
+    >>> one_value_p_value(np.append(numbers[:92], [77.0] * 8), numbers[100:]) < 0.01
+    True
+    """
+    if not len(today) or not len(before):
+        return 1.0
+    values, place = np.unique(np.concatenate([today, before]), return_inverse=True)
+    k = np.bincount(place[: len(today)], minlength=len(values))
+    whole = np.bincount(place, minlength=len(values))
+    often = (k > 1) & (k > 2 * whole * len(today) / len(place))  # others are no news
+    if not often.any():
+        return 1.0
+    n = len(today)
+    above = [
+        hypergeometric_tails(int(a), n, int(b), len(place))[1]
+        for a, b in zip(k[often], whole[often], strict=True)
+    ]
+    return min(1.0, len(values) * min(above))
 
 
 def group_p_values(

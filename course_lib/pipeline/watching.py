@@ -1,9 +1,9 @@
 """What is watched: streams of e-values, one a day each, and their evidence together.
 
 Streams of the arriving rows ask whether today's rows and all accepted ones come from one source: each
-number by its distribution and by a bet on a shift, each level by its share; the same within each group,
-with the rate of the label; and how many rows repeat another one. Once a week the same is asked of seven
-days together.
+number by its distribution and by a bet on a shift, and whether one value of it has become frequent; each
+level by its share; the same within each group, with the rate of the label; and how many rows repeat
+another. Once a week the same is asked of seven days together. The labels have a gate, see `labels`.
 Streams of the generated rows ask whether they are within a tolerance: of the real rows' distributions, of
 their tails and rare levels, and of how much nearer they are to rows that the generator has seen than to
 rows that it cannot have seen.
@@ -18,12 +18,25 @@ import pandas as pd
 from scipy.stats import binom
 
 from course_lib.pipeline.contract import Contract
-from course_lib.pipeline.sequential import Ranked, e_value, group_p_values, share_p_value
+from course_lib.pipeline.sequential import (
+    Ranked,
+    e_value,
+    group_p_values,
+    one_value_p_value,
+    share_p_value,
+)
 
 MOST_EVIDENCE = 1e12  # more is no news
 TAIL = 0.05  # the part of the real rows on either side that counts as a tail
 # What the streams' names begin with, and each family's part of the evidence together.
-FAMILIES = {"column": 0.2, "group": 0.2, "rows": 0.1, "week": 0.2, "generated": 0.3}
+FAMILIES = {
+    "column": 0.2,
+    "group": 0.2,
+    "rows": 0.05,
+    "week": 0.15,
+    "label": 0.15,
+    "generated": 0.25,
+}
 WEEK = 7
 
 
@@ -104,6 +117,8 @@ def arriving_values(
             x = both[name].to_numpy(float, na_value=np.nan)
             ranked = Ranked(x[there & is_today], x[there & ~is_today])
             found[f"column {name}"] = number(ranked)
+            p = one_value_p_value(x[there & is_today], x[there & ~is_today])
+            found[f"column {name}: one value"] = of_p(p)
             for group, mask in groups.items():
                 found[f"group {group}: {name}"] = number(ranked, mask[there])
     label = contract.columns.get(contract.label or "")
