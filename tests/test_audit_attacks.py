@@ -38,7 +38,9 @@ def copied():
 
 
 def test_a_bootstrap_gives_way_to_every_attack(copied):
-    wanted = {f"membership_auc[{what}]" for what in ("whole rows", "single values", "pairs of values")}
+    wanted = {
+        f"membership_auc[{what}]" for what in ("whole rows", "single values", "pairs of values")
+    }
     wanted |= {"attribute_inference[income]", "linkage[two halves of the columns]"}
     wanted |= {"singling_out[descriptions]", "membership_tpr[whole rows]"}
     assert wanted <= failed(copied)

@@ -87,8 +87,8 @@ def audit(
         sensitive: columns whose groups, and groups of pairs, are compared; numbers by quarters.
         entity: the column that tells which rows belong to one person: they are one unit in every test
             and split. If it is not given, a column that is named and filled like one is taken.
-        aux: columns that an attacker may know of people: from these every other column is guessed, linked and
-            described. Without them he is taken to know all columns but the one to guess.
+        aux: columns that an attacker may know of people: from these every other column is guessed, linked
+            and described. Without them he is taken to know all columns but the one to guess.
         log_likelihood: what a model gives each row of the three tables, in nats.
         margins: metric to the smallest effect that matters; see `finding.MARGINS`.
         level: of the false discovery rate over the whole report.
@@ -411,8 +411,8 @@ def _check_aux(aux: Sequence[str], tables: Tables) -> None:
         if kind is None:
             raise AuditError(f"aux=: {unknown('column', name, compared)}")
         raise AuditError(
-            f"aux=: '{name}' was read as {kind}, which is not compared. Name other columns, or say what it is "
-            "by schema=."
+            f"aux=: '{name}' was read as {kind}, which is not compared. Name other columns, or say what it "
+            "is by schema=."
         )
     if aux and set(aux) == set(compared):
         raise AuditError("aux= names every column: leave at least one that the attacker finds out.")

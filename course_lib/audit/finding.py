@@ -13,7 +13,10 @@ from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
 FAMILIES = ("structure", "fidelity", "utility", "bias", "privacy")
-DISTANCES = ("closer_to_training", "distance_to_closest")  # they come last: they are blind to most leaks
+DISTANCES = (
+    "closer_to_training",
+    "distance_to_closest",
+)  # they come last: they are blind to most leaks
 VERDICTS = ("fail", "warn", "underpowered", "not testable", "pass")  # the gravest first
 
 # The smallest effect that matters, for each metric: the distance from what two samples of one

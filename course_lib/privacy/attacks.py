@@ -402,7 +402,7 @@ def _wilson(hits: np.ndarray, level: float) -> tuple[float, float, float]:
 
 
 def _comparable(synthetic: pd.Series, records: pd.Series) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A column of both tables: numbers and the median of the synthetic ones, or codes of levels and None."""
+    """A column of both tables: numbers and the synthetic ones' median, or codes of levels and None."""
     both = pd.concat([synthetic, records], ignore_index=True)
     if pd.api.types.is_numeric_dtype(both) and not pd.api.types.is_bool_dtype(both):
         x = both.to_numpy(float, na_value=np.nan)

@@ -13,7 +13,7 @@ import pandas as pd
 from course_lib.audit.checks.privacy import RECORDS, membership, not_testable
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.features import sample_rows
-from course_lib.audit.finding import Draft, Note, measured, stated
+from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.statistics import shares
 from course_lib.audit.table import Tables
 from course_lib.privacy import attacks
@@ -92,7 +92,7 @@ def _verbatim(evidence: Evidence, size: int, rng: np.random.Generator) -> Iterat
     )
     for together, what in ((1, "single values"), (2, "pairs of values")):
         scores = attacks.verbatim_numbers(records, made, real, together)
-        told = f"how rare the {what} are that a record has in common with a synthetic row, of {len(names)} columns"
+        told = f"how rare the {what} of {len(names)} columns are that a record shares with a synthetic row"
         yield from membership(scores[:size], scores[size:], what, told, rng, evidence.margins)
 
 
@@ -175,7 +175,9 @@ def _singling_out(
             who |= set(places[places >= 0].tolist())
         asked += len(places)
     hits = [np.arange(max(asked, 1)) < len(who) for who in found]
-    told = f"exactly one row fitted by one of {asked} descriptions, which each fit one synthetic row"
+    told = (
+        f"exactly one row fitted by one of {asked} descriptions, which each fit one synthetic row"
+    )
     return _risk(evidence, "singling_out", "descriptions", *hits, told)
 
 

@@ -18,8 +18,8 @@ from course_lib.privacy import attacks
 RECORDS = 10_000  # training rows, and as many holdout rows, at most
 MADE = 50_000  # synthetic rows at most,
 QUERIES = 20_000  # and of these, rows whose nearest real ones are sought
-# At which shares of strangers accused wrongly an attack is judged; and for each the shares of all records that
-# are called members in its test.
+# At which shares of strangers accused wrongly an attack is judged; and for each the shares of all records
+# that are called members in its test.
 RATES = {
     "membership_tpr": (0.01, (0.01, 0.1, 0.4)),
     "membership_tpr_thousandth": (0.001, (0.001, 0.005, 0.02)),
@@ -70,9 +70,9 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
     made = sample(synthetic, MADE)
     queries = sample(made, QUERIES)
     records = np.concatenate([sample(train, size), sample(holdout, size)])
-    # After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its densities: how
-    # near a record's nearest synthetic row is, against its nearest other record. If the training rows are
-    # as new to the generator as the holdout rows, the scores of both have one distribution.
+    # After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its densities:
+    # how near a record's nearest synthetic row is, against its nearest other record. If the training rows
+    # are as new to the generator as the holdout rows, the scores of both have one distribution.
     scores = attacks.domias(records, made, None, k=1)
     told = f"nearest synthetic row against nearest other record, {size:,} records of each kind"
     yield from membership(scores[:size], scores[size:], "whole rows", told, rng, margins)
@@ -159,8 +159,8 @@ def membership(
 ) -> Iterator[Draft]:
     """What an attack's scores of equally many training rows (n,) and holdout rows (n,) are worth.
 
-    The area under the ROC curve, and the shares of training rows found where 1 % and 0.1 % of the holdout rows
-    are accused wrongly, ties by lot.
+    The area under the ROC curve, and the shares of training rows found where 1 % and 0.1 % of the holdout
+    rows are accused wrongly, ties by lot.
 
     >>> scores = np.random.default_rng(0).normal(size=(2, 500))
     >>> drafts = membership(*scores, "x", "", np.random.default_rng(0), Evidence().margins)
@@ -200,6 +200,7 @@ def membership(
                 side=1,
             ),
             margin=margins[metric],
-            method=f"share of training rows found where {rate:.1%} of strangers are accused wrongly; {told}",
+            method=f"share of training rows found where {rate:.1%} of strangers are accused wrongly; "
+            + told,
             caveat="the records that an attacker is surest of are the ones that are harmed",
         )
