@@ -337,7 +337,7 @@ def singled_out(
 
     >>> records = pd.DataFrame({"age": [30, 40, 50, 99]})
     >>> singled_out(records, pd.DataFrame({"age": [35, 45, 45, 98]}), ["age"], guesses=1)
-    array([3])
+    array([0])
     """
     rng, places = np.random.default_rng(seed), []
     sides = [_comparable(synthetic[name], records[name]) for name in columns]

@@ -65,7 +65,9 @@ def _frames(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
         for name, column in tables.values.items():
             values = getattr(column, part)
             if not column.is_number:
-                values = pd.Categorical.from_codes(values, list(column.levels))
+                values = pd.Categorical.from_codes(
+                    values.astype(int), pd.Index(list(column.levels))
+                )
             columns[name] = values
         sides.append(pd.DataFrame(columns))
     return sides[0], sides[1]
@@ -139,7 +141,7 @@ def _inference(
         within = f" to within {WITHIN:.0%}" if tables.values[secret].is_number else ""
         knows = f"from {len(known)} known columns" if not evidence.aux else _named(known)
         told = f"{secret} guessed{within} {knows}, by the closest synthetic row"
-        yield _risk(evidence, "attribute_inference", secret, *hits, told, [secret])
+        yield _risk(evidence, "attribute_inference", secret, hits[0], hits[1], told, [secret])
 
 
 def _linkage(
@@ -152,7 +154,7 @@ def _linkage(
     hits = [attacks.link(part, made, one, other) for part in (train, holdout)]
     told = f"two parts of a record, {len(one)} columns and {len(other)}, tied together by one synthetic row"
     slice = "known columns with the others" if evidence.aux else "two halves of the columns"
-    return _risk(evidence, "linkage", slice, *hits, told)
+    return _risk(evidence, "linkage", slice, hits[0], hits[1], told)
 
 
 def _singling_out(
@@ -167,7 +169,8 @@ def _singling_out(
     A record counts once, however many descriptions fit it: they are not independent.
     """
     names = list(evidence.aux) or list(evidence.tables.values)
-    asked, found = 0, [set(), set()]
+    asked = 0
+    found: tuple[set[int], set[int]] = (set(), set())
     for trial in range(TRIALS):
         columns = list(rng.permutation(names)[:DESCRIBED])
         for who, part in zip(found, (train, holdout), strict=True):
@@ -178,7 +181,7 @@ def _singling_out(
     told = (
         f"exactly one row fitted by one of {asked} descriptions, which each fit one synthetic row"
     )
-    return _risk(evidence, "singling_out", "descriptions", *hits, told)
+    return _risk(evidence, "singling_out", "descriptions", hits[0], hits[1], told)
 
 
 def _named(columns: Sequence[str]) -> str:
