@@ -6,9 +6,10 @@ Run in the course's environment; each part writes its figures into results/audit
     python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
     python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and two sizes
+    python benchmarks/audit.py leaks     # 50 tables with each planted leak, and 50 without one
 
 The tables of the first three are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000
-synthetic rows; those of the last one stand in audit_shapes.py.
+synthetic rows; those of the last two stand in audit_shapes.py and audit_leaks.py.
 A run that was stopped goes on where it stopped; --fresh begins again.
 """
 
@@ -18,7 +19,7 @@ import platform
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from audit_leaks import LEAKS, leak_found
 from audit_peers import ask
 from audit_shapes import SHAPES, drawn
 from scipy import stats
@@ -40,12 +42,14 @@ RESULTS = Path(__file__).with_name("results")
 PARTIAL = ROOT / "build" / "audit_benchmark"
 ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
 LEVEL = 0.05
-DRAWS = {"null": 200, "power": 50, "curves": 8}
+LEAK_ROWS = 500  # of training, holdout and synthetic rows each
+DRAWS = {"null": 200, "power": 50, "curves": 8, "leaks": 50}
 SIZES = {300: 10, 3000: 3}  # rows of either side of a shape, and draws of each shape
 FALSE_ALARMS, FOUND = 0.07, 0.95  # the bars
 ALARMS = 0.05  # of the reports on shapes of one size, with any fail or warning
 CLEAN = 40  # clean tables that tell how far SDMetrics' score varies by itself
 SEEDS = {"null": 10_000, "power": 20_000, "curves": 30_000, "clean": 40_000, "shapes": 50_000}
+SEEDS["leaks"] = 61_000
 
 Table = pd.DataFrame
 
@@ -136,12 +140,10 @@ FAULTS = {
 # fmt: on
 
 
-def tables(seed: int) -> tuple[Table, Table, Table]:
+def tables(seed: int, rows: Iterable[int] = ROWS.values()) -> tuple[Table, Table, Table]:
     """Training, holdout and synthetic rows: independent draws of one distribution."""
     seeds = np.random.SeedSequence(seed).generate_state(3)
-    return tuple(
-        loans.applicants(n, seed=int(s)) for n, s in zip(ROWS.values(), seeds, strict=True)
-    )
+    return tuple(loans.applicants(n, seed=int(s)) for n, s in zip(rows, seeds, strict=True))
 
 
 def damaged(fault: str, strength: float, seed: int) -> tuple[Table, Table, Table]:
@@ -297,6 +299,31 @@ def shapes(partial: Partial) -> dict:
     return {"sizes": sizes}
 
 
+def leaks(partial: Partial) -> dict:
+    """How often the checks of privacy find each planted leak, and anything where there is none."""
+
+    def said(kind: str | None, seed: int) -> list[str]:
+        parts = tables(seed, [LEAK_ROWS] * 3)
+        return leak_found(kind, tuple(part.drop(columns="default") for part in parts), seed)
+
+    rows = {}
+    for kind in (None, *LEAKS):
+        seeds = range(SEEDS["leaks"], SEEDS["leaks"] + DRAWS["leaks"])
+        each = [partial((kind or "none", seed), said, kind, seed) for seed in seeds]
+        hits = sum(map(bool, each))
+        ids = [sorted({name.split()[1].split("[")[0] for name in draw}) for draw in each]
+        by = pd.Series(list(chain(*ids))).value_counts() / len(each)
+        met = hits >= FOUND * len(each) if kind else hits <= ALARMS * len(each)
+        rows[kind or "none"] = {
+            "strength": LEAKS[kind].strength if kind else "fresh rows",
+            "found": share_and_interval(hits, len(each)),
+            "bar": f"{'>=' if kind else '<='} {FOUND if kind else ALARMS:g}: {'met' if met else 'MISSED'}",
+            "by_metric": {name: round(float(value), 2) for name, value in by.items()},
+        }
+        print(kind, rows[kind or "none"], flush=True)
+    return {"rows": LEAK_ROWS, "leaks": rows}
+
+
 def quality(cases: list[tuple]) -> dict[tuple, float]:
     """SDMetrics' quality score of synthetic against training rows, in an environment of its own."""
     if not cases:
@@ -369,10 +396,11 @@ def write(part: str, result: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("null", "power", "curves", "shapes"))
+    parser.add_argument("part", choices=("null", "power", "curves", "shapes", "leaks"))
     parser.add_argument("--fresh", action="store_true", help="forget the draws of earlier runs")
     asked = parser.parse_args()
-    work = {"null": null, "power": power, "curves": curves, "shapes": shapes}[asked.part]
+    parts = {"null": null, "power": power, "curves": curves, "shapes": shapes, "leaks": leaks}
+    work = parts[asked.part]
     result = work(Partial(asked.part, asked.fresh))
     write(asked.part, result)
     print(json.dumps(result, indent=1))

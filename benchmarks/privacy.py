@@ -1,6 +1,6 @@
 """What synthetic tables give away, over five seeds.
 
-    python benchmarks/privacy.py verbatim | references | private | one_run
+    python benchmarks/privacy.py verbatim | references | private | diffusion | one_run | memorised
 
 `verbatim`: is a record's rare number found verbatim in the synthetic table? For each model of lesson
 05, once with decoders that draw only numbers seen and once as they are by default, beside the distance
@@ -15,11 +15,19 @@ label and of a VAE trained by DP-SGD, at four epsilons and delta 1e-5; and by wh
 share of the smallest and of the largest group is wrong. 1,000 rows are public (cells and encoder come from
 them), 5,000 private.
 
+`diffusion`: the same use of a diffusion model of rows that is trained by DP-SGD, at epsilon 10 and 1.
+
+`memorised`: how many of 1,000 samples of a VAE, a GAN and a diffusion model of digits, and of models of
+tables, are copies of one of the 100 digits or 189 biopsies that they learnt from, after a short and after a
+long training; beside as many records that they did not learn from. The record is written after each seed.
+
 `one_run`: the lower bound of epsilon that 2,000 canaries prove about the DP-SGD of a VAE of loans, for an
 honest step and for three mistakes, ten runs each.
 """
 
+import os
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +40,14 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from course_lib import datasets
+from course_lib.models.diffusion import (
+    Denoiser,
+    MLPDiffusion,
+    conditional_diffusion,
+    q_sample,
+    velocity,
+)
+from course_lib.models.gan import GANSettings, conditional_gan
 from course_lib.models.layers import mlp
 from course_lib.models.tabular import (
     GaussianCopula,
@@ -39,12 +55,14 @@ from course_lib.models.tabular import (
     TableEncoder,
     TableModel,
     TabularDiffusion,
+    TabularDiffusionSettings,
     TabularVAE,
     TabularVAESettings,
     block_loss,
 )
+from course_lib.models.tabular.diffusion import TIMES
 from course_lib.models.tabular.vae import RowNetwork
-from course_lib.models.vae import kl_divergence
+from course_lib.models.vae import VAESettings, conditional_vae, draw, kl_divergence
 from course_lib.privacy import attacks, dp_sgd
 from course_lib.privacy.accountant import epsilon_of, noise_for, rho_for, sampled_gaussian
 from course_lib.privacy.marginals import Domain, NoisyMarginals
@@ -200,16 +218,75 @@ RATE, DP_STEPS, BOUND, RATE_OF_ADAM = 0.1, 600, 1.0, 1e-2
 SMALL = TabularVAESettings(latent_dim=4, width=48, depth=1)
 
 
-class PrivateVAE:
-    """A `TabularVAE` of public scales, trained by DP-SGD on private rows."""
+class PrivateModel:
+    """A model of tables with public scales, trained by DP-SGD on private rows."""
+
+    model: TabularVAE | TabularDiffusion
+    rate_of_adam = RATE_OF_ADAM
 
     def __init__(self, public: pd.DataFrame, seed: int):
-        self.model = TabularVAE(TableEncoder().fit(public), SMALL)
+        self.model = self.untrained(TableEncoder().fit(public))
         self.model.table = public.head(0)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.model.network = RowNetwork(self.model.encoder.width, SMALL)
+            self.model.network = self.network(self.model.encoder.width)
         self.chance = torch.Generator().manual_seed(seed)
+
+    def fit(self, rows: pd.DataFrame, sigma: float, steps: int = DP_STEPS) -> "PrivateModel":
+        x = torch.from_numpy(self.model.encoder.encode(rows))
+        for gradients in self.gradients(x, steps):
+            self.step(gradients, sigma * BOUND, RATE * len(x))
+        return self
+
+    def gradients(self, x: torch.Tensor, steps: int, rate: float = RATE):
+        """The clipped part's input: each step's gradients of its Poisson batch."""
+        self.parameters = dict(self.model.network.named_parameters())
+        self.optimizer = torch.optim.Adam(self.parameters.values(), self.rate_of_adam)
+        for _ in range(steps):
+            batch = x[dp_sgd.poisson_sample(len(x), rate, self.chance)]
+            now = {name: value.detach() for name, value in self.parameters.items()}
+            yield dp_sgd.per_example_gradients(self.loss, now, batch, *self.noise(batch))
+
+    def step(self, gradients, sd: float, expected: float, bound: float = BOUND):
+        noise = dp_sgd.gaussian_noise(self.parameters, sd, self.chance)
+        mean = dp_sgd.private_gradient(gradients, bound, noise, expected)
+        for name, value in self.parameters.items():
+            value.grad = mean[name]
+        self.optimizer.step()
+        return mean
+
+
+class PrivateDiffusion(PrivateModel):
+    """A `TabularDiffusion` with a small network."""
+
+    rate_of_adam = 5e-3
+    untrained = staticmethod(
+        lambda encoder: TabularDiffusion(encoder, TabularDiffusionSettings(width=48, depth=1))
+    )
+    network = staticmethod(lambda width: Denoiser(48, 1, pixels=width))
+
+    def noise(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        t = torch.randint(1, TIMES + 1, (len(batch),), generator=self.chance)
+        return t, torch.randn(batch.shape, generator=self.chance)
+
+    def loss(self, parameters, x, t, noise):
+        """The loss of one row (d,) at the time t, as in `TabularDiffusion.training`."""
+        alpha_bar = self.model.alpha_bar[t[None]]
+        x_t = q_sample(x[None], alpha_bar, noise[None])
+        target = torch.where(self.model.numbers, velocity(x[None], alpha_bar, noise[None]), x[None])
+        given = (x_t, t[None] / TIMES)
+        output = torch.func.functional_call(self.model.network, parameters, given)
+        return block_loss(output, target, self.model.encoder.blocks)[0]
+
+
+class PrivateVAE(PrivateModel):
+    """A `TabularVAE` with a small network."""
+
+    untrained = staticmethod(lambda encoder: TabularVAE(encoder, SMALL))
+    network = staticmethod(lambda width: RowNetwork(width, SMALL))
+
+    def noise(self, batch: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.randn(len(batch), SMALL.latent_dim, generator=self.chance),)
 
     def loss(self, parameters, x, noise):
         """-ELBO of one row (d,), with noise (latents,)."""
@@ -225,30 +302,6 @@ class PrivateVAE:
             block_loss(output, x[None], self.model.encoder.blocks, log_sd)
             + kl_divergence(mu, log_var)
         )[0]
-
-    def fit(self, rows: pd.DataFrame, sigma: float, steps: int = DP_STEPS) -> "PrivateVAE":
-        x = torch.from_numpy(self.model.encoder.encode(rows))
-        for gradients in self.gradients(x, steps):
-            self.step(gradients, sigma * BOUND, RATE * len(x))
-        return self
-
-    def gradients(self, x: torch.Tensor, steps: int, rate: float = RATE):
-        """The clipped part's input: each step's gradients of its Poisson batch."""
-        self.parameters = dict(self.model.network.named_parameters())
-        self.optimizer = torch.optim.Adam(self.parameters.values(), RATE_OF_ADAM)
-        for _ in range(steps):
-            batch = x[dp_sgd.poisson_sample(len(x), rate, self.chance)]
-            noise = torch.randn(len(batch), SMALL.latent_dim, generator=self.chance)
-            now = {name: value.detach() for name, value in self.parameters.items()}
-            yield dp_sgd.per_example_gradients(self.loss, now, batch, noise)
-
-    def step(self, gradients, sd: float, expected: float, bound: float = BOUND):
-        noise = dp_sgd.gaussian_noise(self.parameters, sd, self.chance)
-        mean = dp_sgd.private_gradient(gradients, bound, noise, expected)
-        for name, value in self.parameters.items():
-            value.grad = mean[name]
-        self.optimizer.step()
-        return mean
 
 
 def private() -> None:
@@ -283,6 +336,26 @@ def private() -> None:
             print(name, rounded(row), flush=True)
     settings = SimpleNamespace(delta=DELTA, public=PUBLIC, rate=RATE, steps=DP_STEPS, bound=BOUND)
     write("privacy_private", settings, {}, results)
+
+
+def diffusion() -> None:
+    """DP-SGD on a diffusion model of rows, beside the same network without noise or clipping."""
+    data = datasets.load("loans")
+    held = data.held_out.drop(columns="default", errors="ignore")
+    rows = data.train.drop(columns="default", errors="ignore")
+    results: dict[str, list[dict]] = {}
+    for seed in SEEDS[:3]:
+        shuffled = rows.sample(frac=1, random_state=seed, ignore_index=True)
+        public, secret = shuffled[:PUBLIC], shuffled[PUBLIC:].reset_index(drop=True)
+        for epsilon in (10, 1):
+            model = PrivateDiffusion(public, seed)
+            model.fit(secret, noise_for(epsilon, DELTA, RATE, DP_STEPS))
+            made = model.model.sample(5000, seed)
+            row = {"seed": seed, "auc": utility(made, held, data.label)}
+            results.setdefault(f"DP-SGD diffusion, epsilon {epsilon}", []).append(row)
+            print(epsilon, rounded(row), flush=True)
+    settings = SimpleNamespace(delta=DELTA, public=PUBLIC, rate=RATE, steps=DP_STEPS, bound=BOUND)
+    write("privacy_diffusion", settings, {}, results)
 
 
 def utility(table: pd.DataFrame, test: pd.DataFrame, label: str) -> float:
@@ -360,7 +433,78 @@ def audited(public: pd.DataFrame, secret: pd.DataFrame, bound: float, sd: float,
     return guess(scores.numpy(), inside.numpy(), GUESSES)
 
 
-TASKS = {"verbatim": verbatim, "references": references, "private": private, "one_run": one_run}
+# --- memorisation --------------------------------------------------------------------------------
+
+FEW_DIGITS, SHORT, LONG, MADE = 100, 300, 3000, 1000
+ASKED_FOR = torch.arange(10).repeat_interleave(MADE // 10)
+
+
+def digit_models(x: torch.Tensor, y: torch.Tensor, steps: int, seed: int):
+    """Samples (1000, 64) of three models of digits trained for so many steps."""
+    vae = VAESettings(width=192, depth=3, steps=steps, learning_rate=3e-3)
+    adversarial = GANSettings(channels=16, steps=steps, learning_rate=3e-3, ema_decay=0.998)
+    denoised = MLPDiffusion(
+        width=192, batch_size=128, steps=steps, learning_rate=2e-3, ema_decay=0.99
+    )
+    model = conditional_vae(x, y, vae, seed=seed)
+    yield "VAE", draw(model.sample(MADE, ASKED_FOR))
+    yield "GAN", conditional_gan(x, y, adversarial, seed=seed).sample(MADE, ASKED_FOR)
+    yield "diffusion", conditional_diffusion(x, y, denoised, seed=seed).sample(MADE, ASKED_FOR)
+
+
+def copies(made: np.ndarray, learnt: np.ndarray, control: np.ndarray, seed: int) -> dict:
+    """The shares of samples that copy a record that was learnt from, and one that was not."""
+    found, by_luck = (attacks.copied_from(made, rows) for rows in (learnt, control))
+    members, others = (
+        attacks.domias(rows, made, np.concatenate([learnt, control]), k=2)
+        for rows in (learnt, control)
+    )
+    return {
+        "seed": seed,
+        "copies": float((found >= 0).mean()),
+        "copies_of_control": float((by_luck >= 0).mean()),
+        "records_copied": len(np.unique(found[found >= 0])) / len(learnt),
+        "membership_auc": attacks.auc(members, others),
+    }
+
+
+def memorised() -> None:
+    digits = datasets.load("digits")
+    x, y = (np.concatenate(both) for both in zip(digits.train, digits.held_out, strict=True))
+    x, y = torch.from_numpy(x).flatten(1), torch.from_numpy(y)
+    results: dict[str, list[dict]] = {}
+    settings = SimpleNamespace(digits=FEW_DIGITS, biopsies=189, steps=[SHORT, LONG], samples=MADE)
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["COURSE_STATE"] = state
+        for seed in SEEDS:
+            order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+            learnt, control = order[:FEW_DIGITS], order[FEW_DIGITS : 2 * FEW_DIGITS]
+            train, others, _ = thirds("breast_cancer", seed)
+            space = TableEncoder().fit(pd.concat([train, others]))
+            for steps in (SHORT, LONG):
+                for name, made in digit_models(x[learnt], y[learnt], steps, seed):
+                    row = copies(made.numpy(), x[learnt].numpy(), x[control].numpy(), seed)
+                    results.setdefault(f"digits: {name}, {steps} steps", []).append(row)
+                    print(name, steps, rounded(row), flush=True)
+                for name, model in (("VAE", TabularVAE()), ("diffusion", TabularDiffusion())):
+                    made = model.fit(train, steps=steps, seed=seed).sample(MADE, seed=seed + 1)
+                    row = copies(*map(space.encode, (made, train, others)), seed)
+                    results.setdefault(f"biopsies: {name}, {steps} steps", []).append(row)
+                    print(name, steps, rounded(row), flush=True)
+            made = GaussianCopula().fit(train).sample(MADE, seed=seed + 1)
+            row = copies(*map(space.encode, (made, train, others)), seed)
+            results.setdefault("biopsies: Gaussian copula", []).append(row)
+            write("privacy_memorised", settings, {}, results)
+
+
+TASKS = {
+    "verbatim": verbatim,
+    "references": references,
+    "private": private,
+    "diffusion": diffusion,
+    "one_run": one_run,
+    "memorised": memorised,
+}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -2,19 +2,21 @@
 
 Run in the course's environment, about 20 minutes on two cores:
 
-    python benchmarks/style.py
+    python benchmarks/style.py                  # or only some: python benchmarks/style.py "plain GAN"
 
 It trains with the settings of the lesson's cpu preset on the lesson's split and writes
-results/style.json, with one group of runs for each generator.
+results/style.json, with one group of runs for each generator, or those groups of it.
 """
 
+import json
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from common import SEEDS, Data, Judged, rounded, split_of_lesson, timed, write
+from common import RESULTS, SEEDS, Data, Judged, rounded, split_of_lesson, timed, write
 from torch import Tensor
 
 from course_lib.datasets.handwriting import slant, stroke_width
@@ -242,10 +244,10 @@ def mixed(
     return found
 
 
-def main() -> None:
+def main(groups: Sequence[str]) -> None:
     torch.set_num_threads(1)
     data = split_of_lesson()
-    results: dict[str, list[dict]] = {group: [] for group in GROUPS}
+    results: dict[str, list[dict]] = {group: [] for group in groups}
     with tempfile.TemporaryDirectory() as state:
         os.environ["COURSE_STATE"] = state
         for seed in SEEDS:
@@ -258,8 +260,13 @@ def main() -> None:
                 )
                 rows.append({"seed": seed, **run})
                 print(name, rounded(rows[-1]), flush=True)
-    write("style", PRESET, BARS, results)
+    file = RESULTS / "style.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
+    found = kept | results
+    write("style", PRESET, BARS, {name: found[name] for name in GROUPS if name in found})
 
 
 if __name__ == "__main__":
-    main()
+    if unknown := set(sys.argv[1:]) - set(GROUPS):
+        sys.exit(f"There is no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}.")
+    main(sys.argv[1:] or GROUPS)

@@ -207,6 +207,7 @@ def _audit(args: argparse.Namespace) -> int:
             "positive": args.positive,
             "sensitive": _split(args.sensitive),
             "entity": args.entity,
+            "aux": _split(args.aux),
             "margins": {
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
@@ -323,6 +324,12 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         "orders.customer_id=customers.id",
     )
     add("--entity", metavar="COLUMN", help="rows with one value of it belong to one person")
+    add(
+        "--aux",
+        metavar="COLUMNS",
+        default="",
+        help="what an attacker knows of people: from these he tries to find out the others",
+    )
     add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(
         "--margin", metavar="METRIC=NUMBER,...", default="", help="the smallest effect that matters"

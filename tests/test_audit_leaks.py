@@ -134,6 +134,21 @@ def test_numbers_and_outliers_of_single_people_are_leaks():
     )
 
 
+def test_two_numbers_of_one_person_are_a_leak_in_any_row():
+    train, holdout, made = (people(n, seed) for seed, n in enumerate((1000, 500, 1000)))
+    for table in (train, holdout, made):
+        rng = np.random.default_rng(len(table) + int(table["income"].iloc[0]))
+        table["debt"] = np.round(rng.lognormal(9, 1, len(table)), 2)
+    clean = found(train, holdout, made)["rare_pairs[two numbers]"]
+    assert (clean.verdict, clean.n) == ("pass", 0)
+    made.loc[3, ["income", "debt"]] = train.loc[11, ["income", "debt"]].to_numpy(float)
+    told = found(train, holdout, made)["rare_pairs[two numbers]"]
+    assert (told.verdict, told.n) == ("fail", 1) and "4 (12)" in told.method
+    # One number that several people have is nobody's own.
+    train.loc[12, "debt"] = train.loc[11, "debt"]
+    assert found(train, holdout, made)["rare_pairs[two numbers]"].n == 0
+
+
 SHAPES = {
     "people": people,
     "few values": lambda n, s: pd.DataFrame(

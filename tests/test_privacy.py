@@ -121,6 +121,17 @@ def test_planted_leaks_are_found(seed):
     assert attacks.auc(*dense) > 0.8
 
 
+def test_copies_are_counted_and_rows_between_records_are_none():
+    rng = np.random.default_rng(0)
+    learnt, control = rng.normal(size=(2, 100, 20))
+    near = learnt[:30] + 0.05 * rng.normal(size=(30, 20))
+    between = (learnt[30:60] + learnt[60:90]) / 2
+    made = np.concatenate([near, between, rng.normal(size=(100, 20))])
+    found = attacks.copied_from(made, learnt)
+    assert found[:30].tolist() == list(range(30)) and (found[30:] == -1).all()
+    assert (attacks.copied_from(made, control) == -1).all()
+
+
 def test_tables_that_do_not_fit_are_refused():
     train, control, reference = thirds(0)
     with pytest.raises(ValueError, match="same columns"):

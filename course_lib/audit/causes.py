@@ -41,7 +41,8 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
     Of fidelity: all measures of one column are one cause, and its pairs come with it; of the other
     pairs, those of the column with most of them are one; a triple comes with what has one of its columns;
     and measures of whole rows come with the first cause. Where rows are repeated, all of fidelity comes
-    with that. Other findings stand for themselves.
+    with that. The attacks that ask whether a record was in the training rows are one cause: they look in
+    several ways for the same leak. Other findings stand for themselves.
 
     >>> low, high = (
     ...     Finding("fidelity", "tail_share", f"x, {side}", columns=("x",), verdict="fail")
@@ -62,6 +63,8 @@ def causes(findings: Iterable[Finding]) -> list[Cause]:
             groups[0] += whole
         elif whole:
             groups = [whole]
+    if members := [finding for finding in grave if finding.metric.startswith("membership_")]:
+        groups.append(members)
     heads = {id(group[0]): Cause(group[0], tuple(group[1:])) for group in groups}
     told = {id(finding) for group in groups for finding in group}
     return [

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from course_lib.audit.checks import (
+    attacks,
     bias,
     columns,
     geometry,
@@ -60,6 +61,7 @@ def audit(
     positive: object = None,
     sensitive: Sequence[str] | str = (),
     entity: str | None = None,
+    aux: Sequence[str] | str = (),
     log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     margins: Mapping[str, float] | None = None,
     level: float = 0.05,
@@ -85,6 +87,8 @@ def audit(
         sensitive: columns whose groups, and groups of pairs, are compared; numbers by quarters.
         entity: the column that tells which rows belong to one person: they are one unit in every test
             and split. If it is not given, a column that is named and filled like one is taken.
+        aux: columns that an attacker may know of people: from these every other column is guessed, linked
+            and described. Without them he is taken to know all columns but the one to guess.
         log_likelihood: what a model gives each row of the three tables, in nats.
         margins: metric to the smallest effect that matters; see `finding.MARGINS`.
         level: of the false discovery rate over the whole report.
@@ -103,6 +107,7 @@ def audit(
     """
     _no_arrays((real_train, real_holdout, synthetic), others)
     asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
+    known = (aux,) if isinstance(aux, str) else tuple(dict.fromkeys(aux))
     limits = _limits(margins, level, seed)
     given = real_holdout is not None
     units = _units(
@@ -121,6 +126,7 @@ def audit(
         schema = {**_kinds(schema), units.entity: "identifier"}
     least = 1 if list_rows else FEW_PEOPLE
     tables = prepare(*held_out, units.synthetic, schema, label, positive, asked, least)
+    _check_aux(known, tables)
     if schema is None and progress:
         print(tables.schema)
     likelihoods = _likelihoods(units.of(log_likelihood), (*held_out, units.synthetic))
@@ -133,6 +139,7 @@ def audit(
         real_order=units.rows if order is None else order,
         made_order=units.made,
         list_rows=list_rows,
+        aux=known,
     )
     stages = [
         Stage("structure", structure.check),
@@ -148,6 +155,7 @@ def audit(
         Stage("copies", privacy.copies),
         Stage("privacy", privacy.check),
         Stage("people", leaks.check),
+        Stage("attacks", attacks.check),
         Stage("persons", lambda *_: iter(units.drafts)),
         Stage("triples", triples.check),
     ]
@@ -156,6 +164,7 @@ def audit(
         follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
         stages.append(Stage("sequences", follow))
     about = {"columns": len(tables.values), "label": label, "sensitive": asked}
+    about["aux"] = list(known)
     about["entity"] = units.entity
     about["positive"] = tables.target.positive if tables.target else None
     return _report(evidence, stages, notes, about, level, progress)
@@ -390,6 +399,23 @@ def _limits(margins: Mapping[str, float] | None, level: float, seed: int) -> dic
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise AuditError(f"seed={seed} must be a whole number, 0 or larger.")
     return {**MARGINS, **(margins or {})}
+
+
+def _check_aux(aux: Sequence[str], tables: Tables) -> None:
+    """Raises AuditError for columns that an attacker cannot know, or if nothing is left to find out."""
+    compared = list(tables.values)
+    for name in aux:
+        if name in compared:
+            continue
+        kind = next((each.kind for each in tables.schema.columns if each.name == name), None)
+        if kind is None:
+            raise AuditError(f"aux=: {unknown('column', name, compared)}")
+        raise AuditError(
+            f"aux=: '{name}' was read as {kind}, which is not compared. Name other columns, or say what it "
+            "is by schema=."
+        )
+    if aux and set(aux) == set(compared):
+        raise AuditError("aux= names every column: leave at least one that the attacker finds out.")
 
 
 def _no_arrays(parts: Sequence[object], others: Mapping[str, object]) -> None:

@@ -49,6 +49,7 @@ class Evidence:
         real_order: where each real row of `tables` stood in the training rows as they were given;
             None where it still stands there. made_order: the same of the synthetic rows.
         list_rows: whether findings may name rows.
+        aux: columns that an attacker knows of people; empty where nobody said.
     """
 
     tables: Tables = NO_TABLES
@@ -61,6 +62,7 @@ class Evidence:
     real_order: np.ndarray | None = None
     made_order: np.ndarray | None = None
     list_rows: bool = True
+    aux: tuple[str, ...] = ()
 
     @property
     def seen(self) -> int:

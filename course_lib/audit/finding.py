@@ -13,6 +13,10 @@ from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
 FAMILIES = ("structure", "fidelity", "utility", "bias", "privacy")
+DISTANCES = (
+    "closer_to_training",
+    "distance_to_closest",
+)  # they come last: they are blind to most leaks
 VERDICTS = ("fail", "warn", "underpowered", "not testable", "pass")  # the gravest first
 
 # The smallest effect that matters, for each metric: the distance from what two samples of one
@@ -60,6 +64,10 @@ MARGINS = {
     "closer_to_training": 0.02,
     "membership_auc": 0.02,
     "membership_tpr": 0.01,
+    "membership_tpr_thousandth": 0.01,
+    "attribute_inference": 0.1,
+    "linkage": 0.05,
+    "singling_out": 0.05,
 }
 
 
@@ -144,7 +152,7 @@ class Findings:
     """The findings of one audit, the gravest first, and what they rest on.
 
     Attributes:
-        findings: each measure of each slice with its verdict.
+        findings: each measure of each slice with its verdict. Of privacy, attacks before distances.
         schema: what each column was read as; None for arrays.
         notes: where samples were used, what was set aside.
         about: rows of each table, level, seed, label and sensitive columns.
@@ -161,7 +169,13 @@ class Findings:
     def __post_init__(self) -> None:
         order = sorted(
             self.findings,
-            key=lambda f: (VERDICTS.index(f.verdict), FAMILIES.index(f.family), -f.effect, f.id),
+            key=lambda f: (
+                VERDICTS.index(f.verdict),
+                FAMILIES.index(f.family),
+                f.metric in DISTANCES,
+                -f.effect,
+                f.id,
+            ),
         )
         object.__setattr__(self, "findings", tuple(order))
 

@@ -130,8 +130,26 @@ def closest_record(records: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     return -_distance(records, synthetic, 1)
 
 
+def copied_from(made: np.ndarray, records: np.ndarray, ratio: float = 1 / 3) -> np.ndarray:
+    """Which record each synthetic row or image copies, -1 if none: (m,).
+
+    A row is a copy of its nearest record if that is less than `ratio` times as far as the second nearest.
+    Rows that lie between records are no copies, however near they are. Source: Gu et al. 2023, "On
+    memorization in diffusion models", arXiv 2310.02664, section 2, with a third for images. How many of the
+    records that nobody learnt from are copied in this sense says how many copies are luck.
+
+    Args:
+        made, records: (m, d) and (n, d) numbers of comparable scale, n at least 2.
+
+    >>> copied_from(np.array([[0.1], [0.5]]), np.array([[0.0], [1.0]]))
+    array([ 0, -1])
+    """
+    distance, place = NearestNeighbors(n_neighbors=2).fit(records).kneighbors(made)
+    return np.where(distance[:, 0] < ratio * distance[:, 1], place[:, 0], -1)
+
+
 def domias(
-    records: np.ndarray, synthetic: np.ndarray, reference: np.ndarray, k: int = 5
+    records: np.ndarray, synthetic: np.ndarray, reference: np.ndarray | None, k: int = 5
 ) -> np.ndarray:
     """The logarithm of the density of synthetic rows at each record, over that of real rows: (n,).
 
@@ -140,7 +158,8 @@ def domias(
     population. After DOMIAS (van Breugel et al. 2023, arXiv 2302.12580, equation 2).
 
     Args:
-        records, synthetic, reference: (n, d), (m, d), (l, d) numbers of comparable scale.
+        records, synthetic: (n, d) and (m, d) numbers of comparable scale.
+        reference: other real rows (l, d); None takes for each record the other records.
 
     Raises:
         ValueError: when a table has fewer than k rows.
@@ -151,8 +170,8 @@ def domias(
     """
     d = records.shape[1]
     made, real = (_distance(records, table, k) for table in (synthetic, reference))
-    least = 1e-9 * max(made.max(), real.max(), 1e-300)
-    sizes = np.log(len(reference) / len(synthetic))
+    least = 1e-6 * max(made.max(), real.max(), 1e-300)
+    sizes = np.log((len(records) - 1 if reference is None else len(reference)) / len(synthetic))
     return sizes + d * (np.log(real.clip(min=least)) - np.log(made.clip(min=least)))
 
 
@@ -297,29 +316,45 @@ def single_out(
 ) -> np.ndarray:
     """Whether a description read off a synthetic row fits exactly one record: (guesses,) bool.
 
+    As `singled_out`, which also tells which record.
+
+    >>> records = pd.DataFrame({"age": [30, 40, 50, 99]})
+    >>> single_out(records, pd.DataFrame({"age": [35, 45, 45, 98]}), ["age"], guesses=1)
+    array([ True])
+    """
+    return singled_out(records, synthetic, columns, guesses, seed) >= 0
+
+
+def singled_out(
+    records: pd.DataFrame, synthetic: pd.DataFrame, columns: list[str], guesses: int, seed: int = 0
+) -> np.ndarray:
+    """The one record that a description read off a synthetic row fits, -1 if none or several: (guesses,).
+
     A description takes the values of `columns` from a synthetic row: equal for levels; for numbers, at
     least or at most the value, whichever side of the median it lies on. Descriptions that fit several
     synthetic rows are passed over, as an attacker looks for somebody unique. Source: the predicates of
     Giomi et al. 2023, section 4.1.
 
     >>> records = pd.DataFrame({"age": [30, 40, 50, 99]})
-    >>> single_out(records, pd.DataFrame({"age": [35, 45, 45, 98]}), ["age"], guesses=1)
-    array([ True])
+    >>> singled_out(records, pd.DataFrame({"age": [35, 45, 45, 98]}), ["age"], guesses=1)
+    array([0])
     """
-    rng, hits = np.random.default_rng(seed), []
+    rng, places = np.random.default_rng(seed), []
+    sides = [_comparable(synthetic[name], records[name]) for name in columns]
     for row in rng.permutation(len(synthetic)):
         fits = [np.ones(len(table), bool) for table in (synthetic, records)]
-        for name in columns:
-            value, middle = synthetic[name].iloc[row], None
-            if pd.api.types.is_numeric_dtype(synthetic[name]) and not pd.isna(value):
-                middle = synthetic[name].median()
-            for fit, table in zip(fits, (synthetic, records), strict=True):
-                fit &= _described(table[name], value, middle)
+        for middle, *both in sides:
+            value = both[0][row]
+            for fit, x in zip(fits, both, strict=True):
+                if middle is None or np.isnan(value):
+                    fit &= (x == value) | ((x != x) & (value != value))
+                else:
+                    fit &= x >= value if value >= middle else x <= value
         if fits[0].sum() == 1:
-            hits.append(fits[1].sum() == 1)
-        if len(hits) == guesses:
+            places.append(int(fits[1].argmax()) if fits[1].sum() == 1 else -1)
+        if len(places) == guesses:
             break
-    return np.array(hits, bool)
+    return np.array(places, int)
 
 
 def nearest_rows(targets: pd.DataFrame, rows: pd.DataFrame, k: int) -> np.ndarray:
@@ -368,10 +403,13 @@ def _log_mean(logs: np.ndarray) -> np.ndarray:
     return np.logaddexp.reduce(np.where(known, logs, -np.inf), axis=0) - np.log(known.sum(axis=0))
 
 
-def _distance(records: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
-    if len(rows) < k:
-        raise ValueError(f"{k} neighbours are wanted of {len(rows)} rows.")
-    return NearestNeighbors(n_neighbors=k).fit(rows).kneighbors(records)[0][:, -1]
+def _distance(records: np.ndarray, rows: np.ndarray | None, k: int) -> np.ndarray:
+    """To the k-th nearest of the rows, or where there are none to the k-th nearest other record."""
+    others = len(records) - 1 if rows is None else len(rows)
+    if others < k:
+        raise ValueError(f"{k} neighbours are wanted of {others} rows.")
+    crowd = NearestNeighbors(n_neighbors=k).fit(records if rows is None else rows)
+    return crowd.kneighbors(None if rows is None else records)[0][:, -1]
 
 
 def _wilson(hits: np.ndarray, level: float) -> tuple[float, float, float]:
@@ -381,8 +419,12 @@ def _wilson(hits: np.ndarray, level: float) -> tuple[float, float, float]:
     return float(p), float(middle - half), float(middle + half)
 
 
-def _described(column: pd.Series, value: Any, middle: float | None) -> np.ndarray:
-    if middle is None or pd.api.types.is_bool_dtype(column):
-        return (column.isna() if pd.isna(value) else column == value).fillna(False).to_numpy(bool)
-    fits = column >= value if value >= middle else column <= value
-    return fits.fillna(False).to_numpy(bool)
+def _comparable(synthetic: pd.Series, records: pd.Series) -> tuple[Any, np.ndarray, np.ndarray]:
+    """A column of both tables: numbers and the synthetic ones' median, or codes of levels and None."""
+    both = pd.concat([synthetic, records], ignore_index=True)
+    if pd.api.types.is_numeric_dtype(both) and not pd.api.types.is_bool_dtype(both):
+        x = both.to_numpy(float, na_value=np.nan)
+        middle = float(np.nanmedian(x[: len(synthetic)]))
+    else:
+        x, middle = pd.factorize(both, use_na_sentinel=False)[0].astype(float), None
+    return middle, x[: len(synthetic)], x[len(synthetic) :]

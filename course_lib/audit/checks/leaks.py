@@ -5,6 +5,7 @@ needs a holdout: what coincidence gives is read from the real rows themselves.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,7 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
     for column in evidence.tables.values.values():
         if column.is_number:
             yield from _rare_values(evidence, column)
+    yield from _rare_pairs(evidence)
     if not evidence.holdout_given:
         yield from _near_copies(evidence, rng)
 
@@ -243,6 +245,61 @@ def _rare_values(evidence: Evidence, column: Values) -> Iterator[Draft]:
     yield stated(
         "rare_values", column.name, verdict, told, [column.name], len(copied), family="privacy"
     )
+
+
+def _rare_pairs(evidence: Evidence) -> Iterator[Draft]:
+    """Two exact numbers that one real person alone has, together in one synthetic row.
+
+    One such row is enough, whatever else stands in it: an outlier can be the only thing that was copied.
+    Pairs of columns that hardly depend on each other are looked at, the least probable coincidences first,
+    as long as a single find among all of them would be significant.
+    """
+    tables, seen = evidence.tables, evidence.seen
+    numbers = [column for column in tables.values.values() if column.is_number]
+    numbers = [column for column in numbers if len(column.real[present(column.real)]) > 1]
+    same = {column.name: _match_of_singles(column) for column in numbers}
+    made = len(tables.synthetic)
+    pairs = sorted(combinations(numbers, 2), key=lambda two: same[two[0].name] * same[two[1].name])
+    expected, looked, owners, rows = 0.0, 0, [], []
+    for a, b in pairs:
+        expected += made * seen * same[a.name] * same[b.name]
+        if CAUTION * expected >= SURE:
+            break
+        if cramers_v(joint(a, b)[1]) >= WEAK:
+            continue
+        looked += 1
+        people, given = (_single_owner(column, seen) for column in (a, b))
+        both = (people >= 0) & (people == given)
+        owners.append(people[both])
+        rows.append(np.flatnonzero(both))
+    if not looked:
+        return
+    found, first = np.unique(np.concatenate(owners), return_index=True)
+    verdict = _verdict(evidence, len(found), 0.0)
+    told = f"{len(found):,} people have two of their own numbers together in one synthetic row, of "
+    told += f"{looked} pairs of columns in which none would be by coincidence"
+    if verdict == "fail":
+        told += _rows_told(evidence, np.concatenate(rows)[first], found)
+    yield stated("rare_pairs", "two numbers", verdict, told, n=len(found), family="privacy")
+
+
+def _single_owner(column: Values, seen: int) -> np.ndarray:
+    """Of each synthetic row, the real row that alone has its number; -1 if there is none (m,)."""
+    values, at, times = np.unique(column.real, return_index=True, return_counts=True)
+    single = np.isfinite(values) & (times == 1) & (at < seen)
+    if not single.any():
+        return np.full(len(column.synthetic), -1)
+    numbers, owner = values[single], at[single]
+    place = np.searchsorted(numbers, column.synthetic).clip(max=len(numbers) - 1)
+    return np.where(numbers[place] == column.synthetic, owner[place], -1)
+
+
+def _match_of_singles(column: Values) -> float:
+    """The chance that a real row has another one's number, if that is no number that many rows have."""
+    known = column.real[present(column.real)]
+    times = np.unique(known, return_counts=True)[1]
+    twins = 2.0 * (times == 2).sum() / (len(known) * (len(known) - 1.0))
+    return float(min(max(twins, _density(known) * _unit(known), 1 / len(known) ** 2), 1.0))
 
 
 def _reused(evidence: Evidence) -> Iterator[Draft]:

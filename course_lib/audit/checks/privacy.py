@@ -8,19 +8,25 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from sklearn.metrics import pairwise_distances_argmin_min
-from sklearn.neighbors import NearestNeighbors
 
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, measured, stated
 from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
+from course_lib.privacy import attacks
 
 RECORDS = 10_000  # training rows, and as many holdout rows, at most
 MADE = 50_000  # synthetic rows at most,
 QUERIES = 20_000  # and of these, rows whose nearest real ones are sought
-FALSE_POSITIVES = 0.01
-TOPS = (0.01, 0.1, 0.4)  # shares of all records that are called members in the test
-ATTACKS = ("distance_to_closest", "closer_to_training", "membership_auc", "membership_tpr")
+# At which shares of strangers accused wrongly an attack is judged; and for each the shares of all records
+# that are called members in its test.
+RATES = {
+    "membership_tpr": (0.01, (0.01, 0.1, 0.4)),
+    "membership_tpr_thousandth": (0.001, (0.001, 0.005, 0.02)),
+}
+RESAMPLES = 100
+ATTACKS = ("membership_auc", *RATES, "closer_to_training", "distance_to_closest")
+BLIND = "distances are blind to most leaks: data that pass can be attacked all the same (arXiv 2505.01524)"
 
 
 def copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
@@ -35,20 +41,20 @@ def copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
     if evidence.holdout_given:
         yield _copies(evidence)
     else:
-        yield _not_testable("exact_copies")
+        yield not_testable("exact_copies")
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
-    """Attacks by distance on the rows as points.
+    """An attack on membership with the rows as points; after it the distances, which see less.
 
     >>> from course_lib.audit.table import prepare
     >>> table = pd.DataFrame({"x": [*range(20)] * 3, "sex": list("fmm") * 20})
     >>> found = check(Evidence(prepare(table, table, table)), np.random.default_rng(0))
     >>> next(found).finding.id
-    'distance_to_closest[whole rows]'
+    'membership_auc[whole rows]'
     """
     if not evidence.holdout_given:
-        yield from map(_not_testable, ATTACKS)
+        yield from map(not_testable, ATTACKS)
         return
     (train, holdout, synthetic), margins = evidence.points, evidence.margins
     size = min(len(train), len(holdout), RECORDS)
@@ -63,10 +69,15 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
 
     made = sample(synthetic, MADE)
     queries = sample(made, QUERIES)
-    yield _distance(sample(train, MADE), sample(holdout, RECORDS), queries, margins)
     records = np.concatenate([sample(train, size), sample(holdout, size)])
+    # After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with nearest neighbours for its densities:
+    # how near a record's nearest synthetic row is, against its nearest other record. If the training rows
+    # are as new to the generator as the holdout rows, the scores of both have one distribution.
+    scores = attacks.domias(records, made, None, k=1)
+    told = f"nearest synthetic row against nearest other record, {size:,} records of each kind"
+    yield from membership(scores[:size], scores[size:], "whole rows", told, rng, margins)
     yield _closer(records, size, queries, margins)
-    yield from _membership(records, size, made, rng, margins)
+    yield _distance(sample(train, MADE), sample(holdout, RECORDS), queries, margins)
 
 
 def _copies(evidence: Evidence) -> Draft:
@@ -87,7 +98,12 @@ def _copies(evidence: Evidence) -> Draft:
     )
 
 
-def _not_testable(metric: str) -> Draft:
+def not_testable(metric: str) -> Draft:
+    """The finding of an attack that needs a holdout where none was given.
+
+    >>> not_testable("linkage").finding.verdict
+    'not testable'
+    """
     told = "not testable: it needs real rows that the generator has not seen, as a holdout"
     return stated(metric, "whole rows", "not testable", told, family="privacy")
 
@@ -104,7 +120,7 @@ def _distance(
         margin=margins["distance_to_closest"],
         method="how often a synthetic row is nearer to its closest training row than a holdout row is "
         f"to its own; median distances {np.median(to):.3g} and {np.median(alone):.3g}",
-        caveat="very typical rows are near to many others without having been copied",
+        caveat="very typical rows are near to many others without having been copied; " + BLIND,
     )
 
 
@@ -129,69 +145,62 @@ def _closer(
         margin=margins["closer_to_training"],
         method=f"share of synthetic rows whose nearest real row is a training row, among {size:,} "
         "training rows and as many holdout rows",
-        caveat="a few copied rows hardly move it; look at the attack",
+        caveat=BLIND,
     )
 
 
-def _membership(
-    records: np.ndarray,
-    size: int,
-    made: np.ndarray,
+def membership(
+    member: np.ndarray,
+    stranger: np.ndarray,
+    slice: str,
+    told: str,
     rng: np.random.Generator,
     margins: Mapping[str, float],
 ) -> Iterator[Draft]:
-    """The attack: a record is called a training row if synthetic rows are unusually near to it.
+    """What an attack's scores of equally many training rows (n,) and holdout rows (n,) are worth.
 
-    The score is log(distance to the nearest other record) - log(distance to the nearest synthetic
-    row): how near it is, relative to how crowded the place is. Under the null its distribution is the
-    same for both kinds of record. After van Breugel et al. 2023, arXiv 2302.12580 (DOMIAS), with
-    nearest neighbours for its densities.
+    The area under the ROC curve, and the shares of training rows found where 1 % and 0.1 % of the holdout
+    rows are accused wrongly, ties by lot.
+
+    >>> scores = np.random.default_rng(0).normal(size=(2, 500))
+    >>> drafts = membership(*scores, "x", "", np.random.default_rng(0), Evidence().margins)
+    >>> [draft.finding.metric for draft in drafts]
+    ['membership_auc', 'membership_tpr', 'membership_tpr_thousandth']
     """
-    crowd = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(records)
-    alone = crowd.kneighbors()[0][:, 0]
-    to = pairwise_distances_argmin_min(records, made)[1]
-    tiny = 1e-6
-    scores = np.log(alone + tiny) - np.log(to + tiny)
-    member, stranger = scores[:size], scores[size:]
-    told = f"nearest synthetic row against nearest other record, {size:,} records of each kind"
+    size, scores = len(member), np.concatenate([member, stranger])
     yield measured(
         "privacy",
         "membership_auc",
-        "whole rows",
+        slice,
         rank_sum(member, stranger).one_sided(1),
         margin=margins["membership_auc"],
         method=told,
     )
-    p = 1.0
-    for top in TOPS:  # few surest records, or many sure ones
-        threshold = np.quantile(scores, 1 - top)
-        above = [int((side > threshold).sum()) for side in (member, stranger)]
-        p = min(p, len(TOPS) * (shares(above[0], size, above[1], size, side=1).p or 0.0))
-    rate = _true_positives(member, stranger)
-    again = [
-        _true_positives(rng.choice(member, size), rng.choice(stranger, size)) for _ in range(200)
-    ]
-    sd = float(np.std(again, ddof=1))
-    yield measured(
-        "privacy",
-        "membership_tpr",
-        "whole rows",
-        Comparison(
-            rate,
-            max(rate - Z * sd, 0.0),
-            min(rate + Z * sd, 1.0),
-            FALSE_POSITIVES,
-            p,
-            from_z(0, float(np.sqrt(2 * FALSE_POSITIVES / size)), size).detectable,
-            size,
-            side=1,
-        ),
-        margin=margins["membership_tpr"],
-        method=f"share of training rows found where {FALSE_POSITIVES:.0%} of strangers are accused "
-        "wrongly; " + told,
-        caveat="the records that an attacker is surest of are the ones that are harmed",
-    )
-
-
-def _true_positives(member: np.ndarray, stranger: np.ndarray) -> float:
-    return float((member > np.quantile(stranger, 1 - FALSE_POSITIVES)).mean())
+    again = [(rng.choice(member, size), rng.choice(stranger, size)) for _ in range(RESAMPLES)]
+    for metric, (rate, tops) in RATES.items():
+        p = 1.0
+        for top in tops:  # few surest records, or many sure ones
+            threshold = np.quantile(scores, 1 - top)
+            above = [int((side > threshold).sum()) for side in (member, stranger)]
+            p = min(p, len(tops) * (shares(above[0], size, above[1], size, side=1).p or 0.0))
+        found = attacks.tpr_at_fpr(member, stranger, rate)
+        sd = float(np.std([attacks.tpr_at_fpr(*both, rate) for both in again], ddof=1))
+        yield measured(
+            "privacy",
+            metric,
+            slice,
+            Comparison(
+                found,
+                max(found - Z * sd, 0.0),
+                min(found + Z * sd, 1.0),
+                rate,
+                p,
+                from_z(0, float(np.sqrt(2 * rate / size)), size).detectable,
+                size,
+                side=1,
+            ),
+            margin=margins[metric],
+            method=f"share of training rows found where {rate:.1%} of strangers are accused wrongly; "
+            + told,
+            caveat="the records that an attacker is surest of are the ones that are harmed",
+        )
