@@ -10,7 +10,8 @@ Each seed splits the rows into three parts (2,000 each; the generators learn fro
 own tables. Counted are the findings that stop a table by a policy where every failure stops: of the three
 candidates and of the two remedies, by the second part ("independent", "copula", "by_kind", "filter",
 "vae"; -1 where no filtered table could be made); and of the chosen remedy, in a fresh draw, by the third
-part ("final"). "passed" and "release" are whether that one passes this policy, and the policy `release`.
+part ("final"). "passed" and "release" are whether that one passes this policy, and the policy `release`;
+"stopped_by" names the findings that stop it by the former.
 "near" is the share of the rows by kind that lie nearer to a training row than 95 % of unseen real rows,
 and "best" and "honest" are what the best of twenty tables scores where it was chosen, and on other rows.
 """
@@ -158,7 +159,7 @@ class Capstone:
             "honest": honest_score(shop),
             "candidate": candidate,
             "remedy": remedy,
-            "why": "; ".join(cause[:160] for cause in last.gate(POLICY).causes[:3]),
+            "stopped_by": list(last.gate(POLICY).stopped_by),
         }
 
 

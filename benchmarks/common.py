@@ -138,7 +138,7 @@ def _medians(rows: list[dict], bars: dict[str, tuple[str, float]]) -> dict[str, 
     """Median [min, max] of each figure, and whether its bar is met."""
     said = {}
     for name in rows[0]:
-        if name == "seed" or isinstance(rows[0][name], str):
+        if name == "seed" or isinstance(rows[0][name], str | list):
             continue
         values = [row[name] for row in rows]
         middle = statistics.median(values)

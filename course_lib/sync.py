@@ -341,9 +341,8 @@ def capstone_runs() -> str:
             result = "passed" if run["passed"] else "stopped"
             cells = [group, run["seed"], *counts, run["remedy"], run["final"], result]
             rows.append(f"| {' | '.join(map(str, cells))} |")
-            if run["why"]:
-                found = re.findall(r"\w+: (\w+\[[^\]]+\]):", run["why"])
-                reasons.append(f"- {group}, seed {run['seed']}: {', '.join(found)}")
+            if run["stopped_by"]:
+                reasons.append(f"- {group}, seed {run['seed']}: {', '.join(run['stopped_by'])}")
     stopped = ["", "What stopped the tables at the end:", "", *reasons] if reasons else []
     return "\n".join([*rows, *stopped])
 

@@ -12,9 +12,9 @@ RUN = {
     "remedy": "vae",
     "final": 0,
     "passed": 1.0,
-    "why": "",
+    "stopped_by": [],
 }
-STOPPED = {"filter": -1.0, "final": 2, "passed": 0.0, "why": "fail: mmd[whole rows]: distance"}
+STOPPED = {"filter": -1.0, "final": 2, "passed": 0.0, "stopped_by": ["mmd[whole rows]", "a[x & y]"]}
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def test_the_capstone_s_runs_name_each_finding_that_stopped_a_table(recorded):
     text = recorded(loans=[RUN], adult=[RUN | STOPPED])
     assert "| loans | 0 | 2.5 | 2.5 | 2.5 | 2.5 | 2.5 | vae | 0 | passed |" in text
     assert "| adult | 0 | 2.5 | 2.5 | 2.5 | none could be made | 2.5 | vae | 2 | stopped |" in text
-    assert text.endswith("What stopped the tables at the end:\n\n- adult, seed 0: mmd[whole rows]")
+    assert text.endswith(
+        "What stopped the tables at the end:\n\n- adult, seed 0: mmd[whole rows], a[x & y]"
+    )
 
 
 def test_where_nothing_was_stopped_nothing_is_listed(recorded):
