@@ -7,7 +7,7 @@ course has no loader for (people in crashes of cars in the United States, 1997 t
 the file that the command names, through the same input check as a learner's own.
 
 Each seed splits the rows into three parts (2,000 each; the generators learn from the first) and draws its
-own tables. Counted are the findings that stop a table by a policy where every failure stops: of the three
+own tables. Counted are the causes that stop a table by a policy where every failure stops: of the three
 candidates and of the two remedies, by the second part ("independent", "copula", "by_kind", "filter",
 "vae"; -1 where no filtered table could be made); and of the chosen remedy, in a fresh draw, by the third
 part ("final"). "passed" and "release" are whether that one passes this policy, and the policy `release`;
@@ -131,7 +131,7 @@ class Capstone:
             tables[name] = made[0]
             scores[name] = np.array(
                 [
-                    len(self.report(each, self.select, draw).gate(POLICY).reasons)
+                    len(self.report(each, self.select, draw).gate(POLICY).causes)
                     for draw, each in enumerate(made)
                 ],
                 dtype=float,
@@ -151,7 +151,7 @@ class Capstone:
         candidate = candidates[choose_generator(np.array([scores[name] for name in candidates]))]
         return {
             **{k: float(v.mean()) if np.isfinite(v).all() else -1.0 for k, v in scores.items()},
-            "final": len(last.gate(POLICY).reasons),
+            "final": len(last.gate(POLICY).causes),
             "passed": float(bool(last.gate(POLICY))),
             "release": float(bool(last.gate("release"))),
             "near": float((distance(tables["by_kind"]) < too_near).mean()),
