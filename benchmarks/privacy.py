@@ -339,7 +339,7 @@ def private() -> None:
 
 
 def diffusion() -> None:
-    """DP-SGD on a diffusion model of rows, beside the same network without noise or clipping."""
+    """DP-SGD on a diffusion model of rows."""
     data = datasets.load("loans")
     held = data.held_out.drop(columns="default", errors="ignore")
     rows = data.train.drop(columns="default", errors="ignore")
