@@ -2,7 +2,7 @@
 
 Run in the course's environment, about six and two minutes on two cores:
 
-    python benchmarks/flow.py digits
+    python benchmarks/flow.py digits             # or one more seed for the record: digits 4
     python benchmarks/flow.py sounds
 
 With the settings of the lesson's cpu preset it writes results/flow_digits.json and
@@ -11,6 +11,7 @@ hand (COURSE_DATA_MIRROR), the second does the same with its recordings.
 """
 
 import copy
+import json
 import os
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from common import ASKED, SEEDS, Judged, rounded, split_of_lesson, timed, write
+from common import ASKED, RESULTS, SEEDS, Judged, rounded, split_of_lesson, timed, write
 from sklearn.decomposition import PCA
 from sklearn.svm import SVC
 from torch import Tensor, nn
@@ -237,20 +238,33 @@ def heard_as(what: str, found: np.ndarray, kind: np.ndarray) -> dict[str, float]
     }
 
 
-def main(part: str) -> None:
+def recorded_runs(part: str) -> dict[str, list[dict]]:
+    """The runs of the record, which more seeds are added to; their settings must be those of today.
+
+    Raises:
+        ValueError: when the settings have changed.
+    """
+    record = json.loads((RESULTS / f"flow_{part}.json").read_text(encoding="utf-8"))
+    if record["settings"] != json.loads(json.dumps(PRESET, default=vars)):
+        raise ValueError("The settings have changed since the record was made: run all seeds.")
+    return record["runs"]
+
+
+def main(part: str, *seeds: str) -> None:
     torch.set_num_threads(1)
     works = {"digits": {"digits": digits}}.get(part, {"vowels": partial(sounds, "vowels")})
     if part == "sounds" and os.environ.get(MIRROR):
         works["fsdd"] = partial(sounds, "fsdd")
-    results: dict[str, list[dict]] = {name: [] for name in works}
+    results = recorded_runs(part) if seeds else {name: [] for name in works}
     with tempfile.TemporaryDirectory() as state:
         os.environ["COURSE_STATE"] = state
         for name, work in works.items():
-            for seed in SEEDS:
+            for seed in map(int, seeds or SEEDS):
+                results[name] = [row for row in results[name] if row["seed"] != seed]
                 results[name].append({"seed": seed, **work(seed)})
                 print(name, rounded(results[name][-1]), flush=True)
     write(f"flow_{part}", PRESET, {}, results)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_moons
 
 from course_lib.datasets.engines import cmapss, simulated_engines
+from course_lib.datasets.homes import simulated_homes
 from course_lib.datasets.images import idx_family, pneumonia_mnist
 from course_lib.datasets.loans import applicants
 from course_lib.datasets.milling import states
@@ -149,6 +150,7 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "engines": simulated_engines,
     "payments": _payments,
     "shop": simulated_shop,
+    "homes": simulated_homes,
     "vowels": simulated_vowels,
     "cohort": cohort,
     "hospitals": hospitals,

@@ -6,6 +6,10 @@ from scipy.stats import norm
 
 from course_lib.models.tabular.encoding import SCALES, Number, is_number
 from course_lib.models.tabular.sampling import TableModel
+from course_lib.syllabus import unknown
+
+ROUNDS = 20  # of Gibbs sampling, when rows are drawn given some of their values
+NOISE = 1e-3  # the variance that is added to each score there
 
 
 class IndependentColumns(TableModel):
@@ -33,6 +37,12 @@ class IndependentColumns(TableModel):
         return pd.DataFrame(
             {name: m.values_at(rng.random(n)) for name, m in self.marginals.items()}
         )
+
+    def _fill(
+        self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        u = {name: rng.random(len(rows)) * m.present for name, m in self.marginals.items()}
+        return pd.DataFrame({name: m.values_at(u[name]) for name, m in self.marginals.items()})
 
 
 class GaussianCopula(TableModel):
@@ -68,11 +78,37 @@ class GaussianCopula(TableModel):
         # Its root by eigenvalues, which also works where columns repeat each other.
         values, vectors = np.linalg.eigh(correlation)
         self.root = vectors * np.sqrt(values.clip(min=0))
+        # Its inverse, with a little noise in each column: else there is none where columns repeat others.
+        self.precision = np.linalg.inv(correlation + NOISE * np.eye(len(correlation)))
         return self
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         uniform = norm.cdf(rng.standard_normal((n, len(self.root))) @ self.root.T)
         columns = zip(self.marginals.items(), uniform.T, strict=True)
+        return pd.DataFrame({name: marginal.values_at(u) for (name, marginal), u in columns})
+
+    def _fill(
+        self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        # Gibbs sampling of truncated normal scores (Geweke 1991): a known value says between which two
+        # scores a coordinate lies; a blank only that it is not the state of a missing value.
+        marginals = list(self.marginals.values())
+        bounds = np.array(
+            [m.between(rows[name]) for name, m in self.marginals.items()]
+        )  # (columns, 2, rows), as shares
+        for j, marginal in enumerate(marginals):
+            bounds[j][:, blank[:, j]] = [[0.0], [marginal.present]]
+        z = norm.ppf(bounds.mean(axis=1)).T
+        for _ in range(ROUNDS):
+            for j in range(len(marginals)):
+                row = self.precision[j]
+                sd = row[j] ** -0.5
+                mean = z[:, j] - z @ row / row[j]
+                low, high = norm.cdf((norm.ppf(bounds[j]) - mean) / sd)
+                share = (low + (high - low) * rng.random(len(z))).clip(1e-9, 1 - 1e-9)
+                edges = norm.ppf(bounds[j].clip(1e-9, 1 - 1e-9))
+                z[:, j] = (mean + sd * norm.ppf(share)).clip(*edges)
+        columns = zip(self.marginals.items(), norm.cdf(z).T, strict=True)
         return pd.DataFrame({name: marginal.values_at(u) for (name, marginal), u in columns})
 
 
@@ -86,6 +122,8 @@ class _Marginal:
         self.upper = np.cumsum(counts) / len(codes)
         middle = (self.upper + np.concatenate([[0], self.upper[:-1]])) / 2
         self.scores = norm.ppf(middle)[codes]
+        # the share of rows with a value, which come before those without
+        self.present = 1.0 - float(column.isna().mean())
         self.number = None
         if not seen_only and is_number(column):
             self.number = Number(str(column.name), column, SCALES["quantile"])
@@ -93,6 +131,25 @@ class _Marginal:
             # of the rows without a point mass and a missing value, the share at or below each value
             self.free = ~np.isnan(seen) & ~np.isin(seen, self.number.masses)
             self.free_upper = np.cumsum(counts * self.free) / (counts * self.free).sum()
+
+    def between(self, column: pd.Series) -> np.ndarray:
+        """The shares (2, n) between which the values of a column lie: those below, and those up to each.
+
+        Raises:
+            ValueError: for a level that was not seen in `fit`.
+        """
+        lower = np.concatenate([[0.0], self.upper[:-1]])
+        known = pd.Index(self.values)
+        at = known.get_indexer(column)
+        if pd.api.types.is_numeric_dtype(self.values):
+            seen = self.values.dropna().to_numpy(float)
+            # a number between two values seen lies at the end of the first one's share
+            between = np.searchsorted(seen, column.to_numpy(float, na_value=seen[0])) - 1
+            at = np.where(at < 0, between.clip(0), at)
+        if (at < 0).any():
+            new = column[at < 0].iloc[0]
+            raise ValueError(unknown(f"level of '{column.name}'", str(new), list(map(str, known))))
+        return np.stack([lower[at], self.upper[at]])
 
     def values_at(self, u: np.ndarray) -> pd.Series:
         """The quantiles at the shares u (n,) in (0, 1)."""

@@ -24,13 +24,14 @@ from course_lib.models.diffusion import (
     q_sample,
     velocity,
 )
-from course_lib.models.tabular.encoding import TableEncoder
+from course_lib.models.tabular.encoding import TableEncoder, blanks
 from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
 from course_lib.syllabus import Settings
 from course_lib.training import Step, ema_of, finish, gradient_step, training_loop
 
 TIMES = 1000  # steps of the noising process
+RESAMPLED = 8  # times that rows are noised and denoised again, when some of their values are known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +131,15 @@ class TabularDiffusion(TableModel):
             is_number[block.slice] = block.kind == "number"
         return is_number
 
-    def denoise(self, x_t: Tensor, t: int) -> Tensor:
-        """The mean of the clean rows given x_t at the time t, (n, d) both."""
+    def denoise(self, x_t: Tensor, t: int, barred: Tensor | None = None) -> Tensor:
+        """The mean of the clean rows given x_t at the time t, (n, d) both.
+
+        `barred` (n, d) are states of categories that the rows are known not to have.
+        """
         output = self.network(x_t, torch.full((len(x_t),), t / TIMES))
         x_0, _ = from_velocity(x_t, output, self.alpha_bar[t].expand(len(x_t)))
+        if barred is not None:
+            output = output.masked_fill(barred, -torch.inf)
         for block in self.encoder.blocks:
             if block.kind == "category":
                 x_0[:, block.slice] = output[:, block.slice].softmax(dim=1)
@@ -145,12 +151,45 @@ class TabularDiffusion(TableModel):
     @torch.no_grad()
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        x = torch.randn(n, self.encoder.width, generator=chance)
-        times = torch.linspace(TIMES, 0, self.settings.sampling_steps + 1).round().long().tolist()
+        x_0 = self._walk(torch.randn(n, self.encoder.width, generator=chance), TIMES)
+        return self.encoder.decode(x_0.numpy(), seed=int(rng.integers(2**32)))
+
+    @torch.no_grad()
+    def _fill(
+        self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        # Replacement with resampling (Lugmayr et al. 2022, RePaint, arXiv 2201.09865): on the way back the
+        # known entries are those of the noised row. Going forth again with fresh noise, from ever
+        # smaller times, and back lets the rest fit what is known.
+        chance = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        free, barred = blanks(self.encoder, blank)
+        known = torch.from_numpy(self.encoder.encode(rows))
+        x_t = torch.randn(known.shape, generator=chance)
+        x_0 = self._walk(x_t, TIMES, known, free, barred)
+        for start in torch.linspace(0.9 * TIMES, 0.3 * TIMES, RESAMPLED).round().long().tolist():
+            noise = torch.randn(known.shape, generator=chance)
+            x_t = q_sample(x_0, self.alpha_bar[start].expand(len(x_0)), noise)
+            x_0 = self._walk(x_t, start, known, free, barred)
+        return self.encoder.decode(x_0.numpy(), seed=int(rng.integers(2**32)))
+
+    def _walk(
+        self,
+        x: Tensor,
+        start: int,
+        known: Tensor | None = None,
+        free: Tensor | None = None,
+        barred: Tensor | None = None,
+    ) -> Tensor:
+        """Clean rows from x (n, d) at the time `start`; entries that are not free stay as known."""
+        steps = max(2, round(self.settings.sampling_steps * start / TIMES))
+        times = torch.linspace(start, 0, steps + 1).round().long().tolist()
         log_snr = 0.5 * torch.log(self.alpha_bar / (1 - self.alpha_bar))
         before = None
         for t, s in pairwise(times):
-            x_0 = ahead = self.denoise(x, t)
+            x_0 = self.denoise(x, t, barred)
+            if known is not None and free is not None:
+                x_0 = torch.where(free, x_0, known)
+            ahead = x_0
             if before is not None and s:
                 # DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095, algorithm 2): x_0 as it will be
                 # half a step ahead. DDIM without it needs five times the steps for as good rows.
@@ -160,4 +199,4 @@ class TabularDiffusion(TableModel):
             before = x_0, t
             noise = (x - self.alpha_bar[t].sqrt() * ahead) / (1 - self.alpha_bar[t]).sqrt()
             x = ddim_step(ahead, noise, self.alpha_bar[s])
-        return self.encoder.decode(x_0.numpy(), seed=int(rng.integers(2**32)))
+        return x_0

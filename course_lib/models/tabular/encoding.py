@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
+from torch import Tensor
 
 from course_lib.syllabus import unknown
 
@@ -202,6 +204,28 @@ class TableEncoder:
     def _fitted(self) -> None:
         if not hasattr(self, "columns"):
             raise ValueError("The encoder has seen no table yet: call `fit` first.")
+
+
+def blanks(encoder: TableEncoder, blank: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Which encoded columns of rows are to be drawn, and which states must not be: (n, width) bool twice.
+
+    Args:
+        encoder: a fitted encoder.
+        blank: (n, columns) bool, the values of the table that are to be drawn.
+
+    >>> encoder = TableEncoder().fit(pd.DataFrame({"kind": ["a", "b", None]}))
+    >>> blanks(encoder, np.array([[True], [False]]))[1].tolist()  # the third state is "missing"
+    [[False, False, True], [False, False, False]]
+    """
+    free = torch.zeros(len(blank), encoder.width, dtype=torch.bool)
+    barred = torch.zeros_like(free)
+    columns = {str(name): torch.from_numpy(blank[:, i]) for i, name in enumerate(encoder.names)}
+    for block in encoder.blocks:
+        wanted = columns[block.name]
+        free[:, block.slice] = wanted[:, None]
+        if MISSING in block.states:
+            barred[:, block.slice.start + block.states.index(MISSING)] = wanted
+    return free, barred
 
 
 def is_number(column: pd.Series) -> bool:

@@ -1,6 +1,6 @@
 """What every model of a table can do: draw rows, if asked for only those that meet a condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ MOST_DRAWN = 20_000  # rows in a round, so that memory stays small
 
 
 class TableModel:
-    """A model that draws tables. A subclass has `fit`, which sets `table`, and `_draw(n, rng)`.
+    """A model that draws tables. A subclass has `fit`, which sets `table`, `_draw(n, rng)`, and `_fill`.
 
     >>> from course_lib.models.tabular import GaussianCopula
     >>> model = GaussianCopula().fit(pd.DataFrame({"x": range(10)}))
@@ -24,6 +24,15 @@ class TableModel:
     table: pd.DataFrame  # the fitted table without its rows: names and dtypes
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
+        raise NotImplementedError
+
+    def _fill(
+        self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        """Rows drawn given the known values of `rows`; `blank` (n, columns) says which are not known.
+
+        Every blank of `rows` holds some value that the column had in `fit`, which counts for nothing.
+        """
         raise NotImplementedError
 
     def sample(
@@ -84,6 +93,67 @@ class TableModel:
                 "fewer rows, or allow more tries."
             )
         return pd.concat(kept, ignore_index=True).head(n)
+
+    def impute(
+        self, frame: pd.DataFrame, seed: int = 0, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """`frame` with each missing value drawn, given the known values of its row.
+
+        It draws and does not predict: two seeds give two tables, whose difference shows how much is not
+        known. Known values stay as they are. That a value is missing counts as known in the columns that
+        are not filled, and nothing is taken from it in those that are.
+
+        Args:
+            frame: columns of the table that was fitted; one that is left out is drawn for every row.
+            columns: which to fill; by default all columns that lack a value.
+
+        Raises:
+            ValueError: for a model not fitted yet, no rows, an unknown column, a level not seen, a value
+                missing in a column that is not filled and had none missing, or a column to fill
+                in which every value was missing.
+
+        >>> from course_lib.models.tabular import GaussianCopula
+        >>> table = pd.DataFrame({"x": range(50), "y": range(50)})
+        >>> filled = GaussianCopula().fit(table).impute(pd.DataFrame({"x": [10, 40]}))
+        >>> (filled["y"] - filled["x"]).abs().max() < 5
+        True
+        """
+        if not hasattr(self, "table"):
+            raise ValueError("The model has seen no table yet: call `fit` first.")
+        if not len(frame):
+            raise ValueError("There are no rows to fill.")
+        names = list(self.table)
+        for name in [*frame, *(columns or ())]:
+            if name not in names:
+                raise ValueError(unknown("column", str(name), names))
+        rows = frame.reset_index(drop=True).reindex(columns=names)
+        blank = rows.isna()
+        if columns is not None:
+            blank.loc[:, [name for name in frame if name not in columns]] = False
+        some = self._draw(1000, np.random.default_rng(0))
+        parts = {}
+        for name in names:
+            seen = some[name].dropna()
+            if blank[name].any() and not len(seen):
+                raise ValueError(f"Column '{name}' had no values in `fit`, so none can be drawn.")
+            held = rows[name].astype(object)
+            if blank[name].any():
+                held = held.mask(blank[name], seen.iloc[0])
+            dtype = self.table[name].dtype
+            if held.isna().any() and isinstance(dtype, np.dtype) and dtype.kind in "biu":
+                raise ValueError(
+                    f"Column '{name}' has missing values, and had none in `fit`: let it be filled."
+                )
+            parts[name] = held.astype(dtype)
+        if not blank.any(axis=None):
+            return pd.DataFrame(parts)
+        held = pd.DataFrame(parts)
+        drawn = self._fill(held, blank.to_numpy(), np.random.default_rng(seed))
+        for name in names:
+            if blank[name].any():
+                parts[name] = held[name].mask(blank[name], drawn[name])
+                parts[name] = parts[name].astype(held[name].dtype)
+        return pd.DataFrame(parts)
 
 
 def meets(

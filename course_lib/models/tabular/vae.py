@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.models.layers import mlp
-from course_lib.models.tabular.encoding import TableEncoder
+from course_lib.models.tabular.encoding import TableEncoder, blanks
 from course_lib.models.tabular.loss import block_loss
 from course_lib.models.tabular.sampling import TableModel
 from course_lib.models.vae import kl_divergence, reparameterize
 from course_lib.syllabus import Settings
 from course_lib.training import Step, finish, gradient_step, training_loop
+
+ROUNDS = 20  # of pseudo-Gibbs sampling, when rows are drawn given some of their values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,31 @@ class TabularVAE(TableModel):
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         z = torch.randn(n, self.settings.latent_dim, generator=noise)
+        x = self._rows(z, noise)
+        return self.encoder.decode(x.numpy(), seed=int(rng.integers(2**32)))
+
+    @torch.no_grad()
+    def _fill(
+        self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
+    ) -> pd.DataFrame:
+        # Pseudo-Gibbs sampling (Rezende et al. 2014, arXiv 1401.4082, section 5 and appendix F): encode the
+        # row as it is, decode it, keep what is known, and take what is drawn in place of the rest.
+        noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        free, barred = blanks(self.encoder, blank)
+        known = torch.from_numpy(self.encoder.encode(rows))
+        z = torch.randn(len(rows), self.settings.latent_dim, generator=noise)
+        x = torch.where(free, self._rows(z, noise, barred), known)
+        for _ in range(ROUNDS):
+            mu, log_var = self.network.encoder(x).chunk(2, dim=1)
+            z = reparameterize(mu, log_var, torch.randn(mu.shape, generator=noise))
+            x = torch.where(free, self._rows(z, noise, barred), known)
+        return self.encoder.decode(x.numpy(), seed=int(rng.integers(2**32)))
+
+    def _rows(self, z: Tensor, noise: torch.Generator, barred: Tensor | None = None) -> Tensor:
+        """Encoded rows (n, d) drawn from p(x|z); `barred` (n, d) are states that must not be drawn."""
         output = self.network.decoder(z)
+        if barred is not None:
+            output = output.masked_fill(barred, -torch.inf)
         x = torch.zeros_like(output)
         for block in self.encoder.blocks:
             here = output[:, block.slice]
@@ -138,4 +164,6 @@ class TabularVAE(TableModel):
             else:
                 sd = self.network.log_sd[block.slice].exp().clamp(min=0.01)
                 x[:, block.slice] = here + sd * torch.randn(here.shape, generator=noise)
-        return self.encoder.decode(x.numpy(), seed=int(rng.integers(2**32)))
+                if block.present is not None:
+                    x[:, block.slice] *= x[:, block.present].sum(dim=1, keepdim=True)
+        return x
