@@ -12,11 +12,13 @@ from course_lib import datasets
 from course_lib.models.tabular import (
     GaussianCopula,
     IndependentColumns,
+    LinkedTables,
     TableEncoder,
     TabularDiffusion,
     TabularDiffusionSettings,
     TabularVAE,
     TabularVAESettings,
+    TextColumn,
     block_loss,
 )
 from course_lib.models.tabular.encoding import SMOOTH
@@ -491,3 +493,160 @@ def test_a_missing_default_goes_with_a_refusal(name, fitted):
     assert agreement(LOANS.train) == 1
     apart = agreement(IndependentColumns().fit(LOANS.train).sample(2000, seed=1))
     assert apart < 0.6 < 0.8 < agreement(fitted[name].sample(2000, seed=1))
+
+
+# --- gaps, linked tables, texts ---------------------------------------------------------------------
+
+
+def gappy(n=1500, seed=0):
+    """x and y with a correlation of .8, a level that follows x; a third of x and of the level hidden."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    y = 0.8 * x + 0.6 * rng.normal(size=n)
+    whole = pd.DataFrame({"x": x, "y": y, "high": np.where(x > 0, "yes", "no")})
+    hidden = rng.random((n, 2)) < 1 / 3
+    holes = whole.assign(
+        x=whole["x"].mask(hidden[:, 0]), high=whole["high"].mask(hidden[:, 1], None)
+    )
+    return whole, holes, hidden
+
+
+FILLERS = {
+    "copula": (GaussianCopula(), {}),
+    "VAE": (TabularVAE(settings=TabularVAESettings(width=64)), {"steps": 400}),
+    "diffusion": (TabularDiffusion(settings=TabularDiffusionSettings(width=64)), {"steps": 300}),
+}
+
+
+@pytest.mark.parametrize("name", FILLERS)
+def test_gaps_are_filled_as_the_rest_of_the_row_says_and_what_is_known_stays(name):
+    model, options = FILLERS[name]
+    whole, holes, hidden = gappy()
+    filled = model.fit(holes, **options).impute(holes, seed=1)
+    assert not filled.isna().any(axis=None) and filled.index.equals(holes.index)
+    for i, column in enumerate(("x", "high")):
+        known = ~hidden[:, i]
+        assert (filled[column][known] == holes[column][known]).all()
+    pd.testing.assert_series_equal(filled["y"], whole["y"])
+    drawn = filled[hidden[:, 0]]
+    assert np.corrcoef(drawn["x"], drawn["y"])[0, 1] == pytest.approx(0.8, abs=0.15)
+    assert drawn["x"].std() == pytest.approx(1, abs=0.15)  # draws, and not their means
+    apart = hidden[:, 1] & ~hidden[:, 0]
+    right = (filled["high"] == whole["high"])[apart & (whole["x"].abs() > 0.5)]
+    assert right.mean() > 0.85
+    again, other = (model.impute(holes, seed=seed) for seed in (1, 2))
+    pd.testing.assert_frame_equal(again, filled)
+    assert (other["x"] != filled["x"])[hidden[:, 0]].mean() > 0.9
+
+
+def test_independent_columns_fill_gaps_from_their_own_column_alone():
+    _, holes, hidden = gappy()
+    filled = IndependentColumns().fit(holes).impute(holes)
+    drawn = filled[hidden[:, 0]]
+    assert abs(np.corrcoef(drawn["x"], drawn["y"])[0, 1]) < 0.15
+    assert not filled.isna().any(axis=None)
+
+
+def test_a_column_that_is_left_out_is_drawn_and_one_not_to_be_filled_keeps_its_gaps():
+    people = LOANS.train.head(800)
+    model = GaussianCopula().fit(people)
+    rows = people.drop(columns="income").head(50)
+    filled = model.impute(rows, columns=["income"])
+    assert list(filled) == list(people) and filled["income"].notna().all()
+    pd.testing.assert_series_equal(filled["history"], rows["history"])
+    assert filled.dtypes.equals(people.dtypes)
+    asked = model.impute(pd.DataFrame({"sex": ["female"] * 20}))
+    assert (asked["sex"] == "female").all() and asked.drop(columns="default").notna().all(axis=None)
+
+
+def test_what_cannot_be_filled_is_told():
+    table = pd.DataFrame({"x": range(30), "kind": ["a", "b", "c"] * 10})
+    model = GaussianCopula().fit(table)
+    with pytest.raises(ValueError, match="no table yet"):
+        GaussianCopula().impute(table)
+    with pytest.raises(ValueError, match="no rows"):
+        model.impute(table.head(0))
+    with pytest.raises(ValueError, match="column"):
+        model.impute(table.assign(z=1))
+    with pytest.raises(ValueError, match="level of 'kind'"):
+        model.impute(pd.DataFrame({"kind": ["d"]}))
+    with pytest.raises(ValueError, match="let it be filled"):
+        model.impute(pd.DataFrame({"x": [np.nan], "kind": ["a"]}), columns=["kind"])
+    empty = table.assign(never=np.nan)
+    with pytest.raises(ValueError, match="had no values"):
+        GaussianCopula().fit(empty).impute(empty)
+
+
+def shop(customers, seed):
+    """Traders, a third of all, order four times as often and three times as much."""
+    rng = np.random.default_rng(seed)
+    trade = rng.random(customers) < 1 / 3
+    people = pd.DataFrame(
+        {"id": np.arange(customers) + 50, "kind": np.where(trade, "trade", "home")}
+    )
+    owner = np.repeat(np.arange(customers), rng.poisson(np.where(trade, 8, 2)))
+    size = np.exp(rng.normal(np.where(trade[owner], 3, 2), 0.3)).round(1)
+    return people, pd.DataFrame({"id": people["id"].to_numpy()[owner], "size": size})
+
+
+def test_linked_tables_keep_keys_counts_and_what_a_parent_says_of_its_rows():
+    people, orders = shop(600, seed=0)
+    model = LinkedTables("id").fit(people, orders, steps=200)
+    made, theirs = model.sample(500, seed=1)
+    assert made["id"].tolist() == list(range(500)) and list(theirs) == ["id", "size"]
+    assert theirs["id"].isin(made["id"]).all() and theirs["size"].notna().all()
+    found = []
+    for parents, children in ((people, orders), (made, theirs)):
+        trade = parents.set_index("id")["kind"].eq("trade")
+        counts = children.groupby("id").size().reindex(trade.index, fill_value=0)
+        sizes = children["size"].groupby(children["id"].map(trade)).mean()
+        found.append([trade.mean(), *counts.groupby(trade).mean(), *sizes])
+    real, drawn = np.array(found)
+    assert np.abs(drawn / real - 1).max() < 0.3
+    pd.testing.assert_frame_equal(model.sample(500, seed=1)[1], theirs)
+
+
+def test_tables_that_do_not_belong_together_are_refused():
+    people, orders = shop(20, seed=0)
+    model = LinkedTables("id", GaussianCopula)
+    with pytest.raises(ValueError, match="no tables yet"):
+        model.sample(3)
+    with pytest.raises(ValueError, match="column"):
+        model.fit(people.drop(columns="id"), orders)
+    with pytest.raises(ValueError, match="stand once"):
+        model.fit(pd.concat([people, people]), orders)
+    with pytest.raises(ValueError, match="have no parent"):
+        model.fit(people.head(2), orders)
+    with pytest.raises(ValueError, match="'kind'"):
+        model.fit(people, orders.assign(kind="x"))
+
+
+def test_a_text_fits_its_row_and_has_no_word_that_few_have():
+    rng = np.random.default_rng(0)
+    kinds = rng.choice(["boat", "house"], 800)
+    rooms = rng.integers(1, 4, 800)
+    words = np.array(["one", "two", "three"])[rooms - 1]
+    moods = rng.choice(["quiet", "sunny"], 800)
+    texts = [f"{m} {k}, {w} rooms" for m, k, w in zip(moods, kinds, words, strict=True)]
+    texts[0] = "Xaver sells a house"
+    table = pd.DataFrame({"kind": kinds, "rooms": rooms, "advert": texts})
+    writer = TextColumn("advert", width=32).fit(table, steps=250)
+    rows = table.drop(columns="advert").tail(300)
+    written = writer.write(rows, seed=1)
+    assert written.index.equals(rows.index) and written.name == "advert"
+    fits = [k in t and w in t for k, w, t in zip(kinds[-300:], words[-300:], written, strict=True)]
+    assert np.mean(fits) > 0.9
+    assert not written.str.contains("Xaver").any() and written.nunique() > 8
+    pd.testing.assert_series_equal(writer.write(rows, seed=1), written)
+
+
+def test_a_text_that_cannot_be_learnt_is_refused():
+    table = pd.DataFrame({"kind": ["a", "b"] * 5, "advert": [f"word{i}" for i in range(10)]})
+    with pytest.raises(ValueError, match="no table yet"):
+        TextColumn("advert").write(table)
+    with pytest.raises(ValueError, match="column"):
+        TextColumn("text").fit(table)
+    with pytest.raises(ValueError, match="nothing can be learnt"):
+        TextColumn("advert").fit(table)
+    with pytest.raises(ValueError, match="missing"):
+        TextColumn("advert").fit(table.assign(advert=[None] * 10))

@@ -78,8 +78,14 @@ class GaussianCopula(TableModel):
         # Its root by eigenvalues, which also works where columns repeat each other.
         values, vectors = np.linalg.eigh(correlation)
         self.root = vectors * np.sqrt(values.clip(min=0))
-        # Its inverse, with a little noise in each column: else there is none where columns repeat others.
-        self.precision = np.linalg.inv(correlation + NOISE * np.eye(len(correlation)))
+        # The same among the values that are present, for filling gaps: a missing value says nothing there.
+        scores = pd.DataFrame({n: m.present_scores for n, m in enumerate(self.marginals.values())})
+        pairwise = scores.corr(min_periods=2).fillna(0).to_numpy(copy=True)
+        np.fill_diagonal(pairwise, 1.0)
+        # Pairs with gaps of their own need not fit together: some eigenvalues may be below 0.
+        values, vectors = np.linalg.eigh(pairwise)
+        known = (vectors * values.clip(min=0)) @ vectors.T + NOISE * np.eye(len(values))
+        self.precision = np.linalg.inv(known)
         return self
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -90,14 +96,15 @@ class GaussianCopula(TableModel):
     def _fill(
         self, rows: pd.DataFrame, blank: np.ndarray, rng: np.random.Generator
     ) -> pd.DataFrame:
-        # Gibbs sampling of truncated normal scores (Geweke 1991): a known value says between which two
-        # scores a coordinate lies; a blank only that it is not the state of a missing value.
+        # Gibbs sampling of truncated normal scores (Geweke 1991, "Efficient simulation from the
+        # multivariate normal and Student-t distributions subject to linear constraints"): a known value
+        # says between which two scores its coordinate lies, a missing one nothing.
         marginals = list(self.marginals.values())
         bounds = np.array(
             [m.between(rows[name]) for name, m in self.marginals.items()]
-        )  # (columns, 2, rows), as shares
-        for j, marginal in enumerate(marginals):
-            bounds[j][:, blank[:, j]] = [[0.0], [marginal.present]]
+        )  # (columns, 2, rows), as shares of the values present
+        for j in range(len(marginals)):
+            bounds[j][:, blank[:, j]] = [[0.0], [1.0]]
         z = norm.ppf(bounds.mean(axis=1)).T
         for _ in range(ROUNDS):
             for j in range(len(marginals)):
@@ -109,7 +116,7 @@ class GaussianCopula(TableModel):
                 edges = norm.ppf(bounds[j].clip(1e-9, 1 - 1e-9))
                 z[:, j] = (mean + sd * norm.ppf(share)).clip(*edges)
         columns = zip(self.marginals.items(), norm.cdf(z).T, strict=True)
-        return pd.DataFrame({name: marginal.values_at(u) for (name, marginal), u in columns})
+        return pd.DataFrame({name: m.values_at(u * m.present) for (name, m), u in columns})
 
 
 class _Marginal:
@@ -122,8 +129,10 @@ class _Marginal:
         self.upper = np.cumsum(counts) / len(codes)
         middle = (self.upper + np.concatenate([[0], self.upper[:-1]])) / 2
         self.scores = norm.ppf(middle)[codes]
-        # the share of rows with a value, which come before those without
+        # the share of rows with a value, which come before those without, and these rows' own scores
         self.present = 1.0 - float(column.isna().mean())
+        middle = np.where(self.values.isna(), np.nan, middle / max(self.present, 1e-9))
+        self.present_scores = norm.ppf(middle)[codes]
         self.number = None
         if not seen_only and is_number(column):
             self.number = Number(str(column.name), column, SCALES["quantile"])
@@ -133,7 +142,9 @@ class _Marginal:
             self.free_upper = np.cumsum(counts * self.free) / (counts * self.free).sum()
 
     def between(self, column: pd.Series) -> np.ndarray:
-        """The shares (2, n) between which the values of a column lie: those below, and those up to each.
+        """The shares (2, n) of the values present between which each value of a column lies.
+
+        They are those below it, and those up to it; 0 and 1 for a missing value.
 
         Raises:
             ValueError: for a level that was not seen in `fit`.
@@ -146,10 +157,12 @@ class _Marginal:
             # a number between two values seen lies at the end of the first one's share
             between = np.searchsorted(seen, column.to_numpy(float, na_value=seen[0])) - 1
             at = np.where(at < 0, between.clip(0), at)
-        if (at < 0).any():
-            new = column[at < 0].iloc[0]
+        unseen = (at < 0) & column.notna().to_numpy()
+        if unseen.any():
+            new = column[unseen].iloc[0]
             raise ValueError(unknown(f"level of '{column.name}'", str(new), list(map(str, known))))
-        return np.stack([lower[at], self.upper[at]])
+        shares = np.stack([lower[at], self.upper[at]]) / max(self.present, 1e-9)
+        return np.where(column.isna().to_numpy(), [[0.0], [1.0]], shares.clip(max=1.0))
 
     def values_at(self, u: np.ndarray) -> pd.Series:
         """The quantiles at the shares u (n,) in (0, 1)."""
