@@ -117,6 +117,10 @@ def _adverts(rng: np.random.Generator, table: pd.DataFrame, water: np.ndarray) -
 
 
 def simulated_homes() -> TableDataset:
-    """6,000 simulated homes, 3,000 to train and 3,000 held out."""
+    """6,000 simulated homes, 3,000 to train and 3,000 held out.
+
+    >>> simulated_homes().train.shape
+    (3000, 7)
+    """
     table = homes(6000, seed=0)
     return TableDataset("homes", table[:3000], table[3000:].reset_index(drop=True), "price")

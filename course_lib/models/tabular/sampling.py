@@ -115,7 +115,7 @@ class TableModel:
         >>> from course_lib.models.tabular import GaussianCopula
         >>> table = pd.DataFrame({"x": range(50), "y": range(50)})
         >>> filled = GaussianCopula().fit(table).impute(pd.DataFrame({"x": [10, 40]}))
-        >>> (filled["y"] - filled["x"]).abs().max() < 5
+        >>> bool((filled["y"] - filled["x"]).abs().max() < 5)
         True
         """
         if not hasattr(self, "table"):
