@@ -6,6 +6,7 @@ are plain functions.
 
     sequential  p-values and e-values of one day against all days before, and their CUSUM
     watching    which streams are watched in arriving data, and in what a generator made
+    labels      changed labels, looked for among rows of like chances
     contract    what every arriving table must keep; checked by pandera
     steps       a step runs once for the same inputs, and its output outlives a crash
     journal     a file that only grows: what happened, and why
