@@ -328,7 +328,7 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         "--aux",
         metavar="COLUMNS",
         default="",
-        help="what an attacker knows of people: from these he tries to find out the others",
+        help="columns that an attacker may know of people: from these the others are guessed",
     )
     add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(

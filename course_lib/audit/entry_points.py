@@ -88,7 +88,7 @@ def audit(
         entity: the column that tells which rows belong to one person: they are one unit in every test
             and split. If it is not given, a column that is named and filled like one is taken.
         aux: columns that an attacker may know of people: from these every other column is guessed, linked
-            and described. Without them he is taken to know all columns but the one to guess.
+            and described. Without them the attacker is taken to know all columns but the one to guess.
         log_likelihood: what a model gives each row of the three tables, in nats.
         margins: metric to the smallest effect that matters; see `finding.MARGINS`.
         level: of the false discovery rate over the whole report.
