@@ -102,19 +102,20 @@ def _risk(
     evidence: Evidence,
     metric: str,
     slice: str,
-    members: np.ndarray,
-    control: np.ndarray,
+    found: tuple[int, int],
+    size: int,
     told: str,
     columns: Sequence[str] = (),
 ) -> Draft:
-    """How much oftener an attack succeeds on training rows (n,) bool than on holdout rows (m,) bool."""
+    """How much more often of `size` times an attack finds training rows than holdout rows."""
+    member, stranger = found
     return measured(
         "privacy",
         metric,
         slice,
-        shares(int(members.sum()), len(members), int(control.sum()), len(control), side=1),
+        shares(member, size, stranger, size, side=1),
         margin=evidence.margins[metric],
-        method=f"{told}: {members.mean():.1%} of training rows, {control.mean():.1%} of holdout rows; "
+        method=f"{told}: {member / size:.1%} of training rows, {stranger / size:.1%} of holdout rows; "
         "the difference counts",
         columns=columns,
     )
@@ -135,13 +136,15 @@ def _inference(
         secrets = list(dict.fromkeys([*first, *varied]))[:SECRETS]
     for secret in secrets:
         known = list(evidence.aux) or [name for name in tables.values if name != secret]
-        hits = [
-            attacks.infer_attribute(part, made, known, secret, WITHIN) for part in (train, holdout)
-        ]
+        member, stranger = (
+            int(attacks.infer_attribute(part, made, known, secret, WITHIN).sum())
+            for part in (train, holdout)
+        )
         within = f" to within {WITHIN:.0%}" if tables.values[secret].is_number else ""
         knows = f"from {len(known)} known columns" if not evidence.aux else _named(known)
         told = f"{secret} guessed{within} {knows}, by the closest synthetic row"
-        yield _risk(evidence, "attribute_inference", secret, hits[0], hits[1], told, [secret])
+        found = (member, stranger)
+        yield _risk(evidence, "attribute_inference", secret, found, len(train), told, [secret])
 
 
 def _linkage(
@@ -151,10 +154,12 @@ def _linkage(
     names = list(evidence.tables.values)
     one = list(evidence.aux) or names[::2]
     other = [name for name in names if name not in one]
-    hits = [attacks.link(part, made, one, other) for part in (train, holdout)]
+    member, stranger = (
+        int(attacks.link(part, made, one, other).sum()) for part in (train, holdout)
+    )
     told = f"two parts of a record, {len(one)} columns and {len(other)}, tied together by one synthetic row"
     slice = "known columns with the others" if evidence.aux else "two halves of the columns"
-    return _risk(evidence, "linkage", slice, hits[0], hits[1], told)
+    return _risk(evidence, "linkage", slice, (member, stranger), len(train), told)
 
 
 def _singling_out(
@@ -177,11 +182,11 @@ def _singling_out(
             places = attacks.singled_out(part, made, columns, GUESSES, seed=trial)
             who |= set(places[places >= 0].tolist())
         asked += len(places)
-    hits = [np.arange(max(asked, 1)) < len(who) for who in found]
     told = (
         f"exactly one row fitted by one of {asked} descriptions, which each fit one synthetic row"
     )
-    return _risk(evidence, "singling_out", "descriptions", hits[0], hits[1], told)
+    people = (len(found[0]), len(found[1]))
+    return _risk(evidence, "singling_out", "descriptions", people, max(asked, 1), told)
 
 
 def _named(columns: Sequence[str]) -> str:
