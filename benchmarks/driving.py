@@ -10,7 +10,7 @@ one defended mixture that was fitted beforehand, so that nothing was adapted to 
 threshold, by weighted scenes and by dangerous scenes that a flow has generated, five seeds. Rates by
 weighted scenes are in a million scenes, those by generated ones are shares.
 
-`crude`: ten million scenes from the inputs' own law, to check the reference.
+`crude`: ten million scenes from the inputs' own distribution, to check the reference.
 """
 
 import sys

@@ -23,7 +23,7 @@ def shops():
 
 @pytest.mark.slow
 def test_what_is_right_passes_and_keeps_its_verdicts(shops):
-    """Three shops of one law: no report of three rotations fails, where 5 % would be allowed to."""
+    """Three shops of one distribution: no report of three rotations fails; 5 % would be allowed to."""
     for k in range(3):
         report = audit_linked(*shops[k:], *shops[:k], "customer", progress=False)
         assert report["primary_key[customer]"].verdict == "pass"

@@ -378,7 +378,7 @@ LOG_LIKELIHOOD_RATIO = Exercise(
             slip("(log_p - log_q)", "(log_q - log_p)"),
         ),
         Mistake(
-            "The width of the proposal is missing in its density: a wide law is lower, by log(sd).",
+            "The width of the proposal is missing in its density: a wide one is lower, by log(sd).",
             slip(" - np.log(sd)", ""),
         ),
         Mistake(
@@ -404,7 +404,7 @@ LOG_LIKELIHOOD_RATIO = Exercise(
         Mistake("The factor 1/2 in the exponents is missing.", slip("-0.5 *", "-1.0 *", times=2)),
         Mistake("The proposal's mean was added. Subtract it.", slip("u - mean", "u + mean")),
         Mistake(
-            "log(sd) has the wrong sign in the proposal's density: a wide law is lower.",
+            "log(sd) has the wrong sign in the proposal's density: a wide distribution is lower.",
             slip("- np.log(sd)", "+ np.log(sd)"),
         ),
         Mistake(
@@ -493,7 +493,7 @@ CROSS_ENTROPY_UPDATE = Exercise(
     picture=_update_picture,
     mistakes=(
         Mistake(
-            "The elite was not weighted, so it follows the proposal and not the law of the inputs.",
+            "The elite was not weighted, so it follows the proposal and not the inputs' distribution.",
             returning("u[chosen].mean(axis=0)"),
         ),
         Mistake(
@@ -619,8 +619,7 @@ WEIGHTED_EM_STEP = Exercise(
     minutes=15,
     difficulty=3,
     task="Return the shares (k,) and the means (k, d) after one step of EM for a mixture of normal "
-    "laws of variance 1, "
-    "where each point counts with its weight.",
+    "distributions of variance 1, where each point counts with its weight.",
     hints=(
         "squares = ((u[None] - means[:, None]) ** 2).sum(axis=2) has the shape (k, n).",
         "How much a point belongs to a component: share times exp(-squares / 2), divided by the sum "

@@ -69,7 +69,7 @@ def _decision(row: list[str], place: dict[str, int], where: str) -> Decision:
         mark = math.nan
     if mark is not None and not 0 <= mark < math.inf:
         raise GradingError(
-            f"{where}: the mark {said['mark']!r} is no number of points. Leave it empty to let stand "
+            f"{where}: the mark {said['mark']!r} is not a number of points. Leave it empty to let stand "
             "what was computed."
         )
     # A spreadsheet's sign against formulas is no part of a name.

@@ -23,7 +23,7 @@ Danger = Callable[[np.ndarray], np.ndarray]  # inputs (n, d) to danger (n,); a c
 
 @dataclass(frozen=True)
 class NormalMixture:
-    """Normal laws of variance 1 around means (k, d), with shares (k,) that add up to 1."""
+    """Normal distributions of variance 1 around means (k, d), with shares (k,) that add up to 1."""
 
     shares: np.ndarray
     means: np.ndarray
@@ -56,7 +56,7 @@ class NormalMixture:
         return self.means[chosen] + rng.normal(size=(n, self.means.shape[1]))
 
     def defended(self, share: float) -> "NormalMixture":
-        """The mixture with this share of the standard normal law, so that no weight exceeds 1 / share.
+        """The mixture with this share of the standard normal distribution: no weight exceeds 1 / share.
 
         >>> NormalMixture(np.ones(1), np.ones((1, 2))).defended(0.1).shares
         array([0.9, 0.1])
@@ -96,7 +96,7 @@ def cross_entropy_update(
 def weighted_em_step(
     u: np.ndarray, weights: np.ndarray, shares: np.ndarray, means: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step of EM for a mixture of normal laws of variance 1: new shares (k,) and means (k, d).
+    """One step of EM for a mixture of normal distributions of variance 1: new shares (k,) and means (k, d).
 
     Args:
         u: (n, d).
@@ -194,7 +194,7 @@ def defensive_mixture(
         components: of the mixture, besides the defence.
         scenes, level: how many are drawn in all, and from each proposal. All of them count.
         elite: the share of the newest scenes to learn from.
-        defence: the share of the inputs' own law in each proposal; 0 for none.
+        defence: the share of the inputs' own distribution in each proposal; 0 for none.
 
     >>> found = defensive_mixture(lambda u: np.abs(u[:, 0]) - 4, np.random.default_rng(0), 2)
     >>> round(found.estimate.rate / 6.334e-5, 1)

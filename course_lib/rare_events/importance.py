@@ -1,6 +1,6 @@
 r"""Importance sampling: scenes are drawn from a proposal $q$ and weighted by $p / q$.
 
-$p$ is the standard normal law of the inputs. With several proposals, $q$ is their mixture in the
+$p$ is the standard normal distribution of the inputs. With several proposals, $q$ is their mixture in the
 proportions in which they were drawn from: the balance heuristic of Veach and Guibas 1995, "Optimally
 combining sampling techniques for Monte Carlo rendering", equation 12.
 """

@@ -295,7 +295,7 @@ def _single_owner(column: Values, seen: int) -> np.ndarray:
 
 
 def _match_of_singles(column: Values) -> float:
-    """The chance that a real row has another one's number, if that is no number that many rows have."""
+    """The chance that a real row has another one's number, unless many rows have that number."""
     known = column.real[present(column.real)]
     times = np.unique(known, return_counts=True)[1]
     twins = 2.0 * (times == 2).sum() / (len(known) * (len(known) - 1.0))
