@@ -87,4 +87,4 @@ def test_numbers_that_half_precision_does_not_hold_are_refused(tmp_path):
 
 def test_an_unknown_checkpoint_is_named():
     with pytest.raises(ValueError, match="no such model"):
-        checkpoint.load("no such model")
+        checkpoint.find_checkpoint("no such model")

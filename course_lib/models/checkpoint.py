@@ -43,27 +43,27 @@ class Checkpoint:
         return f"{self.about['model']}: {count / 1e6:.2f} million weights, {self.about['date']}"
 
 
-def names() -> list[str]:
+def checkpoint_names() -> list[str]:
     """The checkpoints that come with the course.
 
-    >>> "01_vae" in names()
+    >>> "01_vae" in checkpoint_names()
     True
     """
     return sorted(file.stem for file in FOLDER.glob("*" + ENDING))
 
 
-def load(name: str) -> Checkpoint:
+def find_checkpoint(name: str) -> Checkpoint:
     """The checkpoint `name` of the course.
 
     Raises:
         ValueError: for an unknown name, with the known ones.
         CheckpointError: for a damaged file.
 
-    >>> print(load("01_vae").about["data"].split(",")[0])
+    >>> print(find_checkpoint("01_vae").about["data"].split(",")[0])
     mnist
     """
-    if name not in names():
-        raise ValueError(unknown("checkpoint", name, names()))
+    if name not in checkpoint_names():
+        raise ValueError(unknown("checkpoint", name, checkpoint_names()))
     return read(FOLDER / (name + ENDING))
 
 
