@@ -32,6 +32,10 @@ class Judged:
     def __init__(self, data: Data, seed: int):
         self.x, self.y, self.x_held, self.y_held = data
         self.judge, self.seconds = timed(lambda: train_judge(self.x, self.y, seed))
+        self.look()
+
+    def look(self) -> None:
+        """See the real digits; again where the judge's weights have changed."""
         self.held = self.judge.features(self.x_held)
         self.floor = self.distance(balanced(self.x, self.y, 60))
         self.accuracy = self.judge.accuracy(self.x_held, self.y_held)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from course_lib.models import checkpoint
+from course_lib.models.trained import MODELS, trained
 
 ABOUT = {"model": "small", "date": "2026-01-01"}
 WEIGHTS = {
@@ -85,6 +86,25 @@ def test_numbers_that_half_precision_does_not_hold_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", checkpoint.checkpoint_names())
+def test_the_course_s_checkpoints_are_small_and_say_what_they_are(name):
+    assert name in MODELS
+    file = checkpoint.FOLDER / (name + checkpoint.ENDING)
+    assert file.stat().st_size <= 2_000_000
+    about = checkpoint.find_checkpoint(name).about
+    assert {"settings", "seed", "data", "date", "versions", "made by"} <= set(about)
+    assert "training part" in about["data"]
+
+
+@pytest.mark.parametrize("name", sorted(set(checkpoint.checkpoint_names()) - {"mnist_judge"}))
+def test_a_model_draws_digits_that_the_judge_reads(name):
+    y = torch.arange(10).repeat(10 if name != "03_diffusion" else 2)
+    few = {"steps": 10, "guidance": 0.5} if name == "03_diffusion" else {}
+    torch.manual_seed(0)
+    images = trained(name).sample(len(y), y, **few)
+    assert (trained("mnist_judge").predict(images) == y).float().mean() > 0.85
+
+
 def test_an_unknown_checkpoint_is_named():
-    with pytest.raises(ValueError, match="no such model"):
-        checkpoint.find_checkpoint("no such model")
+    with pytest.raises(ValueError, match="01_vae"):
+        checkpoint.find_checkpoint("01_vea")

@@ -128,6 +128,8 @@ def test_a_description_follows_its_data():
         yield plots.histograms({"a": values}, xlabel="x", title="t").alt
         yield plots.scatter({"p": {"a": np.outer(values, [1, 1])}}).alt
         yield plots.before_after(["a", "b"], values, [0, 0], xlabel="x", title="t").alt
+        rows = {str(i): (value, value - 1, value + 1) for i, value in enumerate(values)}
+        yield plots.intervals({"g": rows}, xlabel="x", title="t").alt
         yield plots.image_rows({"a": np.outer(values, np.ones(4))}, title="t").alt
 
     for one, other in zip(alts([1.0, 2.0]), alts([1.0, 7.0]), strict=True):
@@ -145,6 +147,41 @@ def test_image_rows_put_each_image_in_its_row_and_its_column():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"]
     with pytest.raises(ValueError, match="one shape and number"):
         plots.image_rows({"one": np.zeros((2, 4)), "two": np.zeros((3, 4))}, title="t")
+
+
+def test_a_band_around_a_curve_has_the_width_that_was_given():
+    given = {"xlabel": "x", "ylabel": "y", "title": "t"}
+    picture = plots.curves([1, 2], {"a": [3.0, 4.0]}, around={"a": [0.5, 1.0]}, **given)
+    (ax,) = picture.figure.axes
+    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == (2.5, 5)
+    assert "a band of 0.5 on each side at first and 1 at last" in picture.alt
+    with pytest.raises(ValueError, match="no line called 'b'"):
+        plots.curves([1, 2], {"a": [3.0, 4.0]}, around={"b": [0.5, 1.0]}, **given)
+    plt.close("all")
+
+
+def test_panels_of_points_share_their_axes_unless_told_otherwise():
+    panels = {str(i): {"a": [[0, 0], [i, 10 * i]]} for i in range(1, 7)}
+    shared, own = plots.scatter(panels), plots.scatter(panels, shared=False)
+    assert len({ax.get_xlim() for ax in shared.figure.axes}) == 1
+    assert len({ax.get_xlim() for ax in own.figure.axes}) == 6
+    rows = {round(ax.get_position().y0, 3) for ax in shared.figure.axes}
+    assert len(rows) == 2  # three panels each
+    with pytest.raises(ValueError, match="6 sets of points; at most 5"):
+        plots.scatter({"p": {str(i): [[0, 0]] for i in range(6)}})
+    plt.close("all")
+
+
+def test_intervals_of_two_groups_stand_above_each_other():
+    groups = {"one": {"a": (1, 0, 3), "b": (2, 1, 4)}, "two": {"b": (5, 4, 6)}}
+    picture = plots.intervals(groups, xlabel="x", title="t", level=0)
+    (ax,) = picture.figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]  # from below
+    first, second = (container.lines[0] for container in ax.containers)
+    assert list(first.get_xdata()) == [1, 2] and list(second.get_xdata()) == [5]
+    assert first.get_ydata()[1] > second.get_ydata()[0] > -0.5
+    plt.close("all")
 
 
 def test_a_curve_of_another_length_than_x_is_refused():

@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike
 
-from course_lib.plots.showing import BLUE, GREY, ORANGE, WIDEST, Picture
+from course_lib.plots.showing import BLUE, GREEN, GREY, ORANGE, WIDEST, Picture
 
 _MARKERS = "osD^v"
+_CLOUDS = tuple(zip((BLUE, ORANGE, GREY, GREEN, "#222222"), "ox+s^", strict=True))
+_IN_A_ROW = 5  # panels
 _FEW = 15  # points of a curve that are marked one by one
 _MOST = 2000  # points of a cloud that are drawn
 
@@ -24,6 +26,7 @@ def curves(
     log: str = "",
     levels: Mapping[str, float] | None = None,
     band: tuple[float, float] | None = None,
+    around: Mapping[str, ArrayLike] | None = None,
 ) -> Picture:
     """Curves over x (k,). Several runs of one curve give their median and their range.
 
@@ -32,9 +35,10 @@ def curves(
         log: axes with a logarithmic scale: "", "x", "y" or "xy".
         levels: horizontal lines to compare with, by name.
         band: a range of y that is shaded, from low to high.
+        around: by the name of a line, half the width (k,) of a band around it.
 
     Raises:
-        ValueError: when a line has not one value for each x.
+        ValueError: when a line has not one value for each x, or a band no line.
 
     >>> curves([1, 4], {"DDIM": [3.0, 1.5]}, xlabel="steps", ylabel="FD", title="Few steps").alt
     'Few steps. FD against steps. DDIM: 3 at 1, 1.5 at 4; lowest 1.5 at 4, highest 3 at 1.'
@@ -46,6 +50,9 @@ def curves(
         ax.axhspan(*band, color="#dde8f0", zorder=0)
         said.append(f"The range from {band[0]:.3g} to {band[1]:.3g} is shaded.")
     few = len(x) <= _FEW
+    halves = {name: np.asarray(half, float) for name, half in (around or {}).items()}
+    if unknown := sorted(halves.keys() - lines.keys()):
+        raise ValueError(f"There is no line called {unknown[0]!r} to draw a band around.")
     for i, (name, values) in enumerate(lines.items()):
         values = np.atleast_2d(np.asarray(values, float))
         if values.shape[1:] != x.shape:
@@ -57,6 +64,12 @@ def curves(
         if len(values) > 1:
             ax.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.2)
             runs = f" (median of {len(values)} runs, with their range)"
+        if name in halves:
+            half = halves[name]
+            ax.fill_between(x, middle - half, middle + half, color=line.get_color(), alpha=0.2)
+            runs += (
+                f" (with a band of {half[0]:.3g} on each side at first and {half[-1]:.3g} at last)"
+            )
         low, high = int(middle.argmin()), int(middle.argmax())
         said.append(
             f"{name}{runs}: {middle[0]:.3g} at {x[0]:.4g}, {middle[-1]:.3g} at {x[-1]:.4g}; "
@@ -90,23 +103,37 @@ def scatter(
     xlabel: str = "x1",
     ylabel: str = "x2",
     title: str = "",
+    shared: bool = True,
 ) -> Picture:
-    """Points in the plane, such as real and generated ones: panels side by side, on the same axes.
+    """Points in the plane, such as real and generated ones: panels side by side, at most five in a row.
 
     Args:
         panels: by title, the point sets (n, 2) by name. Of a set, at most 2,000 points are drawn.
+        shared: all panels have the same axes, and both axes the same scale; else each has its own.
+
+    Raises:
+        ValueError: for more than five sets in a panel.
 
     >>> scatter({"a GAN": {"real": [[0, 0], [2, 2]]}}).alt
     'x2 against x1. a GAN: 2 real around (1, 1), spread 1.41 and 1.41.'
     """
-    size = (min(WIDEST, 3.8 * len(panels)), 3.6)
-    fig, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharex=True, sharey=True)
+    rows = -(-len(panels) // _IN_A_ROW)
+    columns = -(-len(panels) // rows)
+    width = min(WIDEST, 3.8 * columns)
+    size = (width, rows * min(3.6, width / columns + 0.7))
+    fig, axes = plt.subplots(
+        rows, columns, figsize=size, squeeze=False, sharex=shared, sharey=shared
+    )
     said = [f"{title}. " if title else "", f"{ylabel} against {xlabel}."]
-    for ax, (name, sets) in zip(axes[0], panels.items(), strict=True):
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    for ax, (name, sets) in zip(axes.flat, panels.items(), strict=False):
+        if len(sets) > len(_CLOUDS):
+            raise ValueError(
+                f"{name!r} has {len(sets)} sets of points; at most {len(_CLOUDS)} differ in their marks."
+            )
         found = []
-        for (label, points), colour, marker in zip(
-            sets.items(), (BLUE, ORANGE, GREY), "ox+", strict=False
-        ):
+        for (label, points), (colour, marker) in zip(sets.items(), _CLOUDS, strict=False):
             points = np.asarray(points, float)
             shown = points[:_MOST].T
             ax.plot(*shown, marker, color=colour, markersize=3.5, linestyle="none", label=label)
@@ -116,12 +143,61 @@ def scatter(
                 f"{len(points):,} {label} around ({middle[0]:.3g}, {middle[1]:.3g}), "
                 f"spread {spread[0]:.3g} and {spread[1]:.3g}"
             )
-        ax.set(title=name, xlabel=xlabel, ylabel=ylabel, aspect="equal")
+        ax.set_title(name, fontsize=11 if columns < 4 else 9)
+        if shared:
+            ax.set_aspect("equal")
         said.append(f" {name}: {'; '.join(found)}.")
-    axes[0, 0].legend(fontsize=8)
+    for ax in axes[-1]:
+        ax.set_xlabel(xlabel)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    # The points may lie anywhere, so the names stand on a ground of their own.
+    axes[0, 0].legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
     if title:
         fig.suptitle(title, fontsize=11)
     return Picture(fig, "".join(said))
+
+
+def intervals(
+    groups: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    xlabel: str,
+    title: str,
+    level: float | None = None,
+) -> Picture:
+    """For each name, a mark with an interval on a line: what was estimated, and how uncertain it is.
+
+    Args:
+        groups: by group, such as a data set, and by name: estimate, low end, high end.
+        level: a vertical line to compare with.
+
+    >>> intervals({"runs": {"SMOTE": (0.1, -0.1, 0.3)}}, xlabel="gain", title="Recall", level=0).alt
+    'Recall. gain, with intervals. runs: SMOTE 0.1 (-0.1 to 0.3). A dotted line marks 0.'
+    """
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
+    fig, ax = plt.subplots(figsize=(7, 0.9 + 0.27 * len(names) * max(1, len(groups) / 1.5)))
+    said = [f"{title}. {xlabel}, with intervals."]
+    for i, ((group, rows), (colour, marker)) in enumerate(
+        zip(groups.items(), _CLOUDS, strict=False)
+    ):
+        middle, low, high = np.asarray(list(rows.values()), float).T
+        shift = 0.22 * (i - (len(groups) - 1) / 2)
+        places = [len(names) - 1 - names.index(name) - shift for name in rows]
+        ends = [middle - low, high - middle]
+        ax.errorbar(middle, places, xerr=ends, fmt=marker, color=colour, markersize=4, label=group)
+        found = zip(rows, middle, low, high, strict=True)
+        said.append(
+            f"{group}: {'; '.join(f'{n} {m:.3g} ({a:.3g} to {b:.3g})' for n, m, a, b in found)}."
+        )
+    if level is not None:
+        ax.axvline(level, color=GREY, linestyle=":")
+        said.append(f"A dotted line marks {level:.3g}.")
+    ax.set_yticks(range(len(names)), names[::-1])
+    ax.set(xlabel=xlabel, title=title, ylim=(-0.6, len(names) - 0.4))
+    ax.grid(axis="y", visible=False)
+    if len(groups) > 1:
+        ax.legend(fontsize=8)
+    return Picture(fig, " ".join(said))
 
 
 def histograms(
