@@ -1,6 +1,6 @@
 """What synthetic tables give away, over five seeds.
 
-    python benchmarks/privacy.py verbatim | references | private | diffusion | one_run | memorised
+    python benchmarks/privacy.py verbatim | references | private | diffusion | tuning | one_run | memorised
 
 `verbatim`: is a record's rare number found verbatim in the synthetic table? For each model of lesson
 05, once with decoders that draw only numbers seen and once as they are by default, beside the distance
@@ -12,14 +12,17 @@ are trained together by vmap. Each digit of 1,197 is in half of the models.
 
 `private`: trees that learn from private synthetic loans, of a tree of noisy marginals with and without the
 label and of a VAE trained by DP-SGD, at four epsilons and delta 1e-5; and by which share of itself the
-share of the smallest and of the largest group is wrong. 1,000 rows are public (cells and encoder come from
-them), 5,000 private.
+share of the smallest and of the largest group is wrong; beside it, what the ratio of densities tells about
+the membership of 1,000 rows. 1,000 other rows are public (cells and encoder come from them), 5,000 private.
 
 `diffusion`: the same use of a diffusion model of rows that is trained by DP-SGD, at epsilon 10 and 1.
 
+`tuning`: the same use of the private VAE at epsilon 1 with one setting changed at a time, over three seeds.
+
 `memorised`: how many of 1,000 samples of a VAE, a GAN and a diffusion model of digits, and of models of
 tables, are copies of one of the 100 digits or 189 biopsies that they learnt from, after a short and after a
-long training; beside as many records that they did not learn from. The record is written after each seed.
+long training; beside as many records that they did not learn from; three seeds. The record is
+written after each.
 
 `one_run`: the lower bound of epsilon that 2,000 canaries prove about the DP-SGD of a VAE of loans, for an
 honest step and for three mistakes, ten runs each.
@@ -213,7 +216,7 @@ def references() -> None:
 
 # --- private generators --------------------------------------------------------------------------
 
-EPSILONS, DELTA, PUBLIC = (10, 3, 1, 0.3), 1e-5, 1000
+EPSILONS, DELTA, PUBLIC, ATTACKED = (10, 3, 1, 0.3), 1e-5, 1000, 1000
 RATE, DP_STEPS, BOUND, RATE_OF_ADAM = 0.1, 600, 1.0, 1e-2
 SMALL = TabularVAESettings(latent_dim=4, width=48, depth=1)
 
@@ -222,7 +225,7 @@ class PrivateModel:
     """A model of tables with public scales, trained by DP-SGD on private rows."""
 
     model: TabularVAE | TabularDiffusion
-    rate_of_adam = RATE_OF_ADAM
+    rate_of_adam, bound = RATE_OF_ADAM, BOUND
 
     def __init__(self, public: pd.DataFrame, seed: int):
         self.model = self.untrained(TableEncoder().fit(public))
@@ -235,7 +238,7 @@ class PrivateModel:
     def fit(self, rows: pd.DataFrame, sigma: float, steps: int = DP_STEPS) -> "PrivateModel":
         x = torch.from_numpy(self.model.encoder.encode(rows))
         for gradients in self.gradients(x, steps):
-            self.step(gradients, sigma * BOUND, RATE * len(x))
+            self.step(gradients, sigma * self.bound, RATE * len(x), self.bound)
         return self
 
     def gradients(self, x: torch.Tensor, steps: int, rate: float = RATE):
@@ -247,7 +250,7 @@ class PrivateModel:
             now = {name: value.detach() for name, value in self.parameters.items()}
             yield dp_sgd.per_example_gradients(self.loss, now, batch, *self.noise(batch))
 
-    def step(self, gradients, sd: float, expected: float, bound: float = BOUND):
+    def step(self, gradients, sd: float, expected: float, bound: float):
         noise = dp_sgd.gaussian_noise(self.parameters, sd, self.chance)
         mean = dp_sgd.private_gradient(gradients, bound, noise, expected)
         for name, value in self.parameters.items():
@@ -282,11 +285,16 @@ class PrivateDiffusion(PrivateModel):
 class PrivateVAE(PrivateModel):
     """A `TabularVAE` with a small network."""
 
-    untrained = staticmethod(lambda encoder: TabularVAE(encoder, SMALL))
-    network = staticmethod(lambda width: RowNetwork(width, SMALL))
+    settings = SMALL
+
+    def untrained(self, encoder: TableEncoder) -> TabularVAE:
+        return TabularVAE(encoder, self.settings)
+
+    def network(self, width: int) -> RowNetwork:
+        return RowNetwork(width, self.settings)
 
     def noise(self, batch: torch.Tensor) -> tuple[torch.Tensor]:
-        return (torch.randn(len(batch), SMALL.latent_dim, generator=self.chance),)
+        return (torch.randn(len(batch), self.settings.latent_dim, generator=self.chance),)
 
     def loss(self, parameters, x, noise):
         """-ELBO of one row (d,), with noise (latents,)."""
@@ -311,8 +319,7 @@ def private() -> None:
     groups = rows[list(data.sensitive)].value_counts(normalize=True)
     results: dict[str, list[dict]] = {}
     for seed in SEEDS:
-        shuffled = rows.sample(frac=1, random_state=seed, ignore_index=True)
-        public, secret = shuffled[:PUBLIC], shuffled[PUBLIC:].reset_index(drop=True)
+        public, secret = loans_by(seed)
         domain = Domain(public)
         made = {"real rows": secret}
         for epsilon in EPSILONS:
@@ -331,6 +338,7 @@ def private() -> None:
                 "auc": utility(table, held, data.label),
                 "error_of_smallest_group": float(error.iloc[-1]),
                 "error_of_largest_group": float(error.iloc[0]),
+                **attacked(table, secret[:ATTACKED], held[:ATTACKED], public),
             }
             results.setdefault(name, []).append(row)
             print(name, rounded(row), flush=True)
@@ -338,15 +346,28 @@ def private() -> None:
     write("privacy_private", settings, {}, results)
 
 
+def attacked(table, members, control, reference) -> dict[str, float]:
+    """What the ratio of densities tells about membership in a table."""
+    space = TableEncoder().fit(pd.concat([members, control, reference]))
+    x, known = space.encode(table), space.encode(reference)
+    scores = [attacks.domias(space.encode(who), x, known, k=1) for who in (members, control)]
+    return {"attack_auc": attacks.auc(*scores), "attack_tpr": attacks.tpr_at_fpr(*scores, 0.01)}
+
+
+def loans_by(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """1,000 public loans and 5,000 private ones, drawn by the seed."""
+    rows = datasets.load("loans").train.drop(columns="default", errors="ignore")
+    shuffled = rows.sample(frac=1, random_state=seed, ignore_index=True)
+    return shuffled[:PUBLIC], shuffled[PUBLIC:].reset_index(drop=True)
+
+
 def diffusion() -> None:
     """DP-SGD on a diffusion model of rows."""
     data = datasets.load("loans")
     held = data.held_out.drop(columns="default", errors="ignore")
-    rows = data.train.drop(columns="default", errors="ignore")
     results: dict[str, list[dict]] = {}
     for seed in SEEDS[:3]:
-        shuffled = rows.sample(frac=1, random_state=seed, ignore_index=True)
-        public, secret = shuffled[:PUBLIC], shuffled[PUBLIC:].reset_index(drop=True)
+        public, secret = loans_by(seed)
         for epsilon in (10, 1):
             model = PrivateDiffusion(public, seed)
             model.fit(secret, noise_for(epsilon, DELTA, RATE, DP_STEPS))
@@ -356,6 +377,35 @@ def diffusion() -> None:
             print(epsilon, rounded(row), flush=True)
     settings = SimpleNamespace(delta=DELTA, public=PUBLIC, rate=RATE, steps=DP_STEPS, bound=BOUND)
     write("privacy_diffusion", settings, {}, results)
+
+
+# One change of the private VAE's settings each, at epsilon 1.
+CHANGES = {
+    "as recorded": {},
+    "learning rate .001": {"rate_of_adam": 1e-3},
+    "a network of lesson 05's size": {"settings": TabularVAESettings()},
+    "bound 10": {"bound": 10.0},
+}
+
+
+def tuning() -> None:
+    """What changes of the private VAE's settings do at epsilon 1."""
+    data = datasets.load("loans")
+    held = data.held_out.drop(columns="default", errors="ignore")
+    results: dict[str, list[dict]] = {}
+    for seed in SEEDS[:3]:
+        public, secret = loans_by(seed)
+        for name, change in CHANGES.items():
+            steps = 150 if name == "150 steps" else DP_STEPS
+            model = type("Changed", (PrivateVAE,), change)(public, seed)
+            made = model.fit(secret, noise_for(1, DELTA, RATE, steps), steps).model.sample(
+                5000, seed
+            )
+            row = {"seed": seed, "auc": utility(made, held, data.label)}
+            results.setdefault(name, []).append(row)
+            print(name, rounded(row), flush=True)
+    settings = SimpleNamespace(epsilon=1, delta=DELTA, public=PUBLIC, rate=RATE, steps=DP_STEPS)
+    write("privacy_tuning", settings, {}, results)
 
 
 def utility(table: pd.DataFrame, test: pd.DataFrame, label: str) -> float:
@@ -476,7 +526,7 @@ def memorised() -> None:
     settings = SimpleNamespace(digits=FEW_DIGITS, biopsies=189, steps=[SHORT, LONG], samples=MADE)
     with tempfile.TemporaryDirectory() as state:
         os.environ["COURSE_STATE"] = state
-        for seed in SEEDS:
+        for seed in SEEDS[:3]:
             order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
             learnt, control = order[:FEW_DIGITS], order[FEW_DIGITS : 2 * FEW_DIGITS]
             train, others, _ = thirds("breast_cancer", seed)
@@ -502,6 +552,7 @@ TASKS = {
     "references": references,
     "private": private,
     "diffusion": diffusion,
+    "tuning": tuning,
     "one_run": one_run,
     "memorised": memorised,
 }
