@@ -10,10 +10,16 @@ in a process of its own, which says its CPU seconds and its peak memory, imports
 
 Of wide tables: 2,000 rows each, half of the columns numbers and half categories of five levels, which share
 eight factors; one of them is the label, and one is sensitive.
+
+    python benchmarks/audit_size.py attacks
+
+tells in a minute by how much the attacks of `audit/checks/attacks.py` prolong an audit: with and without
+them in turns, in one process and on the same tables.
 """
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -23,11 +29,13 @@ import pandas as pd
 from audit import write
 
 from course_lib.audit import audit
+from course_lib.audit.checks import attacks
 from course_lib.datasets.loans import applicants
 
 SIZES = (10_000, 50_000, 1_000_000)
 WIDTHS = (15, 200, 500, 2_000)
 ROWS = 2_000  # of a wide table
+ATTACKED, TURNS = (2_000, 10_000), 3  # rows with and without the attacks, and how often
 
 
 def wide(columns: int, seed: int) -> pd.DataFrame:
@@ -64,7 +72,28 @@ def measure(kind: str, n: int) -> dict[str, object]:
     }
 
 
+def prolonged() -> list[dict[str, float]]:
+    """CPU seconds of audits with and without the attacks, and their ratio, by rows."""
+    runs, check = [], attacks.check
+    for n in ATTACKED:
+        tables = [applicants(rows, seed=seed) for seed, rows in enumerate((n, n // 2, n))]
+        seconds: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(TURNS):
+            for made in seconds:
+                attacks.check = check if made else lambda evidence, rng: iter(())
+                start = time.process_time()
+                audit(*tables, label="approved", sensitive=["sex", "ethnicity"], progress=False)
+                seconds[made].append(time.process_time() - start)
+        found, without = (statistics.median(seconds[made]) for made in (True, False))
+        runs.append({"rows": n, "with": found, "without": without, "ratio": found / without})
+        print(runs[-1], flush=True)
+    return [{name: round(value, 2) for name, value in run.items()} for run in runs]
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["attacks"]:
+        write("attacks", {"turns": TURNS, "runs": prolonged()})
+        sys.exit()
     if len(sys.argv) > 1:
         print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
         sys.exit()
@@ -74,4 +103,4 @@ if __name__ == "__main__":
             command = [sys.executable, __file__, kind, str(value)]
             runs.append(json.loads(subprocess.run(command, stdout=-1, check=True).stdout))
             print(runs[-1], flush=True)
-        write(part, {"runs": runs}, sum(run["cpu_seconds"] for run in runs))
+        write(part, {"cpu_seconds": sum(run["cpu_seconds"] for run in runs), "runs": runs})

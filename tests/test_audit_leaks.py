@@ -149,6 +149,31 @@ def test_two_numbers_of_one_person_are_a_leak_in_any_row():
     assert found(train, holdout, made)["rare_pairs[two numbers]"].n == 0
 
 
+def test_two_numbers_in_whole_units_are_a_leak_of_an_outlier_and_chance_in_a_crowd():
+    def drawn(seed):
+        rng = np.random.default_rng(seed)
+        table = pd.DataFrame({"income": rng.lognormal(8, 0.8, 400).round()})
+        return table.assign(debt=rng.lognormal(6, 1, 400).round())
+
+    for seed in range(0, 30, 3):
+        train, holdout, made = (drawn(seed + part) for part in range(3))
+        copied = ["income", "debt"]
+        train.loc[7] = [46_813.0, 9_377.0]
+        middle = (train / train.median() - 1).abs().sum(axis=1).argmin()
+        told = {}
+        for name, person in (("outlier", 7), ("middle", middle)):
+            leaked = made.copy()
+            leaked.loc[3, copied] = train.loc[person, copied]
+            told[name] = found(train, holdout, leaked)["rare_pairs[two numbers]"]
+        assert found(train, holdout, made)["rare_pairs[two numbers]"].n == 0
+        assert told["outlier"].verdict == "fail" and "4 (8)" in told["outlier"].method
+        assert told["middle"].n == 0
+
+
+def test_a_round_number_is_met_by_coincidence_more_often():
+    assert leaks._steps(np.array([0.0, 3700, 0.37, 1 / 3])).tolist() == [1e4, 100, 0.01, 1 / 24]
+
+
 SHAPES = {
     "people": people,
     "few values": lambda n, s: pd.DataFrame(

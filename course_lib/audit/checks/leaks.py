@@ -27,7 +27,10 @@ LISTED = 20  # rows that a finding names
 CROWD = 6_000  # rows of each kind at most for near copies
 FAR = 3.0  # interquartile ranges beyond the quartiles: Tukey's "far out"
 BINS = 20
-TIMES = (1 / 24, 1 / 1440, 1 / 86400)  # of a day
+NEAR = 5  # other numbers that tell how dense they are around one
+PAIRS = 200  # of columns at most whose numbers are looked up together
+# In which numbers are written: powers of ten, and an hour, a minute and a second of days.
+STEPS = (*(10.0**-k for k in range(-4, 10)), 1 / 24, 1 / 1440, 1 / 86400)
 
 
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
@@ -156,7 +159,7 @@ def _unit(values: np.ndarray) -> float:
 
     A power of ten, or an hour, a minute or a second of values in days.
     """
-    for step in sorted([*(10.0**-k for k in range(-4, 10)), *TIMES], reverse=True):
+    for step in sorted(STEPS, reverse=True):
         scaled = values / step
         if np.isclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6).mean() > 0.95:
             return float(step)
@@ -251,36 +254,54 @@ def _rare_pairs(evidence: Evidence) -> Iterator[Draft]:
     """Two exact numbers that one real person alone has, together in one synthetic row.
 
     One such row is enough, whatever else stands in it: an outlier can be the only thing that was copied.
-    Pairs of columns that hardly depend on each other are looked at, the least probable coincidences first,
-    as long as a single find among all of them would be significant.
+    A find counts if hardly any coincidence would be expected among all people and pairs of columns for
+    which one is at most as probable. So it counts for an outlier where it would not for someone in a crowd.
     """
-    tables, seen = evidence.tables, evidence.seen
-    numbers = [column for column in tables.values.values() if column.is_number]
-    numbers = [column for column in numbers if len(column.real[present(column.real)]) > 1]
-    same = {column.name: _match_of_singles(column) for column in numbers}
-    made = len(tables.synthetic)
-    pairs = sorted(combinations(numbers, 2), key=lambda two: same[two[0].name] * same[two[1].name])
-    expected, looked, owners, rows = 0.0, 0, [], []
-    for a, b in pairs:
-        expected += made * seen * same[a.name] * same[b.name]
-        if CAUTION * expected >= SURE:
-            break
-        if cramers_v(joint(a, b)[1]) >= WEAK:
-            continue
-        looked += 1
-        people, given = (_single_owner(column, seen) for column in (a, b))
-        both = (people >= 0) & (people == given)
-        owners.append(people[both])
-        rows.append(np.flatnonzero(both))
-    if not looked:
+    finds = [(each[people], people, rows) for each, people, rows in _pairs_of_numbers(evidence)]
+    if not finds:
         return
-    found, first = np.unique(np.concatenate(owners), return_index=True)
+    chance, people, rows = map(np.concatenate, zip(*finds, strict=True))
+    order = np.argsort(chance, kind="stable")
+    chance, people, rows = chance[order], people[order], rows[order]
+    expected = np.zeros(len(chance) + 1)
+    if len(chance):
+        for each, _, _ in _pairs_of_numbers(evidence):
+            each = each[np.isfinite(each)]
+            expected += np.bincount(np.searchsorted(chance, each), each, minlength=len(expected))
+    sure = CAUTION * expected.cumsum()[:-1] < SURE
+    found, first = np.unique(people[sure], return_index=True)
     verdict = _verdict(evidence, len(found), 0.0)
-    told = f"{len(found):,} people have two of their own numbers together in one synthetic row, of "
-    told += f"{looked} pairs of columns in which none would be by coincidence"
+    told = (
+        f"{len(found):,} people have two of their own numbers together in one synthetic row, where"
+    )
+    told += " nobody would by coincidence"
     if verdict == "fail":
-        told += _rows_told(evidence, np.concatenate(rows)[first], found)
+        told += _rows_told(evidence, rows[sure][first], found)
     yield stated("rare_pairs", "two numbers", verdict, told, n=len(found), family="privacy")
+
+
+def _pairs_of_numbers(evidence: Evidence) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each pair of columns that hardly depend on each other: how many rows would have both numbers of
+    each person by coincidence (seen,), which people have them in one row, and in which (finds,)."""
+    seen, made = evidence.seen, len(evidence.tables.synthetic)
+    numbers = [column for column in evidence.tables.values.values() if column.is_number]
+    numbers = [column for column in numbers if np.isfinite(column.real).sum() > NEAR]
+    chance = {column.name: _own_chances(column, seen) for column in numbers}
+    least = {name: each.min() for name, each in chance.items()}
+    owner: dict[str, np.ndarray] = {}
+    pairs = combinations(numbers, 2)
+    for a, b in sorted(pairs, key=lambda two: least[two[0].name] * least[two[1].name])[:PAIRS]:
+        if CAUTION * made * least[a.name] * least[b.name] >= SURE:
+            break
+        counts = joint(a, b)[1]
+        if cramers_v(counts) >= WEAK:
+            continue
+        for column in (a, b):
+            if column.name not in owner:
+                owner[column.name] = _single_owner(column, seen)
+        both = (owner[a.name] >= 0) & (owner[a.name] == owner[b.name])
+        each = made * chance[a.name] * chance[b.name] * _together(counts, a, b)[:seen]
+        yield each, owner[a.name][both], np.flatnonzero(both)
 
 
 def _single_owner(column: Values, seen: int) -> np.ndarray:
@@ -294,12 +315,51 @@ def _single_owner(column: Values, seen: int) -> np.ndarray:
     return np.where(numbers[place] == column.synthetic, owner[place], -1)
 
 
-def _match_of_singles(column: Values) -> float:
-    """The chance that a real row has another one's number, unless many rows have that number."""
-    known = column.real[present(column.real)]
-    times = np.unique(known, return_counts=True)[1]
-    twins = 2.0 * (times == 2).sum() / (len(known) * (len(known) - 1.0))
-    return float(min(max(twins, _density(known) * _unit(known), 1 / len(known) ** 2), 1.0))
+def _own_chances(column: Values, seen: int) -> np.ndarray:
+    """The chance that another row has a person's number by coincidence, (seen,); infinite where several
+    people have it.
+
+    It is the density of the real numbers around it, times the step in which it is written: a round number
+    is met more often. If real numbers are equal more often than that says, all chances are raised.
+    """
+    known = np.sort(column.real[np.isfinite(column.real)])
+    values, at, times = np.unique(column.real, return_index=True, return_counts=True)
+    alone = np.isfinite(values) & (times == 1)
+    own, n = values[alone], len(known)
+    # The distance to the NEAR-th nearest other number: the narrowest window that holds so many.
+    place, reach = np.searchsorted(known, own), np.full(len(own), np.inf)
+    for before in range(NEAR + 1):
+        left, right = place - before, place - before + NEAR
+        inside = (left >= 0) & (right < n)
+        ends = known[left.clip(min=0)], known[right.clip(max=n - 1)]
+        width = np.maximum(own - ends[0], ends[1] - own)
+        reach = np.where(inside, np.minimum(reach, width), reach)
+    density = NEAR / (2 * n * reach)
+    chance = density * np.maximum(_steps(own), _unit(known))
+    twins = 2.0 * (times[np.isfinite(values)] == 2).sum() / (n * (n - 1.0))
+    if len(own):
+        chance = (chance * max(1.0, twins / chance.mean())).clip(1 / n**2, 1.0)
+    found = np.full(len(column.real), np.inf)
+    found[at[alone]] = chance
+    return found[:seen]
+
+
+def _steps(values: np.ndarray) -> np.ndarray:
+    """The largest step that each number is a multiple of, as in `_unit`; 0 where there is none (n,)."""
+    steps = np.zeros(len(values))
+    for step in sorted(STEPS):
+        scaled = values / step
+        whole = np.isclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6)
+        steps[whole & ((np.round(scaled) != 0) | (values == 0))] = step
+    return steps
+
+
+def _together(counts: np.ndarray, a: Values, b: Values) -> np.ndarray:
+    """How much more often real rows fall into a row's cell of two columns than if these were independent,
+    at least 1 (n,)."""
+    alone = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    lift = np.maximum((counts + 1) / np.maximum(alone, 1e-9), 1.0)
+    return np.asarray(lift[a.coarse[0], b.coarse[0]])
 
 
 def _reused(evidence: Evidence) -> Iterator[Draft]:
