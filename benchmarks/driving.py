@@ -1,6 +1,6 @@
 """How often does a car crash that crashes hardly ever? Lesson 13's cut-ins.
 
-    python benchmarks/driving.py rates | policy | crude
+    python benchmarks/driving.py rates | policy | crude | density | deaths
 
 `rates`: twenty estimates of the crash rate with 20,000 scenes each, by crude sampling, by the cross-entropy
 method with one Gaussian and with mixtures. The reference is an estimate with a million fresh scenes of
@@ -11,26 +11,45 @@ threshold, by weighted scenes and by dangerous scenes that a flow has generated,
 weighted scenes are in a million scenes, those by generated ones are shares.
 
 `crude`: ten million scenes from the inputs' own distribution, to check the reference.
+
+`density`: twenty rates by a flow that has learnt from the crashes of a search, and whose density is
+computed: 5,000 new scenes of the flow, and 500 of the inputs' own distribution, weighted by the balance
+heuristic. Beside it the share of crashes among the flow's scenes, which is all that a model without a
+density has.
+
+`deaths`: who dies in a crash, by a survey that draws severe crashes more often: the share of its rows,
+the weighted rate, and the shares in copula tables of the rows as they are and of rows drawn again by
+weight. Five simulated surveys, whose truth is known, and five bootstraps of NASS CDS.
 """
 
 import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import torch
 from common import SEEDS, rounded, write
 
-from course_lib.models.flow import euler_path, flow_matching_loss
+from course_lib import datasets
+from course_lib.datasets.crashes import PEOPLE, people_in_crashes, surveyed
+from course_lib.models.flow import (
+    Velocity,
+    euler_log_density,
+    euler_path,
+    flow_matching_loss,
+)
 from course_lib.models.layers import mlp
+from course_lib.models.tabular import GaussianCopula
 from course_lib.rare_events.cross_entropy import (
+    Search,
     defensive_mixture,
     single_gaussian,
     standard_normal,
 )
 from course_lib.rare_events.cut_in import simulate_scenes
-from course_lib.rare_events.importance import crude_interval, rate_estimate
+from course_lib.rare_events.importance import balance_weights, crude_interval, rate_estimate
 
-SCENES, RUNS, FRESH = 20_000, 20, 1_000_000
+SCENES, RUNS, FRESH, GENERATED, EULER = 20_000, 20, 1_000_000, 5000, 20
 THRESHOLDS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 
 
@@ -129,8 +148,8 @@ def rates() -> None:
     write("driving_rates", SimpleNamespace(scenes=SCENES, runs=RUNS, fresh=FRESH), {}, results)
 
 
-def flow_of(u: np.ndarray, seed: int, n: int, steps: int = 1500) -> np.ndarray:
-    """n scenes of a flow that has learnt from dangerous scenes u (m, 6)."""
+def trained_flow(u: np.ndarray, seed: int, steps: int = 1500) -> Velocity:
+    """The velocity of a flow that has learnt from dangerous scenes u (m, 6)."""
     torch.manual_seed(seed)
     x = torch.from_numpy(u).float()
     net = mlp(7, 64, 6)
@@ -145,7 +164,18 @@ def flow_of(u: np.ndarray, seed: int, n: int, steps: int = 1500) -> np.ndarray:
         optimizer.zero_grad()
         flow_matching_loss(velocity, batch, torch.rand(256), torch.randn(256, 6)).backward()
         optimizer.step()
-    return euler_path(velocity, torch.randn(n, 6), 20)[-1].double().numpy()
+    return velocity
+
+
+def scenes_of(velocity: Velocity, n: int) -> np.ndarray:
+    """n scenes (n, 6) of a trained flow."""
+    return euler_path(velocity, torch.randn(n, 6), EULER)[-1].double().numpy()
+
+
+def crashes_of(found: Search, rng: np.random.Generator) -> np.ndarray:
+    """4,000 crashes of a search, drawn again by their weights: (4000, 6)."""
+    chance = found.weights * (found.danger >= 0)
+    return found.u[rng.choice(len(found.u), 4000, p=chance / chance.sum())]
 
 
 def policy() -> None:
@@ -153,10 +183,7 @@ def policy() -> None:
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         found = defensive_mixture(danger, rng, 6)
-        crashed = found.danger >= 0
-        chance = found.weights * crashed
-        learnt_from = found.u[rng.choice(len(found.u), 4000, p=chance / chance.sum())]
-        made = flow_of(learnt_from, seed, 5000)
+        made = scenes_of(trained_flow(crashes_of(found, rng), seed), GENERATED)
         needed = {
             "weighted": simulate_scenes(found.u, 0.0).front <= 0,
             "generated": simulate_scenes(made, 0.0).front <= 0,
@@ -181,7 +208,7 @@ def policy() -> None:
             row["own_search_crashes"] = 1e6 * again.estimate.rate
             results.setdefault(f"threshold {threshold:g} s", []).append(row)
             print(threshold, rounded(row), flush=True)
-    settings = SimpleNamespace(thresholds=THRESHOLDS, scenes=SCENES, generated=5000)
+    settings = SimpleNamespace(thresholds=THRESHOLDS, scenes=SCENES, generated=GENERATED)
     write("driving_policy", settings, {}, results)
 
 
@@ -203,5 +230,72 @@ def crude(millions: int = 10) -> None:
     write("driving_crude", SimpleNamespace(millions=millions), {}, {"crude": [row]})
 
 
+def density() -> None:
+    truth = reference()
+    results: dict[str, list[dict]] = {}
+    for seed in range(RUNS):
+        rng = np.random.default_rng(seed)
+        found = defensive_mixture(danger, rng, 6)
+        velocity = trained_flow(crashes_of(found, rng), seed)
+        made = scenes_of(velocity, GENERATED)
+        u = np.vstack([made, rng.normal(size=(GENERATED // 10, 6))])
+        log_q = euler_log_density(velocity, torch.from_numpy(u).float(), EULER).double().numpy()
+        log_p = standard_normal(6).log_pdf(u)
+        weights = balance_weights(
+            log_p, np.stack([log_q, log_p]), np.array([len(made), len(u) - len(made)])
+        )
+        crashed = danger(u) >= 0
+        rate, error, effective = rate_estimate(weights, crashed)
+        front, rear = ways(u, weights)
+        row = {
+            "seed": seed,
+            "over_truth": rate / truth["rate"],
+            "claimed_error": error / rate,
+            "covers": float(abs(rate - truth["rate"]) <= 1.96 * error),
+            "effective": effective,
+            "front_over_truth": front / truth["front"],
+            "rear_over_truth": rear / truth["rear"],
+            "share_over_truth": float(crashed[:GENERATED].mean() / truth["rate"]),
+            "share": float(crashed[:GENERATED].mean()),
+            "mean_weight": float(weights.mean()),
+        }
+        results.setdefault("flow with its density", []).append(row)
+        print(rounded(row), flush=True)
+    write("driving_density", SimpleNamespace(generated=GENERATED, euler=EULER), {}, results)
+
+
+def deaths_run(survey: pd.DataFrame, seed: int) -> dict[str, float]:
+    """Shares of the dead in per cent: of the rows, weighted, and in two copula tables."""
+    weights = survey["weight"].to_numpy() / survey["weight"].mean()
+    again = survey.sample(len(survey), replace=True, weights=weights, random_state=seed)
+    rate, error, effective = rate_estimate(weights, survey["died"].to_numpy())
+    row = {"rows": survey["died"].mean(), "weighted": rate, "error": error}
+    for name, rows in (("copula_of_rows", survey), ("copula_of_weighted", again)):
+        model = GaussianCopula().fit(rows.drop(columns="weight").reset_index(drop=True))
+        row[name] = model.sample(50_000, seed=seed)["died"].mean()
+    # In per cent, since figures are rounded to four decimals.
+    return {name: float(100 * value) for name, value in row.items()} | {
+        "effective": float(effective)
+    }
+
+
+def deaths() -> None:
+    results: dict[str, list[dict]] = {}
+    whole = datasets.load("nass_cds")
+    real = pd.concat([whole.train, whole.held_out], ignore_index=True)
+    for seed in SEEDS:
+        people = people_in_crashes(PEOPLE, seed=seed + 1)
+        row = deaths_run(surveyed(people, seed=seed), seed) | {
+            "truth": 100 * float(people["died"].mean())
+        }
+        results.setdefault("crashes", []).append({"seed": seed, **row})
+        drawn = real.sample(len(real), replace=True, random_state=seed, ignore_index=True)
+        results.setdefault("nass_cds", []).append({"seed": seed, **deaths_run(drawn, seed)})
+        print({name: rounded(rows[-1]) for name, rows in results.items()}, flush=True)
+    write("driving_deaths", SimpleNamespace(people=PEOPLE), {}, results)
+
+
 if __name__ == "__main__":
-    {"rates": rates, "policy": policy, "crude": crude}[sys.argv[1]]()
+    torch.set_num_threads(1)
+    runs = (rates, policy, crude, density, deaths)
+    {run.__name__: run for run in runs}[sys.argv[1]]()

@@ -1,6 +1,6 @@
 """Lesson 12: effects, risks and transport from synthetic patients, over five seeds.
 
-    python benchmarks/healthcare.py effect | risk | transport | private
+    python benchmarks/healthcare.py effect | risk | transport | private | images | small
 
 `effect`: the effect of quitting on weight, from 30,000 rows of a copula, a VAE, a diffusion model and a
 generator in causal order: without adjustment, by regression and by weights. Ablations: the treatment
@@ -15,9 +15,20 @@ is and recalibrated with 50 of their patients. Five draws of four simulated hosp
 Disease.
 
 `private`: what noisy marginals leave of the effect, by epsilon, at delta = 1e-5. Ten cohorts.
+
+`images`: a small convolutional network learns from 40 or 160 images whether there is a lesion, or
+pneumonia (7x7, from a stand-in of PneumoniaMNIST): from these alone, with half of them shifted by up to a
+pixel in every step, with as many real ones again, or with as many images of a VAE or of lesson 03's
+diffusion model. All for the same number of steps. Five seeds.
+
+`small`: a risk model of scikit-learn's breast cancer (malignant) and diabetes (a disease that went further
+than on average), which learns from real rows, or from ten times as many of a copula, a VAE or a diffusion
+model. Five splits.
 """
 
+import os
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +44,7 @@ from threadpoolctl import threadpool_limits
 
 from course_lib import datasets
 from course_lib.datasets.patients import HOSPITALS, hospital_patients, smokers
+from course_lib.models.classifier import ClassifierSettings, train_judge
 from course_lib.models.clinical import (
     adjusted_effect,
     draw_in_causal_order,
@@ -41,16 +53,21 @@ from course_lib.models.clinical import (
     recalibrated,
     weighted_effect,
 )
+from course_lib.models.diffusion import MLPDiffusion, conditional_diffusion
 from course_lib.models.tabular import (
     GaussianCopula,
     TabularDiffusion,
     TabularVAE,
     TabularVAESettings,
 )
+from course_lib.models.vae import VAESettings, conditional_vae, draw
 from course_lib.privacy.accountant import rho_for
 from course_lib.privacy.marginals import Domain, NoisyMarginals
 
 ROWS, TEST, DRAWN, STEPS, LOCAL, THRESHOLD, DELTA = 1600, 4000, 30_000, 1000, 50, 0.2, 1e-5
+SIZES, IMAGE_STEPS = (40, 160), 300
+IMAGE_VAE = VAESettings(width=128, steps=700, learning_rate=2e-3)
+IMAGE_DIFFUSION = MLPDiffusion(width=128, depth=3, steps=1500, learning_rate=2e-3, ema_decay=0.99)
 A, Y, DEATH = "quit", "weight_change", "died"
 
 
@@ -307,6 +324,83 @@ def private() -> None:
     run("private", ("cohort",), lambda _, seed: private_run(seed), range(10))
 
 
+def image_scores(x, y, test, seed: int, shift: float = 0.0) -> np.ndarray:
+    """How ill a network finds the test images (m, pixels) that learnt from x (n, pixels) and y (n,)."""
+    judge = train_judge(x, y, seed, ClassifierSettings(steps=IMAGE_STEPS, shift=shift))
+    with torch.no_grad():
+        logits = judge.eval()(test)
+    return (logits[:, 1] - logits[:, 0]).numpy()
+
+
+def images_run(source: str, seed: int) -> dict[str, dict]:
+    data = datasets.load(source).at_most(8).with_levels(16)
+    x, y, test, ill = (torch.from_numpy(part) for part in (*data.train, *data.held_out))
+    x, test = x.flatten(1), test.flatten(1)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
+    # As many ill as healthy ones, in every part of the order.
+    order = torch.stack([order[y[order] == k][: max(SIZES)] for k in (0, 1)], dim=1).flatten()
+    rows = {}
+    for size in SIZES:
+        own, more = order[:size], order[: 2 * size]
+        vae = conditional_vae(x[own], y[own], IMAGE_VAE, seed=seed)
+        diffusion = conditional_diffusion(x[own], y[own], IMAGE_DIFFUSION, seed=seed)
+        made = {
+            "VAE": draw(vae.sample(size, y[own])),
+            "diffusion": diffusion.sample(size, y[own], steps=20),
+        }
+        few = image_scores(x[own], y[own], test, seed)
+        scores = {"real": few, "shifted": image_scores(x[own], y[own], test, seed, shift=0.5)}
+        scores["twice the real"] = image_scores(x[more], y[more], test, seed)
+        for name, invented in made.items():
+            both = torch.cat([x[own], invented]), torch.cat([y[own], y[own]])
+            scores[f"{name} images"] = image_scores(*both, test, seed)
+        unseen = torch.cdist(test, x[own]).amin(dim=1).median()
+        for name, score in scores.items():
+            row = {"seed": seed, "auc": float(roc_auc_score(ill, score))}
+            if name.endswith("images"):
+                near = torch.cdist(made[name.split()[0]], x[own]).amin(dim=1).median()
+                row["distance_over_unseen"] = float(near / unseen)
+            rows[f"{size}: {name}"] = row
+    return rows
+
+
+def images() -> None:
+    with tempfile.TemporaryDirectory() as state:  # no earlier checkpoint, and none left
+        os.environ["COURSE_STATE"] = state
+        run("images", ("lesions", "pneumonia_mnist_rebuilt"), images_run)
+
+
+def small_run(source: str, seed: int) -> dict[str, dict]:
+    table = whole(source).sample(frac=1, random_state=seed, ignore_index=True)
+    label = datasets.load(source).label
+    cut = len(table) * 7 // 10
+    train, test = table[:cut], table[cut:]
+    middle = train[label].astype(float).mean()
+    ill = (test[label].astype(float) > middle).to_numpy()
+    how = {"steps": STEPS, "seed": seed}
+    tables = {
+        "real": train,
+        "copula": GaussianCopula().fit(train).sample(10 * cut, seed=seed),
+        "VAE": TabularVAE().fit(train, **how).sample(10 * cut, seed=seed),
+        "diffusion": TabularDiffusion().fit(train, **how).sample(10 * cut, seed=seed),
+    }
+    rows = {}
+    for name, made in tables.items():
+        known = made.assign(**{label: made[label].astype(float) > middle})
+        risk = RiskModel(known, label).risk(test)
+        rows[name] = {
+            "seed": seed,
+            "auc": float(roc_auc_score(ill, risk)),
+            "eo": float(risk.sum() / ill.sum()),
+            "brier": float(np.mean((risk - ill) ** 2)),
+        }
+    return rows
+
+
+def small() -> None:
+    run("small", ("breast_cancer", "diabetes"), small_run)
+
+
 def run(name: str, sources: tuple[str, ...], one_run, seeds=SEEDS) -> None:
     results: dict[str, list[dict]] = {}
     for source in sources:
@@ -326,7 +420,7 @@ def run(name: str, sources: tuple[str, ...], one_run, seeds=SEEDS) -> None:
     write(f"healthcare_{name}", settings, {}, results)
 
 
-RUNS = {each.__name__: each for each in (effect, risk, transport, private)}
+RUNS = {each.__name__: each for each in (effect, risk, transport, private, images, small)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """Lesson 16: invented breakdowns, a search for settings, and invented lives, over several seeds.
 
-    python benchmarks/manufacturing.py failures | settings | lives | real_lives
+    python benchmarks/manufacturing.py failures | settings | lives | real_lives | robot
 
 `failures`: trees learn to predict failures from 3,000 states of a machine. To these, 1,000 invented
 failures are added: by SMOTE, a copula, a VAE and a diffusion model that learnt from the failures alone,
@@ -14,6 +14,10 @@ inside of fences, and their true risk.
 
 `lives`, `real_lives`: remaining life from trees on window features ("engines"; NASA's C-MAPSS FD001): by
 window, with the cross-validated error that chooses it, and with mixed lives when engines are few.
+
+`robot`: a gripper's policy that was trained on one object, or on many of drawn mass and friction, and the
+first one at half and at a quarter of its acceleration. Tried on objects like those of the training, and on
+smoother and heavier ones that no training saw. Ten seeds.
 """
 
 import sys
@@ -50,11 +54,19 @@ from course_lib.models.maintenance import (
     window_features,
 )
 from course_lib.models.tabular import GaussianCopula, TabularDiffusion, TabularVAE
+from course_lib.twin.gripper import draw_objects, pick_and_place, train_policy
 
 ROWS, MORE, ADDED, BUDGET, STEPS = 3000, 2000, 1000, 0.05, 1000
 CODES = {"L": 0, "M": 1, "H": 2}
 CANDIDATES, LIMIT, BEST, NEIGHBOURS, SHARE = 20_000, 0.01, 50, 5, 0.95
 LIFE_CAP, WINDOWS, WINDOW, MIXED, REPEATS = 125, (20, 30, 40), 40, 30, 12
+MASSES, FRICTIONS = (0.2, 1.0), (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+PLACES = {
+    "the one object": ((0.5, 0.5), (0.5, 0.5)),
+    "many objects": (MASSES, (0.3, 0.8)),
+    "smoother ones": (MASSES, (0.2, 0.3)),
+    "heavier ones": ((1.0, 1.4), (0.3, 0.8)),
+}
 
 
 def parts(name: str, seed: int) -> list[pd.DataFrame]:
@@ -263,11 +275,40 @@ def real_lives() -> None:
     lives("cmapss")
 
 
+def robot() -> None:
+    results: dict[str, list[dict]] = {}
+    for seed in range(10):
+        one, many = (
+            train_policy(
+                lambda n, rng, own=own: draw_objects(n, own, rng), np.random.default_rng(seed)
+            )
+            for own in (PLACES["the one object"], PLACES["many objects"])
+        )
+        policies = {"trained on one": one, "trained on many": many}
+        for name, slower in (("half", 0.5), ("a quarter", 0.25)):
+            policies[f"trained on one, {name} of the acceleration"] = one * [1, 1, slower]
+        for name, policy in policies.items():
+            row = {
+                "seed": seed,
+                **dict(zip(("force", "gain", "acceleration"), policy, strict=True)),
+            }
+            places = PLACES | {f"{mu:.2f}": (MASSES, (mu, mu)) for mu in FRICTIONS}
+            for place, ranges in places.items():
+                came = pick_and_place(policy, draw_objects(4000, ranges, np.random.default_rng(99)))
+                row[f"held: {place}"] = came.held.mean()
+                row[f"worth: {place}"] = came.worth.mean()
+                row["seconds"] = came.seconds.mean()
+            rows = results.setdefault(name, [])
+            rows.append({k: v if k == "seed" else float(v) for k, v in row.items()})
+            print(name, rounded(rows[-1]), flush=True)
+    write("manufacturing_robot", SimpleNamespace(places=PLACES, frictions=FRICTIONS), {}, results)
+
+
 def rms(errors: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-RUNS = {run.__name__: run for run in (failures, settings, lives, real_lives)}
+RUNS = {run.__name__: run for run in (failures, settings, lives, real_lives, robot)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -127,3 +127,36 @@ def test_operations_are_two_for_each_weight_of_a_linear_layer():
     #            time: 64 -> 8 -> 8, in, two blocks of two layers, out; the embedding only looks up
     weights = 64 * 8 + 8 * 8 + 5 * 8 + 2 * 2 * 8 * 8 + 8 * 5
     assert flow.operations(network) == 2 * weights
+
+
+def test_the_density_of_euler_s_path_is_that_of_a_known_map_and_integrates_to_one():
+    """v(x, t) = A x + b: every step is affine, so the result is normal with known mean and covariance."""
+    a, b = 0.4 * normal(2, 2), normal(2, seed=3)
+    steps, x = 8, normal(50, 2, seed=1)
+
+    def velocity(points, t):
+        return points @ a.T + b + t[:, None]
+
+    matrix, shift = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for i in range(steps):
+        step = torch.eye(2, dtype=torch.float64) + a / steps
+        matrix, shift = step @ matrix, step @ shift + (b + i / steps) / steps
+    law = torch.distributions.MultivariateNormal(shift, matrix @ matrix.T)
+    found = flow.euler_log_density(velocity, x, steps)
+    torch.testing.assert_close(found, law.log_prob(x))
+    # What euler_path draws has this distribution: its mean and covariance agree.
+    drawn = flow.euler_path(velocity, normal(20_000, 2, seed=5), steps)[-1]
+    torch.testing.assert_close(drawn.mean(dim=0), shift, atol=0.05, rtol=0)
+
+
+def test_a_network_s_density_integrates_to_one_over_the_plane():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 2))
+
+    def velocity(points, t):
+        return net(torch.cat([points, t[:, None]], dim=1))
+
+    line = torch.linspace(-6, 6, 81)
+    grid = torch.cartesian_prod(line, line)
+    total = flow.euler_log_density(velocity, grid, 10).exp().sum() * (12 / 80) ** 2
+    assert abs(total.item() - 1) < 0.01

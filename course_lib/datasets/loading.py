@@ -6,9 +6,11 @@ from functools import partial
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_moons
 
+from course_lib.datasets.crashes import crashes, nass_cds
 from course_lib.datasets.engines import cmapss, simulated_engines
 from course_lib.datasets.homes import simulated_homes
-from course_lib.datasets.images import idx_family, pneumonia_mnist
+from course_lib.datasets.images import idx_family, pneumonia_mnist, pneumonia_mnist_rebuilt
+from course_lib.datasets.lesions import lesions
 from course_lib.datasets.loans import applicants
 from course_lib.datasets.milling import states
 from course_lib.datasets.mixtures import (
@@ -152,6 +154,8 @@ EMBEDDED: dict[str, Callable[[], Dataset | TableDataset]] = {
     "shop": simulated_shop,
     "homes": simulated_homes,
     "vowels": simulated_vowels,
+    "lesions": lesions,
+    "crashes": crashes,
     "cohort": cohort,
     "hospitals": hospitals,
     "breast_cancer": _breast_cancer,
@@ -166,11 +170,13 @@ TABLES = {
     "online_retail": online_retail,
     "nhefs": nhefs,
     "heart_disease": heart_disease,
+    "nass_cds": nass_cds,
 }
 LOADERS: dict[str, Callable[..., Dataset | TableDataset]] = {
     **EMBEDDED,
     **SPLIT,
     "pneumonia_mnist": pneumonia_mnist,
+    "pneumonia_mnist_rebuilt": pneumonia_mnist_rebuilt,
     "fsdd": spoken_digits,
     **TABLES,
 }

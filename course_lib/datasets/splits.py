@@ -39,6 +39,20 @@ class Dataset:
 
         return replace(self, train=rounded(self.train), held_out=rounded(self.held_out))
 
+    def at_most(self, side: int) -> "Dataset":
+        """The same square images, by means over blocks of pixels, with no more than `side` a side.
+
+        Images that are small enough stay as they are; others must be a multiple of the blocks.
+        """
+        block = -(-self.train.x.shape[1] // side)
+
+        def smaller(part: Split) -> Split:
+            n, rows, columns = part.x.shape
+            blocks = part.x.reshape(n, rows // block, block, columns // block, block)
+            return Split(blocks.mean(axis=(2, 4)), part.y)
+
+        return replace(self, train=smaller(self.train), held_out=smaller(self.held_out))
+
     def __str__(self) -> str:
         return _told(
             f"{self.name}: {len(self.train.x):,} to train, {len(self.held_out.x):,} held out, "

@@ -119,6 +119,40 @@ def euler_path(velocity: Velocity, noise: Tensor, steps: int) -> Tensor:
     return torch.stack(points)
 
 
+@torch.no_grad()
+def euler_log_density(velocity: Velocity, x: Tensor, steps: int, rounds: int = 20) -> Tensor:
+    """log q(x) of the distribution that `euler_path` draws from with as many steps, at x (n, d): (n,).
+
+    Each step of Euler's maps a point to another one, by x + v(x, t) / steps. It is undone by repeating
+    x = x_next - v(x, t) / steps, which ends at the right point if v changes by less than `steps` for a
+    change of 1 in x. The density falls by the determinant of each step, as in a normalising flow (Rezende
+    and Mohamed 2015, arXiv 1505.05770, eq. 5): exact for Euler's steps, without an error of the time.
+
+    Args:
+        velocity: as for `euler_path`; it must treat each point apart from the others.
+        rounds: how often the repetition goes on.
+
+    >>> x = torch.tensor([[1.0, 1.0]])  # one step to 1.5 times the noise: q is normal with sd 1.5
+    >>> euler_log_density(lambda x_t, t: 0.5 * x_t, x, steps=1)
+    tensor([-3.0933])
+    """
+
+    def one(point: Tensor, t: Tensor) -> Tensor:
+        return velocity(point[None], t[None])[0]
+
+    jacobian = torch.func.vmap(torch.func.jacrev(one))
+    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    log_density = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    for i in reversed(range(steps)):
+        t = torch.full((len(x),), i / steps, dtype=x.dtype, device=x.device)
+        after = x
+        for _ in range(rounds):
+            x = after - velocity(x, t) / steps
+        log_density -= torch.linalg.slogdet(identity + jacobian(x, t) / steps).logabsdet
+    normal = -0.5 * (x**2).sum(dim=1) - x.shape[1] / 2 * math.log(2 * math.pi)
+    return normal + log_density
+
+
 def heun_step(
     velocity: Callable[[Tensor, Tensor], Tensor], x_t: Tensor, t: Tensor, dt: float
 ) -> Tensor:
