@@ -282,10 +282,9 @@ def draws_of_vae(x, y):
     model = vae.conditional_vae(x, y, OF_VAE)
     bound = vae.importance_weighted_bound(model.log_weights(x[:10], 2, y[:10]))
     mu, log_var = model.encode(x[:10], y[:10])
-    path = vae.interpolate(mu[0], mu[1], 10)
     images = model.sample(10, y[:10])
     assert vae.draw(images).device == x.device
-    return torch.cat([images, bound[:, None], mu, log_var, path], dim=1)
+    return torch.cat([images, bound[:, None], mu, log_var], dim=1)
 
 
 def draws_of_gan(x, y):

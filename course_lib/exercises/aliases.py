@@ -2,6 +2,7 @@
 
 FORMER = {  # former id: today's
     "vae.kl": "vae.kl_divergence",
+    "vae.interpolate": "vae.conditional_elbo",  # the exercise that took its place in lesson 01
     "diffusion.loss": "diffusion.diffusion_loss",
     "diffusion.guide": "diffusion.classifier_free_guidance",
     "mode_collapse.high_quality": "mode_collapse.high_quality_share",

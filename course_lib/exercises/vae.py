@@ -203,15 +203,16 @@ KL = Exercise(
     id="vae.kl_divergence",
     title="The KL divergence to the prior",
     points=2,
-    minutes=10,
-    difficulty=2,
-    task="Return KL(q || p) for each image, in nats, from mu and log_var.",
+    minutes=15,
+    difficulty=3,
+    task="Derive KL(q || p) for normal q and p, and return it for each image, in nats, from mu, log_var.",
     hints=(
-        "The latents are independent, so the divergence of an image is the sum over its latents: "
-        "work element by element, then sum over the last dimension.",
-        "For one latent, KL = ½ (μ² + σ² − 1 − log σ²). Which of these is log_var, and what is σ² "
-        "in terms of it?",
-        "σ² is log_var.exp(). Keep the batch dimension: the result has the shape (n,).",
+        "The latents are independent, so the divergence of an image is the sum over its latents. For one "
+        "latent log q(z) - log p(z) = ½ (z² - (z - μ)² / σ² - log σ²); the constants cancel.",
+        "Take the mean over z from q: that of (z - μ)² is σ², and that of z² is μ² + σ². What is left "
+        "holds μ², σ², 1 and log σ².",
+        "KL = ½ (μ² + σ² − 1 − log σ²), where log σ² is log_var and σ² is log_var.exp(). Sum over the last "
+        "dimension and keep the images: (n,).",
     ),
     reference=vae.kl_divergence,
     inputs=_kl_cases,
@@ -739,125 +740,193 @@ SAMPLE = Exercise(
     ),
 )
 
-# --- interpolation ----------------------------------------------------------------------------
+# --- the conditional model ----------------------------------------------------------------------
 
 
-def _interpolate_cases(seed: int) -> Inputs:
+def _conditional_cases(seed: int) -> Inputs:
     rng = np.random.default_rng(seed)
 
-    def case(latents, steps):
-        start, end = rng.normal(0, 1, (2, latents))
-        return {"z_start": start, "z_end": end, "steps": steps}
+    def case(rows, latents, beta=1.0):
+        return {
+            "into_code": rng.normal(0, 0.15, (74, 2 * latents)),
+            "into_logits": rng.normal(0, 0.5, (latents + 10, 64)),
+            "x": rng.integers(0, 17, (rows, 64)).astype(float),
+            "y": rng.permutation(10)[:rows],
+            "noise": rng.standard_normal((rows, latents)),
+            "beta": beta,
+        }
 
     return {
-        "the two ends alone": case(3, 2),
-        "five points in two dimensions": case(2, 5),
-        "nine points in sixteen dimensions": case(16, 9),
+        "two latents": case(5, 2),
+        "four latents": case(7, 4),
+        "beta = 3": case(4, 3, beta=3.0),
     }
 
 
-def _interpolate_picture(answer):
-    start, end = torch.tensor([-2.0, -1.0]), torch.tensor([2.0, 1.5])
-    points = answer(start, end, 7)
-    fig, ax = plt.subplots(figsize=(4.4, 3))
-    ax.plot(*points.T, "o-", color=BLUE, label="the walk, 7 steps")
-    ax.plot(*start, "s", color=ORANGE, markersize=11, fillstyle="none", label="z_start")
-    ax.plot(*end, "D", color=GREEN, markersize=11, fillstyle="none", label="z_end")
-    ax.set(xlabel="z1", ylabel="z2", title="Evenly spaced on a straight line")
-    ax.legend(fontsize=8)
+def _conditional_probe(answer, into_code, into_logits, x, y, noise, beta):
+    """The bounds, and whether each network was asked with rows of the width that it takes."""
+    widths = {}
+
+    def network(name, weights):
+        def ask(rows):
+            widths[name] = rows.shape[-1]
+            if rows.shape[-1] != len(weights):  # so that the answer is told what is wrong with it
+                rows = torch.zeros(len(rows), len(weights))
+            return rows @ weights
+
+        return ask
+
+    found = answer(
+        network("encoder", into_code), network("decoder", into_logits), x, y, noise, beta
+    )
+    return {
+        "columns that the encoder gets": widths.get("encoder", 0),
+        "columns that the decoder gets": widths.get("decoder", 0),
+        "bounds": found,
+    }
+
+
+def _conditional_by_hand(encoder, decoder, x, y, noise, beta=1.0):
+    told = torch.eye(10)[y]
+    code = encoder(torch.hstack([2 * x / 16 - 1, told]))
+    mu, log_var = code[:, : noise.shape[1]], code[:, noise.shape[1] :]
+    logits = decoder(torch.hstack([mu + (log_var / 2).exp() * noise, told]))
+    return _elbo_by_library(x, logits, mu, log_var, beta)
+
+
+def _conditional_by_scatter(encoder, decoder, x, y, noise, beta=1.0):
+    told = torch.zeros(len(x), 10).scatter(1, y[:, None], 1.0)
+    mu, log_var = encoder(torch.cat((x / 8 - 1, told), -1)).split(noise.shape[1], dim=-1)
+    z = mu + log_var.mul(0.5).exp() * noise
+    logits = decoder(torch.cat((z, told), -1))
+    return vae.log_likelihood(x, logits) - beta * vae.kl_divergence(mu, log_var)
+
+
+def _conditional_row_by_row(encoder, decoder, x, y, noise, beta=1.0):
+    rows = []
+    for image, digit, epsilon in zip(x, y, noise, strict=True):
+        told = torch.tensor([float(k == digit) for k in range(10)])
+        mu, log_var = encoder(torch.cat([image / 8 - 1, told])[None]).chunk(2, dim=1)
+        z = vae.reparameterize(mu, log_var, epsilon[None])
+        logits = decoder(torch.cat([z, told[None]], dim=1))
+        rows.append(vae.elbo(image[None], logits, mu, log_var, beta)[0])
+    return torch.stack(rows)
+
+
+def _conditional_picture(answer):
+    """A decoder that draws a bar for each digit: the bound is high where the right digit is told."""
+    bars = torch.full((10, 64), 2.0)
+    for digit in range(10):
+        bars[digit, 6 * digit : 6 * digit + 10] = 14.0
+    logits = torch.logit(bars / 16)
+    weights = torch.cat([torch.zeros(2, 64), logits])
+    told = torch.arange(10)
+    values = torch.stack(
+        [
+            answer(
+                lambda rows: torch.zeros(len(rows), 4),
+                lambda rows: rows @ weights,
+                bars,
+                (told + shift) % 10,
+                torch.zeros(10, 2),
+            )
+            for shift in range(10)
+        ]
+    ).mean(dim=1)
+    fig, ax = plt.subplots(figsize=(4.4, 2.8))
+    ax.bar(range(10), values, color=[BLUE] + [GREY] * 9)
+    ax.set(
+        xlabel="digit told minus true digit", ylabel="bound in nats", title="The right digit helps"
+    )
     return fig, (
-        "Seven points, evenly spaced on a straight line in the plane of two latents. The first "
-        "lies in the square that marks z_start, the last in the diamond that marks z_end."
+        "The mean bound of ten images of bars against the difference between the digit told and the "
+        "true one: it is by far the highest at 0, where the right digit is told."
     )
 
 
-INTERPOLATE = Exercise(
-    id="vae.interpolate",
-    title="A walk between two digits",
-    points=1,
-    minutes=5,
-    difficulty=1,
-    task="Return evenly spaced latents on the straight line from z_start to z_end.",
+CONDITIONAL_ELBO = Exercise(
+    id="vae.conditional_elbo",
+    title="The bound given the digit",
+    points=2,
+    minutes=12,
+    difficulty=2,
+    task="Return the bound of each image given its digit: encoder and decoder both get the digit as ten "
+    "one-hot columns behind their input.",
     hints=(
-        "A point on the line is (1 - t) z_start + t z_end, with t from 0 to 1.",
-        "torch.linspace(0, 1, steps) has both ends. Give it a second dimension, so that each t "
-        "multiplies a whole row.",
+        "F.one_hot(y, 10).to(x) makes the ten columns, and torch.cat([a, b], dim=1) puts them behind a.",
+        "The encoder gets the pixels from -1 to 1, x / 8 - 1, and the digit. Its output has mu and log_var "
+        "beside each other: .chunk(2, dim=1).",
+        "The decoder gets z = reparameterize(mu, log_var, noise) and the digit. The rest is your elbo.",
     ),
-    reference=vae.interpolate,
-    inputs=_interpolate_cases,
-    picture=_interpolate_picture,
+    reference=vae.conditional_elbo,
+    inputs=_conditional_cases,
+    probe=_conditional_probe,
+    rtol=1e-4,
+    atol=1e-2,
+    picture=_conditional_picture,
     mistakes=(
         Mistake(
-            "The walk goes the wrong way round: t = 0 must give z_start.",
-            returning("t * z_start + (1 - t) * z_end"),
+            "The encoder does not get the digit: put its ten columns behind the pixels.",
+            slip("torch.cat([x / 8 - 1, told], dim=1)", "x / 8 - 1"),
         ),
         Mistake(
-            "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
-            slip("0, 1, steps", "0, 1 - 1 / steps, steps"),
+            "The decoder does not get the digit: put its ten columns behind z.",
+            slip("torch.cat([z, told], dim=1)", "z"),
         ),
         Mistake(
-            "Both ends are missing: let t run from 0 to 1, both included.",
-            slip("0, 1, steps", "1 / (steps + 1), steps / (steps + 1), steps"),
+            "The encoder gets the digit before the pixels. It expects it behind them.",
+            slip("[x / 8 - 1, told]", "[told, x / 8 - 1]"),
         ),
         Mistake(
-            "You added t times z_end to the whole of z_start: what z_end gains, z_start must lose.",
-            slip("(1 - t) * z_start", "z_start"),
+            "The decoder gets the digit before z. It expects it behind z.",
+            slip("[z, told]", "[told, z]"),
         ),
         Mistake(
-            "Latents are the columns here. Each row should be one point.",
-            returning("((1 - t) * z_start + t * z_end).T"),
+            "The encoder gets grey levels from 0 to 16. It expects x / 8 - 1, from -1 to 1.",
+            slip("x / 8 - 1", "x"),
         ),
         Mistake(
-            "There is one point too many: `steps` is the number of points, with both ends.",
-            slip("0, 1, steps", "0, 1, steps + 1"),
+            "The decoder gets mu, the middle of q. The bound needs a draw z, with the noise.",
+            slip("[z, told]", "[mu, told]"),
         ),
         Mistake(
-            "There is one point too few: `steps` is the number of points, with both ends.",
-            slip("0, 1, steps", "0, 1, steps - 1"),
+            "mu and log_var are swapped: the encoder gives mu first.",
+            slip("mu, log_var = encoder", "log_var, mu = encoder"),
         ),
         Mistake(
-            "The weights are square roots, whose sum is more than 1. On a straight line they are 1 "
-            "- t and t.",
-            returning("torch.sqrt(1 - t) * z_start + torch.sqrt(t) * z_end"),
+            "beta has no effect: hand it on to elbo.",
+            slip("log_var, beta)", "log_var)"),
         ),
         Mistake(
-            "The difference has the wrong sign, so the walk leads away from z_end: z_end - z_start.",
-            returning("z_start + t * (z_start - z_end)"),
+            "This is the negative bound, a loss. Return the bound itself.",
+            slip("return elbo", "return -elbo"),
         ),
         Mistake(
-            "You gave every point the length 1. A straight line has no such rule.",
-            returning("F.normalize((1 - t) * z_start + t * z_end, dim=1)"),
+            "You averaged over the images. Return one bound for each, of shape (n,).",
+            returning("elbo(x, decoder(torch.cat([z, told], dim=1)), mu, log_var, beta).mean()"),
         ),
         Mistake(
-            "The points are not evenly spaced: take t from torch.linspace(0, 1, steps).",
-            slip(
-                "torch.linspace(0, 1, steps, device=z_start.device)",
-                "torch.linspace(0, 1, steps).square()",
-            ),
+            "The digit stands there as one number. Ten columns, one of them 1, tell it without an order.",
+            slip("F.one_hot(y, 10).to(x)", "y[:, None].to(x)"),
         ),
         Mistake(
-            "The first point, z_start itself, is missing: let t run from 0 to 1, both included.",
-            slip("0, 1, steps", "1 / steps, 1, steps"),
+            "The columns of the digit hold -1 and 1. They should hold 0 and 1.",
+            slip("F.one_hot(y, 10).to(x)", "2 * F.one_hot(y, 10).to(x) - 1"),
         ),
         Mistake(
-            "z_start must get the weight 1 - t. Here both ends have the weight t.",
-            returning("t * (z_start + z_end)"),
+            "There is a column too many: ten digits, 0 to 9, have ten columns.",
+            slip("F.one_hot(y, 10)", "F.one_hot(y, 11)"),
         ),
         Mistake(
-            "You subtracted t times z_end. Add it.", returning("(1 - t) * z_start - t * z_end")
+            "Each image was told the digit of another one. Keep rows and digits together.",
+            slip("F.one_hot(y, 10)", "F.one_hot(y.flip(0), 10)"),
         ),
-        Mistake("z_start is missing: it counts 1 - t.", returning("t * z_end")),
         Mistake(
-            "z_end counts in full everywhere. It counts t.", returning("(1 - t) * z_start + z_end")
+            "The column is one too far: digit 0 has the first column, index 0.",
+            slip("F.one_hot(y, 10)", "F.one_hot((y + 1) % 10, 10)"),
         ),
     ),
-    alternatives=(
-        returning(
-            "torch.stack([z_start + (z_end - z_start) * i / (steps - 1) for i in range(steps)])"
-        ),
-        returning("torch.lerp(z_start, z_end, torch.linspace(0, 1, steps)[:, None])"),
-        returning("torch.outer(1 - t[:, 0], z_start) + torch.outer(t[:, 0], z_end)"),
-    ),
+    alternatives=(_conditional_by_hand, _conditional_by_scatter, _conditional_row_by_row),
 )
 
 # --- active units -----------------------------------------------------------------------------

@@ -99,6 +99,35 @@ def elbo(x: Tensor, logits: Tensor, mu: Tensor, log_var: Tensor, beta: float = 1
     return log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)
 
 
+def conditional_elbo(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    noise: Tensor,
+    beta: float = 1.0,
+) -> Tensor:
+    """The bound of each image given its digit, (n,): Sohn et al. 2015, eq. 4.
+
+    Args:
+        encoder: (n, pixels + 10) -> (n, 2 latent_dim), mu and log_var beside each other.
+        decoder: (n, latent_dim + 10) -> logits (n, pixels).
+        x, y: grey levels from 0 to 16 (n, pixels), and their digits (n,).
+        noise: standard normal (n, latent_dim).
+        beta: weight of the KL term.
+
+    >>> encoder, decoder = nn.Linear(74, 8), nn.Linear(14, 64)
+    >>> x, y, noise = torch.zeros(3, 64), torch.tensor([0, 1, 2]), torch.randn(3, 4)
+    >>> conditional_elbo(encoder, decoder, x, y, noise).shape
+    torch.Size([3])
+    """
+    # log p(x|y) >= E_q(z|x,y) [log p(x|z,y)] - beta KL(q(z|x,y) || p(z))
+    told = F.one_hot(y, 10).to(x)
+    mu, log_var = encoder(torch.cat([x / 8 - 1, told], dim=1)).chunk(2, dim=1)
+    z = reparameterize(mu, log_var, noise)
+    return elbo(x, decoder(torch.cat([z, told], dim=1)), mu, log_var, beta)
+
+
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
     """One step uphill on the mean ELBO of the batch; returns the loss, which is its negative.
 
@@ -123,19 +152,6 @@ def sample(decoder: nn.Module, count: int, latent_dim: int) -> Tensor:
     """
     z = torch.randn(count, latent_dim)
     return 16 * torch.sigmoid(decoder(z))
-
-
-def interpolate(z_start: Tensor, z_end: Tensor, steps: int) -> Tensor:
-    """`steps` points on the line from z_start to z_end, both included: (latent_dim,) twice ->
-    (steps, latent_dim).
-
-    >>> interpolate(torch.zeros(2), torch.ones(2), steps=3)
-    tensor([[0.0000, 0.0000],
-            [0.5000, 0.5000],
-            [1.0000, 1.0000]])
-    """
-    t = torch.linspace(0, 1, steps, device=z_start.device).unsqueeze(1)
-    return (1 - t) * z_start + t * z_end
 
 
 def importance_weighted_bound(log_weights: Tensor) -> Tensor:
