@@ -147,6 +147,34 @@ def test_a_twin_that_doubts_the_sheet_begins_with_a_wider_belief():
         assert story.width[0] == pytest.approx(doubt, rel=0.1)
 
 
+def test_twins_that_learn_together_see_the_tools_of_all_lines():
+    n = np.arange(3)
+    seen = line.Exposure(n, n, n, n + 5, n > 1)
+    every = decide.seen_by_all(seen, 4)
+    assert (np.bincount(every.line) == 3).all()
+    for m in range(4):
+        of_one = every.where(every.line == m)
+        np.testing.assert_array_equal(of_one.machine, n)
+        np.testing.assert_array_equal(of_one.failed, n > 1)
+    world = decide.World(days=8)
+    alone, together = (
+        decide.live(replace(SMALL, together=t), world, 6, 0).width[-1].mean() for t in (False, True)
+    )
+    assert together < 0.8 * alone
+
+
+def test_each_factory_may_have_tools_of_its_own():
+    life = np.array([[60.0] * 3, [2000.0] * 3])
+    world = decide.World(life=life, shape=np.full((2, 3), 5.0), days=4)
+    plan = ((np.inf,) * 3,) * 2
+    story = decide.live(decide.Twin(plan=plan, particles=2), world, 2, 0)
+    failures = story.failures.sum(axis=(0, 2))
+    assert failures[0] > 5 and failures[1] == 0
+    screen, evenings = LineScreen(world, factory=1), []
+    decide.live(SMALL, replace(world, days=1), 2, 0, lambda e: (evenings.append(e), screen.show(e)))
+    assert "2000 is true" in screen.picture(evenings[-1]).alt
+
+
 def test_a_share_of_what_is_seen_is_real():
     rng = np.random.default_rng(0)
     n = np.zeros(4000, int)

@@ -83,7 +83,10 @@ class LineScreen:
         left.axis("off")
         days = np.arange(1, len(self.lives) + 1)
         lives, widths = np.array(self.lives), np.array(self.widths)
-        truth = np.array([self.world.life_on(day) for day in range(len(days))])
+        every = state.age.shape
+        truth = np.array(
+            [np.broadcast_to(self.world.life_on(day), every)[here] for day in range(len(days))]
+        )
         for m, colour in enumerate((GREEN, ORANGE, BLUE)):
             right.plot(days, lives[:, m], color=colour, label=f"machine {m + 1}")
             low, high = (lives[:, m] * np.exp(sign * widths[:, m]) for sign in (-1, 1))
