@@ -96,7 +96,12 @@ class LineScreen:
                 f"the twin believes in a life of {lives[-1, m]:.0f} steps for machine {m + 1}, "
                 f"where {truth[-1, m]:.0f} is true"
             )
+        # On a logarithmic scale, so that the wide belief of the first days does not hide the later ones.
+        ticks = [100, 200, 500, 1000, 2000]
         right.set(xlabel="day", ylabel="life, steps", title="believed (lines), true (dotted)")
+        right.set_yscale("log")
+        right.set_yticks(ticks, [str(tick) for tick in ticks])
+        right.minorticks_off()
         right.legend(fontsize=8)
         alt = f"Day {evening.day + 1}, {earned:.0f} earned. {'; '.join(said)}."
         return Picture(fig, alt)
