@@ -1,6 +1,6 @@
 """What synthetic tables give away, over five seeds.
 
-    python benchmarks/privacy.py verbatim | references | private | diffusion | tuning | one_run | memorised
+    python benchmarks/privacy.py TASK   # one of those below
 
 `verbatim`: is a record's rare number found verbatim in the synthetic table? For each model of lesson
 05, once with decoders that draw only numbers seen and once as they are by default, beside the distance
@@ -12,8 +12,10 @@ are trained together by vmap. Each digit of 1,197 is in half of the models.
 
 `private`: trees that learn from private synthetic loans, of a tree of noisy marginals with and without the
 label and of a VAE trained by DP-SGD, at four epsilons and delta 1e-5; and by which share of itself the
-share of the smallest and of the largest group is wrong; beside it, what the ratio of densities tells about
-the membership of 1,000 rows. 1,000 other rows are public (cells and encoder come from them), 5,000 private.
+share of the smallest and of the largest group is wrong. 1,000 rows are public (cells and encoder come from
+them), 5,000 private.
+
+`attacked`: what the ratio of densities tells of the membership of 1,000 of these private rows, three seeds.
 
 `diffusion`: the same use of a diffusion model of rows that is trained by DP-SGD, at epsilon 10 and 1.
 
@@ -31,6 +33,7 @@ honest step and for three mistakes, ten runs each.
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -312,6 +315,21 @@ class PrivateVAE(PrivateModel):
         )[0]
 
 
+def private_tables(seed: int, label: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The private rows themselves, and the synthetic ones of each generator and epsilon."""
+    public, secret = loans_by(seed)
+    domain = Domain(public)
+    yield "real rows", secret
+    for epsilon in EPSILONS:
+        rho = rho_for(epsilon, DELTA)
+        sigma = noise_for(epsilon, DELTA, RATE, DP_STEPS)
+        for name, column in (("with", label), ("without", None)):
+            tree = NoisyMarginals(domain, column).fit(secret, rho, seed)
+            yield f"marginals {name} the label, epsilon {epsilon}", tree.sample(5000, seed)
+        vae = PrivateVAE(public, seed).fit(secret, sigma)
+        yield f"DP-SGD VAE, epsilon {epsilon}", vae.model.sample(5000, seed)
+
+
 def private() -> None:
     data = datasets.load("loans")
     held = data.held_out.drop(columns="default", errors="ignore")
@@ -319,18 +337,7 @@ def private() -> None:
     groups = rows[list(data.sensitive)].value_counts(normalize=True)
     results: dict[str, list[dict]] = {}
     for seed in SEEDS:
-        public, secret = loans_by(seed)
-        domain = Domain(public)
-        made = {"real rows": secret}
-        for epsilon in EPSILONS:
-            rho = rho_for(epsilon, DELTA)
-            sigma = noise_for(epsilon, DELTA, RATE, DP_STEPS)
-            for name, label in (("with", data.label), ("without", None)):
-                tree = NoisyMarginals(domain, label).fit(secret, rho, seed)
-                made[f"marginals {name} the label, epsilon {epsilon}"] = tree.sample(5000, seed)
-            vae = PrivateVAE(public, seed).fit(secret, sigma)
-            made[f"DP-SGD VAE, epsilon {epsilon}"] = vae.model.sample(5000, seed)
-        for name, table in made.items():
+        for name, table in private_tables(seed, data.label):
             shares = table[list(data.sensitive)].value_counts(normalize=True)
             error = (shares.reindex(groups.index, fill_value=0) / groups - 1).abs()
             row = {
@@ -338,7 +345,6 @@ def private() -> None:
                 "auc": utility(table, held, data.label),
                 "error_of_smallest_group": float(error.iloc[-1]),
                 "error_of_largest_group": float(error.iloc[0]),
-                **attacked(table, secret[:ATTACKED], held[:ATTACKED], public),
             }
             results.setdefault(name, []).append(row)
             print(name, rounded(row), flush=True)
@@ -346,12 +352,25 @@ def private() -> None:
     write("privacy_private", settings, {}, results)
 
 
-def attacked(table, members, control, reference) -> dict[str, float]:
-    """What the ratio of densities tells about membership in a table."""
-    space = TableEncoder().fit(pd.concat([members, control, reference]))
-    x, known = space.encode(table), space.encode(reference)
-    scores = [attacks.domias(space.encode(who), x, known, k=1) for who in (members, control)]
-    return {"attack_auc": attacks.auc(*scores), "attack_tpr": attacks.tpr_at_fpr(*scores, 0.01)}
+def attacked() -> None:
+    """What the ratio of densities tells of the membership of rows of the same tables."""
+    data = datasets.load("loans")
+    control = data.held_out.drop(columns="default", errors="ignore")[:ATTACKED]
+    settings = SimpleNamespace(delta=DELTA, public=PUBLIC, attacked=ATTACKED)
+    results: dict[str, list[dict]] = {}
+    for seed in SEEDS[:3]:
+        public, secret = loans_by(seed)
+        people = (secret[:ATTACKED], control)
+        space = TableEncoder().fit(pd.concat([*people, public]))
+        known = space.encode(public)
+        for name, table in private_tables(seed, data.label):
+            made = space.encode(table)
+            scores = [attacks.domias(space.encode(who), made, known, k=1) for who in people]
+            row = {"seed": seed, "auc": attacks.auc(*scores)}
+            row["tpr_at_1_percent"] = attacks.tpr_at_fpr(*scores, 0.01)
+            results.setdefault(name, []).append(row)
+            print(name, rounded(row), flush=True)
+        write("privacy_attacked", settings, {}, results)
 
 
 def loans_by(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -551,6 +570,7 @@ TASKS = {
     "verbatim": verbatim,
     "references": references,
     "private": private,
+    "attacked": attacked,
     "diffusion": diffusion,
     "tuning": tuning,
     "one_run": one_run,
