@@ -1,4 +1,4 @@
-"""The models of lessons 01 to 03's sections "Larger" on MNIST's 10,000 test images, over three seeds.
+"""The models of lessons 01 to 04's sections "Larger" on MNIST's 10,000 test images, over three seeds.
 
 Run in the course's environment, with MNIST in the cache, a mirror or the network's reach:
 
@@ -31,12 +31,18 @@ from course_lib.models import checkpoint
 from course_lib.models.classifier import balanced
 from course_lib.models.diffusion import UNetDiffusion, conditional_diffusion
 from course_lib.models.gan import GANSettings, conditional_gan
+from course_lib.models.style import style_gan
 from course_lib.models.vae import VAESettings, conditional_vae, draw
 from course_lib.syllabus import Settings, lesson
 from course_lib.training import fingerprint
 
 SEEDS = range(3)
-SMALLER = {"01_vae": {"width": 384}, "02_gan": {"channels": 24}, "03_diffusion": {"steps": 2500}}
+SMALLER: dict[str, dict[str, int]] = {
+    "01_vae": {"width": 384},
+    "02_gan": {"channels": 24},
+    "03_diffusion": {"steps": 2500},
+    "04_style": {},
+}
 JUDGE = "mnist_judge"
 # Of each lesson: its model's settings, how it is trained, and how 600 images are drawn from it.
 MODELS: dict[str, tuple[type[Settings], Callable, dict[str, Callable]]] = {
@@ -50,6 +56,7 @@ MODELS: dict[str, tuple[type[Settings], Callable, dict[str, Callable]]] = {
             "guidance_half_": lambda model: model.sample(600, ASKED, guidance=0.5),
         },
     ),
+    "04_style": (GANSettings, style_gan, {"": lambda model: model.sample(600, ASKED)}),
 }
 
 

@@ -26,7 +26,7 @@ TABLES = {
         "fair.vae": VAESettings,
         "fair.gan": GANSettings,
     },
-    "04_style": {"style": GANSettings, "plain": GANSettings},
+    "04_style": {"style": GANSettings, "plain": GANSettings, "mnist": GANSettings},
     "06_mode_collapse": {"stacked": ImageGANSettings},
     "07_cure_and_steer": {"base": ImageGANSettings, "tuned": ImageGANSettings},
     "08_model_collapse": {"vae": VAESettings},

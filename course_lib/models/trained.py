@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import checkpoint, diffusion, gan, vae
+from course_lib.models import checkpoint, diffusion, gan, style, vae
 from course_lib.models.classifier import DigitClassifier
 
 SIDE = 28
@@ -31,6 +31,11 @@ def _diffusion(settings: dict) -> nn.Module:
     return diffusion.Diffusion(found.network(CLASSES, SIDE**2))
 
 
+def _style(settings: dict) -> nn.Module:
+    found = gan.GANSettings.of(settings)
+    return style.StyleGenerator(found.latent_dim, found.channels, CLASSES, side=SIDE)
+
+
 def _judge(settings: dict) -> nn.Module:
     return DigitClassifier(side=SIDE)
 
@@ -39,6 +44,7 @@ MODELS: dict[str, Callable[[dict], nn.Module]] = {
     "01_vae": _vae,
     "02_gan": _gan,
     "03_diffusion": _diffusion,
+    "04_style": _style,
     "mnist_judge": _judge,
 }
 
