@@ -7,6 +7,7 @@ synthetic rows do not know: a tree without the label in every marginal knows it 
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,18 @@ class Domain:
         return pd.DataFrame(columns)
 
 
+class Measured(NamedTuple):
+    """A marginal as it was measured: noisy counts, negative ones too, and the noise's standard deviation.
+
+    Its axes are the columns, the label first if there is one; a marginal without a label has an axis of
+    length 1 before them.
+    """
+
+    columns: tuple[str, ...]
+    counts: np.ndarray
+    sd: float
+
+
 class NoisyMarginals(TableModel):
     """Counts of pairs of columns and the label, noised, along a tree that a private choice has made.
 
@@ -111,6 +124,9 @@ class NoisyMarginals(TableModel):
     Args:
         domain: the cells; see `Domain`.
         label: the column that every marginal holds, or None for marginals without one.
+
+    Attributes:
+        measured: all that was read from the table that was fitted, as `Measured`, for other estimators.
 
     >>> rng = np.random.default_rng(0)
     >>> frame = pd.DataFrame(rng.integers(0, 3, (500, 4)), columns=list("abcd"))
@@ -148,12 +164,16 @@ class NoisyMarginals(TableModel):
             cells = np.ravel_multi_index((y, *(codes[name] for name in names)), shape)
             return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape).astype(float)
 
-        def noisy(table: np.ndarray, share: float) -> np.ndarray:
-            # sd = 1 / sqrt(2 rho); negative counts become a trace, which makes rare cells too frequent
-            return (table + rng.normal(0, (2 * share) ** -0.5, table.shape)).clip(min=1e-6)
+        def noisy(share: float, *names: str) -> np.ndarray:
+            sd, read = (2 * share) ** -0.5, [self.label, *names] if self.label else names
+            table = counts(*names) + rng.normal(0, sd, (classes, *(sizes[name] for name in names)))
+            self.measured.append(Measured(tuple(read), table, sd))
+            # negative counts become a trace, which makes rare cells too frequent
+            return table.clip(min=1e-6)
 
         edges = len(self.columns) - 1
-        self.single = {name: noisy(counts(name), rho / 3 / (edges + 1)) for name in self.columns}
+        self.measured: list[Measured] = []
+        self.single = {name: noisy(rho / 3 / (edges + 1), name) for name in self.columns}
         self.classes = np.mean([single.sum(axis=1) for single in self.single.values()], axis=0)
         # How far the counts of each pair are from independence within the classes: one row more or
         # less moves this sum by at most 1.
@@ -168,7 +188,7 @@ class NoisyMarginals(TableModel):
             open_pairs = [pair for pair in scores if part[pair[0]] is not part[pair[1]]]
             utility = np.array([scores[pair] for pair in open_pairs]) * temperature / 2
             a, b = open_pairs[int((utility + rng.gumbel(size=len(utility))).argmax())]
-            self.tree.append((a, b, noisy(counts(a, b), rho / 3 / edges)))
+            self.tree.append((a, b, noisy(rho / 3 / edges, a, b)))
             joined = part[a] | part[b]
             part |= dict.fromkeys(joined, joined)
         self.table = frame[list(sizes)].head(0)
