@@ -707,7 +707,8 @@ def test_dagster_is_told_to_send_nothing(tmp_path):
 
     (tmp_path / "pipeline.toml").write_text(GOOD)
     home = Path(environment(tmp_path / "pipeline.toml")["DAGSTER_HOME"])
-    assert yaml.safe_load((home / "dagster.yaml").read_text())["telemetry"] == {"enabled": False}
+    settings = yaml.safe_load((home / "dagster.yaml").read_text())
+    assert settings == {"telemetry": {"enabled": False}, "nux": {"enabled": False}}
 
 
 def test_without_dagster_the_command_says_how_to_get_it(tmp_path, capsys, monkeypatch):

@@ -21,7 +21,8 @@ from course_lib.pipeline.settings import read_settings
 
 SETTINGS = "COURSE_PIPELINE"  # the environment variable that holds the path of pipeline.toml
 SECONDS = 30  # between two looks for new days
-DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+# No telemetry, and no dialogue in front of the page that asks for an address.
+DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 def definitions(settings: Path, generator: Generator | None = None) -> dg.Definitions:
