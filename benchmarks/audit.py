@@ -7,9 +7,10 @@ Run in the course's environment; each part writes its figures into results/audit
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
     python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and two sizes
     python benchmarks/audit.py leaks     # 50 tables with each planted leak, and 50 without one
+    python benchmarks/audit.py real      # six real tables, and four tables made of each
 
 The tables of the first three are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000
-synthetic rows; those of the last two stand in audit_shapes.py and audit_leaks.py.
+synthetic rows; those of the others stand in audit_shapes.py, audit_leaks.py and audit_real.py.
 A run that was stopped goes on where it stopped; --fresh begins again.
 """
 
@@ -23,13 +24,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from audit_leaks import LEAKS, leak_found
 from audit_peers import ask
+from audit_real import CANDIDATES, TABLES, failures_of, is_right
 from audit_shapes import SHAPES, drawn
 from scipy import stats
 
@@ -43,7 +45,7 @@ PARTIAL = ROOT / "build" / "audit_benchmark"
 ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
 LEVEL = 0.05
 LEAK_ROWS = 500  # of training, holdout and synthetic rows each
-DRAWS = {"null": 200, "power": 50, "curves": 8, "leaks": 50}
+DRAWS = {"null": 200, "power": 50, "curves": 8, "leaks": 50, "real": 3}
 SIZES = {300: 10, 3000: 3}  # rows of either side of a shape, and draws of each shape
 FALSE_ALARMS, FOUND = 0.07, 0.95  # the bars
 ALARMS = 0.05  # of the reports on shapes of one size, with any fail or warning
@@ -324,6 +326,30 @@ def leaks(partial: Partial) -> dict:
     return {"rows": LEAK_ROWS, "leaks": rows}
 
 
+def real(partial: Partial) -> dict:
+    """Whether audits of other real rows, a bootstrap, a copula and independent columns are right."""
+    rows: dict[str, dict] = {}
+    for name, candidate in product(TABLES, CANDIDATES):
+        each = [
+            partial((name, candidate, seed), failures_of, name, candidate, seed)
+            for seed in range(DRAWS["real"])
+        ]
+        failed = pd.Series([f"{family} {metric}" for draw in each for family, metric, _ in draw])
+        rows.setdefault(name, {})[candidate] = {
+            "right": sum(is_right(candidate, draw) for draw in each),
+            "failures_of_an_audit": {
+                what: round(count / len(each), 1) for what, count in failed.value_counts().items()
+            },
+        }
+        print(name, candidate, rows[name][candidate], flush=True)
+    right = sum(row["right"] for row in chain(*(table.values() for table in rows.values())))
+    return {
+        "verdicts": {candidate: card.verdict for candidate, card in CANDIDATES.items()},
+        "right": f"{right} of {DRAWS['real'] * len(TABLES) * len(CANDIDATES)}",
+        "tables": rows,
+    }
+
+
 def quality(cases: list[tuple]) -> dict[tuple, float]:
     """SDMetrics' quality score of synthetic against training rows, in an environment of its own."""
     if not cases:
@@ -396,11 +422,10 @@ def write(part: str, result: dict) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("null", "power", "curves", "shapes", "leaks"))
+    parts = {part.__name__: part for part in (null, power, curves, shapes, leaks, real)}
+    parser.add_argument("part", choices=parts)
     parser.add_argument("--fresh", action="store_true", help="forget the draws of earlier runs")
     asked = parser.parse_args()
-    parts = {"null": null, "power": power, "curves": curves, "shapes": shapes, "leaks": leaks}
-    work = parts[asked.part]
-    result = work(Partial(asked.part, asked.fresh))
+    result = parts[asked.part](Partial(asked.part, asked.fresh))
     write(asked.part, result)
     print(json.dumps(result, indent=1))

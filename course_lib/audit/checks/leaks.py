@@ -237,6 +237,10 @@ def _rare_values(evidence: Evidence, column: Values) -> Iterator[Draft]:
     # They come back by chance at least as often as the other numbers do.
     near = max(len(people) - len(place), 1)
     by_chance = max(by_chance, len(place) * (len(copied) - outliers) / near)
+    # And as often as new rows hit what one alone has where amounts are few, such as those of a tax table:
+    # Good and Turing's estimate, from the outliers that two real people have.
+    twice = int(far(values[times == 2]).sum())
+    by_chance = max(by_chance, 2 * twice * len(given) / len(known) * evidence.seen / len(real))
     chance_far = float(stats.poisson.sf(outliers - 1, CAUTION * by_chance)) if outliers else 1.0
     verdict = _verdict(evidence, len(copied), 2 * min(chance, chance_far))
     told = f"{len(copied):,} of {len(people):,} numbers that one real person alone has come back "
@@ -336,8 +340,9 @@ def _own_chances(column: Values, seen: int) -> np.ndarray:
         reach = np.where(inside, np.minimum(reach, width), reach)
     density = NEAR / (2 * n * reach)
     chance = density * np.maximum(_steps(own), _unit(known))
-    twins = 2.0 * (times[np.isfinite(values)] == 2).sum() / (n * (n - 1.0))
     if len(own):
+        # Good and Turing: the next row has a number that one has so far with a chance of 2 twins / n.
+        twins = 2.0 * (times[np.isfinite(values)] == 2).sum() / (n * len(own))
         chance = (chance * max(1.0, twins / chance.mean())).clip(1 / n**2, 1.0)
     found = np.full(len(column.real), np.inf)
     found[at[alone]] = chance
