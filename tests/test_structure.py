@@ -275,7 +275,6 @@ MORE_IS_DRAWN = {  # not yet below a tenth. This list only gets shorter.
     "03_diffusion",
     "07_cure_and_steer",
     "08_model_collapse",
-    "09_audit_fidelity",
 }
 
 
