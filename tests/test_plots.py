@@ -201,3 +201,12 @@ def test_a_logarithmic_axis_over_less_than_two_powers_of_ten_can_be_read():
     said = [label.get_text() for at, label in marks if low <= at <= high]
     assert said == ["2", "5"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["flow", "the floor: 1"]
+
+
+def test_contours_lie_around_the_set_that_is_named(rng):
+    two = {"real": rng.normal(size=(300, 2)), "made": rng.normal(size=(300, 2)) + 9}
+    for name, middle in (("real", 0), ("made", 9)):
+        axes = plots.scatter({"a model": two}, contours=name).figure.axes[0]
+        lines = np.concatenate([p.vertices for c in axes.collections for p in c.get_paths()])
+        np.testing.assert_allclose(lines.mean(axis=0), middle, atol=1)
+    assert not plots.scatter({"a model": two}).figure.axes[0].collections

@@ -104,12 +104,14 @@ def scatter(
     ylabel: str = "x2",
     title: str = "",
     shared: bool = True,
+    contours: str = "",
 ) -> Picture:
     """Points in the plane, such as real and generated ones: panels side by side, at most five in a row.
 
     Args:
         panels: by title, the point sets (n, 2) by name. Of a set, at most 2,000 points are drawn.
         shared: all panels have the same axes, and both axes the same scale; else each has its own.
+        contours: the set whose density is drawn as five contours, by seaborn.
 
     Raises:
         ValueError: for more than five sets in a panel.
@@ -137,6 +139,10 @@ def scatter(
             points = np.asarray(points, float)
             shown = points[:_MOST].T
             ax.plot(*shown, marker, color=colour, markersize=3.5, linestyle="none", label=label)
+            if label == contours:
+                import seaborn as sns  # only here, since its import takes long
+
+                sns.kdeplot(x=shown[0], y=shown[1], ax=ax, color="#222222", levels=5, linewidths=1)
             middle = points.mean(axis=0)
             spread = points.std(axis=0, ddof=1) if len(points) > 1 else np.zeros(2)
             found.append(
