@@ -251,3 +251,12 @@ def test_rare_amounts_of_a_short_list_come_back_by_coincidence():
     made.loc[[7], list(made)] = train.loc[[outlier]].to_numpy()
     told = found(train, holdout, made.astype(train.dtypes))
     assert told["verbatim_people[whole rows]"].verdict == "fail"
+
+
+def test_equal_numbers_without_a_step_give_no_warning(rng):
+    """Such as the mean of a customer's payments: a number without a step, which two rows share."""
+    tables = [pd.DataFrame(rng.normal(size=(90, 2)), columns=["a", "b"]) for _ in range(3)]
+    tables[0].loc[1, "a"] = tables[0].loc[0, "a"]
+    with np.errstate(all="raise"):
+        told = found(*tables)
+    assert told["rare_pairs[two numbers]"].verdict == "pass"

@@ -340,10 +340,11 @@ def _own_chances(column: Values, seen: int) -> np.ndarray:
         reach = np.where(inside, np.minimum(reach, width), reach)
     density = NEAR / (2 * n * reach)
     chance = density * np.maximum(_steps(own), _unit(known))
+    chance = chance.clip(1 / n**2, 1.0)
     if len(own):
         # Good and Turing: the next row has a number that one has so far with a chance of 2 twins / n.
         twins = 2.0 * (times[np.isfinite(values)] == 2).sum() / (n * len(own))
-        chance = (chance * max(1.0, twins / chance.mean())).clip(1 / n**2, 1.0)
+        chance = (chance * max(1.0, twins / chance.mean())).clip(max=1.0)
     found = np.full(len(column.real), np.inf)
     found[at[alone]] = chance
     return found[:seen]
