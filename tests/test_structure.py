@@ -246,6 +246,49 @@ def test_a_notebook_s_size(file):
         warnings.warn(f"{file.stem}: {ratio:.1f} words of prose to a line of code", stacklevel=1)
 
 
+AXES = {"ax", "axes", "fig", "left", "right", "plt"}
+COMPOUND = (ast.FunctionDef, ast.ClassDef, ast.For, ast.With, ast.If, ast.While, ast.Try)
+
+
+def drawing_lines(source):
+    """The numbers of the lines of statements that name matplotlib's objects or a chart of `plots`."""
+    tree = ast.parse(source)
+    own = AXES if any(isinstance(n, ast.Name) and n.id == "plt" for n in ast.walk(tree)) else {"ax"}
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.stmt) or isinstance(node, COMPOUND):
+            continue
+        inside = list(ast.walk(node))
+        names = {n.id for n in inside if isinstance(n, ast.Name)}
+        charts = {
+            n.attr
+            for n in inside
+            if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "plots"
+        }
+        if names & own or charts - {"Dashboard"}:
+            found |= set(range(node.lineno, node.end_lineno + 1))
+    return found
+
+
+@EACH_BOOK
+def test_at_most_a_tenth_of_a_lesson_s_code_draws(file):
+    """So that the idea is not hidden between lines that set colours and titles."""
+    python = TransformerManager().transform_cell
+    count = drawn = 0
+    for cell in cells(file, "code"):
+        source = python(cell.source)
+        lines = source.splitlines()
+        code = {i for i, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#"}
+        count, drawn = count + len(code), drawn + len(code & drawing_lines(source))
+    assert drawn <= 0.1 * count, f"{drawn} of {count} lines draw"
+
+
+def test_lines_that_draw_are_found():
+    source = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nfor x in y:\n"
+    source += "    z = x\n    ax.plot(\n        z\n    )\nplots.curves(y)\nshow = plots.Dashboard()"
+    assert drawing_lines(source) == {2, 5, 6, 7, 8}
+
+
 @EACH_BOOK
 def test_what_a_lesson_asserts_stands_apart_and_says_what_it_checks(file):
     """So that it does not stop a learner who tries something else in the cell before."""
