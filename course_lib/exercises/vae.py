@@ -582,11 +582,12 @@ def _sample_probe(answer, weights, bias, count):
     linear. Statistics take the place of numbers, since the answer draws its own noise."""
     fed = []
 
-    def decoder(z: Tensor) -> Tensor:
-        fed.append(z)
-        return (z @ weights + bias).requires_grad_()
+    class Decoder(nn.Module):  # and no function, since an answer may say decoder.eval()
+        def forward(self, z: Tensor) -> Tensor:
+            fed.append(z)
+            return (z @ weights + bias).requires_grad_()
 
-    images = answer(decoder, count, len(weights))
+    images = answer(Decoder(), count, len(weights))
     if not isinstance(images, Tensor) or not fed:
         return {"images": images}
     z = torch.cat([part.reshape(-1, len(weights)) for part in fed])
@@ -648,7 +649,7 @@ def _sample_picture(answer):
     """One latent, one pixel, and a decoder that hands z on as the logit: the density is known."""
     with torch.random.fork_rng(devices=[]):  # the answer draws its own noise
         torch.default_generator.manual_seed(0)
-        grey = answer(lambda z: z, 4000, 1)
+        grey = answer(nn.Identity(), 4000, 1)
     level = torch.linspace(0.1, 15.9, 200)
     z = torch.logit(level / 16)
     density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi) * 16 / (level * (16 - level))
@@ -687,6 +688,14 @@ SAMPLE = Exercise(
         Mistake(
             "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.",
             slip("torch.randn", "torch.rand"),
+        ),
+        Mistake(
+            "The latents have the mean and the spread of the prior, but they are uniform. The prior is "
+            "normal: torch.randn.",
+            slip(
+                "torch.randn(count, latent_dim)",
+                "math.sqrt(12) * (torch.rand(count, latent_dim) - 0.5)",
+            ),
         ),
         Mistake(
             "These are logits. The sigmoid makes probabilities of them, and 16 times a probability "
@@ -737,6 +746,7 @@ SAMPLE = Exercise(
         _sample_in_batches,
         _sample_by_distribution,
         slip("torch.randn(count, latent_dim)", "torch.randn(latent_dim, count).T"),
+        slip("z = torch", "decoder.eval()\n    z = torch"),
     ),
 )
 
