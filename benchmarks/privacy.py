@@ -415,11 +415,9 @@ def tuning() -> None:
     for seed in SEEDS[:3]:
         public, secret = loans_by(seed)
         for name, change in CHANGES.items():
-            steps = 150 if name == "150 steps" else DP_STEPS
             model = type("Changed", (PrivateVAE,), change)(public, seed)
-            made = model.fit(secret, noise_for(1, DELTA, RATE, steps), steps).model.sample(
-                5000, seed
-            )
+            private = model.fit(secret, noise_for(1, DELTA, RATE, DP_STEPS))
+            made = private.model.sample(5000, seed)
             row = {"seed": seed, "auc": utility(made, held, data.label)}
             results.setdefault(name, []).append(row)
             print(name, rounded(row), flush=True)

@@ -99,6 +99,8 @@ def test_larger_images_are_averaged_over_blocks():
     np.testing.assert_array_equal(small.train.x[0], [[2.5, 4.5], [10.5, 12.5]])
     assert small.train.x.dtype == np.float32
     np.testing.assert_array_equal(images.at_most(4).held_out.x, part.x)
+    with pytest.raises(ValueError, match="blocks of 2 do not divide: choose a side that divides 3"):
+        datasets.Dataset("odd", datasets.Split(np.zeros((2, 3, 3)), part.y), part).at_most(2)
 
 
 @at_hand("pneumonia_mnist_rebuilt")

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from course_lib.models import checkpoint
 from course_lib.models.trained import MODELS, trained
@@ -36,8 +37,7 @@ def test_a_file_is_of_the_safetensors_format(tmp_path):
     header = json.loads(content[8 : 8 + length])
     assert length % 8 == 0 and header["__metadata__"] == ABOUT
     assert header["a"] == {"dtype": "F16", "shape": [2, 2], "data_offsets": [0, 8]}
-    library = pytest.importorskip("safetensors.torch")
-    read = library.load_file(file)
+    read = load_file(file)
     assert torch.equal(read["a"].float(), WEIGHTS["a"])
 
 

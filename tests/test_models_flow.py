@@ -141,9 +141,9 @@ def test_the_density_of_euler_s_path_is_that_of_a_known_map_and_integrates_to_on
     for i in range(steps):
         step = torch.eye(2, dtype=torch.float64) + a / steps
         matrix, shift = step @ matrix, step @ shift + (b + i / steps) / steps
-    law = torch.distributions.MultivariateNormal(shift, matrix @ matrix.T)
+    known = torch.distributions.MultivariateNormal(shift, matrix @ matrix.T)
     found = flow.euler_log_density(velocity, x, steps)
-    torch.testing.assert_close(found, law.log_prob(x))
+    torch.testing.assert_close(found, known.log_prob(x))
     # What euler_path draws has this distribution: its mean and covariance agree.
     drawn = flow.euler_path(velocity, normal(20_000, 2, seed=5), steps)[-1]
     torch.testing.assert_close(drawn.mean(dim=0), shift, atol=0.05, rtol=0)

@@ -42,9 +42,18 @@ class Dataset:
     def at_most(self, side: int) -> "Dataset":
         """The same square images, by means over blocks of pixels, with no more than `side` a side.
 
-        Images that are small enough stay as they are; others must be a multiple of the blocks.
+        Images that are small enough stay as they are.
+
+        Raises:
+            ValueError: when the images cannot be cut into whole blocks.
         """
-        block = -(-self.train.x.shape[1] // side)
+        size = self.train.x.shape[1]
+        block = -(-size // side)
+        if size % block:
+            raise ValueError(
+                f"{self.name} has {size} pixels a side, which blocks of {block} do not divide: "
+                f"choose a side that divides {size}."
+            )
 
         def smaller(part: Split) -> Split:
             n, rows, columns = part.x.shape
