@@ -44,9 +44,8 @@ from course_lib.models.tabular import GaussianCopula, TabularDiffusion, TabularV
 from course_lib.privacy.attacks import auc, closest_record, domias
 
 ACCOUNTS, TIMES, ADDED, SHARE, FOR_RINGS, STEPS = 1500, 3, 1000, 0.005, 0.001, 600
-WRITER_STEPS = (
-    150  # with 8 bins: the best of seven settings by the likelihood of other accounts' episodes
-)
+# With 8 bins: the best of seven settings by the likelihood of other accounts' episodes.
+WRITER_STEPS = 150
 PER_ALARM, TOLERANCE, NEIGHBOURS = 5.0, 1e-9, 20
 ALONE = ["log_amount", "hour", "online", "log_distance", "category"]
 CONTINUOUS = ["log_amount", "hour", "log_distance", "hours_since", "above_own_level"]
@@ -315,6 +314,7 @@ def recall() -> None:
         for_rings=FOR_RINGS,
         steps=STEPS,
         per_alarm=PER_ALARM,
+        writer_steps=WRITER_STEPS,
     )
     write("finance", settings, {}, results)
 
