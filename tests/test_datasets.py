@@ -1,5 +1,8 @@
 """What `datasets.load` gives, against its sources."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,6 +79,16 @@ def test_unknown_data_and_cards_are_refused_with_the_known_ones():
         datasets.load("digit")
     with pytest.raises(ValueError, match=r"Known: 'adult', .*'moons'"):
         datasets.card("cifar10")
+
+
+def test_the_card_of_a_file_that_no_place_offers_sends_to_a_mirror():
+    """The registry says so in a comment above the data set; a learner reads the card."""
+    text = (Path(__file__).parents[1] / "data" / "registry.toml").read_text(encoding="utf-8")
+    told = re.findall(r"((?:^# .*\n)+)\[(\w+)\]", text, re.M)
+    missing = {name for comment, name in told if "mirror" in comment.replace("\n# ", " ")}
+    assert missing >= {"nass_cds", "online_retail", "cmapss", "pneumonia_mnist_rebuilt", "fsdd"}
+    for name in missing:
+        assert "COURSE_DATA_MIRROR" in datasets.card(name).data, name
 
 
 def test_other_images_get_the_grey_levels_of_the_digits():
