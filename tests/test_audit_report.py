@@ -267,6 +267,16 @@ def test_the_picture_says_in_words_where_and_how_much(mixed):
     )
 
 
+@pytest.mark.parametrize("each", [1, 1200])
+def test_the_legend_names_the_verdicts_in_their_order_in_one_line(each):
+    many = [finding(slice=f"c{i}", verdict=v) for v in VERDICTS for i in range(each)]
+    drawn, _ = figure.draw_findings(report(*many))
+    drawn.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in drawn.legends[0].get_texts()]
+    assert len(boxes) == len(VERDICTS) and len({round(box.y0) for box in boxes}) == 1
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes)) and boxes[-1].x1 < drawn.bbox.x1
+
+
 def test_a_pair_is_blamed_on_the_column_that_fails_by_itself():
     pair = finding("pair_total_variation", "age & sex", columns=("age", "sex"))
     assert list(figure.places(pair)) == ["age", "sex"]

@@ -231,7 +231,8 @@ def _legend(fig: Figure, counts: dict[str, int]) -> None:
         Line2D([], [], ls="", marker=MARKERS[v], color=INKS[v], ms=7, label=f"{SYMBOLS[v]} {n} {v}")
         for v, n in counts.items()
     ]
-    fig.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.1)
+    row = {"ncols": len(handles), "columnspacing": 1.3, "handletextpad": 0.1}
+    fig.legend(handles=handles, loc="outside upper left", fontsize=9, **row)
 
 
 def shortened(name: str, most: int) -> str:
