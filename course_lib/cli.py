@@ -194,6 +194,7 @@ def _audit(args: argparse.Namespace) -> int:
     from course_lib.audit import AuditError, Link, audit_folders
     from course_lib.audit import audit as run
     from course_lib.audit.files import read_table
+    from course_lib.audit.large import SAMPLE, audit_files, is_large
     from course_lib.audit.policy import named
 
     try:
@@ -228,6 +229,23 @@ def _audit(args: argparse.Namespace) -> int:
                 for part, folder in files.items()
                 for table, file in link.files(folder).items()
             }
+        elif args.sample or args.cluster or any(map(is_large, files.values())):
+            if args.entity:
+                raise AuditError(
+                    "--entity needs the rows in memory. Keep one row of each person, or leave out --sample "
+                    "and --cluster."
+                )
+            del options["entity"]
+            report = audit_files(
+                args.real,
+                args.holdout,
+                args.synthetic,
+                schema,
+                sample=args.sample or SAMPLE,
+                workers=args.workers,
+                cluster=args.cluster,
+                **options,
+            )
         else:
             tables = {part: read_table(name) for part, name in files.items()}
             report = run(
@@ -269,10 +287,17 @@ def _provenance(parts: Mapping[str, str]) -> dict[str, object]:
 
     files = {}
     for part, name in parts.items():
-        if Path(name).is_file():  # not a pipe, which has been read
-            with open(name, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            files[part] = {"name": Path(name).name, "sha256": digest}
+        path = Path(name)
+        read = sorted(path.rglob("*")) if path.is_dir() else [path]
+        digest, found = hashlib.sha256(), False
+        for each in read:
+            if each.is_file():  # not a pipe, which has been read
+                found = True
+                with each.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+        if found:
+            files[part] = {"name": path.name, "sha256": digest.hexdigest()}
     return {"files": files, "date": date.today().isoformat()}
 
 
@@ -310,7 +335,7 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "real",
-        help="the real rows that the generator learnt from: CSV, Parquet, or a folder with --link",
+        help="the real rows that the generator learnt from: CSV, Parquet, or a folder of such files",
     )
     add("synthetic", help="the rows that it made")
     add("--holdout", metavar="FILE", help="real rows it has not seen (else some are set aside)")
@@ -346,6 +371,19 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         help="research, internal or release; or one of your own: FILE.toml, FILE.toml#NAME",
     )
     add("--seed", type=int, default=0, help="of splits, samples and resampling (0)")
+    add(
+        "--sample",
+        type=int,
+        metavar="ROWS",
+        help="read files of any size in batches, and count all rows; what cannot be counted is said of so "
+        "many of each table, drawn at random (50000). Folders and files over 1 GB are always read so",
+    )
+    add("--workers", type=int, metavar="N", help="processes that read batches (all cores)")
+    add(
+        "--cluster",
+        metavar="ADDRESS",
+        help="a Dask scheduler that reads them, such as tcp://host:8786",
+    )
     add(
         "--hide-rows", action="store_true", help="do not name the rows of people who are given away"
     )

@@ -2,6 +2,7 @@
 
 from course_lib.audit.entry_points import audit, audit_arrays
 from course_lib.audit.finding import MARGINS, Finding, Findings
+from course_lib.audit.large import audit_files
 from course_lib.audit.linked import Link, audit_folders, audit_linked, joined
 from course_lib.audit.policy import Gate, Policy, policies
 from course_lib.audit.report import AuditReport
@@ -21,6 +22,7 @@ __all__ = [
     "Schema",
     "audit",
     "audit_arrays",
+    "audit_files",
     "audit_folders",
     "audit_linked",
     "joined",

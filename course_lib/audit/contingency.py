@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from course_lib.audit.features import sample_rows
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.values import Values
 
 BLOCK = 1_000  # cells of columns whose pairs with all others are counted at once

@@ -108,7 +108,7 @@ def audit(
     _no_arrays((real_train, real_holdout, synthetic), others)
     asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
     known = (aux,) if isinstance(aux, str) else tuple(dict.fromkeys(aux))
-    limits = _limits(margins, level, seed)
+    limits = checked_limits(margins, level, seed)
     given = real_holdout is not None
     units = _units(
         as_pandas(real_train),
@@ -119,14 +119,14 @@ def audit(
         limits["kolmogorov_smirnov"],
         [label, *asked],
     )
-    held_out, notes, order = _holdout(units.train, units.holdout, seed)
+    held_out, notes, order = with_holdout(units.train, units.holdout, seed)
     if units.rows is not None and order is not None:
         order = units.rows[order]
     if units.entity is not None:
         schema = {**_kinds(schema), units.entity: "identifier"}
     least = 1 if list_rows else FEW_PEOPLE
     tables = prepare(*held_out, units.synthetic, schema, label, positive, asked, least)
-    _check_aux(known, tables)
+    check_aux(known, tables)
     if schema is None and progress:
         print(tables.schema)
     likelihoods = _likelihoods(units.of(log_likelihood), (*held_out, units.synthetic))
@@ -141,6 +141,25 @@ def audit(
         list_rows=list_rows,
         aux=known,
     )
+    stages = stages_of(tables, units.drafts)
+    if units.whole is not None:
+        real, made = units.whole
+        follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
+        stages.append(Stage("sequences", follow))
+    about = {"columns": len(tables.values), "label": label, "sensitive": asked}
+    about["aux"] = list(known)
+    about["entity"] = units.entity
+    about["positive"] = tables.target.positive if tables.target else None
+    return report_of(evidence, stages, notes, about, level, progress)
+
+
+def stages_of(tables: Tables, persons: Sequence[Draft | Note] = ()) -> list[Stage]:
+    """The parts of an audit of tables; `persons` is what was found about rows of one person.
+
+    >>> table = pd.DataFrame({"x": range(20)})
+    >>> [stage.name for stage in stages_of(prepare(table, table, table))][:3]
+    ['structure', 'columns', 'pairs']
+    """
     stages = [
         Stage("structure", structure.check),
         Stage("columns", columns.check),
@@ -151,23 +170,15 @@ def audit(
         stages.append(Stage("utility", utility.check))
     if tables.sensitive:
         stages.append(Stage("bias", bias.check))
-    stages += [
+    return [
+        *stages,
         Stage("copies", privacy.copies),
         Stage("privacy", privacy.check),
         Stage("people", leaks.check),
         Stage("attacks", attacks.check),
-        Stage("persons", lambda *_: iter(units.drafts)),
+        Stage("persons", lambda *_: iter(persons)),
         Stage("triples", triples.check),
     ]
-    if units.whole is not None:
-        real, made = units.whole
-        follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
-        stages.append(Stage("sequences", follow))
-    about = {"columns": len(tables.values), "label": label, "sensitive": asked}
-    about["aux"] = list(known)
-    about["entity"] = units.entity
-    about["positive"] = tables.target.positive if tables.target else None
-    return _report(evidence, stages, notes, about, level, progress)
 
 
 def audit_arrays(
@@ -207,8 +218,8 @@ def audit_arrays(
                 f"The {name} data are a {type(part).__name__}, not an array. Tables are audited by "
                 "`audit`; other rows become an array by `numpy.asarray`."
             )
-    limits = _limits(margins, level, seed)
-    held_out, notes, _ = _holdout(real_train, real_holdout, seed)
+    limits = checked_limits(margins, level, seed)
+    held_out, notes, _ = with_holdout(real_train, real_holdout, seed)
     arrays = _checked_arrays(*held_out, synthetic)
     scale = arrays.train.std() or 1.0
     scaled = Sets(*(part / scale for part in arrays))
@@ -223,10 +234,10 @@ def audit_arrays(
     if classes is not None:
         stages.append(Stage("classes", _classes))
     about = {"features": arrays.train.shape[1]}
-    return _report(evidence, stages, notes, about, level, progress)
+    return report_of(evidence, stages, notes, about, level, progress)
 
 
-def _report(
+def report_of(
     evidence: Evidence,
     stages: list[Stage],
     notes: list[Note],
@@ -234,7 +245,13 @@ def _report(
     level: float,
     progress: bool,
 ) -> AuditReport:
-    """Run the stages one after the other, and judge all that they found together."""
+    """Run the stages one after the other, and judge all that they found together.
+
+    >>> table = pd.DataFrame({"x": range(20)})
+    >>> evidence = Evidence(prepare(table, table, table))
+    >>> len(report_of(evidence, [], [], {}, 0.05, False).findings)
+    0
+    """
     if evidence.log_likelihood is not None:
         stages = [*stages, Stage("likelihood", likelihood.check)]
     drafts: list[Draft] = []
@@ -387,8 +404,14 @@ def as_pandas(table: Any) -> pd.DataFrame:
     return whole.to_pandas()
 
 
-def _limits(margins: Mapping[str, float] | None, level: float, seed: int) -> dict[str, float]:
-    """The margins, those given in place of the usual ones. Raises AuditError for bad settings."""
+def checked_limits(
+    margins: Mapping[str, float] | None, level: float, seed: int
+) -> dict[str, float]:
+    """The margins, those given in place of the usual ones. Raises AuditError for bad settings.
+
+    >>> checked_limits({"mmd": 0.5}, level=0.05, seed=0)["mmd"]
+    0.5
+    """
     if bad := [name for name in margins or {} if name not in MARGINS]:
         raise AuditError(unknown("metric", bad[0], MARGINS))
     for name, margin in (margins or {}).items():
@@ -401,8 +424,12 @@ def _limits(margins: Mapping[str, float] | None, level: float, seed: int) -> dic
     return {**MARGINS, **(margins or {})}
 
 
-def _check_aux(aux: Sequence[str], tables: Tables) -> None:
-    """Raises AuditError for columns that an attacker cannot know, or if nothing is left to find out."""
+def check_aux(aux: Sequence[str], tables: Tables) -> None:
+    """Raises AuditError for columns that an attacker cannot know, or if nothing is left to find out.
+
+    >>> table = pd.DataFrame({"x": range(20), "sex": list("fm") * 10})
+    >>> check_aux(["sex"], prepare(table, table, table))
+    """
     compared = list(tables.values)
     for name in aux:
         if name in compared:
@@ -431,10 +458,15 @@ def _no_arrays(parts: Sequence[object], others: Mapping[str, object]) -> None:
         )
 
 
-def _holdout(
+def with_holdout(
     real: Rows, holdout: Rows | None, seed: int
 ) -> tuple[tuple[Rows, Rows], list[Note], np.ndarray | None]:
-    """Training and holdout rows; the latter are set aside where none are given: then also their order."""
+    """Training and holdout rows; the latter are set aside where none are given: then also their order.
+
+    >>> (train, holdout), notes, order = with_holdout(np.arange(40.0)[:, None], None, seed=0)
+    >>> len(train), len(holdout), len(order)
+    (28, 12, 40)
+    """
     if holdout is not None:
         return (real, holdout), [], None
     rows = len(real)

@@ -1,11 +1,14 @@
 """Tables from CSV and Parquet files, with errors that say what to do."""
 
+import codecs
 import csv
 import gzip
 import io
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +72,65 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 def _csv(path: Path) -> pd.DataFrame:
     text, assumed = _text(path)
-    text = text.lstrip("\r\n")
+    layout = _layout(path, text, assumed)
+    try:
+        table = pd.read_csv(io.StringIO(text), low_memory=False, **layout.options)
+    except (pd.errors.ParserError, ValueError) as error:
+        raise _not_a_table(path, layout, error) from error
+    table, dropped = _without_nameless(table)
+    table.attrs["reading"] = (*layout.notes, *dropped, *_taken_as_missing(layout.rows))
+    return table
+
+
+def csv_batches(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    """The table in a CSV file, `rows` rows at a time; the form is judged from the beginning of the file.
+
+    Raises:
+        AuditError: with what is wrong with the file and what to do.
+
+    >>> pd.DataFrame({"age": [31, 40, 52]}).to_csv("three.csv", index=False)
+    >>> [len(batch) for batch in csv_batches(Path("three.csv"), 2)]
+    [2, 1]
+    """
+    text, assumed = _text(path, HEAD * 20)
+    layout = _layout(path, text.rsplit("\n", 1)[0] if "\n" in text else text, assumed)
+    first = None
+    try:
+        with pd.read_csv(
+            path,
+            chunksize=rows,
+            encoding="cp1252" if assumed else "utf-16" if _is_utf16(path) else "utf-8-sig",
+            compression="gzip" if _is_gzip(path) else None,
+            low_memory=False,
+            **layout.options,
+        ) as reader:
+            for table in reader:
+                if first is None:
+                    first = _without_nameless(table)[0].columns
+                yield table[first]
+    except UnicodeDecodeError as error:
+        raise AuditError(f"{path} is not UTF-8 throughout: {error}. Save it as UTF-8.") from error
+    except (pd.errors.ParserError, ValueError, OSError, EOFError) as error:
+        raise _not_a_table(path, layout, error) from error
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The form of a CSV file, judged from its first lines.
+
+    Attributes:
+        options: of `pandas.read_csv`. notes: what had to be assumed or repaired.
+        rows: the first rows, as text.
+    """
+
+    options: dict[str, Any]
+    notes: tuple[str, ...]
+    rows: pd.DataFrame
+
+
+def _layout(path: Path, text: str, assumed: Sequence[str]) -> Layout:
+    blank = re.match(r"[\r\n]*", text)[0]  # type: ignore[index]  # it always matches
+    text = text[len(blank) :]
     if not text.strip():
         raise AuditError(f"{path} is empty.")
     told = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads
@@ -82,25 +143,27 @@ def _csv(path: Path) -> pd.DataFrame:
     names, repaired = _names(path, list(csv.reader(head, delimiter=separator)))
     options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
     options |= {"header": 0, "names": names, "index_col": False}
+    layout = Layout(options, (*assumed, *repaired), pd.DataFrame())
     try:
         rows = pd.read_csv(
             io.StringIO(text), nrows=PEEK, dtype=str, keep_default_na=False, **options
         )
-        codes = [name for name in names if code_width(rows[name][rows[name] != ""])]
-        table = pd.read_csv(
-            io.StringIO(text), low_memory=False, dtype=dict.fromkeys(codes, str), **options
-        )
     except pd.errors.EmptyDataError as error:
         raise AuditError(f"{path} is empty.") from error
     except (pd.errors.ParserError, ValueError) as error:
-        why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-        raise AuditError(
-            f"{path} cannot be read as a table: {why} Does a value hold '{separator}' without "
-            "quotation marks around it?"
-        ) from error
-    table, dropped = _without_nameless(table)
-    table.attrs["reading"] = (*assumed, *repaired, *dropped, *_taken_as_missing(rows))
-    return table
+        raise _not_a_table(path, layout, error) from error
+    codes = [name for name in names if code_width(rows[name][rows[name] != ""])]
+    skipped = len(re.findall(r"\r\n|\n|\r", blank)) + (told is not None)
+    options |= {"dtype": dict.fromkeys(codes, str), "skiprows": skipped}
+    return Layout(options, layout.notes, rows)
+
+
+def _not_a_table(path: Path, layout: Layout, error: Exception) -> AuditError:
+    why = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+    return AuditError(
+        f"{path} cannot be read as a table: {why} Does a value hold '{layout.options['sep']}' without "
+        "quotation marks around it?"
+    )
 
 
 def _names(path: Path, rows: list[list[str]]) -> tuple[list[str], list[str]]:
@@ -170,13 +233,25 @@ def _numbers_rows(values: pd.Series) -> bool:
     )
 
 
-def _text(path: Path) -> tuple[str, list[str]]:
-    """The text of a file, and what had to be assumed to decode it."""
-    raw = path.read_bytes()
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _is_utf16(path: Path) -> bool:
+    with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+        return file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+
+
+def _text(path: Path, most: int = -1) -> tuple[str, list[str]]:
+    """The text of a file, or of its first `most` bytes, and what had to be assumed to decode it."""
+    with path.open("rb") as file:  # once: it may be a pipe
+        raw = file.read(most)
+    whole = len(raw) != most  # else the last character may be cut off
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
+            raw = gzip.decompress(raw) if whole else zlib.decompressobj(31).decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
             raise AuditError(f"{path} is a damaged .gz file: {error}.") from error
     if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise AuditError(f"{path} is not a text file. The audit reads CSV and Parquet (.parquet).")
@@ -184,7 +259,7 @@ def _text(path: Path) -> tuple[str, list[str]]:
         ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
     ):
         try:
-            text = raw.decode(encoding)
+            text = codecs.getincrementaldecoder(encoding)().decode(raw, final=whole)
         except UnicodeDecodeError:
             continue
         return text, ["it is not UTF-8; read as Windows-1252"] * (encoding == "cp1252")

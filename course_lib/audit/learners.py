@@ -9,8 +9,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import accuracy_score, r2_score
 
 from course_lib.audit.contingency import cramers_v, joint
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Note
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import area
 from course_lib.audit.table import Tables, Target

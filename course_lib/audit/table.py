@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations, pairwise
-from typing import NamedTuple
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pandas as pd
 
 from course_lib.audit.finding import Draft, stated
 from course_lib.audit.schema import AuditError, Schema, given, infer, listed
+from course_lib.audit.tally import Questions, RowHashes, RowTally, SumTally, Tally, hashes_of
 from course_lib.audit.values import (
     MOST_BINS,
     Values,
@@ -60,16 +60,26 @@ class Target:
     @cached_property
     def outcome(self) -> tuple[np.ndarray, np.ndarray]:
         """1 where the label is positive, 0 where not, NaN where missing: real and synthetic."""
-        column = self.column
+        return self.outcome_of(self.column.real), self.outcome_of(self.column.synthetic)
 
-        def positive(values: np.ndarray) -> np.ndarray:
-            if self.positive is None:
-                middle = np.nanmedian(column.real)
-                return np.where(np.isfinite(values), values > middle, np.nan)
-            code = column.levels.index(self.positive)
-            return np.where(values >= 0, values == code, np.nan)
+    def outcome_of(self, values: np.ndarray) -> np.ndarray:
+        """The same of other values of its column (n,)."""
+        if self.positive is None:
+            return np.where(np.isfinite(values), values > self.median, np.nan)
+        code = self.column.levels.index(self.positive)
+        return np.where(values >= 0, values == code, np.nan)
 
-        return positive(column.real), positive(column.synthetic)
+    def bare(self) -> "Target":
+        """The same without rows."""
+        empty = replace(self, column=self.column.bare())
+        if self.positive is None:
+            empty.__dict__["median"] = self.median  # a cached property
+        return empty
+
+    @cached_property
+    def median(self) -> float:
+        """Of a number: above it is the positive side."""
+        return float(self.column.quantiles.at([0.5])[0])
 
     @property
     def outcome_name(self) -> str:
@@ -79,16 +89,50 @@ class Target:
         return f"{self.name} = {self.positive}"
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True)
+class Level:
+    """One level of a sensitive column: a code, what lies between two numbers, or what is missing."""
+
+    column: str
+    name: str
+    code: int | None = None
+    low: float = -np.inf
+    high: float = np.inf
+    is_missing: bool = False
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """Which of the column's values (n,) have it, bool (n,).
+
+        >>> Level("age", "age < 3", high=3).holds(np.array([1.0, 3.0, np.nan])).tolist()
+        [True, False, False]
+        """
+        if self.is_missing:
+            return ~present(values)
+        if self.code is not None:
+            return np.asarray(values == self.code)
+        return np.asarray((values >= self.low) & (values < self.high))
+
+
+@dataclass(frozen=True)
+class Group:
     """Rows of one level of a sensitive column, or of one level of each of two.
 
     Attributes:
-        columns: one or two names. real, synthetic: which rows belong to it, bool (n,).
+        levels: one or two. real, synthetic: which rows belong to it, bool (n,).
     """
 
-    columns: tuple[str, ...]
+    levels: tuple[Level, ...]
     real: np.ndarray
     synthetic: np.ndarray
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(level.column for level in self.levels)
+
+    def holds(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which rows (n,) of these columns belong to it, bool (n,)."""
+        masks = [level.holds(columns[level.column]) for level in self.levels]
+        return np.asarray(np.all(masks, axis=0))
 
     def is_large(self, least_people: int = 1) -> bool:
         """Whether it has rows enough, of both kinds together, to be compared, and real ones to be shown."""
@@ -110,6 +154,7 @@ class Tables:
         sensitive: columns whose groups are compared.
         drafts: findings about the structure, made on the way.
         least_people: real rows that a value, a level or a group must have to be shown.
+        sums, hashes: counts and hashes of all rows, where the tables are a sample of them.
     """
 
     train: pd.DataFrame
@@ -121,6 +166,20 @@ class Tables:
     sensitive: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
     least_people: int = 1
+    sums: SumTally | None = None
+    hashes: RowHashes | None = None
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What the checks count of the rows."""
+        target = self.target
+        targets = () if target is None else (target, *target.other_classes)
+        return Questions(self.values, self.groups, targets)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """How many rows there are of each sort: those here, or the many of which they are a sample."""
+        return self.sums or RowTally(self.questions, self.n_train)
 
     @property
     def n_train(self) -> int:
@@ -164,34 +223,36 @@ class Tables:
 
     @cached_property
     def _all_groups(self) -> dict[str, Group]:
-        single: dict[str, dict[str, Group]] = {
-            name: {
-                label: Group((name,), real, synthetic)
-                for label, real, synthetic in _levels_of(self.values[name])
-            }
-            for name in self.sensitive
-        }
-        groups = {label: group for own in single.values() for label, group in own.items()}
+        single: dict[str, list[Group]] = {}
+        for name in self.sensitive:
+            column = self.values[name]
+            single[name] = [
+                Group((level,), real, level.holds(column.synthetic))
+                for level in _levels_of(column)
+                if (real := level.holds(column.real)).any()
+            ]
+        groups = {group.levels[0].name: group for own in single.values() for group in own}
         for one, two in combinations(self.sensitive, 2):
-            for label_one, first in single[one].items():
-                for label_two, second in single[two].items():
-                    if not (first.is_large() and second.is_large()):
-                        continue
-                    real = first.real & second.real
-                    if real.any():
-                        groups[f"{label_one} & {label_two}"] = Group(
-                            (one, two), real, first.synthetic & second.synthetic
-                        )
+            for first, second in product(single[one], single[two]):
+                if not (first.is_large() and second.is_large()):
+                    continue
+                real = first.real & second.real
+                if real.any():
+                    levels = (*first.levels, *second.levels)
+                    groups[" & ".join(level.name for level in levels)] = Group(
+                        levels, real, first.synthetic & second.synthetic
+                    )
         return groups
 
     @cached_property
-    def row_hashes(self) -> tuple[np.ndarray, np.ndarray]:
-        """A number to each row, equal for rows of equal values: of the real and synthetic rows."""
-        sides = []
-        for part in ("real", "synthetic"):
-            columns = {name: getattr(each, part) + 0.0 for name, each in self.values.items()}
-            sides.append(pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy())
-        return sides[0], sides[1]
+    def row_hashes(self) -> RowHashes:
+        """A number to each row, equal for rows of equal values."""
+        if self.hashes is not None:
+            return self.hashes
+        real = hashes_of({name: each.real for name, each in self.values.items()})
+        made = hashes_of({name: each.synthetic for name, each in self.values.items()})
+        train, holdout = np.split(real, [self.n_train])
+        return RowHashes(train, holdout, made)
 
     @cached_property
     def features(self) -> list[str]:
@@ -199,33 +260,24 @@ class Tables:
         return [name for name in self.values if self.target is None or name != self.target.name]
 
 
-def _levels_of(column: Values) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Label and masks of each level of a column that real data have, and of what is missing."""
+def _levels_of(column: Values) -> Iterator[Level]:
+    """Each level of a column that real data have, a number's quarters, and what is missing."""
+    name = column.name
     if column.is_number:
-        finite = column.real[np.isfinite(column.real)]
-        edges = np.unique(np.quantile(finite, [0.25, 0.5, 0.75]))
-        bounds = [-np.inf, *edges, np.inf]
-        for low, high in pairwise(bounds):
-            name = (
-                f"{column.name} < {high:g}"
+        edges = np.unique(column.quantiles.at([0.25, 0.5, 0.75]))
+        for low, high in pairwise([-np.inf, *edges, np.inf]):
+            told = (
+                f"{name} < {high:g}"
                 if low == -np.inf
-                else f"{column.name} >= {low:g}"
+                else f"{name} >= {low:g}"
                 if high == np.inf
-                else f"{low:g} <= {column.name} < {high:g}"
+                else f"{low:g} <= {name} < {high:g}"
             )
-            real = (column.real >= low) & (column.real < high)
-            if real.any():
-                yield name, real, (column.synthetic >= low) & (column.synthetic < high)
+            yield Level(name, told, low=float(low), high=float(high))
     else:
         for code in range(column.known or 0):
-            yield (
-                f"{column.name} = {column.levels[code]}",
-                column.real == code,
-                column.synthetic == code,
-            )
-    gone = ~present(column.real)
-    if gone.any():
-        yield f"{column.name} is missing", gone, ~present(column.synthetic)
+            yield Level(name, f"{name} = {column.levels[code]}", code)
+    yield Level(name, f"{name} is missing", is_missing=True)
 
 
 def prepare(
@@ -273,8 +325,7 @@ def prepare(
                 f"{listed(shared)}."
             )
     values: dict[str, Values] = {}
-    # About 20 rows to a cell of a pair, so that the counts can tell something.
-    bins = int(np.clip(np.sqrt(min(len(real), len(synthetic)) / 20), 3, MOST_BINS))
+    bins = bins_for(len(real), len(synthetic))
     for column in found.columns:
         column_drafts, each = read_column(column, real[column.name], synthetic[column.name])
         drafts += column_drafts
@@ -294,7 +345,7 @@ def prepare(
         raise AuditError(
             f"No column can be compared: {listed(shared)} are empty, identifiers or free text."
         )
-    target = Target(values[label], _positive(values[label], positive)) if label else None
+    target = Target(values[label], positive_level(values[label], positive)) if label else None
     if least_people > 1:
         found = Schema(tuple(replace(each, note=_plain(each.note)) for each in found.columns))
         drafts = [
@@ -372,8 +423,24 @@ def _column_drafts(real: Sequence[str], synthetic: Sequence[str]) -> list[Draft]
     return drafts
 
 
-def _positive(column: Values, positive: object) -> str | None:
-    """The level of the label that counts as positive."""
+def bins_for(real: int, synthetic: int) -> int:
+    """Into how many bins a number is cut, so that about 20 rows are in a cell of a pair.
+
+    >>> bins_for(100, 100), bins_for(1_000, 5_000), bins_for(10**6, 10**6)
+    (3, 7, 10)
+    """
+    return int(np.clip(np.sqrt(min(real, synthetic) / 20), 3, MOST_BINS))
+
+
+def positive_level(column: Values, positive: object) -> str | None:
+    """The level of the label that counts as positive, or None for a number.
+
+    Raises:
+        AuditError: if `positive` is not a level of the label.
+
+    >>> positive_level(Values("paid", "category", np.zeros(1), np.zeros(1), ("no", "yes"), 2), None)
+    'yes'
+    """
     if column.is_number:
         if positive is not None:
             raise AuditError(

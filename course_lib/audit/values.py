@@ -1,15 +1,17 @@
 """One column, made comparable: numbers as floats, categories as codes; and what was read into them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from course_lib.audit.finding import Draft, stated
+from course_lib.audit.quantiles import Quantiles
 from course_lib.audit.reading import (
     PLAIN,
+    DateOrder,
     NumberFormat,
     as_dates,
     as_numbers,
@@ -22,6 +24,7 @@ from course_lib.audit.schema import KINDS, UNCOMPARED, Column
 
 MISSING = -1
 MOST_BINS = 10  # of a number, in pairs
+TAIL = 0.01  # of a number's real values, at either end
 TOP = 10  # levels of a category, in pairs; the rest count together
 PREFIXES = 30  # groups at most that codes are compared by
 # Two words for yes and no, and their codes.
@@ -38,6 +41,8 @@ class Values:
         levels: of a category: the real data's, in order, then what only the synthetic data have.
         known: how many of the levels the real data have; None for a number or a date.
         bins: into how many a number is cut for counting pairs.
+        all_real, all_synthetic: of a number, the quantiles of rows of which those here are a sample.
+        all_counts: of a category, how often both tables have each level, of the same rows.
     """
 
     name: str
@@ -47,6 +52,26 @@ class Values:
     levels: tuple[str, ...] = ()
     known: int | None = None
     bins: int = MOST_BINS
+    all_real: Quantiles | None = None
+    all_synthetic: Quantiles | None = None
+    all_counts: np.ndarray | None = None
+
+    def bare(self) -> "Values":
+        """The same without rows, but with the edges and levels that they have given it.
+
+        >>> Values("x", "number", np.arange(9.0), np.arange(9.0), bins=3).bare().edges.tolist()
+        [2.0, 5.0]
+        """
+        kept = ("thresholds", "edges", "edges_by_rank") if self.is_number else ("by_count",)
+        empty = replace(
+            self,
+            real=self.real[:0],
+            synthetic=self.synthetic[:0],
+            all_real=None,
+            all_synthetic=None,
+        )
+        empty.__dict__.update({name: getattr(self, name) for name in kept})  # cached properties
+        return empty
 
     @property
     def is_number(self) -> bool:
@@ -61,62 +86,86 @@ class Values:
         """
         if self.known is None:
             raise TypeError(f"{self.name} is a number: it has no levels.")
-        both = np.concatenate([self.real, self.synthetic])
-        count = np.bincount(both[both >= 0], minlength=len(self.levels))
+        if self.all_counts is None:
+            both = np.concatenate([self.real, self.synthetic])
+            count = np.bincount(both[both >= 0], minlength=len(self.levels))
+        else:
+            count = self.all_counts
         # Equally common ones by their names: the codes would tell which table has them.
         name = np.argsort(np.argsort(np.array(self.levels)))
         return np.lexsort((name, -count))
 
     @cached_property
+    def quantiles(self) -> Quantiles:
+        """Those of a number's real rows."""
+        return self.all_real or Quantiles.of(self.real)
+
+    @cached_property
+    def thresholds(self) -> tuple[float, float]:
+        """Below and above them are the outermost TAIL of a number's real values, at either end."""
+        low, high = self.quantiles.at([TAIL, 1 - TAIL])
+        return float(low), float(high)
+
+    @cached_property
     def edges(self) -> np.ndarray:
         """Inner edges of a number's bins, at the real data's quantiles; the outer bins are open."""
-        finite = self.real[np.isfinite(self.real)]
-        at = np.quantile(finite, np.linspace(0, 1, self.bins + 1)[1:-1], method="lower")
+        real = self.quantiles
+        at = real.lower(np.linspace(0, 1, self.bins + 1)[1:-1])
         # A value that fills a bin by itself, such as a gain of zero, gets one of its own, and what
         # is left is halved.
         common = np.unique(at[1:][np.diff(at) == 0])
         if len(common):
-            others = finite[~np.isin(finite, common)]
-            halves = np.quantile(others, 0.5, method="lower") if len(others) else common[0]
-            at = np.concatenate([at, np.nextafter(common, np.inf), [halves]])
-        return np.unique(at[at > finite.min()])
+            others = real.without(common)
+            halves = others.lower(np.array([0.5])) if others.rows else common[:1]
+            at = np.concatenate([at, np.nextafter(common, np.inf), halves])
+        return np.unique(at[at > real.values[0]])
+
+    @cached_property
+    def edges_by_rank(self) -> np.ndarray:
+        """Inner edges of bins that hold the real shares of the synthetic rows.
+
+        Equal values stay together, where most of them belong.
+        """
+        real, made = self.quantiles, self.all_synthetic or Quantiles.of(self.synthetic)
+        share = real.below(self.edges) / real.rows
+        middle = (np.cumsum(made.times) - made.times / 2) / max(made.rows, 1)
+        first = np.searchsorted(middle, share, side="left")
+        return np.append(made.values, np.inf)[first]
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are in pairs; the last one is for missing values."""
+        return (len(self.edges) if self.is_number else min(TOP, len(self.levels))) + 2
 
     @cached_property
     def coarse(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Codes of at most a dozen cells for the real and the synthetic rows, and their number."""
+        return self.cell_of(self.real), self.cell_of(self.synthetic), self.cells
+
+    def cell_of(self, values: np.ndarray) -> np.ndarray:
+        """The cell (n,) of each float or code (n,): a bin, or one of the most common levels.
+
+        >>> age = Values("age", "number", np.arange(9.0), np.arange(9.0), bins=3)
+        >>> age.cell_of(np.array([-1.0, 4.0, 99.0, np.nan])).tolist()
+        [0, 1, 2, 3]
+        """
         if self.is_number:
-            cells = len(self.edges) + 2  # the last one for missing values
+            return _cut(values, self.edges)
+        # The most common levels; then the other ones, and missing values.
+        top = self.by_count[:TOP]
+        to = np.full(len(self.levels) + 1, len(top), np.uint8)
+        to[top] = np.arange(len(top))
+        to[-1] = len(top) + 1
+        return np.asarray(to[values])  # -1, missing, is the last entry
 
-            def code(values: np.ndarray) -> np.ndarray:
-                return _cut(values, self.edges)
-
-        else:
-            # The most common levels; then the other ones, and missing values.
-            top = self.by_count[:TOP]
-            cells = len(top) + 2
-            to = np.full(len(self.levels) + 1, len(top), np.uint8)
-            to[top] = np.arange(len(top))
-            to[-1] = cells - 1
-
-            def code(values: np.ndarray) -> np.ndarray:
-                codes: np.ndarray = to[values]  # -1, missing, is the last entry
-                return codes
-
-        return code(self.real), code(self.synthetic), cells
+    def cell_by_rank(self, values: np.ndarray) -> np.ndarray:
+        """The cell (n,) of each synthetic value (n,) of a number by its rank: each holds the real share."""
+        return _cut(values, self.edges_by_rank)
 
     @cached_property
     def ranked(self) -> np.ndarray:
-        """Codes (m,) of a number's synthetic rows by their rank: each cell holds the real share of rows.
-
-        Equal values stay together, where most of them belong.
-        """
-        real = np.sort(self.real[np.isfinite(self.real)])
-        share = np.searchsorted(real, self.edges, side="left") / len(real)
-        values, of, times = np.unique(self.synthetic, return_inverse=True, return_counts=True)
-        middle = (np.cumsum(times) - times / 2) / max(times[np.isfinite(values)].sum(), 1)
-        codes = np.searchsorted(share, middle, side="right").astype(np.uint8)
-        codes[~np.isfinite(values)] = len(self.edges) + 1
-        return np.asarray(codes[of])
+        """Those of the synthetic rows."""
+        return self.cell_by_rank(self.synthetic)
 
 
 def _cut(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -166,7 +215,7 @@ def read_column(
         return [_read_as(column, "underpowered"), *drafts], None
     facts: list[str] = []
     if column.kind == "category":
-        values, told_of_codes = _category(name, real, synthetic)
+        values, told_of_codes = read_levels(name, real, synthetic)
         drafts += told_of_codes
         if len(values.levels) == 1:
             drafts.append(
@@ -193,6 +242,29 @@ def read_column(
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+HOURS = tuple(f"{hour:02}" for hour in range(24))
+DATE_PARTS = {"weekday": WEEKDAYS, "month": MONTHS, "hour": HOURS}
+
+
+def date_part_codes(days: np.ndarray) -> dict[str, np.ndarray]:
+    """Codes (n,) of weekday, month and hour of days since 1970 (n,); -1 where they are missing.
+
+    >>> {part: codes.tolist() for part, codes in date_part_codes(np.array([0.5, np.nan])).items()}
+    {'weekday': [3, -1], 'month': [0, -1], 'hour': [12, -1]}
+    """
+    known = np.isfinite(days)
+    there = days[known]
+    whole = np.floor(there)
+    months = (np.datetime64("1970-01-01") + whole.astype("timedelta64[D]")).astype("datetime64[M]")
+    parts = {
+        "weekday": (whole.astype(int) + 3) % 7,  # 1970 began on a Thursday
+        "month": months.astype(int) % 12,
+        "hour": np.floor((there % 1) * 24 + 1e-6).astype(int) % 24,
+    }
+    codes = {part: np.full(len(days), MISSING, np.int32) for part in parts}
+    for part, values in parts.items():
+        codes[part][known] = values
+    return codes
 
 
 def date_parts(column: Values) -> list[Values]:
@@ -202,28 +274,11 @@ def date_parts(column: Values) -> list[Values]:
     >>> [part.name for part in date_parts(days)]
     ['day: weekday', 'day: month']
     """
-
-    def part(name: str, levels: Sequence[str], code: Callable[[np.ndarray], np.ndarray]) -> Values:
-        sides = []
-        for days in (column.real, column.synthetic):
-            codes = np.full(len(days), MISSING, np.int32)
-            known = np.isfinite(days)
-            codes[known] = code(days[known])
-            sides.append(codes)
-        real, made = sides
-        return Values(f"{column.name}: {name}", "category", real, made, tuple(levels), len(levels))
-
-    def month(days: np.ndarray) -> np.ndarray:
-        dates = np.datetime64("1970-01-01") + np.floor(days).astype("timedelta64[D]")
-        return np.asarray(dates.astype("datetime64[M]").astype(int) % 12)
-
+    real, made = date_part_codes(column.real), date_part_codes(column.synthetic)
     parts = [
-        # 1970 began on a Thursday.
-        part("weekday", WEEKDAYS, lambda days: (np.floor(days).astype(int) + 3) % 7),
-        part("month", MONTHS, month),
-        part("hour", [f"{hour:02}" for hour in range(24)],
-             lambda days: np.floor((days % 1) * 24 + 1e-6).astype(int) % 24),
-    ]  # fmt: skip
+        Values(f"{column.name}: {name}", "category", real[name], made[name], levels, len(levels))
+        for name, levels in DATE_PARTS.items()
+    ]
     both = [np.concatenate([each.real, each.synthetic]) for each in parts]
     return [
         each
@@ -333,24 +388,70 @@ def _number_side(part: str, values: pd.Series, likely: NumberFormat) -> Side:
 
 
 def _days(real: pd.Series, synthetic: pd.Series) -> list[Side]:
-    """Dates as days since 1970, day and month in the order that the column itself shows."""
-    orders = [date_order(each.dropna()) if _is_text(each) else None for each in (real, synthetic)]
-    sure = next((order for order in orders if order and order.certain), None)
+    """Dates as days since 1970."""
     sides = []
+    orders = date_orders(real, synthetic)
     for part, values, order in zip(("real", "synthetic"), (real, synthetic), orders, strict=True):
-        if isinstance(values.dtype, pd.PeriodDtype):
-            values = values.dt.to_timestamp()
-        dates = as_dates(values, order if order and order.certain else sure or order)
-        days = (dates - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
-        number = days.to_numpy(float)
+        number = days_of(values, order)
         sides.append(Side(part, number, np.isnan(number) & values.notna().to_numpy()))
     return sides
+
+
+def date_orders(real: pd.Series, synthetic: pd.Series) -> list[DateOrder | None]:
+    """Of either side, the order of day and month that the column itself shows; None for timestamps.
+
+    >>> date_orders(pd.Series(["03/04/2020"]), pd.Series(["25/04/2020"]))[0].day_first
+    True
+    """
+    orders = [date_order(each.dropna()) if _is_text(each) else None for each in (real, synthetic)]
+    sure = next((order for order in orders if order and order.certain), None)
+    return [order if order and order.certain else sure or order for order in orders]
+
+
+def days_of(values: pd.Series, order: DateOrder | None) -> np.ndarray:
+    """Dates (n,) as days since 1970, NaN where they cannot be read.
+
+    >>> days_of(pd.Series(["1970-01-03", "soon"]), None).tolist()
+    [2.0, nan]
+    """
+    if isinstance(values.dtype, pd.PeriodDtype):
+        values = values.dt.to_timestamp()
+    days = (as_dates(values, order) - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
+    return days.to_numpy(float)
+
+
+def number_formats(real: pd.Series, synthetic: pd.Series) -> list[NumberFormat]:
+    """How either side of a column of numbers is written.
+
+    >>> [each.decimal for each in number_formats(pd.Series(["1,5", "2,5"]), pd.Series([1.5, 2.5]))]
+    [',', '.']
+    """
+    return [side.written or PLAIN for side in _numbers(real, synthetic)]
+
+
+def numbers_of(values: pd.Series, written: NumberFormat) -> np.ndarray:
+    """Values (n,) that are written in this format as floats, NaN where they are none.
+
+    >>> numbers_of(pd.Series(["1,5", "?"]), NumberFormat(",")).tolist()
+    [1.5, nan]
+    """
+    if pd.api.types.is_timedelta64_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return _number_side("", values, written).values
+    codes, levels = pd.factorize(values)  # each word is read once
+    words = pd.Series(levels, dtype=object).map(str)
+    read = written.numbers(words) if written.is_special else plain_numbers(words)
+    return np.append(read, np.nan)[codes]
 
 
 # --- categories --------------------------------------------------------------------------------
 
 
-def _category(name: str, real: pd.Series, synthetic: pd.Series) -> tuple[Values, list[Draft]]:
+def read_levels(name: str, real: pd.Series, synthetic: pd.Series) -> tuple[Values, list[Draft]]:
+    """A category's values, and findings about how its levels are written.
+
+    >>> read_levels("sex", pd.Series(["m", "f"]), pd.Series(["m", None]))[0].levels
+    ('f', 'm')
+    """
     coded = [pd.factorize(_hashable(values)) for values in (real, synthetic)]
     named = [[level_name(level) for level in levels] for _, levels in coded]
     codes = [[str(level).strip().removesuffix(".0") for level in levels] for _, levels in coded]

@@ -12,8 +12,8 @@ import pandas as pd
 
 from course_lib.audit.checks.privacy import RECORDS, membership, not_testable
 from course_lib.audit.evidence import Evidence
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, measured
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.statistics import shares
 from course_lib.audit.table import Tables
 from course_lib.privacy import attacks

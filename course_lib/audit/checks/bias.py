@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from course_lib.audit.contingency import cramers_v, joint, tabulate
+from course_lib.audit.contingency import cramers_v
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.fairness import demographic_parity
 from course_lib.audit.finding import Draft, measured, stated
 from course_lib.audit.learners import Trials
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import POWER, Z, from_z, permuted, shares, welch
-from course_lib.audit.table import Target
+from course_lib.audit.table import Tables, Target
+from course_lib.audit.tally import Split
 
 Gap = Callable[[np.ndarray, np.ndarray, np.ndarray], float]  # of truth, choices and group codes
 LISTED = 40  # small groups that are named
@@ -43,7 +44,8 @@ def _small_groups(evidence: Evidence) -> Iterator[Draft]:
     target, margins = evidence.tables.target, evidence.margins
     needed = 2 * ((Z + POWER) / margins["group_share"]) ** 2
     if target is not None:
-        rate = float(np.nanmean(target.outcome[0]))
+        known, positive = evidence.tables.tally.labels(target).real
+        rate = positive / known
         rarer = max(min(rate, 1 - rate), 0.01)
         effect = margins["label_rate"] * rarer
         needed = max(needed, 2 * rarer * (1 - rarer) * ((Z + POWER) / effect) ** 2)
@@ -62,68 +64,73 @@ def _small_groups(evidence: Evidence) -> Iterator[Draft]:
 
 
 def _group_shares(evidence: Evidence) -> Iterator[Draft]:
-    tables = evidence.tables
-    split = tables.n_train
-    for name, (columns, real, synthetic) in tables.groups.items():
-        rate = real.mean()
+    tally = evidence.tables.tally
+    (n_train,), (n_holdout,), (m,) = tally.rows()
+    n = n_train + n_holdout
+    for name, group in evidence.tables.groups.items():
+        (train,), (holdout,), (made,) = tally.rows(name)
+        rate = (train + holdout) / n
         yield measured(
             "bias",
             "group_share",
             name,
-            shares(int(synthetic.sum()), len(synthetic), int(real.sum()), len(real)),
+            shares(int(made), int(m), int(train + holdout), int(n)),
             margin=evidence.margins["group_share"] * rate,
-            reference=real[split:].mean() - real[:split].mean(),
-            method=f"{synthetic.mean():.2%} of synthetic rows, {rate:.2%} of real ones",
-            columns=columns,
+            reference=holdout / n_holdout - train / n_train if n_holdout else None,
+            method=f"{made / m:.2%} of synthetic rows, {rate:.2%} of real ones",
+            columns=group.columns,
         )
 
 
 def _label_rates(evidence: Evidence, target: Target) -> Iterator[Draft]:
-    tables, (y_real, y) = evidence.tables, target.outcome
-    split = tables.n_train
-    for name, (columns, real, synthetic) in tables.groups.items():
+    tables = evidence.tables
+    for name, group in tables.groups.items():
         if name.startswith(f"{target.name} = "):
             continue
-        labels, labels_real = _finite(y[synthetic]), _finite(y_real[real])
-        if not len(labels_real):
+        counted = tables.tally.labels(target, name)
+        (known, positive), (m, k) = counted.real, counted.synthetic
+        if not known:
             continue
-        rate = labels_real.mean()
-        train, holdout = (
-            _finite(y_real[:split][real[:split]]),
-            _finite(y_real[split:][real[split:]]),
-        )
-        two = len(train) and len(holdout)
+        rate = positive / known
+        train, holdout = counted.train, counted.holdout
+        two = train[0] and holdout[0]
         told = f"{target.outcome_name} in {rate:.1%} of real rows, " + (
-            f"in {labels.mean():.1%} of synthetic ones" if len(labels) else "no synthetic rows"
+            f"in {k / m:.1%} of synthetic ones" if m else "no synthetic rows"
         )
         yield measured(
             "bias",
             "label_rate",
             name if target == tables.target else f"{name}, {target.outcome_name}",
-            shares(int(labels.sum()), len(labels), int(labels_real.sum()), len(labels_real)),
+            shares(int(k), int(m), int(positive), int(known)),
             # The rarer side of the label decides, so that it does not matter which one is positive.
-            margin=evidence.margins["label_rate"] * max(min(rate, 1 - rate), 1 / len(labels_real)),
-            reference=holdout.mean() - train.mean() if two else None,
+            margin=evidence.margins["label_rate"] * max(min(rate, 1 - rate), 1 / known),
+            reference=holdout[1] / holdout[0] - train[1] / train[0] if two else None,
             method=told,
-            columns=(*columns, target.name),
+            columns=(*group.columns, target.name),
         )
 
 
 def _gaps(evidence: Evidence, target: Target) -> Iterator[Draft]:
     """Amplification: the gap between a group's rate and the rest's, and how it changed."""
-    tables, (y_real, y) = evidence.tables, target.outcome
+    tables = evidence.tables
+    everyone = tables.tally.labels(target)
     for attribute in tables.sensitive:
         if attribute == target.name:
             continue
-        own = [item for item in tables.groups.items() if item[1][0] == (attribute,)]
+        own = [name for name, group in tables.groups.items() if group.columns == (attribute,)]
         if len(own) == 2:
             own = own[:1]  # the other one's gap is the same with the sign turned
-        for name, (columns, real, synthetic) in own:
+        for name in own:
+            ours = tables.tally.labels(target, name)
             sides = [
-                (_finite(labels[mask]), _finite(labels[~mask]))
-                for labels, mask in ((y, synthetic), (y_real, real))
+                (group, whole - group)
+                for group, whole in (
+                    (ours.synthetic, everyone.synthetic),
+                    (ours.real, everyone.real),
+                )
             ]
-            if any(min(p.sum(), len(p) - p.sum()) < LEAST for side in sides for p in side):
+            parts = [part for side in sides for part in side]
+            if any(min(positive, known - positive) < LEAST for known, positive in parts):
                 told = f"fewer than {LEAST} rows of one side have or lack {target.outcome_name}, too few "
                 told += "for a gap"
                 yield stated(
@@ -131,36 +138,38 @@ def _gaps(evidence: Evidence, target: Target) -> Iterator[Draft]:
                     f"{name} against the rest",
                     "underpowered",
                     told,
-                    (*columns, target.name),
+                    (attribute, target.name),
                     family="bias",
                 )
                 continue
-            gap, gap_real = (ours.mean() - rest.mean() for ours, rest in sides)
-            variance = sum(p.mean() * (1 - p.mean()) / len(p) for side in sides for p in side)
+            gap, gap_real = (_rate(group) - _rate(rest) for group, rest in sides)
+            variance = sum(_rate(part) * (1 - _rate(part)) / part[0] for part in parts)
             yield measured(
                 "bias",
                 "label_gap",
                 f"{name} against the rest",
-                from_z(
-                    gap - gap_real, float(np.sqrt(variance)), min(len(p) for s in sides for p in s)
-                ),
+                from_z(gap - gap_real, float(np.sqrt(variance)), int(min(n for n, _ in parts))),
                 margin=evidence.margins["label_gap"],
-                reference=_own_change(y_real, real, tables.n_train),
+                reference=_own_change(ours, everyone),
                 method=f"gap in {target.outcome_name}: {gap:+.1%} in synthetic, {gap_real:+.1%} in "
                 f"real rows{_direction(gap, gap_real)}",
-                columns=(*columns, target.name),
+                columns=(attribute, target.name),
             )
 
 
-def _own_change(labels: np.ndarray, group: np.ndarray, split: int) -> float | None:
+def _rate(counted: np.ndarray) -> float:
+    """The share of positive labels, of counts of known and of positive ones (2,)."""
+    return float(counted[1] / counted[0])
+
+
+def _own_change(ours: Split, everyone: Split) -> float | None:
     """How the gap of the holdout differs from that of the training rows; None without a group."""
     gaps = []
-    for part in (slice(split, None), slice(split)):
-        sides = [_finite(labels[part][mask]) for mask in (group[part], ~group[part])]
-        if not all(map(len, sides)):
+    for group, whole in ((ours.holdout, everyone.holdout), (ours.train, everyone.train)):
+        if not group[0] or not whole[0] - group[0]:
             return None
-        gaps.append(sides[0].mean() - sides[1].mean())
-    return float(gaps[0] - gaps[1])
+        gaps.append(_rate(group) - _rate(whole - group))
+    return gaps[0] - gaps[1]
 
 
 def _direction(gap: float, gap_real: float) -> str:
@@ -173,25 +182,30 @@ def _associations(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draf
     """How far each column gives a sensitive one away: proxies."""
     tables = evidence.tables
     for number, attribute in enumerate(tables.sensitive):
-        for name, column in tables.values.items():
+        for name in tables.values:
             if name in tables.sensitive[: number + 1]:
                 continue  # itself, or a pair that has been looked at
-            other = tables.values[attribute]
-            synthetic, real = joint(column, other)
-            (codes, _, rows), (codes_other, _, columns) = column.coarse, other.coarse
-            split = tables.n_train
-            train = tabulate(codes[:split], codes_other[:split], rows, columns)
+            counted = _joint(tables, name, attribute)
+            synthetic, real = counted.synthetic, counted.real
             yield measured(
                 "bias",
                 "association",
                 f"{name} with {attribute}",
                 permuted(lambda a, b: cramers_v(a) - cramers_v(b), synthetic, real, rng),
                 margin=evidence.margins["association"],
-                reference=float(cramers_v(real - train) - cramers_v(train)),
+                reference=float(cramers_v(counted.holdout) - cramers_v(counted.train)),
                 method=f"how well one predicts the other (Cramér's V, 0 to 1): "
                 f"{cramers_v(synthetic):.2f} in synthetic, {cramers_v(real):.2f} in real rows",
                 columns=[name, attribute],
             )
+
+
+def _joint(tables: Tables, one: str, two: str) -> Split:
+    """The cells (cells of one, cells of two) of a pair, which is counted once, in the columns' order."""
+    order = list(tables.values)
+    if order.index(one) < order.index(two):
+        return tables.tally.cells(tables.values[one], tables.values[two])
+    return Split(*(part.T for part in tables.tally.cells(tables.values[two], tables.values[one])))
 
 
 def _downstream(evidence: Evidence, trials: Trials) -> Iterator[Draft]:
@@ -203,9 +217,9 @@ def _downstream(evidence: Evidence, trials: Trials) -> Iterator[Draft]:
     }
     for attribute in tables.sensitive:
         masks = [
-            real[trials.held]
-            for columns, real, _ in tables.groups.values()
-            if columns == (attribute,)
+            group.real[trials.held]
+            for group in tables.groups.values()
+            if group.columns == (attribute,)
         ]
         group = np.full(len(trials.y), -1)
         for code, mask in enumerate(masks):
@@ -262,7 +276,3 @@ def odds_gap(truth: np.ndarray, chosen: np.ndarray, group: np.ndarray) -> float:
         for side in (0, 1)
     ]
     return float(max(np.ptp(each) if each else 0.0 for each in rates))
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values[np.isfinite(values)])

@@ -1,6 +1,6 @@
 """Each column by itself: its distribution, its levels, its tails, what is missing, how it is rounded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +21,9 @@ from course_lib.audit.statistics import (
     shares,
     total_variation,
 )
-from course_lib.audit.values import Values
+from course_lib.audit.tally import Split, Tally
+from course_lib.audit.values import TAIL, Values
 
-TAIL = 0.01
 RARE = 0.02  # a level with a smaller share counts as rare
 MOST_PLACES = 400  # values at which two distribution functions are compared
 DRAWS = 99  # of the rows dealt out again,
@@ -48,11 +48,11 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
             continue
         if column.is_number:
             train, holdout = (_present(part) for part in np.split(column.real, [tables.n_train]))
-            for draft in _number(evidence.margins, column, real, synthetic, train, holdout, rng):
+            for draft in _number(evidence, column, real, synthetic, train, holdout, rng):
                 yield _without_single_values(draft) if tables.least_people > 1 else draft
             yield _bins(evidence, column)
         else:
-            yield from _category(evidence, column, real, synthetic)
+            yield from _category(evidence, column)
 
 
 def _present(values: np.ndarray) -> np.ndarray:
@@ -60,21 +60,22 @@ def _present(values: np.ndarray) -> np.ndarray:
 
 
 def _missing(evidence: Evidence, column: Values) -> Iterator[Draft]:
-    gone_real, gone = (
-        np.isnan(values) if column.is_number else values < 0
-        for values in (column.real, column.synthetic)
+    """Draft of a column with missing values: the last of its cells."""
+    counted = evidence.tables.tally.cells(column)
+    (n_train, train), (n_holdout, holdout), (m, made) = (
+        (int(cells.sum()), int(cells[-1])) for cells in counted
     )
-    if not (gone_real.any() or gone.any()):
+    n, real = n_train + n_holdout, train + holdout
+    if not (real or made):
         return
-    train, holdout = np.split(gone_real, [evidence.tables.n_train])
     yield measured(
         "fidelity",
         "missing_rate",
         column.name,
-        shares(gone.sum(), len(gone), gone_real.sum(), len(gone_real)),
+        shares(made, m, real, n),
         margin=evidence.margins["missing_rate"],
-        reference=holdout.mean() - train.mean(),
-        method=f"missing in {gone.mean():.1%} of synthetic and {gone_real.mean():.1%} of real rows",
+        reference=holdout / n_holdout - train / n_train if n_holdout else None,
+        method=f"missing in {made / m:.1%} of synthetic and {real / n:.1%} of real rows",
         columns=[column.name],
     )
 
@@ -82,16 +83,11 @@ def _missing(evidence: Evidence, column: Values) -> Iterator[Draft]:
 # --- categories --------------------------------------------------------------------------------
 
 
-def _category(
-    evidence: Evidence, column: Values, real: np.ndarray, synthetic: np.ndarray
-) -> Iterator[Draft]:
-    size, known = len(column.levels), column.known or 0
-    count = np.bincount(synthetic, minlength=size)
-    count_real = np.bincount(real, minlength=size)
-    train, holdout = (
-        np.bincount(_present(part), minlength=size)
-        for part in np.split(column.real, [evidence.tables.n_train])
-    )
+def _category(evidence: Evidence, column: Values) -> Iterator[Draft]:
+    known = column.known or 0
+    counted = evidence.tables.tally.levels(column)
+    train, holdout, count = counted
+    count_real = counted.real
     yield measured(
         "fidelity",
         "total_variation",
@@ -195,11 +191,7 @@ def _levels_told(
 
 def _bins(evidence: Evidence, column: Values) -> Draft:
     """The shares of a number's bins: a gap in the middle hardly moves a distribution function."""
-    real, made, cells = column.coarse
-    split = evidence.tables.n_train
-    train, holdout, count = (
-        np.bincount(codes, minlength=cells)[:-1] for codes in (real[:split], real[split:], made)
-    )
+    train, holdout, count = (cells[:-1] for cells in evidence.tables.tally.cells(column))
     return measured(
         "fidelity",
         "total_variation",
@@ -207,13 +199,13 @@ def _bins(evidence: Evidence, column: Values) -> Draft:
         counts(count, train + holdout),
         margin=evidence.margins["total_variation"],
         reference=total_variation(holdout, train) if holdout.sum() and train.sum() else None,
-        method=f"{cells - 1} bins of about equal real shares",
+        method=f"{len(count)} bins of about equal real shares",
         columns=[column.name],
     )
 
 
 def _number(
-    margins: Mapping[str, float],
+    evidence: Evidence,
     column: Values,
     real: np.ndarray,
     synthetic: np.ndarray,
@@ -221,6 +213,7 @@ def _number(
     holdout: np.ndarray,
     rng: np.random.Generator,
 ) -> Iterator[Draft]:
+    margins = evidence.margins
     two = len(train) > 0 and len(holdout) > 0
     yield measured(
         "fidelity",
@@ -243,25 +236,10 @@ def _number(
         method="mean distance that values would have to move, in standard deviations of the real ones",
         columns=[column.name],
     )
-    for side, threshold in zip(("low", "high"), np.quantile(real, [TAIL, 1 - TAIL]), strict=True):
-
-        def beyond(values: np.ndarray, side: str = side, threshold: float = threshold) -> int:
-            return int((values < threshold if side == "low" else values > threshold).sum())
-
-        expected = beyond(real) / len(real)
-        if expected == 0:
+    yield from _tails(evidence, column)
+    for side in ("low", "high"):
+        if not _beyond(evidence.tables.tally, column, side).real[1]:
             continue  # the outermost value is so common that there is no tail
-        yield measured(
-            "fidelity",
-            "tail_share",
-            f"{column.name}, {side}",
-            shares(beyond(synthetic), len(synthetic), beyond(real), len(real)),
-            margin=margins["tail_share"] * expected,
-            reference=beyond(holdout) / len(holdout) - beyond(train) / len(train) if two else None,
-            method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold, column.kind)}, where "
-            f"{expected:.2%} of the real ones are",
-            columns=[column.name],
-        )
         yield measured(
             "fidelity",
             "tail_reach",
@@ -290,6 +268,35 @@ def _number(
         method=_rounding_told(*cells),
         columns=[column.name],
     )
+
+
+def _beyond(tally: Tally, column: Values, side: str) -> Split:
+    """Of the rows with a value: how many there are, and how many lie in the tail on this side (2,)."""
+    cells, tails = tally.cells(column), tally.tails(column)
+    parts = zip(cells, tails, strict=True)
+    return Split(*(np.array([all_[:-1].sum(), tail[int(side == "high")]]) for all_, tail in parts))
+
+
+def _tails(evidence: Evidence, column: Values) -> Iterator[Draft]:
+    """The share of rows beyond the thresholds outside which a hundredth of the real ones lie."""
+    for side, threshold in zip(("low", "high"), column.thresholds, strict=True):
+        counted = _beyond(evidence.tables.tally, column, side)
+        (n, real), (m, made) = counted.real, counted.synthetic
+        if not real:
+            continue
+        expected = real / n
+        (n_train, train), (n_holdout, holdout) = counted.train, counted.holdout
+        yield measured(
+            "fidelity",
+            "tail_share",
+            f"{column.name}, {side}",
+            shares(int(made), int(m), int(real), int(n)),
+            margin=evidence.margins["tail_share"] * expected,
+            reference=holdout / n_holdout - train / n_train if n_train and n_holdout else None,
+            method=f"rows {'under' if side == 'low' else 'over'} {_plain(threshold, column.kind)}, where "
+            f"{expected:.2%} of the real ones are",
+            columns=[column.name],
+        )
 
 
 def _without_single_values(draft: Draft) -> Draft:

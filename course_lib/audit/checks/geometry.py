@@ -11,8 +11,8 @@ from sklearn.inspection import permutation_importance
 
 from course_lib.audit import fidelity
 from course_lib.audit.evidence import Evidence, Sets
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, measured
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.statistics import (
     POWER,
     Comparison,

@@ -14,9 +14,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.evidence import Evidence
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, stated
 from course_lib.audit.reading import personal
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.table import Tables
 from course_lib.audit.values import Values, present
 
@@ -60,13 +60,22 @@ def _verdict(evidence: Evidence, found: int, chance: float) -> str:
     return "pass" if evidence.holdout_given else "not testable"
 
 
-def _rows_told(evidence: Evidence, made: np.ndarray, real: np.ndarray) -> str:
-    """Which synthetic rows are like which real ones, counted from 1; nothing if rows are hidden."""
+def _rows_told(
+    evidence: Evidence,
+    made: np.ndarray,
+    real: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray] | None = None,
+) -> str:
+    """Which synthetic rows are like which real ones, counted from 1; nothing if rows are hidden.
+
+    Args:
+        places: where the real and the synthetic rows stand, if they are not those of the tables.
+    """
     if not evidence.list_rows or not len(made):
         return ""
-    order = evidence.real_order
+    order, made_order = places or (evidence.real_order, evidence.made_order)
     numbers = (real if order is None else order[real]) + 1
-    made = made if evidence.made_order is None else evidence.made_order[made]
+    made = made if made_order is None else made_order[made]
     pairs = [f"{a + 1:,} ({b:,})" for a, b in zip(made[:LISTED], numbers[:LISTED], strict=True)]
     more = f" and {len(made) - LISTED:,} more" if len(made) > LISTED else ""
     return f"; synthetic rows, counted from 1, and the real row of each: {', '.join(pairs)}{more}"
@@ -77,11 +86,11 @@ def _rows_told(evidence: Evidence, made: np.ndarray, real: np.ndarray) -> str:
 
 def _verbatim(evidence: Evidence) -> Draft:
     """People whose row no other real person has, and which a synthetic row repeats."""
-    tables = evidence.tables
-    real, made = tables.row_hashes
+    hashes = evidence.tables.row_hashes
+    real, made = hashes.real, hashes.synthetic
     people, times = np.unique(real, return_counts=True)
     alone = people[times == 1]
-    seen = alone[np.isin(alone, real[: evidence.seen])]
+    seen = alone[np.isin(alone, hashes.train if evidence.holdout_given else real)]
     rows = np.flatnonzero(np.isin(made, seen))
     copied, first = np.unique(made[rows], return_index=True)
     expected = _coincidences(evidence, len(np.unique(made)))
@@ -94,7 +103,7 @@ def _verbatim(evidence: Evidence) -> Draft:
     owners = np.array([at[value] for value in copied.tolist()], int)
     verdict = _verdict(evidence, len(copied), chance)
     if verdict == "fail":
-        told += _rows_told(evidence, rows[first], owners)
+        told += _rows_told(evidence, rows[first], owners, hashes.places)
     return stated("verbatim_people", "whole rows", verdict, told, n=len(copied), family="privacy")
 
 
@@ -112,15 +121,16 @@ def _coincidences(evidence: Evidence, made: int) -> float:
     columns' own chances of a match, of columns that hardly depend on each other.
     """
     tables = evidence.tables
-    real, _ = tables.row_hashes
-    n, seen = len(real), evidence.seen
+    hashes = tables.row_hashes
+    real, n = hashes.real, len(hashes.real)
+    seen = len(hashes.train) if evidence.holdout_given else n
     times = np.unique(real, return_counts=True)[1]
     pairs = n * (n - 1) / 2
     twins = float((times * (times - 1) / 2).sum()) / pairs * made * seen
     held = 0.0
     if evidence.holdout_given and seen < n:
         held = float(np.isin(real[seen:], real[:seen]).mean()) * made
-    product = float(made * seen)
+    product = float(made * seen) / hashes.kept  # of pairs of equal rows both or none are here
     used: list[Values] = []
     for column in sorted(tables.values.values(), key=_match):
         if product < SURE / 1e3 or _match(column) > 0.9:

@@ -9,11 +9,12 @@ from itertools import combinations, product
 
 import numpy as np
 
-from course_lib.audit.contingency import cramers_v, pair_excess, tabulate
+from course_lib.audit.contingency import cramers_v, pair_excess
 from course_lib.audit.dependence import beyond_margins, given_margins
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.statistics import Comparison
+from course_lib.audit.tally import Key, Split, Tally
 from course_lib.audit.values import Values
 
 TESTED = 5_000  # pairs that are tested one by one: all pairs of 100 columns
@@ -59,37 +60,32 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
 
 
 def _pair(evidence: Evidence, one: Values, two: Values) -> Draft:
-    split = evidence.tables.n_train
-    (real_one, made_one, rows), (real_two, made_two, columns) = one.coarse, two.coarse
-    synthetic = tabulate(made_one, made_two, rows, columns)
-    train = tabulate(real_one[:split], real_two[:split], rows, columns)
-    holdout = tabulate(real_one[split:], real_two[split:], rows, columns)
-    real = train + holdout
+    counted = evidence.tables.tally.cells(one, two)
     return measured(
         "fidelity",
         "pair_total_variation",
         f"{one.name} & {two.name}",
-        _compared(one, two, synthetic, real),
+        _compared(evidence.tables.tally, one, two, counted),
         margin=evidence.margins["pair_total_variation"],
-        reference=beyond_margins(holdout, train),
-        method=f"association (Cramér's V) {cramers_v(synthetic):.2f}, real {cramers_v(real):.2f}",
+        reference=beyond_margins(counted.holdout, counted.train),
+        method=f"association (Cramér's V) {cramers_v(counted.synthetic):.2f}, real "
+        f"{cramers_v(counted.real):.2f}",
         columns=[one.name, two.name],
     )
 
 
-def _compared(one: Values, two: Values, synthetic: np.ndarray, real: np.ndarray) -> Comparison:
+def _compared(tally: Tally, one: Values, two: Values, counted: Split) -> Comparison:
     """Their dependence: by values, or by ranks where these explain more.
 
     A number that was stretched has other values and the same ranks, and its cells hold other rows. What
     differs both ways differs by more than a change of one column.
     """
-    found = given_margins(synthetic, real)
-    ways = [[column.coarse[1], column.ranked] if column.is_number else [column.coarse[1]]
-            for column in (one, two)]  # fmt: skip
-    for codes_one, codes_two in list(product(*ways))[1:]:
+    found = given_margins(counted.synthetic, counted.real)
+    ways = ([False, True] if column.is_number else [False] for column in (one, two))
+    for by_rank in list(product(*ways))[1:]:
         if found.p is None or found.p >= DOUBTED:
             break
-        rows, cells = real.shape
-        other = given_margins(tabulate(codes_one, codes_two, rows, cells), real)
+        ranked = tally.of_synthetic(Key("cells", (one.name, two.name), by_rank))
+        other = given_margins(ranked, counted.real)
         found = found if other.p is None or other.p <= found.p else other
     return found

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from course_lib.audit.evidence import Evidence
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, measured, stated
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.statistics import Comparison, Z, from_z, rank_sum, shares
 from course_lib.privacy import attacks
 
@@ -82,9 +82,8 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
 
 def _copies(evidence: Evidence) -> Draft:
     """Rows that equal a training row: among the synthetic ones, and, by coincidence, in the holdout."""
-    tables = evidence.tables
-    real, synthetic = tables.row_hashes
-    train, holdout = np.split(real, [tables.n_train])
+    hashes = evidence.tables.row_hashes
+    train, holdout, synthetic = hashes.train, hashes.holdout, hashes.synthetic
     copied, coincident = np.isin(synthetic, train), np.isin(holdout, train)
     return measured(
         "privacy",

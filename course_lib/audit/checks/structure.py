@@ -6,8 +6,8 @@ import numpy as np
 from scipy import stats
 
 from course_lib.audit.evidence import Evidence
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, stated
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import counts
 from course_lib.audit.table import Tables
@@ -39,7 +39,7 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
 
 def _duplicates(tables: Tables, rng: np.random.Generator) -> Draft:
     """Rows that repeat another row of their table, in equally many synthetic and real rows."""
-    real, made = tables.row_hashes
+    real, made = tables.row_hashes.real, tables.row_hashes.synthetic
     size = min(len(real), len(made))
     twice = [
         size - len(np.unique(side[sample_rows(len(side), size, rng)])) for side in (made, real)
@@ -103,8 +103,7 @@ def _overlap(tables: Tables) -> Draft:
     often as a training row equals another one. Each value counts once, so that one row repeated
     often is not evidence.
     """
-    real, _ = tables.row_hashes
-    train, holdout = np.split(real, [tables.n_train])
+    train, holdout = tables.row_hashes.train, tables.row_hashes.holdout
     values, times = np.unique(train, return_counts=True)
     twins = int((times > 1).sum())
     held = np.unique(holdout)

@@ -9,8 +9,8 @@ import numpy as np
 
 from course_lib.audit.dependence import given_pairs
 from course_lib.audit.evidence import Evidence
-from course_lib.audit.features import sample_rows
 from course_lib.audit.finding import Draft, Note, measured
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.table import Tables
 from course_lib.audit.values import Values
 

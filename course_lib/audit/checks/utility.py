@@ -50,8 +50,8 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
         caveat=caveat,
         columns=[label],
     )
-    for name, (columns, real, _) in tables.groups.items():
-        rows = real[trials.held]
+    for name, group in tables.groups.items():
+        rows = group.real[trials.held]
         if rows.sum() < 2:
             continue
         scores, scores_real = (
@@ -66,7 +66,7 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
             method=f"{trials.measure} on this group's {rows.sum():,} holdout rows: synthetic "
             f"{_mean(scores)}, real {_mean(scores_real)}",
             caveat=caveat,
-            columns=columns,
+            columns=group.columns,
         )
     if trials.kind == "binary":
         yield _calibration(trials, tables.n_train, evidence.margins["label_calibration"])
