@@ -8,6 +8,7 @@ import pytest
 from course_lib.datasets import names
 from course_lib.datasets.registry import registry
 
+SLOW = {"fsdd", "online_retail", "payments", "shop", "vowels"}  # more than a second to make or read
 T10K = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
@@ -28,7 +29,8 @@ def at_hand(name, split=None):
 
 def _each():
     for name in names():
-        marks = at_hand(name) if name in registry() else ()
+        marks = [at_hand(name)] if name in registry() else []
+        marks += [pytest.mark.slow] if name in SLOW else []
         yield pytest.param(name, None, id=name, marks=marks)
         if name in ("mnist", "fashion_mnist"):
             yield pytest.param(name, "10k", id=f"{name}-10k", marks=at_hand(name, "10k"))

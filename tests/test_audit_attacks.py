@@ -58,6 +58,7 @@ def test_ties_at_distance_zero_hide_nobody():
     assert rates["membership_tpr_thousandth"] == pytest.approx(0.0018)
 
 
+@pytest.mark.slow
 def test_shuffled_columns_are_found_by_their_values_and_not_by_distance():
     train, holdout, _ = draws(600, seed=1)
     rng = np.random.default_rng(0)
@@ -81,6 +82,7 @@ def test_pairs_of_common_values_can_be_rare():
     assert "membership_auc[single values]" not in seen
 
 
+@pytest.mark.slow
 def test_draws_of_one_distribution_withstand_every_attack():
     alarms = [failed(found(*draws(200, seed))) for seed in range(10, 18)]
     # At most 5 % of audits may have one: two or more of eight would happen in 6 % of cases.
@@ -144,6 +146,7 @@ def test_without_a_holdout_no_attack_is_testable():
     assert {"linkage", "singling_out", "attribute_inference"} <= {f.metric for f in told.values()}
 
 
+@pytest.mark.slow
 def test_distances_come_after_the_attacks():
     train, holdout, _ = draws(200)
     report = audit(train, holdout, train.copy(), progress=False)

@@ -187,8 +187,7 @@ def test_dates_have_weekdays_months_and_hours():
 
 
 # --- the tables themselves -----------------------------------------------------------------------
-
-
+@pytest.mark.slow
 def test_repeated_rows_keys_and_a_shifted_holdout_are_told():
     real, held, made = (people(n, seed) for seed, n in enumerate((600, 300, 600)))
     for table, start in zip((real, held, made), (0, 600, 5000), strict=True):

@@ -16,6 +16,7 @@ from course_lib.datasets.crashes import (
 from course_lib.datasets.lesions import plant_lesions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_people_follow_the_equations_of_the_card(seed):
     from sklearn.linear_model import LogisticRegression

@@ -93,6 +93,7 @@ def test_advice_helps_though_it_seems_to_harm(seed):
     assert with_ - without == pytest.approx(known.advice_effect_approved, abs=0.015)
 
 
+@pytest.mark.slow
 def test_without_confounding_the_plain_comparison_is_right():
     known = truth(replace(DEFAULT, confounding=0), n=200_000)
     # Under 5 % take advice by lot: about 6,000 approved, one standard error of 0.004.
@@ -240,6 +241,7 @@ def rows_of(card, header):
     return {first.strip("`"): rest for first, *rest in cells}
 
 
+@pytest.mark.slow
 def test_the_card_states_the_parameters_and_what_follows_from_them():
     card = datasets.card("loans").data
     stated = {name: float(cells[1]) for name, cells in rows_of(card, "parameter").items()}

@@ -94,6 +94,7 @@ def test_the_data_set_is_cut_by_month():
     assert data.parents["customer"].is_unique and len(data.parents) == 1200
 
 
+@pytest.mark.slow
 @at_hand("online_retail")
 def test_online_retail():
     data = datasets.load("online_retail")

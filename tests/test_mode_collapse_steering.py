@@ -16,6 +16,7 @@ def digits():
     return torch.from_numpy(train.x).flatten(1), torch.from_numpy(train.y)
 
 
+@pytest.mark.slow
 def test_one_digit_is_made_rare_and_nothing_else_is_lost(digits):
     x, y = digits
     scarce = steering.scarce(x, y, digit=8, keep=12, seed=3)

@@ -89,6 +89,7 @@ def test_bins_give_back_values_of_the_same_bin():
         np.testing.assert_array_equal(bins.codes(again), codes)
 
 
+@pytest.mark.slow
 def test_a_sequence_model_learns_order_lengths_and_what_follows_from_what():
     """Sequences count up from 0 in steps of their first difference, and end after three or five steps."""
     rng = np.random.default_rng(0)

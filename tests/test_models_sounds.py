@@ -106,6 +106,7 @@ def test_the_simulator_plants_kinds_in_turn_and_one_size_for_pitch_and_formants(
         voices(0)
 
 
+@pytest.mark.slow
 @at_hand("fsdd")
 def test_recordings_are_of_one_length_and_loudness_and_no_take_is_in_both_parts():
     data = datasets.load("fsdd")

@@ -149,6 +149,7 @@ def shown(code):
     return book
 
 
+@pytest.mark.slow
 def test_a_figure_or_widget_without_description_is_found():
     book = shown(
         "import ipywidgets, matplotlib.pyplot as plt\n"

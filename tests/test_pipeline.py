@@ -701,6 +701,7 @@ def test_dagster_stops_what_comes_after_a_gate(tmp_path):
     assert {file.name for file in (tmp_path / "quarantine").iterdir()} == {"02.csv", "03.csv"}
 
 
+@pytest.mark.slow
 def test_dagster_is_told_to_send_nothing(tmp_path):
     pytest.importorskip("dagster", reason='pip install "course-lib[dagster]" adds it')
     from course_lib.pipeline.assets import environment

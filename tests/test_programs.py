@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import programs
+import pytest
 
 TESTS = """
 import pytest
@@ -38,6 +39,7 @@ def session(folder: Path, *options, **environment):
     ).stdout
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_skipped_and_listed_with_what_to_do(tmp_path):
     said = session(tmp_path)
     assert "1 passed, 2 skipped" in said
@@ -47,11 +49,13 @@ def test_what_is_missing_is_skipped_and_listed_with_what_to_do(tmp_path):
     assert "'apt install bubblewrap' adds it." in listed
 
 
+@pytest.mark.slow
 def test_where_ci_is_set_it_fails(tmp_path):
     said = session(tmp_path, CI="1")
     assert "1 passed, 2 errors" in said
     assert "Where CI is set, no test is skipped for this." in said
 
 
+@pytest.mark.slow
 def test_the_markers_follow_from_the_programs(tmp_path):
     assert "1 passed, 2 deselected" in session(tmp_path, "-m", "not sandbox and not browser")

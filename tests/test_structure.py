@@ -146,6 +146,7 @@ def reached(file, known):
     return known
 
 
+@pytest.mark.slow
 def test_what_names_no_program_is_not_repeated_without_them():
     """What `.ci/run` leaves out besides the rooms that only compute."""
     listed = " ".join(re.findall(r"(?m)^without\+?=\((.+)\)$", (ROOT / ".ci" / "run").read_text()))

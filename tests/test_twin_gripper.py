@@ -48,6 +48,7 @@ def test_drawn_objects_lie_in_their_ranges_and_depend_on_the_generator_alone():
     assert 0.25 < one.friction.min() < 0.3 < 0.8 < one.friction.max() < 0.9
 
 
+@pytest.mark.slow
 def test_training_on_many_objects_holds_more_of_them_in_each_of_five_seeds():
     many = ((0.2, 1.0), (0.3, 0.8))
     for seed in range(5):
