@@ -3,10 +3,11 @@
 Run in the course's environment, with MNIST in the cache, a mirror or the network's reach:
 
     python benchmarks/larger.py                  # or only some: python benchmarks/larger.py 02_gan
+    python benchmarks/larger.py 04_style 1       # or only seed 1 of it
     python benchmarks/larger.py checkpoints      # and which: python benchmarks/larger.py checkpoints 02_gan
 
 It trains on the CPU, in one thread, with the settings of the gpu presets, and writes results/larger.json
-or those rows of it. As in the lessons, 600 samples, 60 a class, are held against as many held-out images.
+or those runs of it. As in the lessons, 600 samples, 60 a class, are held against as many held-out images.
 
 The second command trains the models with which these sections open, with one seed. They are smaller, or
 trained for fewer steps, so that a file is below 2 MB and takes at most four CPU minutes. It writes
@@ -118,7 +119,7 @@ def plans() -> Iterator[tuple[str, str, Settings]]:
     yield "01_vae, beta as for 64 pixels", "01_vae", replace(of_vae, beta=small_beta)
 
 
-def all_runs(names: Sequence[str]) -> dict[str, list[dict]]:
+def all_runs(names: Sequence[str], seeds: Sequence[int]) -> dict[str, list[dict]]:
     """The plans of these lessons over the seeds; nothing comes from earlier checkpoints."""
     torch.set_num_threads(1)
     mnist, results = data(), {}
@@ -128,7 +129,7 @@ def all_runs(names: Sequence[str]) -> dict[str, list[dict]]:
             if name not in names:
                 continue
             rows = results[called] = []
-            for seed in SEEDS:
+            for seed in seeds:
                 rows.append({"seed": seed, **one_run(mnist, name, settings, seed)})
                 print(called, rounded(rows[-1]), flush=True)
     return results
@@ -152,8 +153,13 @@ def checkpoints(names: Sequence[str]) -> None:
 if __name__ == "__main__" and sys.argv[1:2] == ["checkpoints"]:
     checkpoints(sys.argv[2:] or list(MODELS))
 elif __name__ == "__main__":
-    found = all_runs(sys.argv[1:] or list(MODELS))
+    seeds = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    lessons = [word for word in sys.argv[1:] if not word.isdigit()]
+    found = all_runs(lessons or list(MODELS), seeds or SEEDS)
     file = RESULTS / "larger.json"
     earlier = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
+    for called, rows in found.items():
+        kept_rows = [row for row in earlier.get(called, []) if row["seed"] not in (seeds or SEEDS)]
+        found[called] = sorted([*kept_rows, *rows], key=lambda row: row["seed"])
     settings = SimpleNamespace(**{called: plan for called, _, plan in plans()})
     write("larger", settings, {}, earlier | found)

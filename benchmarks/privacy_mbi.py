@@ -6,17 +6,19 @@ Run in the course's environment:
 
 mbi (McKenna, Sheldon and Miklau 2019, arXiv 1901.09136) gets an environment of its own in build/peers, made
 at the first run, which needs the network: it needs jax. `NoisyMarginals` measures 5,000 private loans and
-chooses its tree; 1,000 others are public. Then both draw 5,000 rows from the very same noisy counts: ours
-column by column along the tree, mbi from the graphical model that fits all counts best (mirror descent).
-`auc` is that of trees which learn from these rows, on real ones. `error_measured` and `error_other` are the
-mean total variation distances between synthetic and private rows of two columns and the label: of the
-marginals in the tree, and of all others.
+chooses its tree; 1,000 others are public. 5,000 rows are drawn from the very same noisy counts in three
+ways: along the tree, from the counts "as measured" with negative ones made a trace; along the tree, from
+"our" estimates, which agree and are shrunk; and by mbi, from the graphical model that fits all counts best
+(mirror descent). `auc` is that of trees which learn from these rows, on real ones. `error_measured` and
+`error_other` are the mean total variation distances between synthetic and private rows of two columns and
+the label: of the marginals in the tree, and of all others.
 """
 
 import json
 import os
 import subprocess
 import tempfile
+from copy import copy
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +32,7 @@ from privacy import DELTA, PUBLIC, utility
 
 from course_lib import datasets
 from course_lib.privacy.accountant import rho_for
-from course_lib.privacy.marginals import Domain, NoisyMarginals
+from course_lib.privacy.marginals import TRACE, Domain, NoisyMarginals
 
 VERSIONS = {"mbi": "2.0.0"}
 MBI = f"mbi=={VERSIONS['mbi']}"
@@ -56,6 +58,17 @@ def estimated(models: dict[str, NoisyMarginals]) -> tuple[dict[str, dict[str, np
         subprocess.run([environment("mbi", MBI), script, folder], env=one_thread, check=True)
         drawn = {name: dict(np.load(Path(folder, f"{name}_drawn.npz"))) for name in models}
         return drawn, json.loads(Path(folder, "answer.json").read_text(encoding="utf-8"))
+
+
+def as_measured(model: NoisyMarginals) -> NoisyMarginals:
+    """The same tree with the counts as they were measured, negative ones made a trace."""
+    raw = [table.counts.clip(min=TRACE) for table in model.measured]
+    plain = copy(model)
+    plain.single = dict(zip(model.columns, raw, strict=False))
+    plain.classes = np.mean([table.sum(axis=1) for table in plain.single.values()], axis=0)
+    pairs = raw[len(model.columns) :]
+    plain.tree = [(a, b, table) for (a, b, _), table in zip(model.tree, pairs, strict=True)]
+    return plain
 
 
 def errors(model: NoisyMarginals, made: pd.DataFrame, secret: pd.DataFrame) -> dict[str, float]:
@@ -94,10 +107,10 @@ def main() -> None:
     results: dict[str, list[dict]] = {}
     for name, model in models.items():
         epsilon, seed = name.split("_")
-        ours = model.sample(ROWS, int(seed))
+        ours, plain = (tree.sample(ROWS, int(seed)) for tree in (model, as_measured(model)))
         codes = {column: drawn[name][column] for column in model.domain.sizes}
         theirs = model.domain.decode(codes, np.random.default_rng(int(seed)))
-        for who, made in (("ours", ours), ("mbi", theirs)):
+        for who, made in (("as measured", plain), ("ours", ours), ("mbi", theirs)):
             row = {"seed": int(seed), "auc": utility(made, held, data.label)}
             row |= errors(model, made, secrets[name])
             if who == "mbi":

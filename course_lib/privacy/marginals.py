@@ -3,6 +3,9 @@
 After MST (McKenna, Miklau and Sheldon 2021, "Winning the NIST contest", arXiv 2108.04978), with the
 label in every marginal, as a table is usually made to be learnt from. What no marginal holds, the
 synthetic rows do not know: a tree without the label in every marginal knows it by one path only.
+
+What is done with noisy counts afterwards costs no privacy. So all of them together make one set of counts
+that agree (Hay et al. 2010, arXiv 0904.0942), in which noise that looks like a dependence is shrunk.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +16,10 @@ import numpy as np
 import pandas as pd
 
 from course_lib.models.tabular import TableModel
+
+TRACE = 1e-6  # rows in a cell that would be empty
+SWEEPS = 1000  # of raking, at most
+SETTLED = 1e-6  # raking ends where no sum is wrong by more than this share of all rows
 
 
 class Domain:
@@ -120,13 +127,19 @@ class NoisyMarginals(TableModel):
 
     A third of rho measures each column with the label, a third chooses the tree's edges by the exponential
     mechanism (which pair is worst described so far?), and a third measures the chosen pairs with the label.
+    The counts from which rows are drawn are made of these alone; see `fit`.
 
     Args:
         domain: the cells; see `Domain`.
         label: the column that every marginal holds, or None for marginals without one.
 
     Attributes:
-        measured: all that was read from the table that was fitted, as `Measured`, for other estimators.
+        measured: all that was read from the table that was fitted, as `Measured`: first each column, then
+            each pair of the tree. Other estimators can start from it.
+        classes: estimated rows of each class, (classes,), above 0.
+        single: of each column its estimated counts (classes, cells), above 0, which sum to `classes`.
+        tree: the pairs (a, b, counts), with estimated counts (classes, cells of a, cells of b) above 0,
+            which sum to those of the two columns.
 
     >>> rng = np.random.default_rng(0)
     >>> frame = pd.DataFrame(rng.integers(0, 3, (500, 4)), columns=list("abcd"))
@@ -145,6 +158,13 @@ class NoisyMarginals(TableModel):
 
         Neighbouring tables differ by one row more or less. The noise comes from `seed`, which must
         stay secret where privacy is at stake.
+
+        A column is measured by itself and in each pair that holds it. These counts are averaged, each
+        weighted by the inverse of its variance, and moved to the nearest ones that are not negative and
+        sum to the class's total, an average over the columns. Of a pair, the columns say all but how they
+        depend on each other within a class. That part is shrunk, the more of it noise alone would explain
+        (James and Stein 1961, "Estimation with quadratic loss"), and the pair is raked until it sums to
+        its columns (Deming and Stephan 1940).
 
         Raises:
             ValueError: for a rho that is not above 0, or fewer than two columns beside the label.
@@ -168,31 +188,59 @@ class NoisyMarginals(TableModel):
             sd, read = (2 * share) ** -0.5, [self.label, *names] if self.label else names
             table = counts(*names) + rng.normal(0, sd, (classes, *(sizes[name] for name in names)))
             self.measured.append(Measured(tuple(read), table, sd))
-            # negative counts become a trace, which makes rare cells too frequent
-            return table.clip(min=1e-6)
+            return table.clip(min=TRACE)
 
         edges = len(self.columns) - 1
         self.measured: list[Measured] = []
-        self.single = {name: noisy(rho / 3 / (edges + 1), name) for name in self.columns}
-        self.classes = np.mean([single.sum(axis=1) for single in self.single.values()], axis=0)
+        single = {name: noisy(rho / 3 / (edges + 1), name) for name in self.columns}
+        total = np.mean([table.sum(axis=1) for table in single.values()], axis=0)
         # How far the counts of each pair are from independence within the classes: one row more or
         # less moves this sum by at most 1.
         scores = {}
         for a, b in combinations(self.columns, 2):
-            guess = np.einsum("ki,kj->kij", self.single[a], self.single[b])
-            guess *= (self.classes / guess.sum(axis=(1, 2)))[:, None, None]
+            guess = np.einsum("ki,kj->kij", single[a], single[b])
+            guess *= (total / guess.sum(axis=(1, 2)))[:, None, None]
             scores[a, b] = np.abs(counts(a, b) - guess).sum()
         temperature = np.sqrt(8 * rho / 3 / edges)  # epsilon of one choice: epsilon^2 / 8 each
-        part, self.tree = {name: {name} for name in self.columns}, []
+        part = {name: {name} for name in self.columns}
         for _ in range(edges):
             open_pairs = [pair for pair in scores if part[pair[0]] is not part[pair[1]]]
             utility = np.array([scores[pair] for pair in open_pairs]) * temperature / 2
             a, b = open_pairs[int((utility + rng.gumbel(size=len(utility))).argmax())]
-            self.tree.append((a, b, noisy(rho / 3 / edges, a, b)))
+            noisy(rho / 3 / edges, a, b)
             joined = part[a] | part[b]
             part |= dict.fromkeys(joined, joined)
+        self._estimate()
         self.table = frame[list(sizes)].head(0)
         return self
+
+    def _estimate(self) -> None:
+        """Counts above 0 that agree, from what was measured and nothing else."""
+        pairs = {m.columns[-2:]: m for m in self.measured[len(self.columns) :]}
+        told = dict(zip(self.columns, self.measured, strict=False))
+        precision = {name: table.sd**-2 for name, table in told.items()}
+        sums = {name: table.counts * precision[name] for name, table in told.items()}
+        for (a, b), pair in pairs.items():
+            for name, axis in ((a, 2), (b, 1)):
+                known = pair.sd**-2 / pair.counts.shape[axis]
+                precision[name] += known
+                sums[name] = sums[name] + known * pair.counts.sum(axis=axis)
+        means = {name: sums[name] / precision[name] for name in self.columns}
+        weights = {name: precision[name] / means[name].shape[1] for name in self.columns}
+        totals = sum(weights[name] * means[name].sum(axis=1) for name in self.columns)
+        self.classes = np.clip(totals / sum(weights.values()), TRACE, None)
+        self.single = {name: _nearest_counts(means[name], self.classes) for name in self.columns}
+        self.tree = []
+        for (a, b), pair in pairs.items():
+            rows, columns = self.single[a], self.single[b]
+            apart = np.einsum("ki,kj->kij", rows, columns) / self.classes[:, None, None]
+            rest = pair.counts - apart
+            rest -= rest.mean(axis=1, keepdims=True)
+            rest -= rest.mean(axis=2, keepdims=True)
+            free = len(rest) * (rest.shape[1] - 1) * (rest.shape[2] - 1)
+            noise = max(free - 2, 0) * pair.sd**2
+            kept = 1 - min(1.0, noise / max(float((rest**2).sum()), 1e-300))
+            self.tree.append((a, b, _raked(apart + kept * rest, rows, columns)))
 
     def _draw(self, n: int, rng: np.random.Generator) -> pd.DataFrame:
         y = rng.choice(len(self.classes), n, p=self.classes / self.classes.sum())
@@ -215,3 +263,29 @@ def _draw_cells(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A cell for each row of weights (n, k)."""
     edges = weights.cumsum(axis=1)
     return (rng.random(len(weights))[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(axis=1)
+
+
+def _nearest_counts(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """The nearest counts (k, n), by squares, that are not negative and sum to the totals (k,), above 0.
+
+    All of a class move by the same number, and what falls below 0 becomes 0 (Duchi et al. 2008, "Efficient
+    projections onto the l1-ball"), but for a trace.
+    """
+    falling = -np.sort(-counts, axis=1)
+    places = np.arange(1, counts.shape[1] + 1)
+    shifts = (falling.cumsum(axis=1) - totals[:, None]) / places
+    last = (falling > shifts).sum(axis=1) - 1
+    near = (counts - shifts[np.arange(len(counts)), last][:, None]).clip(min=TRACE)
+    return near * (totals / near.sum(axis=1))[:, None]
+
+
+def _raked(counts: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Counts (k, m, n), negative ones made a trace, that sum to rows (k, m) and columns (k, n)."""
+    counts = counts.clip(min=TRACE)
+    for _ in range(SWEEPS):
+        counts = counts * (rows / counts.sum(axis=2))[:, :, None]
+        wrong = columns / counts.sum(axis=1)
+        counts = counts * wrong[:, None, :]
+        if np.abs(counts.sum(axis=2) - rows).max() <= SETTLED * rows.sum():
+            break
+    return counts
