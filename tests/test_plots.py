@@ -181,6 +181,8 @@ def test_intervals_of_two_groups_stand_above_each_other():
     first, second = (container.lines[0] for container in ax.containers)
     assert list(first.get_xdata()) == [1, 2] and list(second.get_xdata()) == [5]
     assert first.get_ydata()[1] > second.get_ydata()[0] > -0.5
+    picture = plots.intervals(groups, xlabel="x", title="t", xlim=(0, 20))
+    assert picture.figure.axes[0].get_xlim() == (0, 20)
     plt.close("all")
 
 

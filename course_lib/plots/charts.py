@@ -170,12 +170,14 @@ def intervals(
     xlabel: str,
     title: str,
     level: float | None = None,
+    xlim: tuple[float, float] | None = None,
 ) -> Picture:
     """For each name, a mark with an interval on a line: what was estimated, and how uncertain it is.
 
     Args:
         groups: by group, such as a data set, and by name: estimate, low end, high end.
         level: a vertical line to compare with.
+        xlim: the ends of the axis, where several pictures are to be compared, as by a slider.
 
     >>> intervals({"runs": {"SMOTE": (0.1, -0.1, 0.3)}}, xlabel="gain", title="Recall", level=0).alt
     'Recall. gain, with intervals. runs: SMOTE 0.1 (-0.1 to 0.3). A dotted line marks 0.'
@@ -199,7 +201,7 @@ def intervals(
         ax.axvline(level, color=GREY, linestyle=":")
         said.append(f"A dotted line marks {level:.3g}.")
     ax.set_yticks(range(len(names)), names[::-1])
-    ax.set(xlabel=xlabel, title=title, ylim=(-0.6, len(names) - 0.4))
+    ax.set(xlabel=xlabel, title=title, xlim=xlim, ylim=(-0.6, len(names) - 0.4))
     ax.grid(axis="y", visible=False)
     if len(groups) > 1:
         ax.legend(fontsize=8)
