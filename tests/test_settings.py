@@ -11,6 +11,7 @@ import torch
 from course_lib.mode_collapse.diffusion_control import control
 from course_lib.mode_collapse.image_gans import ImageGANSettings
 from course_lib.models import diffusion
+from course_lib.models.classifier import ClassifierSettings
 from course_lib.models.diffusion import MLPDiffusion, UNetDiffusion
 from course_lib.models.flow import FlowSettings
 from course_lib.models.gan import GANSettings
@@ -32,6 +33,7 @@ TABLES = {
     "08_model_collapse": {"vae": VAESettings},
     "09_audit_fidelity": {"vae": VAESettings, "gan": GANSettings, "diffusion": MLPDiffusion},
     "10_audit_bias": {"diffusion": MLPDiffusion, "gan": GANSettings},
+    "12_healthcare": {"artist": MLPDiffusion, "reader": ClassifierSettings},
     "19_flow": {
         "flow": FlowSettings,
         "further": FlowSettings,
