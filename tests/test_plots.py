@@ -181,6 +181,10 @@ def test_intervals_of_two_groups_stand_above_each_other():
     first, second = (container.lines[0] for container in ax.containers)
     assert list(first.get_xdata()) == [1, 2] and list(second.get_xdata()) == [5]
     assert first.get_ydata()[1] > second.get_ydata()[0] > -0.5
+    # The legend covers none of them.
+    picture.figure.draw_without_rendering()
+    (legend,) = picture.figure.legends
+    assert legend.get_window_extent().y1 <= ax.get_tightbbox().y0
     picture = plots.intervals(groups, xlabel="x", title="t", xlim=(0, 20))
     assert picture.figure.axes[0].get_xlim() == (0, 20)
     plt.close("all")

@@ -183,7 +183,8 @@ def intervals(
     'Recall. gain, with intervals. runs: SMOTE 0.1 (-0.1 to 0.3). A dotted line marks 0.'
     """
     names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
-    fig, ax = plt.subplots(figsize=(7, 0.9 + 0.27 * len(names) * max(1, len(groups) / 1.5)))
+    height = 0.9 + 0.27 * len(names) * max(1, len(groups) / 1.5) + 0.3 * (len(groups) > 1)
+    fig, ax = plt.subplots(figsize=(7, height), layout="constrained")
     said = [f"{title}. {xlabel}, with intervals."]
     for i, ((group, rows), (colour, marker)) in enumerate(
         zip(groups.items(), _CLOUDS, strict=False)
@@ -204,7 +205,8 @@ def intervals(
     ax.set(xlabel=xlabel, title=title, xlim=xlim, ylim=(-0.6, len(names) - 0.4))
     ax.grid(axis="y", visible=False)
     if len(groups) > 1:
-        ax.legend(fontsize=8)
+        # Below the intervals, which may reach into each corner.
+        fig.legend(loc="outside lower center", ncols=len(groups), fontsize=8)
     return Picture(fig, " ".join(said))
 
 
