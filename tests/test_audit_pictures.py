@@ -71,6 +71,18 @@ def test_rare_levels_are_told_together():
     assert len(found.cells) == LEVELS + 1
 
 
+def test_levels_of_many_digits_are_told_short():
+    """A generator of real numbers in a column of few whole ones makes many such levels."""
+    rng = np.random.default_rng(0)
+    counts = pd.DataFrame({"payments": rng.integers(0, 4, 200), "amount": rng.normal(size=200)})
+    made = counts.assign(payments=counts["payments"] + 1 / 3)
+    report = audit(counts[:100], counts[100:], made, progress=False)
+    (column,) = [each for each in report.profiles if each.name == "payments"]
+    assert "0.3333…" in column.cells
+    told = report["levels[payments]"].method
+    assert "invented: '0.3333…', '1.333…'" in told and "3333333" not in told
+
+
 def test_what_has_an_order_keeps_it():
     codes = np.array([2, 2, 2, 1, 1, 0])
     for levels in (("Mon", "Tue", "Wed"), ("2", "10", "100")):

@@ -122,6 +122,16 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     return ", ".join(quoted[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def level_told(level: str) -> str:
+    """A level as readers see it: of a number with many digits the first four.
+
+    >>> level_told("0.00193381309509277"), level_told("12.5"), level_told("travel")
+    ('0.001934…', '12.5', 'travel')
+    """
+    digits = re.fullmatch(r"-?\d+\.\d+(?:e[-+]?\d+)?", level)
+    return f"{float(level):.4g}…" if digits and len(level) > 10 else level
+
+
 def _column(name: str, values: pd.Series, n_train: int | None) -> Column:
     present = values.dropna()
     if pd.api.types.is_float_dtype(present):

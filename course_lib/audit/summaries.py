@@ -7,6 +7,7 @@ import numpy as np
 
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.schema import level_told
 from course_lib.audit.values import MONTHS, WEEKDAYS, Values
 
 BINS = 24  # of a number
@@ -108,7 +109,7 @@ def _category(column: Values, least_people: int) -> tuple[list[str], np.ndarray,
         top = column.by_count[:LEVELS]
     if least_people > 1:
         top = _common(column, top, least_people)
-    cells = [column.levels[level] for level in top]
+    cells = [level_told(column.levels[level]) for level in top]
     to = np.full(len(column.levels) + 1, len(top))
     to[top] = np.arange(len(top))
     to[-1] = -1  # missing values have the code -1

@@ -8,7 +8,7 @@ from scipy import stats
 
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, measured
-from course_lib.audit.schema import listed
+from course_lib.audit.schema import level_told, listed
 from course_lib.audit.statistics import (
     POWER,
     Comparison,
@@ -179,8 +179,8 @@ def _levels_told(
     new = column.levels[column.known :]
     gone = np.flatnonzero(count == 0)
     vanished = [column.levels[code] for code in gone if count_real[code] >= least_people]
-    told = [f"invented: {listed(new)}"] if new else []
-    told += [f"vanished: {listed(vanished)}"] if vanished else []
+    told = [f"invented: {listed(map(level_told, new))}"] if new else []
+    told += [f"vanished: {listed(map(level_told, vanished))}"] if vanished else []
     if hidden := len(gone) - len(vanished):
         told.append(f"vanished: {hidden:,} levels of fewer than {least_people} people each")
     return "; ".join(told) or "the same levels on both sides"
