@@ -5,7 +5,7 @@ Run in the course's environment; each part writes its figures into results/audit
     python benchmarks/audit.py null      # 200 audits of rows of the same distribution as the real ones
     python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
-    python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and two sizes
+    python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and three sizes
     python benchmarks/audit.py leaks     # 50 tables with each planted leak, and 50 without one
     python benchmarks/audit.py real      # six real tables, and four tables made of each
 
@@ -46,7 +46,7 @@ ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
 LEVEL = 0.05
 LEAK_ROWS = 500  # of training, holdout and synthetic rows each
 DRAWS = {"null": 200, "power": 50, "curves": 8, "leaks": 50, "real": 3}
-SIZES = {300: 10, 3000: 3}  # rows of either side of a shape, and draws of each shape
+SIZES = {300: 20, 3000: 6, 30_000: 2}  # rows of either side of a shape, and draws of each shape
 FALSE_ALARMS, FOUND = 0.07, 0.95  # the bars
 ALARMS = 0.05  # of the reports on shapes of one size, with any fail or warning
 CLEAN = 40  # clean tables that tell how far SDMetrics' score varies by itself

@@ -31,7 +31,7 @@ def said_of(exercise: Exercise) -> dict[str, str]:
     "accepted"."""
     exercise = replace(exercise, seconds=2.0)
     cases = exercise.cases(0)
-    names = {mistake.sentence for mistake in exercise.mistakes}
+    names = {mistake.sentence for mistake in exercise.typical_mistakes}
     said = {}
     for change, build in changes(exercise):
         verdicts = assess(exercise, cases, [run(exercise, build(), case) for case in cases])
@@ -57,7 +57,7 @@ def main() -> int:
     exercises = [get(name) for name in chosen.ids] or every_exercise()
     total: Counter[str] = Counter()
     for exercise in exercises:
-        count = len({mistake.sentence for mistake in exercise.mistakes})
+        count = len({mistake.sentence for mistake in exercise.typical_mistakes})
         total["mistakes"] += count
         total["exercises"] += 1
         line = f"{exercise.id}: {count} mistakes"

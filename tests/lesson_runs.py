@@ -38,7 +38,7 @@ def mistake(exercise_id, stub):
     return (
         "from course_lib.exercises import get\n\n"
         f"def {name}(*args, **kwargs):\n"
-        f"    return get({exercise_id!r}).mistakes[0].answer(*args, **kwargs)\n"
+        f"    return get({exercise_id!r}).typical_mistakes[0].answer(*args, **kwargs)\n"
     )
 
 

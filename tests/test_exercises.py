@@ -266,10 +266,10 @@ def test_check_returns_the_learners_answer_or_the_reference(capsys):
     right = KL.alternatives[0]
     assert check("vae.kl_divergence", right) is right
     assert "Solved" in capsys.readouterr().out
-    wrong = KL.mistakes[0].answer
+    wrong = KL.typical_mistakes[0].answer
     assert check("vae.kl_divergence", wrong) is KL.reference
     said = capsys.readouterr().out
-    assert "Not right yet" in said and KL.mistakes[0].sentence in said
+    assert "Not right yet" in said and KL.typical_mistakes[0].sentence in said
     assert check("vae.kl_divergence", stub) is KL.reference
     assert "Not solved yet" in capsys.readouterr().out
 
@@ -371,7 +371,7 @@ def test_hints_open_one_by_one_and_the_solution_comes_last(monkeypatch):
 
 
 def test_a_reason_that_repeats_is_said_once(monkeypatch):
-    mistake = KL.mistakes[0]
+    mistake = KL.typical_mistakes[0]
     html = html_of("vae.kl_divergence", mistake.answer, monkeypatch)
     assert html.count(escape(mistake.sentence)) == 1
 

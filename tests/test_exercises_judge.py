@@ -30,7 +30,7 @@ def earned(exercise, cases, outcomes):
 
 def unnamed(exercise):
     """Without its mistakes, which say why an answer is wrong and not whether it is, and take time."""
-    return replace(exercise, mistakes=())
+    return replace(exercise, mistakes={})
 
 
 def average(outcomes):

@@ -36,7 +36,7 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_o
         warnings.simplefilter("error")
         right = [run_once(exercise, exercise.reference, case) for case in cases]
         assert not any(outcome.error for outcome in right)
-        for mistake in exercise.mistakes:
+        for mistake in exercise.typical_mistakes:
             outcomes = [run_once(exercise, mistake.answer, case) for case in cases]
             assert not any(outcome.error for outcome in outcomes)
             verdicts = assess(exercise, cases, outcomes)
@@ -51,6 +51,6 @@ def test_typical_mistakes_are_rejected_with_their_sentence(exercise, seed, run_o
 
 @EACH
 def test_the_likeliest_mistakes_have_a_sentence_each(exercise):
-    sentences = {mistake.sentence for mistake in exercise.mistakes}
+    sentences = {mistake.sentence for mistake in exercise.typical_mistakes}
     assert len(sentences) >= FEWEST
     assert all(sentence.endswith((".", "?", "!")) for sentence in sentences)

@@ -17,7 +17,7 @@ from course_lib.files import remember_lesson
 from course_lib.syllabus import course
 
 KL = get("vae.kl_divergence")
-FIRST, SECOND = (mistake.sentence for mistake in KL.mistakes[:2])
+FIRST, SECOND = (mistake.sentence for mistake in KL.typical_mistakes[:2])
 pytestmark = pytest.mark.usefixtures("own_settings")
 
 
@@ -51,7 +51,7 @@ def test_the_check_remembers_what_was_wrong_but_not_a_stub(monkeypatch):
 
     checking.check(KL.id, stub)
     assert record.whole_record().tries == {}
-    checking.check(KL.id, KL.mistakes[0].answer)
+    checking.check(KL.id, KL.typical_mistakes[0].answer)
     assert record.whole_record().tries == {KL.id: [FIRST]}
 
 

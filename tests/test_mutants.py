@@ -57,7 +57,7 @@ def test_what_never_ends_or_kills_the_process_is_not_accepted(mutants, monkeypat
     def cases(seed):
         return {"a sum": {"weights": np.random.default_rng(seed).normal(size=4), "n": 3}}
 
-    planted = replace(KL, reference=drawn, inputs=cases, mistakes=(), alternatives=())
+    planted = replace(KL, reference=drawn, inputs=cases, mistakes={}, alternatives=())
     found = mutants.tried(planted, seeds=[0])
     changes = {change for change, _ in mutants.changes(planted)}
     assert {"n = n - 1 -> pass", "if n < 0: -> if True:"} <= changes

@@ -98,7 +98,7 @@ class WorkedLesson:
     def test_each_mistake_is_named(self, worked):
         for exercise_id, cell in worked.tried.items():
             assert "Not right yet" in said(cell)
-            assert get(exercise_id).mistakes[0].sentence in said(cell)
+            assert get(exercise_id).typical_mistakes[0].sentence in said(cell)
 
     def test_every_figure_has_a_description(self, worked):
         assert worked.book.metadata.widgets  # the panels' pictures are looked at, too

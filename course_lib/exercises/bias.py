@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.audit import fairness
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
 
@@ -79,73 +79,54 @@ SHARE_Z = Exercise(
     inputs=_share_cases,
     numpy=True,
     picture=_share_picture,
-    mistakes=(
-        Mistake(
-            "The real rows are a sample too: their own chance, 1 / n, is missing.",
-            slip("(1 / m + 1 / n)", "(1 / m)"),
+    mistakes={
+        "The real rows are a sample too: their own chance, 1 / n, is missing.": slip(
+            "(1 / m + 1 / n)", "(1 / m)"
         ),
-        Mistake(
-            "Under the null there is one share, so pool: p = (k + k_real) / (m + n).",
-            slip(
-                "pooled * (1 - pooled) * (1 / m + 1 / n)",
-                "k / m * (1 - k / m) / m + k_real / n * (1 - k_real / n) / n",
-            ),
+        "Under the null there is one share, so pool: p = (k + k_real) / (m + n).": slip(
+            "pooled * (1 - pooled) * (1 / m + 1 / n)",
+            "k / m * (1 - k / m) / m + k_real / n * (1 - k_real / n) / n",
         ),
-        Mistake(
-            "The sign is turned round: above 0 should mean more synthetic rows than real ones.",
-            slip("k / m - k_real / n", "k_real / n - k / m"),
+        "The sign is turned round: above 0 should mean more synthetic rows than real ones.": slip(
+            "k / m - k_real / n", "k_real / n - k / m"
         ),
-        Mistake("You divided by the variance. A standard error is its root.", slip("np.sqrt", "")),
-        Mistake(
-            "This is the difference alone. Divide it by what chance makes of it.",
-            returning("k / m - k_real / n"),
+        "You divided by the variance. A standard error is its root.": slip("np.sqrt", ""),
+        "This is the difference alone. Divide it by what chance makes of it.": returning(
+            "k / m - k_real / n"
         ),
-        Mistake(
-            "You added two standard errors. It is the variances that add up: the root of 1 / m + 1 "
-            "/ n.",
-            slip(
-                "np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))",
-                "np.sqrt(pooled * (1 - pooled)) * (1 / m**0.5 + 1 / n**0.5)",
-            ),
+        "You added two standard errors. It is the variances that add up: the root of 1 / m + 1 / n.": slip(
+            "np.sqrt(pooled * (1 - pooled) * (1 / m + 1 / n))",
+            "np.sqrt(pooled * (1 - pooled)) * (1 / m**0.5 + 1 / n**0.5)",
         ),
-        Mistake(
-            "This is the mean of the two shares. Pool the rows: (k + k_real) / (m + n).",
-            slip("(k + k_real) / (m + n)", "(k / m + k_real / n) / 2"),
+        "This is the mean of the two shares. Pool the rows: (k + k_real) / (m + n).": slip(
+            "(k + k_real) / (m + n)", "(k / m + k_real / n) / 2"
         ),
-        Mistake(
-            "The factor 1 - p is missing in the variance of a share, p (1 - p).",
-            slip("pooled * (1 - pooled)", "pooled"),
+        "The factor 1 - p is missing in the variance of a share, p (1 - p).": slip(
+            "pooled * (1 - pooled)", "pooled"
         ),
-        Mistake(
-            "The sign is lost. It says whether there are too many synthetic rows or too few.",
-            returning("float(abs(k / m - k_real / n) / sd)"),
+        "The sign is lost. It says whether there are too many synthetic rows or too few.": returning(
+            "float(abs(k / m - k_real / n) / sd)"
         ),
-        Mistake(
-            "You divided by all rows together. Each table has its own chance: 1 / m + 1 / n.",
-            slip("(1 / m + 1 / n)", "1 / (m + n)"),
+        "You divided by all rows together. Each table has its own chance: 1 / m + 1 / n.": slip(
+            "(1 / m + 1 / n)", "1 / (m + n)"
         ),
-        Mistake(
-            "The synthetic rows are a sample too: their own chance, 1 / m, is missing.",
-            slip("(1 / m + 1 / n)", "(1 / n)"),
+        "The synthetic rows are a sample too: their own chance, 1 / m, is missing.": slip(
+            "(1 / m + 1 / n)", "(1 / n)"
         ),
-        Mistake(
-            "This takes the real share as known. It is an estimate: pool, (k + k_real) / (m + n).",
-            slip("(k + k_real) / (m + n)", "k_real / n"),
+        "This takes the real share as known. It is an estimate: pool, (k + k_real) / (m + n).": slip(
+            "(k + k_real) / (m + n)", "k_real / n"
         ),
-        Mistake(
-            "This is the ratio of the shares. Take their difference, and divide by its standard "
-            "error.",
-            returning("float((k / m) / (k_real / n))"),
+        (
+            "This is the ratio of the shares. Take "
+            "their difference, and divide by its standard error."
+        ): returning("float((k / m) / (k_real / n))"),
+        "You multiplied by the standard error. Divide.": returning(
+            "float((k / m - k_real / n) * sd)"
         ),
-        Mistake(
-            "You multiplied by the standard error. Divide.",
-            returning("float((k / m - k_real / n) * sd)"),
+        "1 / m + 1 / n multiplies the variance. Here it divides it.": slip(
+            "* (1 / m + 1 / n)", "/ (1 / m + 1 / n)"
         ),
-        Mistake(
-            "1 / m + 1 / n multiplies the variance. Here it divides it.",
-            slip("* (1 / m + 1 / n)", "/ (1 / m + 1 / n)"),
-        ),
-    ),
+    },
     alternatives=(_share_by_chi_squared, _share_by_counts, _share_by_difference),
 )
 
@@ -224,51 +205,41 @@ LABEL_RATES = Exercise(
     inputs=_rates_cases,
     numpy=True,
     picture=_rates_picture,
-    mistakes=(
-        Mistake(
-            "This is P(group | label): whose share among the approved. Asked is P(label | group).",
-            returning("np.bincount(group, weights=label, minlength=groups) / label.sum()"),
+    mistakes={
+        "This is P(group | label): whose share among the approved. Asked is P(label | group).": returning(
+            "np.bincount(group, weights=label, minlength=groups) / label.sum()"
         ),
-        Mistake(
-            "You divided by all rows: that is P(label, group). Divide by the group's rows.",
-            returning("np.bincount(group, weights=label, minlength=groups) / len(label)"),
+        "You divided by all rows: that is P(label, group). Divide by the group's rows.": returning(
+            "np.bincount(group, weights=label, minlength=groups) / len(label)"
         ),
-        Mistake("This is the rate of the label 0.", returning("1 - rates")),
-        Mistake(
-            "These are counts. A rate is a share of the group.",
-            returning("np.bincount(group, weights=label, minlength=groups)"),
+        "This is the rate of the label 0.": returning("1 - rates"),
+        "These are counts. A rate is a share of the group.": returning(
+            "np.bincount(group, weights=label, minlength=groups)"
         ),
-        Mistake(
-            "A group without rows has no rate, and 0 would read as an accusation: NaN.",
-            returning("np.nan_to_num(rates)"),
+        "A group without rows has no rate, and 0 would read as an accusation: NaN.": returning(
+            "np.nan_to_num(rates)"
         ),
-        Mistake(
-            "This is the rate of all rows, the same for each group. Each group has its own.",
-            returning("np.full(groups, label.mean())"),
+        "This is the rate of all rows, the same for each group. Each group has its own.": returning(
+            "np.full(groups, label.mean())"
         ),
-        Mistake(
-            "The group without rows was left out, so the places no longer say which group is "
-            "which. Keep it, as NaN.",
-            returning("rates[~np.isnan(rates)]"),
+        (
+            "The group without rows was left out, so the places no longer say which group is which. "
+            "Keep it, as NaN."
+        ): returning("rates[~np.isnan(rates)]"),
+        "A group without rows got the rate of everyone. It has none: NaN.": returning(
+            "np.where(np.isnan(rates), label.mean(), rates)"
         ),
-        Mistake(
-            "A group without rows got the rate of everyone. It has none: NaN.",
-            returning("np.where(np.isnan(rates), label.mean(), rates)"),
+        "Percent: rates should lie between 0 and 1.": returning("100 * rates"),
+        "These are differences from the rate of everyone. Return the rates themselves.": returning(
+            "rates - label.mean()"
         ),
-        Mistake("Percent: rates should lie between 0 and 1.", returning("100 * rates")),
-        Mistake(
-            "These are differences from the rate of everyone. Return the rates themselves.",
-            returning("rates - label.mean()"),
+        "This is the standard deviation of the label. Take its mean.": slip(
+            "rows.mean()", "rows.std()"
         ),
-        Mistake(
-            "This is the standard deviation of the label. Take its mean.",
-            slip("rows.mean()", "rows.std()"),
+        "These are numbers of rows with the label. A rate is their share of the group.": slip(
+            "rows.mean()", "float(rows.sum())"
         ),
-        Mistake(
-            "These are numbers of rows with the label. A rate is their share of the group.",
-            slip("rows.mean()", "float(rows.sum())"),
-        ),
-    ),
+    },
     alternatives=(_rates_by_counts, _rates_by_list, _rates_by_pandas),
 )
 
@@ -322,56 +293,42 @@ AMPLIFICATION = Exercise(
     inputs=_amplification_cases,
     numpy=True,
     picture=_amplification_picture,
-    mistakes=(
-        Mistake(
-            "A gap below 0 grows downwards: multiply the change by the sign of the real gap.",
-            slip("np.sign(gap_real) * ", ""),
+    mistakes={
+        "A gap below 0 grows downwards: multiply the change by the sign of the real gap.": slip(
+            "np.sign(gap_real) * ", ""
         ),
-        Mistake(
-            "The absolute value hides the direction: a narrowed gap is not an amplified one.",
-            returning("float(abs(gap - gap_real))"),
+        "The absolute value hides the direction: a narrowed gap is not an amplified one.": returning(
+            "float(abs(gap - gap_real))"
         ),
-        Mistake(
-            "Real and synthetic are swapped: this is above 0 where the gap narrowed.",
-            slip("gap - gap_real", "gap_real - gap"),
+        "Real and synthetic are swapped: this is above 0 where the gap narrowed.": slip(
+            "gap - gap_real", "gap_real - gap"
         ),
-        Mistake(
-            "A gap that turned round is not the same gap: compare with its sign, not its size.",
-            returning("float(abs(gap) - abs(gap_real))"),
+        "A gap that turned round is not the same gap: compare with its sign, not its size.": returning(
+            "float(abs(gap) - abs(gap_real))"
         ),
-        Mistake(
-            "This is the ratio of the gaps. By how much a gap grew is a difference.",
-            returning("float(gap / gap_real)"),
+        "This is the ratio of the gaps. By how much a gap grew is a difference.": returning(
+            "float(gap / gap_real)"
         ),
-        Mistake(
-            "You added the two gaps. Take their difference.",
-            slip("gap - gap_real", "gap + gap_real"),
+        "You added the two gaps. Take their difference.": slip("gap - gap_real", "gap + gap_real"),
+        "This is the synthetic gap alone. Subtract the real one.": returning(
+            "float(np.sign(gap_real) * gap)"
         ),
-        Mistake(
-            "This is the synthetic gap alone. Subtract the real one.",
-            returning("float(np.sign(gap_real) * gap)"),
+        "The direction is that of the real gap, and not of the synthetic one.": slip(
+            "np.sign(gap_real)", "np.sign(gap)"
         ),
-        Mistake(
-            "The direction is that of the real gap, and not of the synthetic one.",
-            slip("np.sign(gap_real)", "np.sign(gap)"),
+        "This is the change of the first group's rate. Compare the gaps between the groups.": returning(
+            "float(synthetic[0] - real[0])"
         ),
-        Mistake(
-            "This is the change of the first group's rate. Compare the gaps between the groups.",
-            returning("float(synthetic[0] - real[0])"),
+        "This is the growth as a share of the real gap. Return the growth itself.": returning(
+            "float(np.sign(gap_real) * (gap - gap_real) / abs(gap_real))"
         ),
-        Mistake(
-            "This is the growth as a share of the real gap. Return the growth itself.",
-            returning("float(np.sign(gap_real) * (gap - gap_real) / abs(gap_real))"),
+        "A gap that narrowed gives a negative number. Do not cut it off at 0.": returning(
+            "float(max(np.sign(gap_real) * (gap - gap_real), 0))"
         ),
-        Mistake(
-            "A gap that narrowed gives a negative number. Do not cut it off at 0.",
-            returning("float(max(np.sign(gap_real) * (gap - gap_real), 0))"),
+        "You multiplied by the real gap. Only its sign is needed.": slip(
+            "np.sign(gap_real)", "gap_real"
         ),
-        Mistake(
-            "You multiplied by the real gap. Only its sign is needed.",
-            slip("np.sign(gap_real)", "gap_real"),
-        ),
-    ),
+    },
     alternatives=(
         lambda real, synthetic: (
             float((np.diff(synthetic) - np.diff(real))[0]) * (1 if real[1] > real[0] else -1)
@@ -440,52 +397,42 @@ DEMOGRAPHIC_PARITY = Exercise(
     inputs=lambda seed: _decision_cases(seed, truth=False),
     numpy=True,
     picture=_parity_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is the ratio of the lowest rate to the highest (the four-fifths rule asks for it). "
-            "Here: their difference.",
-            slip("max(rates) - min(rates)", "min(rates) / max(rates)"),
+            "Here: their difference."
+        ): slip("max(rates) - min(rates)", "min(rates) / max(rates)"),
+        "You divided by all rows. A group's rate is a share of that group.": slip(
+            ".mean()", ".sum() / len(chosen)"
         ),
-        Mistake(
-            "You divided by all rows. A group's rate is a share of that group.",
-            slip(".mean()", ".sum() / len(chosen)"),
+        "This compares a group with everybody, itself included. Compare groups with each other.": slip(
+            "max(rates) - min(rates)", "max(abs(rate - chosen.mean()) for rate in rates)"
         ),
-        Mistake(
-            "This compares a group with everybody, itself included. Compare groups with each other.",
-            slip("max(rates) - min(rates)", "max(abs(rate - chosen.mean()) for rate in rates)"),
+        "This is the standard deviation of the rates. Take the highest minus the lowest.": returning(
+            "float(np.std(rates))"
         ),
-        Mistake(
-            "This is the standard deviation of the rates. Take the highest minus the lowest.",
-            returning("float(np.std(rates))"),
+        "This is the highest rate. Subtract the lowest.": returning("float(max(rates))"),
+        "This is the mean difference of all pairs of groups. The largest is asked for.": returning(
+            "float(np.abs(np.subtract.outer(rates, rates)).mean())"
         ),
-        Mistake("This is the highest rate. Subtract the lowest.", returning("float(max(rates))")),
-        Mistake(
-            "This is the mean difference of all pairs of groups. The largest is asked for.",
-            returning("float(np.abs(np.subtract.outer(rates, rates)).mean())"),
+        "The sign is turned round: the highest rate minus the lowest.": returning(
+            "float(min(rates) - max(rates))"
         ),
-        Mistake(
-            "The sign is turned round: the highest rate minus the lowest.",
-            returning("float(min(rates) - max(rates))"),
+        (
+            "These are the groups' shares among the chosen. A rate is the share that is chosen in a "
+            "group."
+        ): slip("chosen[group == code].mean()", "chosen[group == code].sum() / chosen.sum()"),
+        "These are numbers of the chosen. Groups differ in size: compare shares.": slip(
+            ".mean()", ".sum()"
         ),
-        Mistake(
-            "These are the groups' shares among the chosen. A rate is the share that is chosen in "
-            "a group.",
-            slip("chosen[group == code].mean()", "chosen[group == code].sum() / chosen.sum()"),
+        "Percent: the difference should lie between 0 and 1.": returning(
+            "100 * float(max(rates) - min(rates))"
         ),
-        Mistake(
-            "These are numbers of the chosen. Groups differ in size: compare shares.",
-            slip(".mean()", ".sum()"),
-        ),
-        Mistake(
-            "Percent: the difference should lie between 0 and 1.",
-            returning("100 * float(max(rates) - min(rates))"),
-        ),
-        Mistake(
-            "The first and the last group were compared. Take the highest rate minus the lowest, "
-            "of all groups.",
-            returning("float(abs(rates[0] - rates[-1]))"),
-        ),
-    ),
+        (
+            "The first and the last group were compared. Take the highest rate minus the lowest, of all "
+            "groups."
+        ): returning("float(abs(rates[0] - rates[-1]))"),
+    },
     alternatives=(
         returning("float(np.ptp(np.bincount(group, weights=chosen) / np.bincount(group)))"),
         returning("float(max(a - b for a in rates for b in rates))"),
@@ -561,58 +508,44 @@ EQUALIZED_ODDS = Exercise(
     inputs=_odds_cases,
     numpy=True,
     picture=_odds_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is the gap in true-positive rates alone, called equal opportunity. False positives "
-            "count as well.",
-            slip("in (0, 1)", "in (1,)"),
+            "count as well."
+        ): slip("in (0, 1)", "in (1,)"),
+        "You took the mean of the two gaps. The larger one counts.": returning(
+            "float(np.mean(gaps))"
         ),
-        Mistake(
-            "You took the mean of the two gaps. The larger one counts.",
-            returning("float(np.mean(gaps))"),
-        ),
-        Mistake("You added the two gaps. The larger one counts.", returning("float(sum(gaps))")),
-        Mistake(
-            "This is demographic parity: the truth has no part in it.",
-            slip(" & (truth == side)", ""),
-        ),
-        Mistake(
+        "You added the two gaps. The larger one counts.": returning("float(sum(gaps))"),
+        "This is demographic parity: the truth has no part in it.": slip(" & (truth == side)", ""),
+        (
             "Given the decision you compared the truth, which is precision. Compare the decisions, "
-            "given the truth.",
-            slip(
-                "chosen[(group == code) & (truth == side)]",
-                "truth[(group == code) & (chosen == side)]",
-            ),
+            "given the truth."
+        ): slip(
+            "chosen[(group == code) & (truth == side)]",
+            "truth[(group == code) & (chosen == side)]",
         ),
-        Mistake(
-            "This is the gap in false-positive rates alone. True positives count as well.",
-            slip("in (0, 1)", "in (0,)"),
+        "This is the gap in false-positive rates alone. True positives count as well.": slip(
+            "in (0, 1)", "in (0,)"
         ),
-        Mistake(
-            "This is the smaller of the two gaps. The larger one counts.",
-            returning("float(min(gaps))"),
+        "This is the smaller of the two gaps. The larger one counts.": returning(
+            "float(min(gaps))"
         ),
-        Mistake(
-            "These are numbers of the chosen. Groups differ in size: compare shares.",
-            slip(".mean() for", ".sum() for"),
+        "These are numbers of the chosen. Groups differ in size: compare shares.": slip(
+            ".mean() for", ".sum() for"
         ),
-        Mistake(
-            "This is the standard deviation of the rates. Take the highest minus the lowest.",
-            slip("max(rates) - min(rates)", "np.std(rates)"),
+        "This is the standard deviation of the rates. Take the highest minus the lowest.": slip(
+            "max(rates) - min(rates)", "np.std(rates)"
         ),
-        Mistake(
-            "You divided by all rows. A true-positive rate is a share of the group's positives.",
-            slip(
-                "chosen[(group == code) & (truth == side)].mean()",
-                "chosen[(group == code) & (truth == side)].sum() / len(chosen)",
-            ),
+        "You divided by all rows. A true-positive rate is a share of the group's positives.": slip(
+            "chosen[(group == code) & (truth == side)].mean()",
+            "chosen[(group == code) & (truth == side)].sum() / len(chosen)",
         ),
-        Mistake(
-            "This is the difference of the two gaps. Return the larger one.",
-            returning("float(abs(gaps[1] - gaps[0]))"),
+        "This is the difference of the two gaps. Return the larger one.": returning(
+            "float(abs(gaps[1] - gaps[0]))"
         ),
-        Mistake("These are both gaps. Return the larger one.", returning("tuple(gaps)")),
-    ),
+        "These are both gaps. Return the larger one.": returning("tuple(gaps)"),
+    },
     alternatives=(
         _odds_by_table,
         lambda truth, chosen, group: max(
@@ -696,62 +629,49 @@ REWEIGHTING = Exercise(
     inputs=_weight_cases,
     numpy=True,
     picture=_weights_picture,
-    mistakes=(
-        Mistake(
-            "The quotient is turned round: cells with too many rows would get still more weight.",
-            slip("expected / cell.mean()", "cell.mean() / expected"),
+    mistakes={
+        "The quotient is turned round: cells with too many rows would get still more weight.": slip(
+            "expected / cell.mean()", "cell.mean() / expected"
         ),
-        Mistake(
-            "1 / P(group, label) gives all cells the same weight in total, and so changes the shares "
-            "of groups and labels as well.",
-            slip("expected / cell", "1 / cell"),
+        (
+            "1 / P(group, label) gives all cells the same weight in total, and so changes the shares of "
+            "groups and labels as well."
+        ): slip("expected / cell", "1 / cell"),
+        "P(group) is missing: expected is P(group) P(label).": slip(
+            "(group == code).mean() * ", ""
         ),
-        Mistake(
-            "P(group) is missing: expected is P(group) P(label).",
-            slip("(group == code).mean() * ", ""),
+        "P(label) is missing: expected is P(group) P(label).": slip(
+            " * (label == value).mean()", ""
         ),
-        Mistake(
-            "P(label) is missing: expected is P(group) P(label).",
-            slip(" * (label == value).mean()", ""),
+        "The weights add up to 1. Their mean should be 1: do not divide by their sum.": returning(
+            "weights / weights.sum()"
         ),
-        Mistake(
-            "The weights add up to 1. Their mean should be 1: do not divide by their sum.",
-            returning("weights / weights.sum()"),
+        "This is what is expected in each cell. Divide it by what is there.": slip(
+            "expected / cell.mean()", "expected"
         ),
-        Mistake(
-            "This is what is expected in each cell. Divide it by what is there.",
-            slip("expected / cell.mean()", "expected"),
+        "This is the share of each cell. The weight is the expected share divided by it.": slip(
+            "expected / cell.mean()", "cell.mean()"
         ),
-        Mistake(
-            "This is the share of each cell. The weight is the expected share divided by it.",
-            slip("expected / cell.mean()", "cell.mean()"),
+        "Expected are numbers of rows here, multiplied. Multiply shares.": slip(
+            "(group == code).mean() * (label == value).mean()",
+            "(group == code).sum() * (label == value).sum()",
         ),
-        Mistake(
-            "Expected are numbers of rows here, multiplied. Multiply shares.",
-            slip(
-                "(group == code).mean() * (label == value).mean()",
-                "(group == code).sum() * (label == value).sum()",
-            ),
-        ),
-        Mistake(
+        (
             "Each group gets the same weight in total here, whatever its labels. Use expected / "
-            "observed of each cell.",
-            slip("expected / cell.mean()", "1 / (group == code).mean()"),
-        ),
-        Mistake(
+            "observed of each cell."
+        ): slip("expected / cell.mean()", "1 / (group == code).mean()"),
+        (
             "Each label gets the same weight in total here, whatever its groups. Use expected / "
-            "observed of each cell.",
-            slip("expected / cell.mean()", "1 / (label == value).mean()"),
-        ),
-        Mistake(
+            "observed of each cell."
+        ): slip("expected / cell.mean()", "1 / (label == value).mean()"),
+        (
             "You added the two shares. If group and label had nothing to do with each other, their "
-            "shares would multiply.",
-            slip(
-                "(group == code).mean() * (label == value).mean()",
-                "(group == code).mean() + (label == value).mean()",
-            ),
+            "shares would multiply."
+        ): slip(
+            "(group == code).mean() * (label == value).mean()",
+            "(group == code).mean() + (label == value).mean()",
         ),
-    ),
+    },
     alternatives=(_weights_by_rates, _weights_by_counts, _weights_row_by_row),
 )
 
@@ -864,70 +784,53 @@ WORST_CALIBRATION_GAP = Exercise(
     probe=_gap_probe,
     numpy=True,
     picture=_gap_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The sign is turned round: a group that is scored too low needs a shift up, truth minus "
-            "score.",
-            slip("(truth[rows] - probability[rows])", "(probability[rows] - truth[rows])"),
-        ),
-        Mistake(
+            "score."
+        ): slip("(truth[rows] - probability[rows])", "(probability[rows] - truth[rows])"),
+        (
             "Only scores that are too low were looked for. Take the size of the sum: too high is wrong "
-            "as well.",
-            slip("if abs(off) > most", "if off > most"),
-        ),
-        Mistake(
+            "as well."
+        ): slip("if abs(off) > most", "if off > most"),
+        (
             "Cells were compared by their mean. In a cell of three rows chance makes the mean large: "
-            "compare the sums, which count people.",
-            slip(
-                "off = (truth[rows] - probability[rows]).sum()",
-                "off = (truth[rows] - probability[rows]).sum() / max(rows.sum(), 1)",
-                "float(off / rows.sum())",
-                "float(off)",
-            ),
+            "compare the sums, which count people."
+        ): slip(
+            "off = (truth[rows] - probability[rows]).sum()",
+            "off = (truth[rows] - probability[rows]).sum() / max(rows.sum(), 1)",
+            "float(off / rows.sum())",
+            "float(off)",
         ),
-        Mistake(
-            "This is the sum over the rows. The shift that each row needs is its mean.",
-            slip("float(off / rows.sum())", "float(off)"),
+        "This is the sum over the rows. The shift that each row needs is its mean.": slip(
+            "float(off / rows.sum())", "float(off)"
         ),
-        Mistake(
-            "Scores of exactly 1 fell out of the last bin.",
-            slip(
-                "np.minimum((probability * bins).astype(int), bins - 1)",
-                "(probability * bins).astype(int)",
-            ),
+        "Scores of exactly 1 fell out of the last bin.": slip(
+            "np.minimum((probability * bins).astype(int), bins - 1)",
+            "(probability * bins).astype(int)",
         ),
-        Mistake(
-            "Each bin was judged for everybody. A gap of a group is over the rows of that group.",
-            slip("groups[group] & (bin_of == bin_)", "(bin_of == bin_)"),
+        "Each bin was judged for everybody. A gap of a group is over the rows of that group.": slip(
+            "groups[group] & (bin_of == bin_)", "(bin_of == bin_)"
         ),
-        Mistake(
-            "The order is wrong: first the group, then the bin, then the mean difference.",
-            returning("worst[1], worst[0], worst[2]"),
+        "The order is wrong: first the group, then the bin, then the mean difference.": returning(
+            "worst[1], worst[0], worst[2]"
         ),
-        Mistake(
-            "The bins were rounded to the nearest edge. Cut off: bin 0 begins at 0, bin 1 at 1 / "
-            "bins.",
-            slip("(probability * bins).astype(int)", "np.round(probability * bins).astype(int)"),
+        "The bins were rounded to the nearest edge. Cut off: bin 0 begins at 0, bin 1 at 1 / bins.": slip(
+            "(probability * bins).astype(int)", "np.round(probability * bins).astype(int)"
         ),
-        Mistake(
-            "There are always 10 bins here. Use the argument, of which 10 is only the default.",
-            slip("probability * bins", "probability * 10"),
+        "There are always 10 bins here. Use the argument, of which 10 is only the default.": slip(
+            "probability * bins", "probability * 10"
         ),
-        Mistake(
-            "The sign of the difference is lost. It says whether the scores are too low or too "
-            "high.",
-            slip("float(off / rows.sum())", "float(abs(off) / rows.sum())"),
+        "The sign of the difference is lost. It says whether the scores are too low or too high.": slip(
+            "float(off / rows.sum())", "float(abs(off) / rows.sum())"
         ),
-        Mistake(
-            "The bins were not looked at. A gap of a group is over its rows in one bin of scores.",
-            slip("groups[group] & (bin_of == bin_)", "groups[group]"),
+        "The bins were not looked at. A gap of a group is over its rows in one bin of scores.": slip(
+            "groups[group] & (bin_of == bin_)", "groups[group]"
         ),
-        Mistake(
-            "The truth was compared with the mean score of everybody. Subtract each row's own "
-            "score.",
-            slip("probability[rows]).sum()", "probability.mean()).sum()"),
+        "The truth was compared with the mean score of everybody. Subtract each row's own score.": slip(
+            "probability[rows]).sum()", "probability.mean()).sum()"
         ),
-    ),
+    },
     alternatives=(_gap_by_loops, _gap_by_histograms, _gap_by_masks),
 )
 
@@ -990,52 +893,42 @@ IMPLIED = Exercise(
     inputs=_implied_cases,
     numpy=True,
     picture=_implied_picture,
-    mistakes=(
-        Mistake(
-            "1 - precision is the false discovery rate: a share of the chosen. Asked is a share of "
-            "the negatives.",
-            returning("1 - precision"),
+    mistakes={
+        (
+            "1 - precision is the false discovery rate: a share of the chosen. Asked is a share of the "
+            "negatives."
+        ): returning("1 - precision"),
+        "The odds of the prevalence are turned round.": slip(
+            "prevalence / (1 - prevalence)", "(1 - prevalence) / prevalence"
         ),
-        Mistake(
-            "The odds of the prevalence are turned round.",
-            slip("prevalence / (1 - prevalence)", "(1 - prevalence) / prevalence"),
+        "The odds of the precision are turned round.": slip(
+            "(1 - precision) / precision", "precision / (1 - precision)"
         ),
-        Mistake(
-            "The odds of the precision are turned round.",
-            slip("(1 - precision) / precision", "precision / (1 - precision)"),
+        "This is a share of all people. Divide by the negatives, 1 - prevalence.": slip(
+            " / (1 - prevalence)", ""
         ),
-        Mistake(
-            "This is a share of all people. Divide by the negatives, 1 - prevalence.",
-            slip(" / (1 - prevalence)", ""),
+        "The recall is missing: not every positive is found.": slip(" * recall", ""),
+        (
+            "You divided by the recall. Multiply: the more positives are found, the more false ones "
+            "come along."
+        ): slip("* recall", "/ recall"),
+        (
+            "This is the share of positives that are missed. Asked is the share of negatives that are "
+            "chosen."
+        ): returning("1 - recall"),
+        "This is the true-negative rate. The false-positive rate is 1 minus it.": returning(
+            "1 - odds * (1 - precision) / precision * recall"
         ),
-        Mistake("The recall is missing: not every positive is found.", slip(" * recall", "")),
-        Mistake(
-            "You divided by the recall. Multiply: the more positives are found, the more false "
-            "ones come along.",
-            slip("* recall", "/ recall"),
+        "The division by the precision is missing: the odds are (1 - precision) / precision.": slip(
+            "(1 - precision) / precision", "(1 - precision)"
         ),
-        Mistake(
-            "This is the share of positives that are missed. Asked is the share of negatives that "
-            "are chosen.",
-            returning("1 - recall"),
+        "The factor 1 - precision is missing: the odds are (1 - precision) / precision.": slip(
+            "(1 - precision) / precision", "1 / precision"
         ),
-        Mistake(
-            "This is the true-negative rate. The false-positive rate is 1 minus it.",
-            returning("1 - odds * (1 - precision) / precision * recall"),
+        "You used the share that is missed, 1 - recall. Use the recall.": slip(
+            "* recall", "* (1 - recall)"
         ),
-        Mistake(
-            "The division by the precision is missing: the odds are (1 - precision) / precision.",
-            slip("(1 - precision) / precision", "(1 - precision)"),
-        ),
-        Mistake(
-            "The factor 1 - precision is missing: the odds are (1 - precision) / precision.",
-            slip("(1 - precision) / precision", "1 / precision"),
-        ),
-        Mistake(
-            "You used the share that is missed, 1 - recall. Use the recall.",
-            slip("* recall", "* (1 - recall)"),
-        ),
-    ),
+    },
     alternatives=(
         _implied_by_counts,
         _implied_by_odds,

@@ -15,7 +15,7 @@ from course_lib.audit.choosing import (
     replace_copies,
     rows_needed,
 )
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
 
@@ -87,50 +87,38 @@ ROWS_NEEDED = Exercise(
     inputs=_rows_cases,
     numpy=True,
     picture=_rows_picture,
-    mistakes=(
-        Mistake(
-            "Both tables have noise: the variance of a difference is twice that of one rate.",
-            slip("2 * rate *", "rate *"),
+    mistakes={
+        "Both tables have noise: the variance of a difference is twice that of one rate.": slip(
+            "2 * rate *", "rate *"
         ),
-        Mistake(
-            "The chance of passing is not counted: with so few rows a sound table passes by luck only.",
-            slip(" + norm.ppf((1 + power) / 2)", ""),
+        "The chance of passing is not counted: with so few rows a sound table passes by luck only.": slip(
+            " + norm.ppf((1 + power) / 2)", ""
         ),
-        Mistake(
-            "The interval has two ends, and noise may push it over either: (1 + power) / 2.",
-            slip("(1 + power) / 2", "power"),
+        "The interval has two ends, and noise may push it over either: (1 + power) / 2.": slip(
+            "(1 + power) / 2", "power"
         ),
-        Mistake(
-            "The level is shared by two ends: the quantile at 1 - level / 2.",
-            slip("1 - level / 2", "1 - level"),
+        "The level is shared by two ends: the quantile at 1 - level / 2.": slip(
+            "1 - level / 2", "1 - level"
         ),
-        Mistake("Half the margin takes four times the rows: square it.", slip(" ** 2", "")),
-        Mistake(
-            "The variance of a rate is rate (1 - rate).",
-            slip("rate * (1 - rate)", "rate"),
+        "Half the margin takes four times the rows: square it.": slip(" ** 2", ""),
+        "The variance of a rate is rate (1 - rate).": slip("rate * (1 - rate)", "rate"),
+        "A part of a row is not enough: round up.": slip("np.ceil(", "np.floor("),
+        "You subtracted the two quantiles. Add them.": slip(
+            "+ norm.ppf((1 + power) / 2)", "- norm.ppf((1 + power) / 2)"
         ),
-        Mistake("A part of a row is not enough: round up.", slip("np.ceil(", "np.floor(")),
-        Mistake(
-            "You subtracted the two quantiles. Add them.",
-            slip("+ norm.ppf((1 + power) / 2)", "- norm.ppf((1 + power) / 2)"),
+        "The fraction is turned round: the quantiles stand above, the margin below.": slip(
+            "(distance / margin)", "(margin / distance)"
         ),
-        Mistake(
-            "The fraction is turned round: the quantiles stand above, the margin below.",
-            slip("(distance / margin)", "(margin / distance)"),
+        "This is the number of rows of both tables together. Return that of each.": returning(
+            "2 * np.ceil(2 * rate * (1 - rate) * (distance / margin) ** 2)"
         ),
-        Mistake(
-            "This is the number of rows of both tables together. Return that of each.",
-            returning("2 * np.ceil(2 * rate * (1 - rate) * (distance / margin) ** 2)"),
+        "The power is always 0.8 here. Use the argument, of which 0.8 is only the default.": slip(
+            "(1 + power) / 2", "(1 + 0.8) / 2"
         ),
-        Mistake(
-            "The power is always 0.8 here. Use the argument, of which 0.8 is only the default.",
-            slip("(1 + power) / 2", "(1 + 0.8) / 2"),
+        "These are probabilities, and not quantiles: norm.ppf, not norm.cdf.": slip(
+            "norm.ppf(1 - level / 2)", "norm.cdf(1 - level / 2)"
         ),
-        Mistake(
-            "These are probabilities, and not quantiles: norm.ppf, not norm.cdf.",
-            slip("norm.ppf(1 - level / 2)", "norm.cdf(1 - level / 2)"),
-        ),
-    ),
+    },
     alternatives=(_rows_by_loop, _rows_by_error, _rows_by_variance),
 )
 
@@ -226,42 +214,31 @@ CHOOSE = Exercise(
     probe=_choice_probe,
     numpy=True,
     picture=_choice_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This takes the lowest mean, whatever its lead. A lead within its error is luck: take the "
-            "first that is not clearly worse.",
-            returning("int(best)"),
+            "first that is not clearly worse."
+        ): returning("int(best)"),
+        "The error of the best one alone holds what all draws share. Take that of the differences.": slip(
+            "error = worse.std(axis=1, ddof=1)", "error = score[best].std(ddof=1)"
         ),
-        Mistake(
-            "The error of the best one alone holds what all draws share. Take that of the differences.",
-            slip("error = worse.std(axis=1, ddof=1)", "error = score[best].std(ddof=1)"),
+        "This is the spread of single draws. A mean of n draws is surer: divide by the root of n.": slip(
+            " / np.sqrt(score.shape[1])", ""
         ),
-        Mistake(
-            "This is the spread of single draws. A mean of n draws is surer: divide by the root of n.",
-            slip(" / np.sqrt(score.shape[1])", ""),
+        "Scores are better when they are lower: argmin.": slip("argmin()", "argmax()"),
+        "This takes the last generator that will do. The first one is the simplest.": returning(
+            "int(np.flatnonzero(worse.mean(axis=1) <= error)[-1])"
         ),
-        Mistake(
-            "Scores are better when they are lower: argmin.",
-            slip("argmin()", "argmax()"),
+        "One lucky draw decides here. The best generator has the lowest mean over all draws.": slip(
+            "score.mean(axis=1).argmin()", "score.min(axis=1).argmin()"
         ),
-        Mistake(
-            "This takes the last generator that will do. The first one is the simplest.",
-            returning("int(np.flatnonzero(worse.mean(axis=1) <= error)[-1])"),
+        "Only the first draw was looked at. Average over all draws.": returning(
+            "int(score[:, 0].argmin())"
         ),
-        Mistake(
-            "One lucky draw decides here. The best generator has the lowest mean over all draws.",
-            slip("score.mean(axis=1).argmin()", "score.min(axis=1).argmin()"),
-        ),
-        Mistake(
-            "Only the first draw was looked at. Average over all draws.",
-            returning("int(score[:, 0].argmin())"),
-        ),
-        Mistake("The standard deviation divides by n - 1: ddof=1.", slip("ddof=1", "ddof=0")),
-        Mistake("One standard error is asked for, and not two.", slip("<= error", "<= 2 * error")),
-        Mistake(
-            "This takes the first generator that is clearly worse.", slip("<= error", "> error")
-        ),
-    ),
+        "The standard deviation divides by n - 1: ddof=1.": slip("ddof=1", "ddof=0"),
+        "One standard error is asked for, and not two.": slip("<= error", "<= 2 * error"),
+        "This takes the first generator that is clearly worse.": slip("<= error", "> error"),
+    },
     alternatives=(_choice_by_loop, _choice_by_variance, _choice_by_t),
 )
 
@@ -334,51 +311,33 @@ HONEST = Exercise(
     inputs=_honest_cases,
     numpy=True,
     picture=_honest_picture,
-    mistakes=(
-        Mistake(
-            "The table was chosen by the very part that judges it: leave this part out of the choice.",
-            slip("np.delete(score, part, axis=1)", "score"),
+    mistakes={
+        "The table was chosen by the very part that judges it: leave this part out of the choice.": slip(
+            "np.delete(score, part, axis=1)", "score"
         ),
-        Mistake(
-            "This is the lowest score of each part: every winner is judged where it was lucky.",
-            returning("float(score.min(axis=0).mean())"),
+        "This is the lowest score of each part: every winner is judged where it was lucky.": returning(
+            "float(score.min(axis=0).mean())"
         ),
-        Mistake(
-            "One single part chose the table. Take the mean of all other parts.",
-            slip("np.delete(score, part, axis=1).mean(axis=1)", "score[:, part - 1]"),
+        "One single part chose the table. Take the mean of all other parts.": slip(
+            "np.delete(score, part, axis=1).mean(axis=1)", "score[:, part - 1]"
         ),
-        Mistake(
-            "The chosen table is judged by the parts that chose it. Judge it by the part left out.",
-            slip("score[others.argmin(), part]", "others.min()"),
+        "The chosen table is judged by the parts that chose it. Judge it by the part left out.": slip(
+            "score[others.argmin(), part]", "others.min()"
         ),
-        Mistake(
-            "Lower scores are better: argmin.",
-            slip("argmin()", "argmax()"),
+        "Lower scores are better: argmin.": slip("argmin()", "argmax()"),
+        "This is the mean of all tables. Only the chosen one's scores count.": returning(
+            "float(score.mean())"
         ),
-        Mistake(
-            "This is the mean of all tables. Only the chosen one's scores count.",
-            returning("float(score.mean())"),
+        "These are the scores of all parts. Return their mean.": returning("np.array(found)"),
+        "This is the lowest of the scores. Return their mean.": returning("float(np.min(found))"),
+        "The parts were added up in the wrong direction: each table has a mean over the other parts.": slip(
+            "np.delete(score, part, axis=1).mean(axis=1)",
+            "np.delete(score, part, axis=1).max(axis=1)",
         ),
-        Mistake(
-            "These are the scores of all parts. Return their mean.", returning("np.array(found)")
+        "The scores of the parts were added up. Take their mean.": returning(
+            "float(np.sum(found))"
         ),
-        Mistake(
-            "This is the lowest of the scores. Return their mean.",
-            returning("float(np.min(found))"),
-        ),
-        Mistake(
-            "The parts were added up in the wrong direction: each table has a mean over the other "
-            "parts.",
-            slip(
-                "np.delete(score, part, axis=1).mean(axis=1)",
-                "np.delete(score, part, axis=1).max(axis=1)",
-            ),
-        ),
-        Mistake(
-            "The scores of the parts were added up. Take their mean.",
-            returning("float(np.sum(found))"),
-        ),
-    ),
+    },
     alternatives=(_honest_by_sum, _honest_at_once, _honest_by_mask),
 )
 
@@ -497,48 +456,36 @@ COPIES = Exercise(
     probe=_copy_probe,
     numpy=True,
     picture=_copy_picture,
-    mistakes=(
-        Mistake(
-            "Dropping copies makes the table shorter, and groups with many copies smaller. Replace them.",
-            returning("np.flatnonzero(~copied[:n])"),
+    mistakes={
+        (
+            "Dropping copies makes the table shorter, and groups with many copies smaller. Replace "
+            "them."
+        ): returning("np.flatnonzero(~copied[:n])"),
+        "A copy was replaced by a row of another group: groups with many copies lose their share.": slip(
+            "group[spare] == group[place] and ", ""
         ),
-        Mistake(
-            "A copy was replaced by a row of another group: groups with many copies lose their share.",
-            slip("group[spare] == group[place] and ", ""),
+        "The new row may be a copy itself: look for a spare row that is none.": slip(
+            "not copied[spare] and ", ""
         ),
-        Mistake(
-            "The new row may be a copy itself: look for a spare row that is none.",
-            slip("not copied[spare] and ", ""),
+        "One spare row was used more than once: that makes rows that repeat.": slip(
+            "used.add(spare)", "pass"
         ),
-        Mistake(
-            "One spare row was used more than once: that makes rows that repeat.",
-            slip("used.add(spare)", "pass"),
+        "Where no spare row is left a copy stays. Raise ValueError.": slip(
+            'raise ValueError("draw more rows: a group has no spare row left")',
+            "pass",
         ),
-        Mistake(
-            "Where no spare row is left a copy stays. Raise ValueError.",
-            slip(
-                'raise ValueError("draw more rows: a group has no spare row left")',
-                "pass",
-            ),
+        "A row of the table itself was taken as spare. Spare rows begin at n.": slip(
+            "range(n, len(group))", "range(len(group))"
         ),
-        Mistake(
-            "A row of the table itself was taken as spare. Spare rows begin at n.",
-            slip("range(n, len(group))", "range(len(group))"),
+        "These are the rows that are copies. Return n places, one for each row.": returning(
+            "np.flatnonzero(copied[:n])"
         ),
-        Mistake(
-            "These are the rows that are copies. Return n places, one for each row.",
-            returning("np.flatnonzero(copied[:n])"),
+        "Every row was replaced. Only copies are.": slip("np.flatnonzero(copied[:n])", "range(n)"),
+        "The last spare row of the group was taken. Take the first.": slip(
+            "range(n, len(group))", "reversed(range(n, len(group)))"
         ),
-        Mistake(
-            "Every row was replaced. Only copies are.",
-            slip("np.flatnonzero(copied[:n])", "range(n)"),
-        ),
-        Mistake(
-            "The last spare row of the group was taken. Take the first.",
-            slip("range(n, len(group))", "reversed(range(n, len(group)))"),
-        ),
-        Mistake("These are groups. Return the places of the rows.", returning("group[kept]")),
-    ),
+        "These are groups. Return the places of the rows.": returning("group[kept]"),
+    },
     alternatives=(_copies_by_queues, _copies_by_group, _copies_by_taking),
 )
 
@@ -652,45 +599,31 @@ BLANKS = Exercise(
     probe=_blank_probe,
     numpy=True,
     picture=_blank_picture,
-    mistakes=(
-        Mistake(
-            "A text of white space only is blank, too: strip it first.",
-            slip(".strip()", ""),
+    mistakes={
+        "A text of white space only is blank, too: strip it first.": slip(".strip()", ""),
+        "A text that still holds ____ is not filled in.": slip(' or "____" in text', ""),
+        "The sign of a blank may stand inside a sentence.": slip(
+            '"____" in text', 'text == "____"'
         ),
-        Mistake(
-            "A text that still holds ____ is not filled in.",
-            slip(' or "____" in text', ""),
+        "An entry that is missing from the card is blank, too.": slip(
+            "for name in wanted", "for name in [n for n in wanted if n in words]"
         ),
-        Mistake(
-            "The sign of a blank may stand inside a sentence.",
-            slip('"____" in text', 'text == "____"'),
+        "Only the wanted entries count, in their order.": slip(
+            "for name in wanted",
+            'for name in ("purpose", "source", "choice", "may", "may not", "answers")',
         ),
-        Mistake(
-            "An entry that is missing from the card is blank, too.",
-            slip("for name in wanted", "for name in [n for n in wanted if n in words]"),
+        "These are the entries that are filled in. Return the blank ones.": returning(
+            "[name for name in wanted if name not in blank]"
         ),
-        Mistake(
-            "Only the wanted entries count, in their order.",
-            slip(
-                "for name in wanted",
-                'for name in ("purpose", "source", "choice", "may", "may not", "answers")',
-            ),
+        "The names are sorted here. Keep the order of wanted.": returning("sorted(blank)"),
+        "This is the first blank alone. Return all of them.": returning("blank[:1]"),
+        "Two underscores can belong to a word. Look for four in a row.": slip(
+            '"____" in text', '"__" in text'
         ),
-        Mistake(
-            "These are the entries that are filled in. Return the blank ones.",
-            returning("[name for name in wanted if name not in blank]"),
+        "Only texts that begin with the sign were found. Look for it anywhere in the text.": slip(
+            '"____" in text', 'text.startswith("____")'
         ),
-        Mistake("The names are sorted here. Keep the order of wanted.", returning("sorted(blank)")),
-        Mistake("This is the first blank alone. Return all of them.", returning("blank[:1]")),
-        Mistake(
-            "Two underscores can belong to a word. Look for four in a row.",
-            slip('"____" in text', '"__" in text'),
-        ),
-        Mistake(
-            "Only texts that begin with the sign were found. Look for it anywhere in the text.",
-            slip('"____" in text', 'text.startswith("____")'),
-        ),
-    ),
+    },
     alternatives=(_blanks_by_list, _blanks_by_filter, _blanks_by_replacing),
 )
 
@@ -788,67 +721,50 @@ CLAIMS = Exercise(
     inputs=_claim_cases,
     numpy=True,
     picture=_claim_picture,
-    mistakes=(
-        Mistake(
-            "Each interval is right for one claim alone. With k claims one of them fails k times as often: "
-            "level / (2 k).",
-            slip("level / (2 * len(estimate))", "level / 2"),
+    mistakes={
+        (
+            "Each interval is right for one claim alone. With k claims one of them fails k times as "
+            "often: level / (2 k)."
+        ): slip("level / (2 * len(estimate))", "level / 2"),
+        "The estimate alone lies within the margin. The whole interval has to.": slip(
+            "reach = norm.ppf(1 - level / (2 * len(estimate))) * error", "reach = 0 * error"
         ),
-        Mistake(
-            "The estimate alone lies within the margin. The whole interval has to.",
-            slip("reach = norm.ppf(1 - level / (2 * len(estimate))) * error", "reach = 0 * error"),
+        (
+            "An interval with 0 in it shows that nothing was found. It may still reach beyond the "
+            "margin."
+        ): slip("(low >= -margin) & (high <= margin)", "(low <= 0) & (high >= 0)"),
+        "An interval that crosses the margin refutes nothing: that claim is undecided.": slip(
+            "(low > margin) | (high < -margin)", "~supported & (estimate == estimate)"
         ),
-        Mistake(
-            "An interval with 0 in it shows that nothing was found. It may still reach beyond the margin.",
-            slip("(low >= -margin) & (high <= margin)", "(low <= 0) & (high >= 0)"),
+        "Only differences above the margin were seen. One below minus the margin counts, too.": slip(
+            "(low >= -margin) & (high <= margin)",
+            "high <= margin",
+            "(low > margin) | (high < -margin)",
+            "low > margin",
         ),
-        Mistake(
-            "An interval that crosses the margin refutes nothing: that claim is undecided.",
-            slip("(low > margin) | (high < -margin)", "~supported & (estimate == estimate)"),
+        "What was not measured refutes nothing: it is undecided.": slip(
+            "(low > margin) | (high < -margin)",
+            "(low > margin) | (high < -margin) | (low != low)",
         ),
-        Mistake(
-            "Only differences above the margin were seen. One below minus the margin counts, too.",
-            slip(
-                "(low >= -margin) & (high <= margin)",
-                "high <= margin",
-                "(low > margin) | (high < -margin)",
-                "low > margin",
-            ),
+        "The level is shared by the two ends of each interval: level / (2 k).": slip(
+            "level / (2 * len(estimate))", "level / len(estimate)"
         ),
-        Mistake(
-            "What was not measured refutes nothing: it is undecided.",
-            slip(
-                "(low > margin) | (high < -margin)",
-                "(low > margin) | (high < -margin) | (low != low)",
-            ),
+        "Supported and refuted have changed places.": slip(
+            "supported.astype(int) - refuted.astype(int)",
+            "refuted.astype(int) - supported.astype(int)",
         ),
-        Mistake(
-            "The level is shared by the two ends of each interval: level / (2 k).",
-            slip("level / (2 * len(estimate))", "level / len(estimate)"),
+        "One end within the margin is not enough: both have to lie within it.": slip(
+            "(low >= -margin) & (high <= margin)", "(low >= -margin) | (high <= margin)"
         ),
-        Mistake(
-            "Supported and refuted have changed places.",
-            slip(
-                "supported.astype(int) - refuted.astype(int)",
-                "refuted.astype(int) - supported.astype(int)",
-            ),
+        "The ends of the margin are included: compare with >= and <=.": slip(
+            "(low >= -margin) & (high <= margin)", "(low > -margin) & (high < margin)"
         ),
-        Mistake(
-            "One end within the margin is not enough: both have to lie within it.",
-            slip("(low >= -margin) & (high <= margin)", "(low >= -margin) | (high <= margin)"),
+        "This says whether a claim is supported. A refuted one gets -1.": returning(
+            "supported.astype(int)"
         ),
-        Mistake(
-            "The ends of the margin are included: compare with >= and <=.",
-            slip("(low >= -margin) & (high <= margin)", "(low > -margin) & (high < margin)"),
+        "The level is always 5 % here. Use the argument, of which 0.05 is only the default.": slip(
+            "level / (2 * len(estimate))", "0.05 / (2 * len(estimate))"
         ),
-        Mistake(
-            "This says whether a claim is supported. A refuted one gets -1.",
-            returning("supported.astype(int)"),
-        ),
-        Mistake(
-            "The level is always 5 % here. Use the argument, of which 0.05 is only the default.",
-            slip("level / (2 * len(estimate))", "0.05 / (2 * len(estimate))"),
-        ),
-    ),
+    },
     alternatives=(_claims_by_loop, _claims_by_select, _claims_by_sign),
 )

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.mode_collapse import cures, steering
 from course_lib.plots import BLUE, GREY, ORANGE
@@ -70,57 +70,47 @@ PACK = Exercise(
     reference=cures.pack,
     inputs=_pack_cases,
     picture=_pack_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "You packed row i with row i + n / size. That mixes as well, but here the rows of a pack "
-            "are neighbours.",
-            lambda x, size: torch.cat(x.chunk(size, dim=-2), dim=-1),
+            "are neighbours."
+        ): lambda x, size: torch.cat(x.chunk(size, dim=-2), dim=-1),
+        (
+            "This repeats each row next to itself: the discriminator learns nothing of the others."
+        ): lambda x, size: torch.cat([x[..., ::size, :]] * size, dim=-1),
+        "The rows of a pack are averaged. Put them side by side, or the variety is gone.": lambda x, size: (
+            x.unflatten(-2, (-1, size)).mean(dim=-2)
         ),
-        Mistake(
-            "This repeats each row next to itself: the discriminator learns nothing of the others.",
-            lambda x, size: torch.cat([x[..., ::size, :]] * size, dim=-1),
+        (
+            "The columns are in the wrong order: first all of the first row, then all of "
+            "the second."
+        ): lambda x, size: x.unfold(-2, size, size).flatten(-2),
+        (
+            "The packs have a dimension of their own here. The discriminator wants each as one row."
+        ): lambda x, size: x.unflatten(-2, (-1, size)),
+        "There are `size` packs here. There should be `size` rows in each pack.": returning(
+            "x.reshape(*x.shape[:-2], size, x.shape[-2] // size * x.shape[-1])"
         ),
-        Mistake(
-            "The rows of a pack are averaged. Put them side by side, or the variety is gone.",
-            lambda x, size: x.unflatten(-2, (-1, size)).mean(dim=-2),
+        "All rows lie side by side. Only `size` of them belong to a pack.": returning(
+            "x.reshape(*x.shape[:-2], 1, -1)"
         ),
-        Mistake(
-            "The columns are in the wrong order: first all of the first row, then all of the second.",
-            lambda x, size: x.unfold(-2, size, size).flatten(-2),
-        ),
-        Mistake(
-            "The packs have a dimension of their own here. The discriminator wants each as one row.",
-            lambda x, size: x.unflatten(-2, (-1, size)),
-        ),
-        Mistake(
-            "There are `size` packs here. There should be `size` rows in each pack.",
-            returning("x.reshape(*x.shape[:-2], size, x.shape[-2] // size * x.shape[-1])"),
-        ),
-        Mistake(
-            "All rows lie side by side. Only `size` of them belong to a pack.",
-            returning("x.reshape(*x.shape[:-2], 1, -1)"),
-        ),
-        Mistake(
+        (
             "You swapped rows and columns first, so that a pack holds one column of many rows. Lay "
-            "whole rows side by side.",
-            returning(
-                "x.transpose(-1, -2).reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])"
-            ),
+            "whole rows side by side."
+        ): returning(
+            "x.transpose(-1, -2).reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])"
         ),
-        Mistake(
-            "Only the first row of each pack is left. Lay all of its rows side by side.",
-            returning("x[..., ::size, :]"),
+        "Only the first row of each pack is left. Lay all of its rows side by side.": returning(
+            "x[..., ::size, :]"
         ),
-        Mistake(
-            "The rows of a pack were added up. Lay them side by side.",
-            returning("x.unflatten(-2, (-1, size)).sum(dim=-2)"),
+        "The rows of a pack were added up. Lay them side by side.": returning(
+            "x.unflatten(-2, (-1, size)).sum(dim=-2)"
         ),
-        Mistake(
-            "The seeds were thrown together. What stands before the last two dimensions stays as "
-            "it is.",
-            returning("x.reshape(-1, size * x.shape[-1])"),
-        ),
-    ),
+        (
+            "The seeds were thrown together. What stands before "
+            "the last two dimensions stays as it is."
+        ): returning("x.reshape(-1, size * x.shape[-1])"),
+    },
     alternatives=(
         _pack_by_slices,
         _pack_by_unfold,
@@ -201,76 +191,54 @@ DEVIATION = Exercise(
     probe=_deviation_probe,
     atol=2e-4,
     picture=_deviation_picture,
-    mistakes=(
-        Mistake(
-            "This is the variance. Take its square root.",
-            slip("(variance + 1e-8).sqrt().mean", "variance.mean"),
+    mistakes={
+        "This is the variance. Take its square root.": slip(
+            "(variance + 1e-8).sqrt().mean", "variance.mean"
         ),
-        Mistake(
-            "You averaged first and took the root after. Average the standard deviations.",
-            slip(
-                "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
-                "(variance.mean(dim=-1, keepdim=True) + 1e-8).sqrt()",
-            ),
+        "You averaged first and took the root after. Average the standard deviations.": slip(
+            "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
+            "(variance.mean(dim=-1, keepdim=True) + 1e-8).sqrt()",
         ),
-        Mistake(
-            "The deviation was taken over the features of each row. Take it over the batch.",
-            slip("dim=-2", "dim=-1"),
+        "The deviation was taken over the features of each row. Take it over the batch.": slip(
+            "dim=-2", "dim=-1"
         ),
-        Mistake(
-            "One column for each feature is appended. One number is enough: their mean.",
-            returning(
-                "torch.cat([features, (variance + 1e-8).sqrt().expand_as(features)], dim=-1)"
-            ),
+        "One column for each feature is appended. One number is enough: their mean.": returning(
+            "torch.cat([features, (variance + 1e-8).sqrt().expand_as(features)], dim=-1)"
         ),
-        Mistake(
-            "The small number under the root is missing: where all rows are alike the slope of the "
-            "root is infinite, just when the generator needs one.",
-            slip(" + 1e-8", ""),
+        (
+            "The small number under the root is missing: where all rows are alike the slope of the root "
+            "is infinite, just when the generator needs one."
+        ): slip(" + 1e-8", ""),
+        "You divided by n - 1. Divide by n: correction=0.": slip("correction=0", "correction=1"),
+        (
+            "This is the standard deviation of all values together. Take it of each feature over the "
+            "batch, then the mean."
+        ): slip(
+            "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
+            "features.std(dim=(-2, -1), keepdim=True, correction=0)",
         ),
-        Mistake(
-            "You divided by n - 1. Divide by n: correction=0.", slip("correction=0", "correction=1")
+        "The number stands in front. Append it: it comes after the features.": returning(
+            "torch.cat([deviation.expand(*features.shape[:-1], 1), features], dim=-1)"
         ),
-        Mistake(
-            "This is the standard deviation of all values together. Take it of each feature over "
-            "the batch, then the mean.",
-            slip(
-                "(variance + 1e-8).sqrt().mean(dim=-1, keepdim=True)",
-                "features.std(dim=(-2, -1), keepdim=True, correction=0)",
-            ),
+        "You appended a row. Every row gets one more number: dim=-1.": returning(
+            "torch.cat([features, deviation.expand(*features.shape[:-2], 1, features.shape[-1])], "
+            "dim=-2)"
         ),
-        Mistake(
-            "The number stands in front. Append it: it comes after the features.",
-            returning("torch.cat([deviation.expand(*features.shape[:-1], 1), features], dim=-1)"),
+        "This is the new column alone. Append it to the features.": returning(
+            "deviation.expand(*features.shape[:-1], 1)"
         ),
-        Mistake(
-            "You appended a row. Every row gets one more number: dim=-1.",
-            returning(
-                "torch.cat([features, deviation.expand(*features.shape[:-2], 1, features.shape[-1])], "
-                "dim=-2)"
-            ),
+        "You summed over the features. Take the mean.": slip(".sqrt().mean(", ".sqrt().sum("),
+        "You divided the features by the deviation. Leave them as they are and append it.": returning(
+            "features / deviation"
         ),
-        Mistake(
-            "This is the new column alone. Append it to the features.",
-            returning("deviation.expand(*features.shape[:-1], 1)"),
+        (
+            "The numbers are right, but no gradient reaches the features through the deviation. Leave "
+            "out detach()."
+        ): slip("(variance +", "(variance.detach() +"),
+        "The standard deviation had its root taken twice. Take the variance, then one root.": slip(
+            "features.var(", "features.std("
         ),
-        Mistake(
-            "You summed over the features. Take the mean.", slip(".sqrt().mean(", ".sqrt().sum(")
-        ),
-        Mistake(
-            "You divided the features by the deviation. Leave them as they are and append it.",
-            returning("features / deviation"),
-        ),
-        Mistake(
-            "The numbers are right, but no gradient reaches the features through the deviation. "
-            "Leave out detach().",
-            slip("(variance +", "(variance.detach() +"),
-        ),
-        Mistake(
-            "The standard deviation had its root taken twice. Take the variance, then one root.",
-            slip("features.var(", "features.std("),
-        ),
-    ),
+    },
     alternatives=(
         slip(
             "features.var(dim=-2, keepdim=True, correction=0)",
@@ -382,74 +350,56 @@ WASSERSTEIN_PENALTY = Exercise(
     inputs=_penalty_cases,
     probe=_penalty_probe,
     picture=_penalty_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The penalty has no gradient of its own, so it could not train anything: pass "
-            "create_graph=True to torch.autograd.grad.",
-            slip("create_graph=True", "create_graph=False"),
+            "create_graph=True to torch.autograd.grad."
+        ): slip("create_graph=True", "create_graph=False"),
+        "This is R1's form, which pulls the slope to 0. WGAN-GP holds it at 1.": returning(
+            "gradient.square().sum(dim=-1).mean()"
         ),
-        Mistake(
-            "This is R1's form, which pulls the slope to 0. WGAN-GP holds it at 1.",
-            returning("gradient.square().sum(dim=-1).mean()"),
+        "You took the slope at the real points. Take it between real points and fakes.": slip(
+            "(t * real + (1 - t) * fake)", "real"
         ),
-        Mistake(
-            "You took the slope at the real points. Take it between real points and fakes.",
-            slip("(t * real + (1 - t) * fake)", "real"),
+        "t counts from the wrong end: t = 1 is the real point.": slip(
+            "t * real + (1 - t) * fake", "t * fake + (1 - t) * real"
         ),
-        Mistake(
-            "t counts from the wrong end: t = 1 is the real point.",
-            slip("t * real + (1 - t) * fake", "t * fake + (1 - t) * real"),
+        "You subtracted 1 from the squared length. Take the root first.": returning(
+            "(gradient.square().sum(dim=-1) - 1).square().mean()"
         ),
-        Mistake(
-            "You subtracted 1 from the squared length. Take the root first.",
-            returning("(gradient.square().sum(dim=-1) - 1).square().mean()"),
+        "Each coordinate of the gradient is held at 1 here. The length is: norm(dim=-1).": returning(
+            "(gradient - 1).square().mean()"
         ),
-        Mistake(
-            "Each coordinate of the gradient is held at 1 here. The length is: norm(dim=-1).",
-            returning("(gradient - 1).square().mean()"),
+        "You averaged the slopes before comparing with 1. Each point's slope counts for itself.": returning(
+            "(gradient.norm(dim=-1).mean() - 1).square()"
         ),
-        Mistake(
-            "You averaged the slopes before comparing with 1. Each point's slope counts for itself.",
-            returning("(gradient.norm(dim=-1).mean() - 1).square()"),
+        "You summed over the points. Take the mean.": returning(
+            "(gradient.norm(dim=-1) - 1).square().sum()"
         ),
-        Mistake(
-            "You summed over the points. Take the mean.",
-            returning("(gradient.norm(dim=-1) - 1).square().sum()"),
+        "Only slopes above 1 cost something here. WGAN-GP also punishes those below 1.": returning(
+            "(gradient.norm(dim=-1) - 1).clamp(min=0).square().mean()"
         ),
-        Mistake(
-            "Only slopes above 1 cost something here. WGAN-GP also punishes those below 1.",
-            returning("(gradient.norm(dim=-1) - 1).clamp(min=0).square().mean()"),
+        "The difference was not squared.": returning("(gradient.norm(dim=-1) - 1).abs().mean()"),
+        "You took the slope at the fakes. Take it between real points and fakes.": slip(
+            "(t * real + (1 - t) * fake)", "fake"
         ),
-        Mistake(
-            "The difference was not squared.", returning("(gradient.norm(dim=-1) - 1).abs().mean()")
+        (
+            "You took the gradient of the mean output, which divides it by the number of points. Take "
+            "that of the sum."
+        ): slip("critic(x).sum()", "critic(x).mean()"),
+        "This is the length of all gradients together. Each point has its own: norm(dim=-1).": returning(
+            "(gradient.norm() - 1).square()"
         ),
-        Mistake(
-            "You took the slope at the fakes. Take it between real points and fakes.",
-            slip("(t * real + (1 - t) * fake)", "fake"),
+        "You added 1 to the slope. Subtract it.": returning(
+            "(gradient.norm(dim=-1) + 1).square().mean()"
         ),
-        Mistake(
-            "You took the gradient of the mean output, which divides it by the number of points. "
-            "Take that of the sum.",
-            slip("critic(x).sum()", "critic(x).mean()"),
+        "The difference was not squared, so slopes above and below 1 cancel.": returning(
+            "(gradient.norm(dim=-1) - 1).mean()"
         ),
-        Mistake(
-            "This is the length of all gradients together. Each point has its own: norm(dim=-1).",
-            returning("(gradient.norm() - 1).square()"),
+        "You subtracted the fakes. The points lie between: t times real plus (1 - t) times fake.": slip(
+            "t * real + (1 - t) * fake", "t * real - (1 - t) * fake"
         ),
-        Mistake(
-            "You added 1 to the slope. Subtract it.",
-            returning("(gradient.norm(dim=-1) + 1).square().mean()"),
-        ),
-        Mistake(
-            "The difference was not squared, so slopes above and below 1 cancel.",
-            returning("(gradient.norm(dim=-1) - 1).mean()"),
-        ),
-        Mistake(
-            "You subtracted the fakes. The points lie between: t times real plus (1 - t) times "
-            "fake.",
-            slip("t * real + (1 - t) * fake", "t * real - (1 - t) * fake"),
-        ),
-    ),
+    },
     alternatives=(
         returning("((gradient**2).sum(-1).sqrt() - 1).pow(2).mean()"),
         _penalty_by_functional,
@@ -590,57 +540,46 @@ UNROLLED = Exercise(
     inputs=_unrolled_cases,
     probe=_unrolled_probe,
     picture=_unrolled_picture,
-    mistakes=(
-        Mistake(
-            "The steps go uphill: descend, weight - rate * gradient.",
-            slip("weight - rate", "weight + rate"),
+    mistakes={
+        "The steps go uphill: descend, weight - rate * gradient.": slip(
+            "weight - rate", "weight + rate"
         ),
-        Mistake(
-            "No gradient passes through the steps, so the generator cannot see where its opponent "
-            "would go: create_graph=True.",
-            slip("create_graph=True", "create_graph=False"),
+        (
+            "No gradient passes through the steps, so the generator cannot see where its opponent would "
+            "go: create_graph=True."
+        ): slip("create_graph=True", "create_graph=False"),
+        "That is one step too many.": slip("range(steps)", "range(steps + 1)"),
+        (
+            "Every step takes its gradient at the first weights. Take it at those that the last step "
+            "has reached."
+        ): slip(
+            "    def at",
+            "    start = weights\n\n    def at",
+            "loss(at(weights)), weights.values()",
+            "loss(at(start)), start.values()",
         ),
-        Mistake("That is one step too many.", slip("range(steps)", "range(steps + 1)")),
-        Mistake(
-            "Every step takes its gradient at the first weights. Take it at those that the last "
-            "step has reached.",
-            slip(
-                "    def at",
-                "    start = weights\n\n    def at",
-                "loss(at(weights)), weights.values()",
-                "loss(at(start)), start.values()",
-            ),
+        (
+            "You changed the discriminator itself. The steps are only looked ahead; work on a copy of "
+            "its weights."
+        ): returning("discriminator.load_state_dict(weights) and discriminator"),
+        "This is the discriminator as it is now, whatever `steps` says.": returning(
+            "discriminator"
         ),
-        Mistake(
-            "You changed the discriminator itself. The steps are only looked ahead; work on a copy "
-            "of its weights.",
-            returning("discriminator.load_state_dict(weights) and discriminator"),
+        "That is one step too few.": slip("range(steps)", "range(steps - 1)"),
+        "The rate is missing: each step is rate times the gradient.": slip(
+            "rate * gradient", "gradient"
         ),
-        Mistake(
-            "This is the discriminator as it is now, whatever `steps` says.",
-            returning("discriminator"),
+        "You divided the rate by the number of steps. Each step has the whole rate.": slip(
+            "rate * gradient", "rate / steps * gradient"
         ),
-        Mistake("That is one step too few.", slip("range(steps)", "range(steps - 1)")),
-        Mistake(
-            "The rate is missing: each step is rate times the gradient.",
-            slip("rate * gradient", "gradient"),
+        "Only one step was taken, whatever `steps` says.": slip("range(steps)", "range(1)"),
+        "The rate was squared on the way. Each step is rate times the gradient.": slip(
+            "rate * gradient", "rate**2 * gradient"
         ),
-        Mistake(
-            "You divided the rate by the number of steps. Each step has the whole rate.",
-            slip("rate * gradient", "rate / steps * gradient"),
+        "You used only the sign of the gradient. Use it as it is.": slip(
+            "rate * gradient", "rate * gradient.sign()"
         ),
-        Mistake(
-            "Only one step was taken, whatever `steps` says.", slip("range(steps)", "range(1)")
-        ),
-        Mistake(
-            "The rate was squared on the way. Each step is rate times the gradient.",
-            slip("rate * gradient", "rate**2 * gradient"),
-        ),
-        Mistake(
-            "You used only the sign of the gradient. Use it as it is.",
-            slip("rate * gradient", "rate * gradient.sign()"),
-        ),
-    ),
+    },
     alternatives=(
         _unrolled_recursively,
         slip("weight - rate * gradient", "torch.sub(weight, gradient, alpha=rate)"),
@@ -713,63 +652,49 @@ IMPORTANCE_WEIGHTS = Exercise(
     reference=steering.importance_weights,
     inputs=_weights_cases,
     picture=_weights_picture,
-    mistakes=(
-        Mistake(
-            "The other rows keep the weight 1, so the target does not reach its share.",
-            slip("(1 - share) * n / (n - count)", "1.0"),
+    mistakes={
+        "The other rows keep the weight 1, so the target does not reach its share.": slip(
+            "(1 - share) * n / (n - count)", "1.0"
         ),
-        Mistake(
-            "These weights sum to 1. Their mean should be 1, so that a weighted loss keeps its scale.",
-            slip(" * n / ", " / ", times=2),
+        "These weights sum to 1. Their mean should be 1, so that a weighted loss keeps its scale.": slip(
+            " * n / ", " / ", times=2
         ),
-        Mistake(
-            "Each row of the target gets the weight `share`, however few they are. Divide by the "
-            "share that they have now.",
-            slip("share * n / count, (1 - share) * n / (n - count)", "share, 1 - share"),
+        (
+            "Each row of the target gets the weight `share`, however few they are. Divide by the share "
+            "that they have now."
+        ): slip("share * n / count, (1 - share) * n / (n - count)", "share, 1 - share"),
+        "Target and rest are swapped.": slip(
+            "where(target", "where(~target", "target.sum()", "(~target).sum()"
         ),
-        Mistake(
-            "Target and rest are swapped.",
-            slip("where(target", "where(~target", "target.sum()", "(~target).sum()"),
+        "The ratio is upside down: divide the density wanted by the one that the data have.": returning(
+            "1 / torch.where(target, share * n / count, 1 - share + 1e-9)"
         ),
-        Mistake(
-            "The ratio is upside down: divide the density wanted by the one that the data have.",
-            returning("1 / torch.where(target, share * n / count, 1 - share + 1e-9)"),
-        ),
-        Mistake(
-            "The rows of the target keep the weight 1. They should get share divided by the share "
-            "that they have now.",
-            returning("torch.where(target, 1.0, (1 - share) * n / (n - count))"),
-        ),
-        Mistake(
-            "The two counts are swapped: divide the target's share by the number of the target's "
-            "rows.",
-            returning("torch.where(target, share * n / (n - count), (1 - share) * n / count)"),
-        ),
-        Mistake(
+        (
+            "The rows of the target keep the weight 1. They should get share divided by the share that "
+            "they have now."
+        ): returning("torch.where(target, 1.0, (1 - share) * n / (n - count))"),
+        (
+            "The two counts are swapped: divide the target's "
+            "share by the number of the target's rows."
+        ): returning("torch.where(target, share * n / (n - count), (1 - share) * n / count)"),
+        (
             "You did not divide by the number of rows. The weights of the target together make up "
-            "`share`.",
-            returning("torch.where(target, share * n, (1 - share) * n)"),
+            "`share`."
+        ): returning("torch.where(target, share * n, (1 - share) * n)"),
+        "These weights make both halves equal, whatever `share` says.": returning(
+            "torch.where(target, n / (2 * count), n / (2 * (n - count)))"
         ),
-        Mistake(
-            "These weights make both halves equal, whatever `share` says.",
-            returning("torch.where(target, n / (2 * count), n / (2 * (n - count)))"),
+        "The share is missing: each part would count as all rows.": returning(
+            "torch.where(target, n / count, n / (n - count))"
         ),
-        Mistake(
-            "The share is missing: each part would count as all rows.",
-            returning("torch.where(target, n / count, n / (n - count))"),
+        "The two weights have changed places.": returning(
+            "torch.where(target, (1 - share) * n / (n - count), share * n / count)"
         ),
-        Mistake(
-            "The two weights have changed places.",
-            returning("torch.where(target, (1 - share) * n / (n - count), share * n / count)"),
+        "The share is missing in the target's weight.": slip("share * n / count", "n / count"),
+        "The share is missing in the weight of the others: 1 - share.": slip(
+            "(1 - share) * n", "n"
         ),
-        Mistake(
-            "The share is missing in the target's weight.", slip("share * n / count", "n / count")
-        ),
-        Mistake(
-            "The share is missing in the weight of the others: 1 - share.",
-            slip("(1 - share) * n", "n"),
-        ),
-    ),
+    },
     alternatives=(
         _weights_by_ratio,
         _weights_by_parts,
@@ -827,59 +752,45 @@ ACCEPTANCE = Exercise(
     reference=steering.acceptance,
     inputs=_acceptance_cases,
     picture=_acceptance_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is D(x), the probability that the sample is real. It keeps far too much of what q "
-            "makes too often; the ratio p / q is exp(logit).",
-            returning("torch.sigmoid(logits)"),
+            "makes too often; the ratio p / q is exp(logit)."
+        ): returning("torch.sigmoid(logits)"),
+        "This is D(x) with a shifted threshold. Keep with p / (M q) = exp(logit - log M).": returning(
+            "torch.sigmoid(logits - log_bound)"
         ),
-        Mistake(
-            "This is D(x) with a shifted threshold. Keep with p / (M q) = exp(logit - log M).",
-            returning("torch.sigmoid(logits - log_bound)"),
+        "A probability above 1: cap it where the logit exceeds the bound.": slip("max=0", "max=80"),
+        "The bound is missing: M makes p / (M q) a probability.": slip(
+            "(logits - log_bound)", "logits"
         ),
-        Mistake(
-            "A probability above 1: cap it where the logit exceeds the bound.",
-            slip("max=0", "max=80"),
+        (
+            "You keep all above the bound and nothing below: what is kept then follows neither p nor q. "
+            "Keep with a probability."
+        ): returning("(logits >= log_bound).float()"),
+        "You divided by log M. Divide by M, that is, subtract log M in the exponent.": returning(
+            "(logits.exp() / log_bound).clamp(max=1)"
         ),
-        Mistake(
-            "The bound is missing: M makes p / (M q) a probability.",
-            slip("(logits - log_bound)", "logits"),
+        "The difference has the wrong sign: logit minus log M.": returning(
+            "(log_bound - logits).clamp(max=0).exp()"
         ),
-        Mistake(
-            "You keep all above the bound and nothing below: what is kept then follows neither p nor "
-            "q. Keep with a probability.",
-            returning("(logits >= log_bound).float()"),
+        "This is the logarithm of the probability: take exp().": returning(
+            "(logits - log_bound).clamp(max=0)"
         ),
-        Mistake(
-            "You divided by log M. Divide by M, that is, subtract log M in the exponent.",
-            returning("(logits.exp() / log_bound).clamp(max=1)"),
+        "You took the largest logit for the bound. Use log_bound, which is given.": returning(
+            "(logits - logits.max()).exp()"
         ),
-        Mistake(
-            "The difference has the wrong sign: logit minus log M.",
-            returning("(log_bound - logits).clamp(max=0).exp()"),
+        (
+            "exp() of such logits is infinite, and infinite by infinite is NaN. Subtract first, then "
+            "take exp()."
+        ): returning("(logits.exp() / torch.tensor(log_bound).exp()).clamp(max=1)"),
+        "This is the probability to throw a sample away. Return that of keeping it.": returning(
+            "1 - (logits - log_bound).clamp(max=0).exp()"
         ),
-        Mistake(
-            "This is the logarithm of the probability: take exp().",
-            returning("(logits - log_bound).clamp(max=0)"),
+        "These numbers add up to 1 over the samples. Each sample has a probability of its own.": returning(
+            "torch.softmax(logits, dim=0)"
         ),
-        Mistake(
-            "You took the largest logit for the bound. Use log_bound, which is given.",
-            returning("(logits - logits.max()).exp()"),
-        ),
-        Mistake(
-            "exp() of such logits is infinite, and infinite by infinite is NaN. Subtract first, "
-            "then take exp().",
-            returning("(logits.exp() / torch.tensor(log_bound).exp()).clamp(max=1)"),
-        ),
-        Mistake(
-            "This is the probability to throw a sample away. Return that of keeping it.",
-            returning("1 - (logits - log_bound).clamp(max=0).exp()"),
-        ),
-        Mistake(
-            "These numbers add up to 1 over the samples. Each sample has a probability of its own.",
-            returning("torch.softmax(logits, dim=0)"),
-        ),
-    ),
+    },
     alternatives=(
         returning("torch.exp(torch.minimum(logits - log_bound, torch.zeros(())))"),
         returning("torch.where(logits > log_bound, 1.0, torch.exp(logits - log_bound))"),
@@ -958,55 +869,40 @@ SMOTE = Exercise(
     reference=steering.smote,
     inputs=_smote_cases,
     picture=_smote_picture,
-    mistakes=(
-        Mistake(
-            "Rank 1 is the nearest other row. You counted the row itself as rank 1.",
-            slip("rank]]", "rank - 1]]"),
+    mistakes={
+        "Rank 1 is the nearest other row. You counted the row itself as rank 1.": slip(
+            "rank]]", "rank - 1]]"
         ),
-        Mistake(
-            "t counts from the wrong end: t = 0 is the row itself.", slip("+ t *", "+ (1 - t) *")
+        "t counts from the wrong end: t = 0 is the row itself.": slip("+ t *", "+ (1 - t) *"),
+        "The neighbours are ordered from the farthest on.": slip(
+            "argsort(dim=1)", "argsort(dim=1, descending=True)", "rank]]", "rank - 1]]"
         ),
-        Mistake(
-            "The neighbours are ordered from the farthest on.",
-            slip("argsort(dim=1)", "argsort(dim=1, descending=True)", "rank]]", "rank - 1]]"),
+        "You went towards row number `rank` of x. It is the rank-th nearest neighbour that is meant.": slip(
+            "x[neighbours[base, rank]]", "x[rank]"
         ),
-        Mistake(
-            "You went towards row number `rank` of x. It is the rank-th nearest neighbour that is "
-            "meant.",
-            slip("x[neighbours[base, rank]]", "x[rank]"),
+        "The step is added to the neighbour. Start from the row `base`.": slip(
+            "return x[base] +", "return other +"
         ),
-        Mistake(
-            "The step is added to the neighbour. Start from the row `base`.",
-            slip("return x[base] +", "return other +"),
+        "You went towards the neighbour as if from 0: the step is t times (neighbour - row).": returning(
+            "x[base] + t * other"
         ),
-        Mistake(
-            "You went towards the neighbour as if from 0: the step is t times (neighbour - row).",
-            returning("x[base] + t * other"),
+        "The step has the wrong sign: it leads away from the neighbour.": returning(
+            "x[base] - t * (other - x[base])"
         ),
-        Mistake(
-            "The step has the wrong sign: it leads away from the neighbour.",
-            returning("x[base] - t * (other - x[base])"),
+        "These are copies of rows of x. Go a share t towards the neighbour.": returning(
+            "x[base] + 0 * t"
         ),
-        Mistake(
-            "These are copies of rows of x. Go a share t towards the neighbour.",
-            returning("x[base] + 0 * t"),
+        "These are copies of the neighbours. Go only a share t towards them.": returning(
+            "other + 0 * t"
         ),
-        Mistake(
-            "These are copies of the neighbours. Go only a share t towards them.",
-            returning("other + 0 * t"),
+        "This is always half of the way, whatever t says.": returning("(x[base] + other) / 2"),
+        "You always took the nearest neighbour. Take the one with the rank that is given.": slip(
+            "neighbours[base, rank]", "neighbours[base, 1]"
         ),
-        Mistake(
-            "This is always half of the way, whatever t says.", returning("(x[base] + other) / 2")
+        "All new rows share the mean t. Each has its own.": returning(
+            "x[base] + t.mean() * (other - x[base])"
         ),
-        Mistake(
-            "You always took the nearest neighbour. Take the one with the rank that is given.",
-            slip("neighbours[base, rank]", "neighbours[base, 1]"),
-        ),
-        Mistake(
-            "All new rows share the mean t. Each has its own.",
-            returning("x[base] + t.mean() * (other - x[base])"),
-        ),
-        Mistake("This is the step alone. Add it to the row.", returning("t * (other - x[base])")),
-    ),
+        "This is the step alone. Add it to the row.": returning("t * (other - x[base])"),
+    },
     alternatives=(_smote_loop, _smote_by_topk, returning("(1 - t) * x[base] + t * other")),
 )

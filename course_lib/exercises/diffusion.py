@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import diffusion
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
@@ -100,66 +100,50 @@ SCHEDULE = Exercise(
     rtol=5e-5,
     atol=1e-6,
     picture=_schedule_picture,
-    mistakes=(
-        Mistake(
-            "The square is missing: it is cos², so that the square root of alpha_bar is a cosine.",
-            slip(" ** 2", ""),
+    mistakes={
+        "The square is missing: it is cos², so that the square root of alpha_bar is a cosine.": slip(
+            " ** 2", ""
         ),
-        Mistake("alpha_bar must be 1 at t = 0: divide by f(0).", slip("f / f[0]", "f")),
-        Mistake(
-            "This starts with noise and ends with the image. alpha_bar falls from 1 to nearly 0.",
-            returning("(f / f[0]).clamp(min=1e-5).float().flip(0)"),
+        "alpha_bar must be 1 at t = 0: divide by f(0).": slip("f / f[0]", "f"),
+        "This starts with noise and ends with the image. alpha_bar falls from 1 to nearly 0.": returning(
+            "(f / f[0]).clamp(min=1e-5).float().flip(0)"
         ),
-        Mistake(
-            "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.",
-            slip(".clamp(min=1e-5)", ""),
+        "The last value is below 1e-5. Clamp it, since the sampler divides by its square root.": slip(
+            ".clamp(min=1e-5)", ""
         ),
-        Mistake(
-            "The offset s is missing: it is added to t / T.",
-            slip("(t / steps + s) / (1 + s)", "t / steps"),
+        "The offset s is missing: it is added to t / T.": slip(
+            "(t / steps + s) / (1 + s)", "t / steps"
         ),
-        Mistake(
-            "The offset is always 0.008 here. Use the argument s, of which 0.008 is only the default.",
-            slip("(t / steps + s) / (1 + s)", "(t / steps + 0.008) / 1.008"),
+        "The offset is always 0.008 here. Use the argument s, of which 0.008 is only the default.": slip(
+            "(t / steps + s) / (1 + s)", "(t / steps + 0.008) / 1.008"
         ),
-        Mistake(
-            "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.",
-            returning("(f / f[0]).clamp(min=1e-5).float()[1:]"),
+        "t = 0 is missing: alpha_bar has steps + 1 values, the first of which is 1.": returning(
+            "(f / f[0]).clamp(min=1e-5).float()[1:]"
         ),
-        Mistake(
+        (
             "These are the sizes of the single steps, beta. alpha_bar says how much is left of the "
-            "image after all steps up to t.",
-            returning("torch.cat([f[:1] * 0, 1 - f[1:] / f[:-1]]).clamp(min=1e-5).float()"),
+            "image after all steps up to t."
+        ): returning("torch.cat([f[:1] * 0, 1 - f[1:] / f[:-1]]).clamp(min=1e-5).float()"),
+        "This is the noise's share, 1 - alpha_bar. It should be the image's, which begins at 1.": returning(
+            "(1 - f / f[0]).clamp(min=1e-5).float()"
         ),
-        Mistake(
-            "This is the noise's share, 1 - alpha_bar. It should be the image's, which begins at 1.",
-            returning("(1 - f / f[0]).clamp(min=1e-5).float()"),
+        "The cosine goes through half a circle here and comes back. It ends at pi / 2.": slip(
+            "* math.pi / 2", "* math.pi"
         ),
-        Mistake(
-            "The cosine goes through half a circle here and comes back. It ends at pi / 2.",
-            slip("* math.pi / 2", "* math.pi"),
+        "This is a sine: it begins with noise. The cosine begins at 1.": slip(
+            "torch.cos(", "torch.sin("
         ),
-        Mistake(
-            "This is a sine: it begins with noise. The cosine begins at 1.",
-            slip("torch.cos(", "torch.sin("),
+        "This is a straight line from 1 to 0. The schedule is the square of a cosine.": returning(
+            "torch.linspace(1, 0, steps + 1).clamp(min=1e-5)"
         ),
-        Mistake(
-            "This is a straight line from 1 to 0. The schedule is the square of a cosine.",
-            returning("torch.linspace(1, 0, steps + 1).clamp(min=1e-5)"),
+        "The division by 1 + s is missing: without it the angle passes pi / 2.": slip(
+            "(t / steps + s) / (1 + s)", "(t / steps + s)"
         ),
-        Mistake(
-            "The division by 1 + s is missing: without it the angle passes pi / 2.",
-            slip("(t / steps + s) / (1 + s)", "(t / steps + s)"),
+        "The offset s has the wrong sign: add it to t / T.": slip("t / steps + s", "t / steps - s"),
+        "You divided by the last value. alpha_bar must be 1 at t = 0: divide by f(0).": slip(
+            "f / f[0]", "f / f[-1]"
         ),
-        Mistake(
-            "The offset s has the wrong sign: add it to t / T.",
-            slip("t / steps + s", "t / steps - s"),
-        ),
-        Mistake(
-            "You divided by the last value. alpha_bar must be 1 at t = 0: divide by f(0).",
-            slip("f / f[0]", "f / f[-1]"),
-        ),
-    ),
+    },
     alternatives=(
         _schedule_loop,
         _schedule_by_half_angle,
@@ -222,73 +206,56 @@ Q_SAMPLE = Exercise(
     reference=diffusion.q_sample,
     inputs=_q_cases,
     picture=_q_picture,
-    mistakes=(
-        Mistake(
-            "The square roots are missing: with them the squares of the two weights add up to 1.",
-            slip(".sqrt()", "", times=2),
+    mistakes={
+        "The square roots are missing: with them the squares of the two weights add up to 1.": slip(
+            ".sqrt()", "", times=2
         ),
-        Mistake(
-            "Image and noise have swapped their weights: alpha_bar = 1 is the clean image.",
-            returning("alpha_bar.sqrt() * noise + (1 - alpha_bar).sqrt() * x_0"),
+        "Image and noise have swapped their weights: alpha_bar = 1 is the clean image.": returning(
+            "alpha_bar.sqrt() * noise + (1 - alpha_bar).sqrt() * x_0"
         ),
-        Mistake(
-            "The weight of the noise is √(1 − alpha_bar), not 1 − √alpha_bar.",
-            slip("(1 - alpha_bar).sqrt()", "(1 - alpha_bar.sqrt())"),
+        "The weight of the noise is √(1 − alpha_bar), not 1 − √alpha_bar.": slip(
+            "(1 - alpha_bar).sqrt()", "(1 - alpha_bar.sqrt())"
         ),
-        Mistake(
-            "The image keeps its full strength: it must shrink by √alpha_bar.",
-            slip("alpha_bar.sqrt() * x_0", "x_0"),
+        "The image keeps its full strength: it must shrink by √alpha_bar.": slip(
+            "alpha_bar.sqrt() * x_0", "x_0"
         ),
-        Mistake(
-            "All images share the first one's alpha_bar. Each has a time of its own.",
-            slip("unsqueeze(1)", "unsqueeze(1)[:1]"),
+        "All images share the first one's alpha_bar. Each has a time of its own.": slip(
+            "unsqueeze(1)", "unsqueeze(1)[:1]"
         ),
-        Mistake(
-            "The square root of the noise's weight is missing: √(1 − alpha_bar).",
-            slip("(1 - alpha_bar).sqrt()", "(1 - alpha_bar)"),
+        "The square root of the noise's weight is missing: √(1 − alpha_bar).": slip(
+            "(1 - alpha_bar).sqrt()", "(1 - alpha_bar)"
         ),
-        Mistake(
-            "The square root of the image's weight is missing: √alpha_bar.",
-            slip("alpha_bar.sqrt() * x_0", "alpha_bar * x_0"),
+        "The square root of the image's weight is missing: √alpha_bar.": slip(
+            "alpha_bar.sqrt() * x_0", "alpha_bar * x_0"
         ),
-        Mistake(
-            "You subtracted the noise. Add it.", slip("+ (1 - alpha_bar)", "- (1 - alpha_bar)")
+        "You subtracted the noise. Add it.": slip("+ (1 - alpha_bar)", "- (1 - alpha_bar)"),
+        "The noise keeps its full strength: its weight is √(1 − alpha_bar).": returning(
+            "alpha_bar.sqrt() * x_0 + noise"
         ),
-        Mistake(
-            "The noise keeps its full strength: its weight is √(1 − alpha_bar).",
-            returning("alpha_bar.sqrt() * x_0 + noise"),
+        "The noise is missing: this is only the image, made weaker.": returning(
+            "alpha_bar.sqrt() * x_0"
         ),
-        Mistake(
-            "The noise is missing: this is only the image, made weaker.",
-            returning("alpha_bar.sqrt() * x_0"),
+        (
+            "This is the velocity v. x_t is the sum of √alpha_bar times the image and √(1 − alpha_bar) "
+            "times the noise."
+        ): returning("alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0"),
+        "You squared the weights. They are square roots: √alpha_bar and √(1 − alpha_bar).": slip(
+            ".sqrt()", ".square()", times=2
         ),
-        Mistake(
-            "This is the velocity v. x_t is the sum of √alpha_bar times the image and √(1 − "
-            "alpha_bar) times the noise.",
-            returning("alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0"),
+        "All images share the mean alpha_bar. Each has a time of its own.": slip(
+            "alpha_bar.unsqueeze(1)", "alpha_bar.mean()"
         ),
-        Mistake(
-            "You squared the weights. They are square roots: √alpha_bar and √(1 − alpha_bar).",
-            slip(".sqrt()", ".square()", times=2),
+        (
+            "You drew noise of your own. Use the noise that is given: the network must learn to find "
+            "just this."
+        ): slip("* noise", "* torch.randn_like(noise)"),
+        "The image is missing: this is only the noise.": returning(
+            "(1 - alpha_bar).sqrt() * noise"
         ),
-        Mistake(
-            "All images share the mean alpha_bar. Each has a time of its own.",
-            slip("alpha_bar.unsqueeze(1)", "alpha_bar.mean()"),
+        "Image and noise have the same weight here. The noise has √(1 − alpha_bar).": returning(
+            "alpha_bar.sqrt() * x_0 + alpha_bar.sqrt() * noise"
         ),
-        Mistake(
-            "You drew noise of your own. Use the noise that is given: the network must learn to "
-            "find just this.",
-            slip("* noise", "* torch.randn_like(noise)"),
-        ),
-        Mistake(
-            "The image is missing: this is only the noise.",
-            returning("(1 - alpha_bar).sqrt() * noise"),
-        ),
-        Mistake(
-            "Image and noise have the same weight here. The noise has √(1 − alpha_bar).",
-            returning("alpha_bar.sqrt() * x_0 + alpha_bar.sqrt() * noise"),
-        ),
-    ),
+    },
     alternatives=(
         lambda x_0, alpha_bar, noise: (
             torch.einsum("n,np->np", alpha_bar**0.5, x_0)
@@ -396,68 +363,49 @@ FROM_VELOCITY = Exercise(
     rtol=1e-3,
     atol=1e-4,
     picture=_from_velocity_picture,
-    mistakes=(
-        Mistake(
-            "The order is turned round: first the image, then the noise.", returning("noise, x_0")
+    mistakes={
+        "The order is turned round: first the image, then the noise.": returning("noise, x_0"),
+        "The sign of v is turned round in both: x_0 = a x_t − b v, ε = b x_t + a v.": slip(
+            "- (1 - alpha_bar).sqrt() * v",
+            "+ (1 - alpha_bar).sqrt() * v",
+            "+ alpha_bar.sqrt() * v",
+            "- alpha_bar.sqrt() * v",
         ),
-        Mistake(
-            "The sign of v is turned round in both: x_0 = a x_t − b v, ε = b x_t + a v.",
-            slip(
-                "- (1 - alpha_bar).sqrt() * v",
-                "+ (1 - alpha_bar).sqrt() * v",
-                "+ alpha_bar.sqrt() * v",
-                "- alpha_bar.sqrt() * v",
-            ),
+        "You took the network's output for the noise. It is v.": returning(
+            "(x_t - (1 - alpha_bar).sqrt() * v) / alpha_bar.sqrt(), v"
         ),
-        Mistake(
-            "You took the network's output for the noise. It is v.",
-            returning("(x_t - (1 - alpha_bar).sqrt() * v) / alpha_bar.sqrt(), v"),
+        "You took the network's output for the image. It is v.": returning(
+            "v, (x_t - alpha_bar.sqrt() * v) / (1 - alpha_bar).sqrt()"
         ),
-        Mistake(
-            "You took the network's output for the image. It is v.",
-            returning("v, (x_t - alpha_bar.sqrt() * v) / (1 - alpha_bar).sqrt()"),
+        "The square roots are missing: a = √alpha_bar and b = √(1 − alpha_bar).": slip(
+            ".sqrt()", "", times=4
         ),
-        Mistake(
-            "The square roots are missing: a = √alpha_bar and b = √(1 − alpha_bar).",
-            slip(".sqrt()", "", times=4),
-        ),
-        Mistake(
+        (
             "a and b are swapped: a = √alpha_bar belongs to the image, b = √(1 − alpha_bar) to the "
-            "noise.",
-            returning(
-                "(1 - alpha_bar).sqrt() * x_t - alpha_bar.sqrt() * v, "
-                "alpha_bar.sqrt() * x_t + (1 - alpha_bar).sqrt() * v"
-            ),
+            "noise."
+        ): returning(
+            "(1 - alpha_bar).sqrt() * x_t - alpha_bar.sqrt() * v, "
+            "alpha_bar.sqrt() * x_t + (1 - alpha_bar).sqrt() * v"
         ),
-        Mistake(
-            "The sign of v is turned round in the image: x_0 = a x_t − b v.",
-            slip("- (1 - alpha_bar).sqrt() * v", "+ (1 - alpha_bar).sqrt() * v"),
+        "The sign of v is turned round in the image: x_0 = a x_t − b v.": slip(
+            "- (1 - alpha_bar).sqrt() * v", "+ (1 - alpha_bar).sqrt() * v"
         ),
-        Mistake(
-            "The sign of v is turned round in the noise: ε = b x_t + a v.",
-            slip("+ alpha_bar.sqrt() * v", "- alpha_bar.sqrt() * v"),
+        "The sign of v is turned round in the noise: ε = b x_t + a v.": slip(
+            "+ alpha_bar.sqrt() * v", "- alpha_bar.sqrt() * v"
         ),
-        Mistake(
-            "All images share the first one's alpha_bar. Each has a time of its own.",
-            slip("unsqueeze(1)", "unsqueeze(1)[:1]"),
+        "All images share the first one's alpha_bar. Each has a time of its own.": slip(
+            "unsqueeze(1)", "unsqueeze(1)[:1]"
         ),
-        Mistake(
-            "The noise is not what is left when you subtract the image, since both are weighted: ε "
-            "= b x_t + a v.",
-            returning("x_0, x_t - x_0"),
+        (
+            "The noise is not what is left when you subtract the image, since both are weighted: ε = b "
+            "x_t + a v."
+        ): returning("x_0, x_t - x_0"),
+        "This is the image alone. Return the noise as well: (x_0, noise).": returning("x_0"),
+        "This is the noise alone. Return the image as well: (x_0, noise).": returning("noise"),
+        "You squared the weights. They are square roots: a = √alpha_bar and b = √(1 − alpha_bar).": slip(
+            ".sqrt()", ".square()", times=4
         ),
-        Mistake(
-            "This is the image alone. Return the noise as well: (x_0, noise).", returning("x_0")
-        ),
-        Mistake(
-            "This is the noise alone. Return the image as well: (x_0, noise).", returning("noise")
-        ),
-        Mistake(
-            "You squared the weights. They are square roots: a = √alpha_bar and b = √(1 − "
-            "alpha_bar).",
-            slip(".sqrt()", ".square()", times=4),
-        ),
-    ),
+    },
     alternatives=(
         _rotated,
         _by_substitution,
@@ -570,67 +518,50 @@ LOSS = Exercise(
     inputs=_loss_cases,
     probe=_loss_probe,
     picture=_loss_picture,
-    mistakes=(
-        Mistake(
-            "The target is the noise here. This network predicts v: compare with velocity(...).",
-            slip("velocity(x_0, alpha_bar[t], noise)", "noise"),
+    mistakes={
+        "The target is the noise here. This network predicts v: compare with velocity(...).": slip(
+            "velocity(x_0, alpha_bar[t], noise)", "noise"
         ),
-        Mistake(
-            "The target is the clean image here. This network predicts v: compare with "
-            "velocity(...).",
-            slip("velocity(x_0, alpha_bar[t], noise)", "x_0"),
+        "The target is the clean image here. This network predicts v: compare with velocity(...).": slip(
+            "velocity(x_0, alpha_bar[t], noise)", "x_0"
         ),
-        Mistake(
-            "The network was shown the clean image. Show it x_t.",
-            slip("network(x_t, t)", "network(x_0, t)"),
+        "The network was shown the clean image. Show it x_t.": slip(
+            "network(x_t, t)", "network(x_0, t)"
         ),
-        Mistake(
-            "This is the squared length of each image's error, a sum over its pixels. Take the mean over "
-            "the pixels, too, so that the loss does not grow with the size of the images.",
-            returning(
-                "(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().sum(dim=1).mean()"
-            ),
+        (
+            "This is the squared length of each image's error, a sum over its pixels. Take the mean "
+            "over the pixels, too, so that the loss does not grow with the size of the images."
+        ): returning(
+            "(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().sum(dim=1).mean()"
         ),
-        Mistake(
-            "You summed the squares. Take their mean.", slip("noise))", "noise), reduction='sum')")
+        "You summed the squares. Take their mean.": slip("noise))", "noise), reduction='sum')"),
+        "This is the square root of the error. The loss is the mean of the squares itself.": slip(
+            "return F.mse_loss(", "return torch.sqrt(F.mse_loss(", "noise))", "noise)))"
         ),
-        Mistake(
-            "This is the square root of the error. The loss is the mean of the squares itself.",
-            slip("return F.mse_loss(", "return torch.sqrt(F.mse_loss(", "noise))", "noise)))"),
+        "The network was told alpha_bar[t]. Tell it the time t.": slip(
+            "network(x_t, t)", "network(x_t, alpha_bar[t])"
         ),
-        Mistake(
-            "The network was told alpha_bar[t]. Tell it the time t.",
-            slip("network(x_t, t)", "network(x_t, alpha_bar[t])"),
+        "These are absolute errors. The bound asks for squares.": slip("mse_loss", "l1_loss"),
+        "The network was not asked: this compares x_t itself with v.": returning(
+            "F.mse_loss(x_t, velocity(x_0, alpha_bar[t], noise))"
         ),
-        Mistake(
-            "These are absolute errors. The bound asks for squares.", slip("mse_loss", "l1_loss")
+        "You halved the mean of the squares. The loss is the mean itself.": returning(
+            "F.mse_loss(network(x_t, t), velocity(x_0, alpha_bar[t], noise)) / 2"
         ),
-        Mistake(
-            "The network was not asked: this compares x_t itself with v.",
-            returning("F.mse_loss(x_t, velocity(x_0, alpha_bar[t], noise))"),
+        "The times are one too small: the value that belongs to t is alpha_bar[t].": slip(
+            "alpha_bar[t]", "alpha_bar[t - 1]", times=2
         ),
-        Mistake(
-            "You halved the mean of the squares. The loss is the mean itself.",
-            returning("F.mse_loss(network(x_t, t), velocity(x_0, alpha_bar[t], noise)) / 2"),
+        "Image and noise are in the wrong order: velocity(x_0, alpha_bar[t], noise).": slip(
+            "velocity(x_0, alpha_bar[t], noise)", "velocity(noise, alpha_bar[t], x_0)"
         ),
-        Mistake(
-            "The times are one too small: the value that belongs to t is alpha_bar[t].",
-            slip("alpha_bar[t]", "alpha_bar[t - 1]", times=2),
+        "The sign is turned round: the error would be made as large as possible.": slip(
+            "return F", "return -F"
         ),
-        Mistake(
-            "Image and noise are in the wrong order: velocity(x_0, alpha_bar[t], noise).",
-            slip("velocity(x_0, alpha_bar[t], noise)", "velocity(noise, alpha_bar[t], x_0)"),
-        ),
-        Mistake(
-            "The sign is turned round: the error would be made as large as possible.",
-            slip("return F", "return -F"),
-        ),
-        Mistake(
+        (
             "The loss is right, but no gradient reaches the network. Leave out detach() and "
-            "torch.no_grad().",
-            slip("network(x_t, t)", "network(x_t, t).detach()"),
-        ),
-    ),
+            "torch.no_grad()."
+        ): slip("network(x_t, t)", "network(x_t, t).detach()"),
+    },
     alternatives=(
         returning("(network(x_t, t) - velocity(x_0, alpha_bar[t], noise)).square().mean()"),
         _loss_in_x_0,
@@ -695,64 +626,48 @@ DDIM_STEP = Exercise(
     reference=diffusion.ddim_step,
     inputs=_ddim_cases,
     picture=_ddim_picture,
-    mistakes=(
-        Mistake("The square roots are missing.", slip(".sqrt()", "", times=2)),
-        Mistake(
-            "Image and noise have swapped their weights.",
-            returning("alpha_bar_s.sqrt() * noise + (1 - alpha_bar_s).sqrt() * x_0"),
+    mistakes={
+        "The square roots are missing.": slip(".sqrt()", "", times=2),
+        "Image and noise have swapped their weights.": returning(
+            "alpha_bar_s.sqrt() * noise + (1 - alpha_bar_s).sqrt() * x_0"
         ),
-        Mistake(
-            "This jumps to the clean image at once. One step goes only as far as time s.",
-            returning("x_0"),
+        "This jumps to the clean image at once. One step goes only as far as time s.": returning(
+            "x_0"
         ),
-        Mistake(
-            "Fresh noise makes this another sampler. DDIM keeps the noise that is there.",
-            slip("* noise", "* torch.randn_like(x_0)"),
+        "Fresh noise makes this another sampler. DDIM keeps the noise that is there.": slip(
+            "* noise", "* torch.randn_like(x_0)"
         ),
-        Mistake(
-            "The weight of the noise is √(1 − alpha_bar_s), not 1 − √alpha_bar_s.",
-            slip("(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s.sqrt())"),
+        "The weight of the noise is √(1 − alpha_bar_s), not 1 − √alpha_bar_s.": slip(
+            "(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s.sqrt())"
         ),
-        Mistake(
-            "The image keeps its full strength. At time s it counts √alpha_bar_s times.",
-            slip("alpha_bar_s.sqrt() * x_0", "x_0"),
+        "The image keeps its full strength. At time s it counts √alpha_bar_s times.": slip(
+            "alpha_bar_s.sqrt() * x_0", "x_0"
         ),
-        Mistake(
-            "You subtracted the noise. Add it.", slip("+ (1 - alpha_bar_s)", "- (1 - alpha_bar_s)")
+        "You subtracted the noise. Add it.": slip("+ (1 - alpha_bar_s)", "- (1 - alpha_bar_s)"),
+        "The noise is missing: this is only the image, made weaker.": returning(
+            "alpha_bar_s.sqrt() * x_0"
         ),
-        Mistake(
-            "The noise is missing: this is only the image, made weaker.",
-            returning("alpha_bar_s.sqrt() * x_0"),
+        "The noise keeps its full strength: its weight is √(1 − alpha_bar_s).": returning(
+            "alpha_bar_s.sqrt() * x_0 + noise"
         ),
-        Mistake(
-            "The noise keeps its full strength: its weight is √(1 − alpha_bar_s).",
-            returning("alpha_bar_s.sqrt() * x_0 + noise"),
+        "The square root of the noise's weight is missing: √(1 − alpha_bar_s).": slip(
+            "(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s)"
         ),
-        Mistake(
-            "The square root of the noise's weight is missing: √(1 − alpha_bar_s).",
-            slip("(1 - alpha_bar_s).sqrt()", "(1 - alpha_bar_s)"),
+        "The square root of the image's weight is missing: √alpha_bar_s.": slip(
+            "alpha_bar_s.sqrt() * x_0", "alpha_bar_s * x_0"
         ),
-        Mistake(
-            "The square root of the image's weight is missing: √alpha_bar_s.",
-            slip("alpha_bar_s.sqrt() * x_0", "alpha_bar_s * x_0"),
+        (
+            "This is the velocity at time s. The step "
+            "gives x_s, the weighted sum of image and noise."
+        ): returning("alpha_bar_s.sqrt() * noise - (1 - alpha_bar_s).sqrt() * x_0"),
+        "You squared the weights. They are square roots.": slip(".sqrt()", ".square()", times=2),
+        "The image is missing: this is only the noise.": returning(
+            "(1 - alpha_bar_s).sqrt() * noise"
         ),
-        Mistake(
-            "This is the velocity at time s. The step gives x_s, the weighted sum of image and "
-            "noise.",
-            returning("alpha_bar_s.sqrt() * noise - (1 - alpha_bar_s).sqrt() * x_0"),
+        "Image and noise have the same weight here. The noise has √(1 − alpha_bar_s).": returning(
+            "alpha_bar_s.sqrt() * x_0 + alpha_bar_s.sqrt() * noise"
         ),
-        Mistake(
-            "You squared the weights. They are square roots.", slip(".sqrt()", ".square()", times=2)
-        ),
-        Mistake(
-            "The image is missing: this is only the noise.",
-            returning("(1 - alpha_bar_s).sqrt() * noise"),
-        ),
-        Mistake(
-            "Image and noise have the same weight here. The noise has √(1 − alpha_bar_s).",
-            returning("alpha_bar_s.sqrt() * x_0 + alpha_bar_s.sqrt() * noise"),
-        ),
-    ),
+    },
     alternatives=(
         returning("q_sample(x_0, alpha_bar_s.expand(len(x_0)), noise)"),
         returning("torch.addcmul(x_0 * alpha_bar_s**0.5, noise, (1 - alpha_bar_s) ** 0.5)"),
@@ -856,79 +771,59 @@ DDPM_STEP = Exercise(
     rtol=1e-3,
     atol=2e-4,
     picture=_ddpm_picture,
-    mistakes=(
-        Mistake(
-            "You multiplied the fresh noise by the variance. It takes the standard deviation.",
-            slip("variance.sqrt()", "variance"),
+    mistakes={
+        "You multiplied the fresh noise by the variance. It takes the standard deviation.": slip(
+            "variance.sqrt()", "variance"
         ),
-        Mistake(
-            "The fresh noise is missing: this is the mean only.",
-            slip(" + variance.sqrt() * fresh_noise", ""),
+        "The fresh noise is missing: this is the mean only.": slip(
+            " + variance.sqrt() * fresh_noise", ""
         ),
-        Mistake(
+        (
             "The variance is 1 − alpha here, that of the step forward. Knowing x_0 makes it smaller: "
-            "times (1 − alpha_bar_s) / (1 − alpha_bar_t).",
-            slip("variance.sqrt()", "(1 - alpha).sqrt()"),
+            "times (1 − alpha_bar_s) / (1 − alpha_bar_t)."
+        ): slip("variance.sqrt()", "(1 - alpha).sqrt()"),
+        "The weights of x_0 and x_t are swapped in the mean.": slip(
+            "(1 - alpha) * x_0",
+            "(1 - alpha) * x_t",
+            "(1 - alpha_bar_s) * x_t",
+            "(1 - alpha_bar_s) * x_0",
         ),
-        Mistake(
-            "The weights of x_0 and x_t are swapped in the mean.",
-            slip(
-                "(1 - alpha) * x_0",
-                "(1 - alpha) * x_t",
-                "(1 - alpha_bar_s) * x_t",
-                "(1 - alpha_bar_s) * x_0",
-            ),
+        "The mean still has to be divided by 1 − alpha_bar_t.": slip(
+            "mean / (1 - alpha_bar_t)", "mean"
         ),
-        Mistake(
-            "The mean still has to be divided by 1 − alpha_bar_t.",
-            slip("mean / (1 - alpha_bar_t)", "mean"),
+        "The square roots are missing in the mean: √alpha_bar_s for the image, √alpha for x_t.": slip(
+            "alpha_bar_s.sqrt() * (1 - alpha)",
+            "alpha_bar_s * (1 - alpha)",
+            "alpha.sqrt()",
+            "alpha",
         ),
-        Mistake(
-            "The square roots are missing in the mean: √alpha_bar_s for the image, √alpha for x_t.",
-            slip(
-                "alpha_bar_s.sqrt() * (1 - alpha)",
-                "alpha_bar_s * (1 - alpha)",
-                "alpha.sqrt()",
-                "alpha",
-            ),
-        ),
-        Mistake(
+        (
             "This is DDIM's kind of step: the image and fresh noise, mixed as at time s. The mean "
-            "should also remember x_t.",
-            returning("alpha_bar_s.sqrt() * x_0 + (1 - alpha_bar_s).sqrt() * fresh_noise"),
+            "should also remember x_t."
+        ): returning("alpha_bar_s.sqrt() * x_0 + (1 - alpha_bar_s).sqrt() * fresh_noise"),
+        "alpha is turned round: it is alpha_bar_t / alpha_bar_s, which is below 1.": slip(
+            "alpha = alpha_bar_t / alpha_bar_s\n", "alpha = alpha_bar_s / alpha_bar_t\n"
         ),
-        Mistake(
-            "alpha is turned round: it is alpha_bar_t / alpha_bar_s, which is below 1.",
-            slip("alpha = alpha_bar_t / alpha_bar_s\n", "alpha = alpha_bar_s / alpha_bar_t\n"),
+        "The fraction in the variance is turned round: (1 − alpha_bar_s) / (1 − alpha_bar_t).": slip(
+            "(1 - alpha) * (1 - alpha_bar_s) / (1 - alpha_bar_t)",
+            "(1 - alpha) * (1 - alpha_bar_t) / (1 - alpha_bar_s)",
         ),
-        Mistake(
-            "The fraction in the variance is turned round: (1 − alpha_bar_s) / (1 − alpha_bar_t).",
-            slip(
-                "(1 - alpha) * (1 - alpha_bar_s) / (1 - alpha_bar_t)",
-                "(1 - alpha) * (1 - alpha_bar_t) / (1 - alpha_bar_s)",
-            ),
+        "You took alpha for beta and beta for alpha: alpha is alpha_bar_t / alpha_bar_s.": slip(
+            "alpha = alpha_bar_t / alpha_bar_s\n", "alpha = 1 - alpha_bar_t / alpha_bar_s\n"
         ),
-        Mistake(
-            "You took alpha for beta and beta for alpha: alpha is alpha_bar_t / alpha_bar_s.",
-            slip("alpha = alpha_bar_t / alpha_bar_s\n", "alpha = 1 - alpha_bar_t / alpha_bar_s\n"),
+        "The mean forgets x_t: √alpha (1 − alpha_bar_s) x_t is missing.": slip(
+            " + alpha.sqrt() * (1 - alpha_bar_s) * x_t", ""
         ),
-        Mistake(
-            "The mean forgets x_t: √alpha (1 − alpha_bar_s) x_t is missing.",
-            slip(" + alpha.sqrt() * (1 - alpha_bar_s) * x_t", ""),
+        "You subtracted the fresh noise. The check compares with the mean plus the noise.": slip(
+            "+ variance.sqrt()", "- variance.sqrt()"
         ),
-        Mistake(
-            "You subtracted the fresh noise. The check compares with the mean plus the noise.",
-            slip("+ variance.sqrt()", "- variance.sqrt()"),
+        "You drew noise of your own. Use fresh_noise, which is given.": slip(
+            "* fresh_noise", "* torch.randn_like(x_t)"
         ),
-        Mistake(
-            "You drew noise of your own. Use fresh_noise, which is given.",
-            slip("* fresh_noise", "* torch.randn_like(x_t)"),
+        "You divided the mean by 1 − alpha_bar_s. Divide by 1 − alpha_bar_t.": slip(
+            "mean / (1 - alpha_bar_t)", "mean / (1 - alpha_bar_s)"
         ),
-        Mistake(
-            "You divided the mean by 1 − alpha_bar_s. Divide by 1 − alpha_bar_t.",
-            slip("mean / (1 - alpha_bar_t)", "mean / (1 - alpha_bar_s)"),
-        ),
-    ),
+    },
     alternatives=(
         _ddpm_by_bayes,
         returning("reverse_step(x_t, x_0, alpha_bar_t, alpha_bar_s, 1.0, fresh_noise)"),
@@ -984,61 +879,49 @@ GUIDE = Exercise(
     reference=diffusion.guide,
     inputs=_guide_cases,
     picture=_guide_picture,
-    mistakes=(
-        Mistake(
-            "At scale 0 this gives the unconditional prediction, and at 1 no guidance yet. Here 0 "
-            "means no guidance: start from the conditional one.",
-            returning("unconditional + scale * (conditional - unconditional)"),
+    mistakes={
+        (
+            "At scale 0 this gives the unconditional prediction, and at 1 no guidance yet. Here 0 means "
+            "no guidance: start from the conditional one."
+        ): returning("unconditional + scale * (conditional - unconditional)"),
+        "The two predictions are swapped: this pushes away from the class.": returning(
+            "(1 + scale) * unconditional - scale * conditional"
         ),
-        Mistake(
-            "The two predictions are swapped: this pushes away from the class.",
-            returning("(1 + scale) * unconditional - scale * conditional"),
+        "The difference has the wrong sign: this pulls towards the unconditional prediction.": returning(
+            "conditional + scale * (unconditional - conditional)"
         ),
-        Mistake(
-            "The difference has the wrong sign: this pulls towards the unconditional prediction.",
-            returning("conditional + scale * (unconditional - conditional)"),
+        "The weights must add up to 1: (1 + scale) and minus scale.": slip(
+            "- scale * un", "+ scale * un"
         ),
-        Mistake(
-            "The weights must add up to 1: (1 + scale) and minus scale.",
-            slip("- scale * un", "+ scale * un"),
+        "The scale has no effect.": returning("2 * conditional - unconditional"),
+        "This is the push alone. Add it to the conditional prediction.": returning(
+            "scale * (conditional - unconditional)"
         ),
-        Mistake("The scale has no effect.", returning("2 * conditional - unconditional")),
-        Mistake(
-            "This is the push alone. Add it to the conditional prediction.",
-            returning("scale * (conditional - unconditional)"),
+        "The unconditional prediction is missing: you only made the conditional one larger.": returning(
+            "(1 + scale) * conditional"
         ),
-        Mistake(
-            "The unconditional prediction is missing: you only made the conditional one larger.",
-            returning("(1 + scale) * conditional"),
+        (
+            "The scale multiplies the conditional prediction only. It multiplies the difference of the "
+            "two."
+        ): returning("conditional + scale * conditional - unconditional"),
+        (
+            "You subtracted the unconditional prediction, but added nothing in its place: conditional + "
+            "scale * (conditional - unconditional)."
+        ): returning("conditional - scale * unconditional"),
+        "This is the mean of the two predictions. Guidance goes beyond the conditional one.": returning(
+            "(conditional + unconditional) / 2"
         ),
-        Mistake(
-            "The scale multiplies the conditional prediction only. It multiplies the difference of "
-            "the two.",
-            returning("conditional + scale * conditional - unconditional"),
-        ),
-        Mistake(
-            "You subtracted the unconditional prediction, but added nothing in its place: "
-            "conditional + scale * (conditional - unconditional).",
-            returning("conditional - scale * unconditional"),
-        ),
-        Mistake(
-            "This is the mean of the two predictions. Guidance goes beyond the conditional one.",
-            returning("(conditional + unconditional) / 2"),
-        ),
-        Mistake(
+        (
             "This starts from 0. Start from the conditional prediction, then add scale times the "
-            "difference.",
-            returning("(1 + scale) * (conditional - unconditional)"),
+            "difference."
+        ): returning("(1 + scale) * (conditional - unconditional)"),
+        "You divided the difference by the scale. A larger scale pushes further: multiply.": returning(
+            "conditional + (conditional - unconditional) / (scale + 1)"
         ),
-        Mistake(
-            "You divided the difference by the scale. A larger scale pushes further: multiply.",
-            returning("conditional + (conditional - unconditional) / (scale + 1)"),
+        "The weight of the conditional prediction is 1 + scale, with a plus sign.": slip(
+            "(1 + scale)", "(1 - scale)"
         ),
-        Mistake(
-            "The weight of the conditional prediction is 1 + scale, with a plus sign.",
-            slip("(1 + scale)", "(1 - scale)"),
-        ),
-    ),
+    },
     alternatives=(
         returning("conditional + scale * (conditional - unconditional)"),
         returning("torch.lerp(unconditional, conditional, 1.0 + scale)"),

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import binom, binomtest, norm
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, ORANGE
 from course_lib.rare_events.cross_entropy import cross_entropy_update, weighted_em_step
@@ -102,62 +102,44 @@ ADVANCE = Exercise(
     probe=_advance_probe,
     numpy=True,
     picture=_advance_picture,
-    mistakes=(
-        Mistake(
-            "A car that stands drives backwards here. Speeds do not fall below 0.",
-            slip(
-                "np.maximum(ahead - STEP * a, 0)",
-                "ahead - STEP * a",
-                "np.maximum(behind - STEP * b, 0)",
-                "behind - STEP * b",
-            ),
+    mistakes={
+        "A car that stands drives backwards here. Speeds do not fall below 0.": slip(
+            "np.maximum(ahead - STEP * a, 0)",
+            "ahead - STEP * a",
+            "np.maximum(behind - STEP * b, 0)",
+            "behind - STEP * b",
         ),
-        Mistake(
-            "The gap was moved by the speeds of before the step. Take the mean of before and after.",
-            slip(
-                "STEP / 2 * (ahead + ahead_then - behind - behind_then)", "STEP * (ahead - behind)"
-            ),
+        "The gap was moved by the speeds of before the step. Take the mean of before and after.": slip(
+            "STEP / 2 * (ahead + ahead_then - behind - behind_then)", "STEP * (ahead - behind)"
         ),
-        Mistake(
-            "The gap was moved by the speeds of after the step. Take the mean of before and after.",
-            slip(
-                "STEP / 2 * (ahead + ahead_then - behind - behind_then)",
-                "STEP * (ahead_then - behind_then)",
-            ),
+        "The gap was moved by the speeds of after the step. Take the mean of before and after.": slip(
+            "STEP / 2 * (ahead + ahead_then - behind - behind_then)",
+            "STEP * (ahead_then - behind_then)",
         ),
-        Mistake(
-            "The gap grows where it should shrink: the car ahead makes it longer, the one behind shorter.",
-            slip("gap + STEP", "gap - STEP"),
+        (
+            "The gap grows where it should shrink: the car ahead makes it longer, the one behind "
+            "shorter."
+        ): slip("gap + STEP", "gap - STEP"),
+        "The brakes have changed places: a belongs to the car ahead.": slip(
+            "STEP * a", "STEP * x", "STEP * b", "STEP * a", "STEP * x", "STEP * b"
         ),
-        Mistake(
-            "The brakes have changed places: a belongs to the car ahead.",
-            slip("STEP * a", "STEP * x", "STEP * b", "STEP * a", "STEP * x", "STEP * b"),
+        "The time step is missing: in 0.1 s a car loses a tenth of its braking.": slip(
+            "STEP * a", "a", "STEP * b", "b"
         ),
-        Mistake(
-            "The time step is missing: in 0.1 s a car loses a tenth of its braking.",
-            slip("STEP * a", "a", "STEP * b", "b"),
+        "The cars speed up here. Braking makes them slower: subtract.": slip(
+            "- STEP * a", "+ STEP * a", "- STEP * b", "+ STEP * b"
         ),
-        Mistake(
-            "The cars speed up here. Braking makes them slower: subtract.",
-            slip("- STEP * a", "+ STEP * a", "- STEP * b", "+ STEP * b"),
+        "The car behind drives backwards here. Its speed does not fall below 0 either.": slip(
+            "np.maximum(behind - STEP * b, 0)", "behind - STEP * b"
         ),
-        Mistake(
-            "The car behind drives backwards here. Its speed does not fall below 0 either.",
-            slip("np.maximum(behind - STEP * b, 0)", "behind - STEP * b"),
+        "The speeds are in the wrong order: first the car ahead, then the one behind.": returning(
+            "gap_then, behind_then, ahead_then"
         ),
-        Mistake(
-            "The speeds are in the wrong order: first the car ahead, then the one behind.",
-            returning("gap_then, behind_then, ahead_then"),
+        "The sum of two speeds was taken for their mean. Halve it.": slip("STEP / 2 *", "STEP *"),
+        "The gap stays as it was. It changes with the speeds of both cars.": returning(
+            "gap, ahead_then, behind_then"
         ),
-        Mistake(
-            "The sum of two speeds was taken for their mean. Halve it.",
-            slip("STEP / 2 *", "STEP *"),
-        ),
-        Mistake(
-            "The gap stays as it was. It changes with the speeds of both cars.",
-            returning("gap, ahead_then, behind_then"),
-        ),
-    ),
+    },
     alternatives=(_advance_by_displacement, _advance_by_closing, _advance_by_loop),
 )
 
@@ -256,57 +238,45 @@ CRUDE_INTERVAL = Exercise(
     rtol=1e-5,
     atol=1e-9,
     picture=_interval_picture,
-    mistakes=(
-        Mistake(
-            "The bell curve's interval, rate plus or minus its errors, has no width where no crash "
-            "was seen.",
-            _interval_by_bell,
+    mistakes={
+        (
+            "The bell curve's interval, rate plus or minus its errors, has no width where no crash was "
+            "seen."
+        ): _interval_by_bell,
+        "Each side was allowed to be wrong with all of 1 - confidence. Halve it.": slip(
+            "(1 - confidence) / 2", "1 - confidence"
         ),
-        Mistake(
-            "Each side was allowed to be wrong with all of 1 - confidence. Halve it.",
-            slip("(1 - confidence) / 2", "1 - confidence"),
+        "No crash seen does not mean that none can happen: the upper end is above 0.": returning(
+            "(float(low), float(high) if crashes else 0.0)"
         ),
-        Mistake(
-            "No crash seen does not mean that none can happen: the upper end is above 0.",
-            returning("(float(low), float(high) if crashes else 0.0)"),
+        (
+            "This asks how far the count can lie from the expected one. It is the rate that is looked "
+            "for."
+        ): _interval_of_counts,
+        "The two ends are in the wrong order: first the lower one.": returning(
+            "float(high), float(low)"
         ),
-        Mistake(
-            "This asks how far the count can lie from the expected one. It is the rate that is looked for.",
-            _interval_of_counts,
+        (
+            "This interval takes a flat prior. Clopper and Pearson's has (crashes, scenes - crashes + "
+            "1) below, and (crashes + 1, scenes - crashes) above."
+        ): returning(
+            "float(beta.ppf(miss, crashes + 1, scenes - crashes + 1)), float(beta.ppf(1 - miss, "
+            "crashes + 1, scenes - crashes + 1))"
         ),
-        Mistake(
-            "The two ends are in the wrong order: first the lower one.",
-            returning("float(high), float(low)"),
+        "This is the rate that was seen, without an interval.": returning(
+            "crashes / scenes, crashes / scenes"
         ),
-        Mistake(
-            "This interval takes a flat prior. Clopper and Pearson's has (crashes, scenes - "
-            "crashes + 1) below, and (crashes + 1, scenes - crashes) above.",
-            returning(
-                "float(beta.ppf(miss, crashes + 1, scenes - crashes + 1)), float(beta.ppf(1 - miss, "
-                "crashes + 1, scenes - crashes + 1))"
-            ),
+        "The lower end is always 0 here. Where crashes were seen it lies above.": returning(
+            "0.0, float(high)"
         ),
-        Mistake(
-            "This is the rate that was seen, without an interval.",
-            returning("crashes / scenes, crashes / scenes"),
+        "The upper end is always 1 here. Where not all scenes crashed it lies below.": returning(
+            "float(low), 1.0"
         ),
-        Mistake(
-            "The lower end is always 0 here. Where crashes were seen it lies above.",
-            returning("0.0, float(high)"),
+        "These are numbers of crashes. Return rates: do not multiply by the number of scenes.": returning(
+            "float(low) * scenes, float(high) * scenes"
         ),
-        Mistake(
-            "The upper end is always 1 here. Where not all scenes crashed it lies below.",
-            returning("float(low), 1.0"),
-        ),
-        Mistake(
-            "These are numbers of crashes. Return rates: do not multiply by the number of scenes.",
-            returning("float(low) * scenes, float(high) * scenes"),
-        ),
-        Mistake(
-            "This is the width of the interval. Return its two ends.",
-            returning("float(high - low)"),
-        ),
-    ),
+        "This is the width of the interval. Return its two ends.": returning("float(high - low)"),
+    },
     alternatives=(_interval_by_scipy, _interval_by_root, _interval_by_bisection),
 )
 # --- a likelihood ratio ----------------------------------------------------------------------------
@@ -372,46 +342,35 @@ LOG_LIKELIHOOD_RATIO = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_ratio_picture,
-    mistakes=(
-        Mistake(
-            "The ratio is upside down: p stands above, the proposal below.",
-            slip("(log_p - log_q)", "(log_q - log_p)"),
+    mistakes={
+        "The ratio is upside down: p stands above, the proposal below.": slip(
+            "(log_p - log_q)", "(log_q - log_p)"
         ),
-        Mistake(
-            "The width of the proposal is missing in its density: a wide one is lower, by log(sd).",
-            slip(" - np.log(sd)", ""),
+        "The width of the proposal is missing in its density: a wide one is lower, by log(sd).": slip(
+            " - np.log(sd)", ""
         ),
-        Mistake(
-            "The mean was taken over the inputs. Independent densities multiply, so logarithms add up.",
-            slip(".sum(axis=1)", ".mean(axis=1)"),
+        "The mean was taken over the inputs. Independent densities multiply, so logarithms add up.": slip(
+            ".sum(axis=1)", ".mean(axis=1)"
         ),
-        Mistake(
-            "The sum runs over the scenes. There is one ratio for each scene: axis 1.",
-            slip(".sum(axis=1)", ".sum(axis=0)"),
+        "The sum runs over the scenes. There is one ratio for each scene: axis 1.": slip(
+            ".sum(axis=1)", ".sum(axis=0)"
         ),
-        Mistake(
-            "Only the proposal's density was returned. Its share in p is missing.",
-            slip("(log_p - log_q)", "log_q"),
+        "Only the proposal's density was returned. Its share in p is missing.": slip(
+            "(log_p - log_q)", "log_q"
         ),
-        Mistake(
-            "sd was used as a variance. Divide the difference by sd, then square.",
-            slip("((u - mean) / sd) ** 2", "(u - mean) ** 2 / sd"),
+        "sd was used as a variance. Divide the difference by sd, then square.": slip(
+            "((u - mean) / sd) ** 2", "(u - mean) ** 2 / sd"
         ),
-        Mistake(
-            "This is the ratio itself. Return its logarithm.",
-            returning("np.exp((log_p - log_q).sum(axis=1))"),
+        "This is the ratio itself. Return its logarithm.": returning(
+            "np.exp((log_p - log_q).sum(axis=1))"
         ),
-        Mistake("The factor 1/2 in the exponents is missing.", slip("-0.5 *", "-1.0 *", times=2)),
-        Mistake("The proposal's mean was added. Subtract it.", slip("u - mean", "u + mean")),
-        Mistake(
-            "log(sd) has the wrong sign in the proposal's density: a wide distribution is lower.",
-            slip("- np.log(sd)", "+ np.log(sd)"),
+        "The factor 1/2 in the exponents is missing.": slip("-0.5 *", "-1.0 *", times=2),
+        "The proposal's mean was added. Subtract it.": slip("u - mean", "u + mean"),
+        "log(sd) has the wrong sign in the proposal's density: a wide distribution is lower.": slip(
+            "- np.log(sd)", "+ np.log(sd)"
         ),
-        Mistake(
-            "The proposal's mean is missing: its density depends on u - mean.",
-            slip("(u - mean)", "u"),
-        ),
-    ),
+        "The proposal's mean is missing: its density depends on u - mean.": slip("(u - mean)", "u"),
+    },
     alternatives=(_ratio_by_scipy, _ratio_by_loop, _ratio_by_densities),
 )
 
@@ -491,54 +450,42 @@ CROSS_ENTROPY_UPDATE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_update_picture,
-    mistakes=(
-        Mistake(
-            "The elite was not weighted, so it follows the proposal and not the inputs' distribution.",
-            returning("u[chosen].mean(axis=0)"),
+    mistakes={
+        (
+            "The elite was not weighted, so it "
+            "follows the proposal and not the inputs' distribution."
+        ): returning("u[chosen].mean(axis=0)"),
+        "The level went above 0, where all scenes have crashed. Every crash belongs to the elite.": slip(
+            "min(np.quantile(danger, 1 - elite), 0)", "np.quantile(danger, 1 - elite)"
         ),
-        Mistake(
-            "The level went above 0, where all scenes have crashed. Every crash belongs to the elite.",
-            slip("min(np.quantile(danger, 1 - elite), 0)", "np.quantile(danger, 1 - elite)"),
+        "The logarithms of the ratios were taken as weights.": slip(
+            "np.exp(log_ratio[chosen])", "log_ratio[chosen]"
         ),
-        Mistake(
-            "The logarithms of the ratios were taken as weights.",
-            slip("np.exp(log_ratio[chosen])", "log_ratio[chosen]"),
+        "These are the most harmless scenes. The elite has the highest danger.": slip(
+            "danger >= level", "danger <= level"
         ),
-        Mistake(
-            "These are the most harmless scenes. The elite has the highest danger.",
-            slip("danger >= level", "danger <= level"),
+        "The level is the quantile of elite instead of 1 - elite, so most scenes count.": slip(
+            "1 - elite", "elite"
         ),
-        Mistake(
-            "The level is the quantile of elite instead of 1 - elite, so most scenes count.",
-            slip("1 - elite", "elite"),
+        "The weights are turned round: exp of the logarithm of the ratio, without a minus sign.": slip(
+            "np.exp(log_ratio[chosen])", "np.exp(-log_ratio[chosen])"
         ),
-        Mistake(
-            "The weights are turned round: exp of the logarithm of the ratio, without a minus sign.",
-            slip("np.exp(log_ratio[chosen])", "np.exp(-log_ratio[chosen])"),
+        "This is the weighted sum. Divide it by the sum of the weights.": returning(
+            "(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0)"
         ),
-        Mistake(
-            "This is the weighted sum. Divide it by the sum of the weights.",
-            returning("(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0)"),
+        "You divided by the number of the elite. Divide by the sum of their weights.": returning(
+            "(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0) / chosen.sum()"
         ),
-        Mistake(
-            "You divided by the number of the elite. Divide by the sum of their weights.",
-            returning(
-                "(u[chosen] * np.exp(log_ratio[chosen])[:, None]).sum(axis=0) / chosen.sum()"
-            ),
+        "All scenes were averaged. Only the elite counts.": returning(
+            "np.average(u, axis=0, weights=np.exp(log_ratio))"
         ),
-        Mistake(
-            "All scenes were averaged. Only the elite counts.",
-            returning("np.average(u, axis=0, weights=np.exp(log_ratio))"),
+        "This is the most dangerous scene alone. Average the whole elite.": returning(
+            "u[np.argmax(danger)]"
         ),
-        Mistake(
-            "This is the most dangerous scene alone. Average the whole elite.",
-            returning("u[np.argmax(danger)]"),
+        "The scene at the level itself belongs to the elite: compare with >=.": slip(
+            "danger >= level", "danger > level"
         ),
-        Mistake(
-            "The scene at the level itself belongs to the elite: compare with >=.",
-            slip("danger >= level", "danger > level"),
-        ),
-    ),
+    },
     alternatives=(_update_by_sorting, _update_by_masking, _update_by_logarithms),
 )
 
@@ -633,64 +580,45 @@ WEIGHTED_EM_STEP = Exercise(
     probe=_em_probe,
     numpy=True,
     picture=_em_picture,
-    mistakes=(
-        Mistake(
-            "The weights of the points are missing.",
-            slip(" * weights", ""),
+    mistakes={
+        "The weights of the points are missing.": slip(" * weights", ""),
+        "A point belongs to components by their density alone here. Multiply by their shares.": slip(
+            "np.log(shares)[:, None] - 0.5 * squares", "-0.5 * squares"
         ),
-        Mistake(
-            "A point belongs to components by their density alone here. Multiply by their shares.",
-            slip("np.log(shares)[:, None] - 0.5 * squares", "-0.5 * squares"),
+        "The shares do not add up to 1: divide by the sum of all weights.": slip(
+            "total / total.sum()", "total / len(u)"
         ),
-        Mistake(
-            "The shares do not add up to 1: divide by the sum of all weights.",
-            slip("total / total.sum()", "total / len(u)"),
+        "The means were divided by the sum over all components. Each has its own total.": slip(
+            "(belongs @ u) / total[:, None]", "(belongs @ u) / total.sum()"
         ),
-        Mistake(
-            "The means were divided by the sum over all components. Each has its own total.",
-            slip("(belongs @ u) / total[:, None]", "(belongs @ u) / total.sum()"),
+        "The exponent of the normal density is minus one half of the squared distance.": slip(
+            "0.5 * squares", "squares"
         ),
-        Mistake(
-            "The exponent of the normal density is minus one half of the squared distance.",
-            slip("0.5 * squares", "squares"),
+        "The two are in the wrong order: first the shares, then the means.": returning(
+            "(belongs @ u) / total[:, None], total / total.sum()"
         ),
-        Mistake(
-            "The two are in the wrong order: first the shares, then the means.",
-            returning("(belongs @ u) / total[:, None], total / total.sum()"),
+        "Each point belongs to its likeliest component alone. EM shares it among them.": slip(
+            "np.exp(log_parts - logsumexp(log_parts, axis=0))",
+            "(log_parts == log_parts.max(axis=0))",
         ),
-        Mistake(
-            "Each point belongs to its likeliest component alone. EM shares it among them.",
-            slip(
-                "np.exp(log_parts - logsumexp(log_parts, axis=0))",
-                "(log_parts == log_parts.max(axis=0))",
-            ),
+        "The means stay as they were. Move them to the weighted mean of what belongs to them.": returning(
+            "total / total.sum(), means"
         ),
-        Mistake(
-            "The means stay as they were. Move them to the weighted mean of what belongs to them.",
-            returning("total / total.sum(), means"),
+        "The distance must be squared in the exponent.": slip(
+            "0.5 * squares", "0.5 * np.sqrt(squares)"
         ),
-        Mistake(
-            "The distance must be squared in the exponent.",
-            slip("0.5 * squares", "0.5 * np.sqrt(squares)"),
+        "The parts add up to 1 over the points. They add up over the components, for each point.": slip(
+            "logsumexp(log_parts, axis=0)", "logsumexp(log_parts, axis=1, keepdims=True)"
         ),
-        Mistake(
-            "The parts add up to 1 over the points. They add up over the components, for each "
-            "point.",
-            slip("logsumexp(log_parts, axis=0)", "logsumexp(log_parts, axis=1, keepdims=True)"),
+        "The weights of the points are missing in the means.": returning(
+            "total / total.sum(), ((belongs / weights) @ u) / (belongs / weights).sum(axis=1)[:, "
+            "None]"
         ),
-        Mistake(
-            "The weights of the points are missing in the means.",
-            returning(
-                "total / total.sum(), ((belongs / weights) @ u) / (belongs / weights).sum(axis=1)[:, "
-                "None]"
-            ),
-        ),
-        Mistake(
-            "The shares stay as they were. They are the weighted parts of each component, over "
-            "their sum.",
-            returning("shares, (belongs @ u) / total[:, None]"),
-        ),
-    ),
+        (
+            "The shares stay as they were. They are the weighted parts of each component, over their "
+            "sum."
+        ): returning("shares, (belongs @ u) / total[:, None]"),
+    },
     alternatives=(_em_by_loop, _em_by_scipy, _em_by_average),
 )
 
@@ -764,62 +692,46 @@ BALANCE_WEIGHTS = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_balance_picture,
-    mistakes=(
-        Mistake(
-            "Each scene was weighted by its own proposal alone. Where that is small the weight explodes.",
-            returning(
-                "np.exp(log_p - log_q[np.repeat(np.arange(len(counts)), counts), np.arange(len(log_p))])"
-            ),
+    mistakes={
+        (
+            "Each scene was weighted by its own proposal alone. Where that is small the weight "
+            "explodes."
+        ): returning(
+            "np.exp(log_p - log_q[np.repeat(np.arange(len(counts)), counts), np.arange(len(log_p))])"
         ),
-        Mistake(
-            "The proposals count alike here. One that was drawn from more often has the larger share.",
-            slip("counts / counts.sum()", "np.ones(len(counts)) / len(counts)"),
+        "The proposals count alike here. One that was drawn from more often has the larger share.": slip(
+            "counts / counts.sum()", "np.ones(len(counts)) / len(counts)"
         ),
-        Mistake(
-            "The densities of the proposals add up, not their logarithms.",
-            slip("logsumexp(log_q + share[:, None], axis=0)", "(counts / counts.sum()) @ log_q"),
+        "The densities of the proposals add up, not their logarithms.": slip(
+            "logsumexp(log_q + share[:, None], axis=0)", "(counts / counts.sum()) @ log_q"
         ),
-        Mistake(
-            "The counts must be shares: divided by the number of all scenes.",
-            slip("counts / counts.sum()", "counts"),
+        "The counts must be shares: divided by the number of all scenes.": slip(
+            "counts / counts.sum()", "counts"
         ),
-        Mistake(
-            "The weight is upside down: p stands above.",
-            slip(
-                "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0))",
-                "np.exp(logsumexp(log_q + share[:, None], axis=0) - log_p)",
-            ),
+        "The weight is upside down: p stands above.": slip(
+            "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0))",
+            "np.exp(logsumexp(log_q + share[:, None], axis=0) - log_p)",
         ),
-        Mistake(
-            "This is the logarithm of the weight. Take exp().",
-            returning("log_p - logsumexp(log_q + share[:, None], axis=0)"),
+        "This is the logarithm of the weight. Take exp().": returning(
+            "log_p - logsumexp(log_q + share[:, None], axis=0)"
         ),
-        Mistake(
-            "The proportions divide the densities here. They multiply: add their logarithms.",
-            slip("log_q + share", "log_q - share"),
+        "The proportions divide the densities here. They multiply: add their logarithms.": slip(
+            "log_q + share", "log_q - share"
         ),
-        Mistake(
-            "All scenes were weighted by the first proposal. Use the mixture of all.",
-            returning("np.exp(log_p - log_q[0])"),
+        "All scenes were weighted by the first proposal. Use the mixture of all.": returning(
+            "np.exp(log_p - log_q[0])"
         ),
-        Mistake(
-            "The largest density was taken. The mixture adds up all of them.",
-            slip(
-                "logsumexp(log_q + share[:, None], axis=0)", "(log_q + share[:, None]).max(axis=0)"
-            ),
+        "The largest density was taken. The mixture adds up all of them.": slip(
+            "logsumexp(log_q + share[:, None], axis=0)", "(log_q + share[:, None]).max(axis=0)"
         ),
-        Mistake(
-            "The weights add up to 1. Return them as they are.",
-            returning(
-                "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0)) / np.exp(log_p - "
-                "logsumexp(log_q + share[:, None], axis=0)).sum()"
-            ),
+        "The weights add up to 1. Return them as they are.": returning(
+            "np.exp(log_p - logsumexp(log_q + share[:, None], axis=0)) / np.exp(log_p - "
+            "logsumexp(log_q + share[:, None], axis=0)).sum()"
         ),
-        Mistake(
-            "The density under p was averaged over the scenes. Each scene has its own.",
-            returning("np.exp(log_p.mean() - logsumexp(log_q + share[:, None], axis=0))"),
+        "The density under p was averaged over the scenes. Each scene has its own.": returning(
+            "np.exp(log_p.mean() - logsumexp(log_q + share[:, None], axis=0))"
         ),
-    ),
+    },
     alternatives=(_balance_by_shift, _balance_by_ratios, _balance_by_weights),
 )
 
@@ -898,67 +810,53 @@ RATE_ESTIMATE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_estimate_picture,
-    mistakes=(
-        Mistake(
-            "The scenes that crashed were counted without their weights: this is the rate of the proposal.",
-            slip("weights * crashed", "1.0 * crashed"),
+    mistakes={
+        (
+            "The scenes that crashed were counted without their weights: this is the rate of the "
+            "proposal."
+        ): slip("weights * crashed", "1.0 * crashed"),
+        "The mean runs over the crashes only. Every scene counts, most of them with 0.": slip(
+            "counted.mean()", "counted.sum() / max(crashed.sum(), 1)"
         ),
-        Mistake(
-            "The mean runs over the crashes only. Every scene counts, most of them with 0.",
-            slip("counted.mean()", "counted.sum() / max(crashed.sum(), 1)"),
-        ),
-        Mistake(
+        (
             "This is the spread of one scene. The error of the mean is smaller by the root of their "
-            "number.",
-            slip(" / len(counted) ** 0.5", ""),
+            "number."
+        ): slip(" / len(counted) ** 0.5", ""),
+        "The effective number was taken of all scenes. Behind the rate stand those that crashed.": slip(
+            "total**2 / (counted**2).sum() if total > 0 else 0.0",
+            "weights.sum() ** 2 / (weights**2).sum()",
         ),
-        Mistake(
-            "The effective number was taken of all scenes. Behind the rate stand those that crashed.",
-            slip(
-                "total**2 / (counted**2).sum() if total > 0 else 0.0",
-                "weights.sum() ** 2 / (weights**2).sum()",
-            ),
-        ),
-        Mistake(
+        (
             "The error of a share, root of p (1 - p) / n, holds for crude sampling: weighted scenes "
-            "need the "
-            "spread of the weighted counts.",
-            slip(
-                "counted.std() / len(counted) ** 0.5",
-                "(counted.mean() * abs(1 - counted.mean()) / len(counted)) ** 0.5",
-            ),
+            "need the spread of the weighted counts."
+        ): slip(
+            "counted.std() / len(counted) ** 0.5",
+            "(counted.mean() * abs(1 - counted.mean()) / len(counted)) ** 0.5",
         ),
-        Mistake(
-            "You divided by the sum of the weights. Divide by the number of scenes: the mean.",
-            slip("counted.mean(), counted", "total / weights.sum(), counted"),
+        "You divided by the sum of the weights. Divide by the number of scenes: the mean.": slip(
+            "counted.mean(), counted", "total / weights.sum(), counted"
         ),
-        Mistake(
-            "You divided the variance by n - 1. Here it is divided by n.",
-            slip("counted.std()", "counted.std(ddof=1)"),
+        "You divided the variance by n - 1. Here it is divided by n.": slip(
+            "counted.std()", "counted.std(ddof=1)"
         ),
-        Mistake(
+        (
             "The third number is how many crashed. Weights that differ make the effective number "
-            "smaller.",
-            returning(
-                "np.array([counted.mean(), counted.std() / len(counted) ** 0.5, crashed.sum()])"
-            ),
+            "smaller."
+        ): returning(
+            "np.array([counted.mean(), counted.std() / len(counted) ** 0.5, crashed.sum()])"
         ),
-        Mistake(
-            "This is the variance of the mean. The standard error is its root.",
-            slip("counted.std() / len(counted) ** 0.5", "counted.var() / len(counted)"),
+        "This is the variance of the mean. The standard error is its root.": slip(
+            "counted.std() / len(counted) ** 0.5", "counted.var() / len(counted)"
         ),
-        Mistake(
-            "You divided by n. The error of a mean shrinks with the root of n.",
-            slip("len(counted) ** 0.5", "len(counted)"),
+        "You divided by n. The error of a mean shrinks with the root of n.": slip(
+            "len(counted) ** 0.5", "len(counted)"
         ),
-        Mistake(
-            "This is the sum of the weights of the crashes. The rate is their mean over all scenes.",
-            slip("counted.mean(), counted", "total, counted"),
+        "This is the sum of the weights of the crashes. The rate is their mean over all scenes.": slip(
+            "counted.mean(), counted", "total, counted"
         ),
-        Mistake(
-            "The sum of the weights must be squared in the effective number.",
-            slip("total**2 /", "total /"),
+        "The sum of the weights must be squared in the effective number.": slip(
+            "total**2 /", "total /"
         ),
-    ),
+    },
     alternatives=(_estimate_by_moments, _estimate_by_picking, _estimate_by_shares),
 )

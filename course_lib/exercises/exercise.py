@@ -1,7 +1,8 @@
 """What an exercise is: a card, a reference, cases from a seed, a probe and a judge."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from course_lib.exercises.slips import Slip
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Answer = Callable[..., object]
 Value = np.ndarray | float | int | str
 Inputs = Mapping[str, Mapping[str, object]]  # of each case by its name, each input by its name
 
@@ -33,7 +35,7 @@ class Mistake:
     """
 
     sentence: str
-    answer: Callable[..., object]
+    answer: Answer
 
 
 def call(answer: Callable[..., object], **inputs: object) -> object:
@@ -68,7 +70,8 @@ class Exercise:
         inputs: from a seed to the inputs of each case, by the case's name; another seed gives other
             numbers of the same kind.
         picture: from an answer to a figure of what it does, and the figure's description.
-        mistakes: at least ten, each with its sentence; a `slip` where a small change makes it.
+        mistakes: at least ten: the sentence, and the wrong answer that it names, a `slip` where a small
+            change makes it; or several answers that are wrong in the same way.
         alternatives: at least three right answers, written in other ways.
         probe: `probe(answer, **inputs)` runs an answer on one case and returns a tensor, an array, a
             number, or a dict or tuple of them. It runs together with the learner's code, so it may
@@ -90,7 +93,7 @@ class Exercise:
     reference: Callable[..., object]
     inputs: Callable[[int], Inputs]
     picture: Callable[[Callable[..., object]], "tuple[Figure, str]"]
-    mistakes: tuple[Mistake, ...]
+    mistakes: Mapping[str, Answer | tuple[Answer, ...]]
     alternatives: tuple[Callable[..., object], ...] = field(repr=False)
     probe: Callable[..., object] = call
     numpy: bool = False
@@ -101,9 +104,16 @@ class Exercise:
 
     def __post_init__(self) -> None:
         """Let every slip know the reference that it changes."""
-        mistakes = (replace(m, answer=self._bound(m.answer)) for m in self.mistakes)
-        object.__setattr__(self, "mistakes", tuple(mistakes))
         object.__setattr__(self, "alternatives", tuple(map(self._bound, self.alternatives)))
+
+    @cached_property
+    def typical_mistakes(self) -> tuple[Mistake, ...]:
+        """Each wrong answer with its sentence."""
+        return tuple(
+            Mistake(sentence, self._bound(answer))
+            for sentence, given in self.mistakes.items()
+            for answer in (given if isinstance(given, tuple) else (given,))
+        )
 
     def _bound(self, answer: Callable[..., object]) -> Callable[..., object]:
         return answer.of(self.reference) if isinstance(answer, Slip) else answer

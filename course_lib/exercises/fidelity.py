@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from course_lib.audit import fidelity, statistics, textbook
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
 
@@ -72,65 +72,51 @@ TOTAL_VARIATION = Exercise(
     inputs=_counts_cases,
     numpy=True,
     picture=_tv_picture,
-    mistakes=(
-        Mistake(
-            "The factor ½ is missing: what one cell lacks, another has too much, and it counts twice.",
-            slip(" / 2", ""),
+    mistakes={
+        "The factor ½ is missing: what one cell lacks, another has too much, and it counts twice.": slip(
+            " / 2", ""
         ),
-        Mistake(
-            "Counts were compared as they are. Divide each set by its own total first.",
-            slip(" / synthetic.sum()", "", " / real.sum()", ""),
+        "Counts were compared as they are. Divide each set by its own total first.": slip(
+            " / synthetic.sum()", "", " / real.sum()", ""
         ),
-        Mistake(
-            "This is the largest difference of a single cell. Total variation sums over all cells.",
-            slip(".sum() / 2", ".max()"),
+        "This is the largest difference of a single cell. Total variation sums over all cells.": slip(
+            ".sum() / 2", ".max()"
         ),
-        Mistake(
+        (
             "Without the absolute value, too much and too little cancel: the shares of both sides sum "
-            "to 1.",
-            slip("np.abs", ""),
+            "to 1."
+        ): slip("np.abs", ""),
+        "This is the mean over the cells. Shares are weights already: take the sum.": slip(
+            ".sum() / 2", ".mean() / 2"
         ),
-        Mistake(
-            "This is the mean over the cells. Shares are weights already: take the sum.",
-            slip(".sum() / 2", ".mean() / 2"),
+        "You squared the differences. Take their absolute values.": returning(
+            "float(((synthetic / synthetic.sum() - real / real.sum()) ** 2).sum() / 2)"
         ),
-        Mistake(
-            "You squared the differences. Take their absolute values.",
-            returning("float(((synthetic / synthetic.sum() - real / real.sum()) ** 2).sum() / 2)"),
+        (
+            "This is the Euclidean distance, the root of the sum of squares. Sum absolute differences, "
+            "and halve."
+        ): returning("float(np.linalg.norm(synthetic / synthetic.sum() - real / real.sum()))"),
+        "Both sets were divided by the synthetic total. Divide each by its own.": slip(
+            "real / real.sum()", "real / synthetic.sum()"
         ),
-        Mistake(
-            "This is the Euclidean distance, the root of the sum of squares. Sum absolute "
-            "differences, and halve.",
-            returning("float(np.linalg.norm(synthetic / synthetic.sum() - real / real.sum()))"),
+        "This is the share that both have in common. The total variation is 1 minus it.": returning(
+            "float(np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"
         ),
-        Mistake(
-            "Both sets were divided by the synthetic total. Divide each by its own.",
-            slip("real / real.sum()", "real / synthetic.sum()"),
+        "Percent: the result should lie between 0 and 1.": returning(
+            "100 * float(np.abs(synthetic / synthetic.sum() - real / real.sum()).sum() / 2)"
         ),
-        Mistake(
-            "This is the share that both have in common. The total variation is 1 minus it.",
-            returning("float(np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
+        (
+            "This is the Hellinger distance, from the "
+            "roots of the shares. Take the shares themselves."
+        ): returning(
+            "float(np.sqrt(((np.sqrt(synthetic / synthetic.sum()) - np.sqrt(real / real.sum())) ** "
+            "2).sum() / 2))"
         ),
-        Mistake(
-            "Percent: the result should lie between 0 and 1.",
-            returning(
-                "100 * float(np.abs(synthetic / synthetic.sum() - real / real.sum()).sum() / 2)"
-            ),
+        "You doubled the sum. Halve it.": slip(".sum() / 2", ".sum() * 2"),
+        "You added the shares. Take their difference.": slip(
+            "synthetic.sum() - real", "synthetic.sum() + real"
         ),
-        Mistake(
-            "This is the Hellinger distance, from the roots of the shares. Take the shares "
-            "themselves.",
-            returning(
-                "float(np.sqrt(((np.sqrt(synthetic / synthetic.sum()) - np.sqrt(real / real.sum())) ** "
-                "2).sum() / 2))"
-            ),
-        ),
-        Mistake("You doubled the sum. Halve it.", slip(".sum() / 2", ".sum() * 2")),
-        Mistake(
-            "You added the shares. Take their difference.",
-            slip("synthetic.sum() - real", "synthetic.sum() + real"),
-        ),
-    ),
+    },
     alternatives=(
         _tv_loop,
         returning("float(1 - np.minimum(synthetic / synthetic.sum(), real / real.sum()).sum())"),
@@ -214,64 +200,49 @@ C2ST = Exercise(
     inputs=_c2st_cases,
     numpy=True,
     picture=_c2st_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "A p-value of 0 claims more than so few permutations can know. Count the true labelling as "
-            "one of them: add 1 above and below.",
-            slip(
-                "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))", "(null >= accuracy).mean()"
-            ),
+            "one of them: add 1 above and below."
+        ): slip(
+            "(1 + (null >= accuracy).sum()) / (1 + len(shuffled))", "(null >= accuracy).mean()"
         ),
-        Mistake(
-            "Ties count as well: a labelling as good as the true one speaks against it too. Use >=.",
-            slip(">=", ">"),
+        "Ties count as well: a labelling as good as the true one speaks against it too. Use >=.": slip(
+            ">=", ">"
         ),
-        Mistake(
-            "This is the other tail: how many labellings are as bad or worse.", slip(">=", "<=")
+        "This is the other tail: how many labellings are as bad or worse.": slip(">=", "<="),
+        "Two-sided: only an accuracy above chance is evidence that the classifier can tell.": slip(
+            "null >= accuracy", "np.abs(null - 0.5) >= np.abs(accuracy - 0.5)"
         ),
-        Mistake(
-            "Two-sided: only an accuracy above chance is evidence that the classifier can tell.",
-            slip("null >= accuracy", "np.abs(null - 0.5) >= np.abs(accuracy - 0.5)"),
+        "The first value is the mean accuracy of the permutations. Return that of the truth.": returning(
+            "float(null.mean()), float(p)"
         ),
-        Mistake(
-            "The first value is the mean accuracy of the permutations. Return that of the truth.",
-            returning("float(null.mean()), float(p)"),
+        "The true labelling is missing below: divide by 1 + len(shuffled).": slip(
+            "(1 + len(shuffled))", "len(shuffled)"
         ),
-        Mistake(
-            "The true labelling is missing below: divide by 1 + len(shuffled).",
-            slip("(1 + len(shuffled))", "len(shuffled)"),
+        "The true labelling is missing above: it is one of those that are as good: 1 + ...": slip(
+            "(1 + (null >= accuracy).sum())", "(null >= accuracy).sum()"
         ),
-        Mistake(
-            "The true labelling is missing above: it is one of those that are as good: 1 + ...",
-            slip("(1 + (null >= accuracy).sum())", "(null >= accuracy).sum()"),
+        "The two are in the wrong order: first the accuracy, then the p-value.": returning(
+            "float(p), float(accuracy)"
         ),
-        Mistake(
-            "The two are in the wrong order: first the accuracy, then the p-value.",
-            returning("float(p), float(accuracy)"),
+        "This is the share of errors. Return the share that is predicted right.": returning(
+            "float(1 - accuracy), float(p)"
         ),
-        Mistake(
-            "This is the share of errors. Return the share that is predicted right.",
-            returning("float(1 - accuracy), float(p)"),
+        "The mean ran over the labellings. Each labelling has an accuracy over its rows: axis=1.": slip(
+            "mean(axis=1)", "mean(axis=0)"
         ),
-        Mistake(
-            "The mean ran over the labellings. Each labelling has an accuracy over its rows: "
-            "axis=1.",
-            slip("mean(axis=1)", "mean(axis=0)"),
+        "This is the number of right predictions. Return their share.": returning(
+            "float((predicted == truth).sum()), float(p)"
         ),
-        Mistake(
-            "This is the number of right predictions. Return their share.",
-            returning("float((predicted == truth).sum()), float(p)"),
+        "This is 1 minus the p-value. A small p-value speaks against equal tables.": returning(
+            "float(accuracy), float(1 - p)"
         ),
-        Mistake(
-            "This is 1 minus the p-value. A small p-value speaks against equal tables.",
-            returning("float(accuracy), float(1 - p)"),
-        ),
-        Mistake(
-            "The permutations have numbers of right predictions here, the truth has a share. "
-            "Compare shares.",
-            slip("(predicted == shuffled).mean(axis=1)", "(predicted == shuffled).sum(axis=1)"),
-        ),
-    ),
+        (
+            "The permutations have numbers of right predictions here, the truth has a share. Compare "
+            "shares."
+        ): slip("(predicted == shuffled).mean(axis=1)", "(predicted == shuffled).sum(axis=1)"),
+    },
     alternatives=(
         _c2st_loop,
         slip(
@@ -355,66 +326,50 @@ FRECHET = Exercise(
     inputs=_frechet_cases,
     numpy=True,
     picture=_frechet_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The roots were taken entry by entry. The square root of a matrix is a matrix whose product "
-            "with itself gives it back.",
-            slip(_CROSS, "np.trace(np.sqrt(np.abs(cov_real)) @ np.sqrt(np.abs(cov_generated)))"),
+            "with itself gives it back."
+        ): slip(_CROSS, "np.trace(np.sqrt(np.abs(cov_real)) @ np.sqrt(np.abs(cov_generated)))"),
+        "The distance of the means must be squared, like the variances next to it.": slip(
+            "difference @ difference", "np.sqrt(difference @ difference)"
         ),
-        Mistake(
-            "The distance of the means must be squared, like the variances next to it.",
-            slip("difference @ difference", "np.sqrt(difference @ difference)"),
+        "The means are missing: a generator that is off by a constant would be perfect.": slip(
+            "difference @ difference + ", ""
         ),
-        Mistake(
-            "The means are missing: a generator that is off by a constant would be perfect.",
-            slip("difference @ difference + ", ""),
+        "Only the variances were compared. The covariances off the diagonal matter as well.": slip(
+            _CROSS, "np.sqrt(np.diag(cov_real) * np.diag(cov_generated)).sum()"
         ),
-        Mistake(
-            "Only the variances were compared. The covariances off the diagonal matter as well.",
-            slip(_CROSS, "np.sqrt(np.diag(cov_real) * np.diag(cov_generated)).sum()"),
+        (
+            "The square root is missing: the last term is that of the product's root, not of the "
+            "product."
+        ): slip(_CROSS, "np.trace(cov_real @ cov_generated)"),
+        "This is the root of what is wanted. The distance as everybody quotes it (FID) is squared.": slip(
+            "return float(",
+            "distance = (",
+            "2 * cross)",
+            "2 * cross)\n    return float(np.sqrt(max(distance, 0.0)))",
         ),
-        Mistake(
-            "The square root is missing: the last term is that of the product's root, not of the product.",
-            slip(_CROSS, "np.trace(cov_real @ cov_generated)"),
+        "The factor 2 before the last term is missing.": slip("2 * cross", "cross"),
+        "The last term is subtracted, not added.": slip("- 2 * cross", "+ 2 * cross"),
+        "The traces of the two covariances are missing.": slip(
+            " + np.trace(cov_real) + np.trace(cov_generated)", ""
         ),
-        Mistake(
-            "This is the root of what is wanted. The distance as everybody quotes it (FID) is squared.",
-            slip(
-                "return float(",
-                "distance = (",
-                "2 * cross)",
-                "2 * cross)\n    return float(np.sqrt(max(distance, 0.0)))",
-            ),
+        "You summed the whole covariances. A trace is the sum of the diagonal.": slip(
+            "np.trace(cov_real) + np.trace(cov_generated)",
+            "cov_real.sum() + cov_generated.sum()",
         ),
-        Mistake("The factor 2 before the last term is missing.", slip("2 * cross", "cross")),
-        Mistake("The last term is subtracted, not added.", slip("- 2 * cross", "+ 2 * cross")),
-        Mistake(
-            "The traces of the two covariances are missing.",
-            slip(" + np.trace(cov_real) + np.trace(cov_generated)", ""),
+        "You added the two means. Take their difference.": slip(
+            "mean_real - mean", "mean_real + mean"
         ),
-        Mistake(
-            "You summed the whole covariances. A trace is the sum of the diagonal.",
-            slip(
-                "np.trace(cov_real) + np.trace(cov_generated)",
-                "cov_real.sum() + cov_generated.sum()",
-            ),
+        "You averaged the squared differences of the means. Sum them.": slip(
+            "difference @ difference", "(difference @ difference) / len(difference)"
         ),
-        Mistake(
-            "You added the two means. Take their difference.",
-            slip("mean_real - mean", "mean_real + mean"),
+        "The sign is turned round: a distance is never negative.": returning(
+            "float(2 * cross - (difference @ difference + np.trace(cov_real) + "
+            "np.trace(cov_generated)))"
         ),
-        Mistake(
-            "You averaged the squared differences of the means. Sum them.",
-            slip("difference @ difference", "(difference @ difference) / len(difference)"),
-        ),
-        Mistake(
-            "The sign is turned round: a distance is never negative.",
-            returning(
-                "float(2 * cross - (difference @ difference + np.trace(cov_real) + "
-                "np.trace(cov_generated)))"
-            ),
-        ),
-    ),
+    },
     alternatives=(
         slip(_CROSS, "np.sqrt(np.linalg.eigvals(cov_real @ cov_generated).real.clip(0)).sum()"),
         slip(
@@ -493,48 +448,39 @@ EXTRAPOLATE = Exercise(
     inputs=_limit_cases,
     numpy=True,
     picture=_limit_picture,
-    mistakes=(
-        Mistake(
-            "The line was fitted against n. The bias falls like 1 / n, so only there is it straight.",
-            slip("1 / sizes", "sizes"),
+    mistakes={
+        "The line was fitted against n. The bias falls like 1 / n, so only there is it straight.": slip(
+            "1 / sizes", "sizes"
         ),
-        Mistake(
-            "This is the slope. np.polyfit returns the highest power first.",
-            returning("float(_slope)"),
+        "This is the slope. np.polyfit returns the highest power first.": returning(
+            "float(_slope)"
         ),
-        Mistake(
-            "This is the distance at the largest sample, which is still biased.",
-            returning("float(distances[-1])"),
+        "This is the distance at the largest sample, which is still biased.": returning(
+            "float(distances[-1])"
         ),
-        Mistake(
-            "This is the mean over the sizes: no size is free of the bias, and neither is their mean.",
-            returning("float(distances.mean())"),
+        (
+            "This is the mean over the sizes: no size "
+            "is free of the bias, and neither is their mean."
+        ): returning("float(distances.mean())"),
+        "The fit is against the logarithm of n, which has no place for infinity.": slip(
+            "1 / sizes", "np.log(sizes)"
         ),
-        Mistake(
-            "The fit is against the logarithm of n, which has no place for infinity.",
-            slip("1 / sizes", "np.log(sizes)"),
+        "The line was fitted against one over the root of n. The bias falls like 1 / n.": slip(
+            "1 / sizes", "1 / np.sqrt(sizes)"
         ),
-        Mistake(
-            "The line was fitted against one over the root of n. The bias falls like 1 / n.",
-            slip("1 / sizes", "1 / np.sqrt(sizes)"),
+        "This is the constant of a parabola. A straight line is asked for: degree 1.": returning(
+            "float(np.polyfit(1 / sizes, distances, 2)[-1])"
         ),
-        Mistake(
-            "This is the constant of a parabola. A straight line is asked for: degree 1.",
-            returning("float(np.polyfit(1 / sizes, distances, 2)[-1])"),
+        "The two are in the wrong order: np.polyfit takes x first, which is 1 / sizes.": slip(
+            "1 / sizes, distances", "distances, 1 / sizes"
         ),
-        Mistake(
-            "The two are in the wrong order: np.polyfit takes x first, which is 1 / sizes.",
-            slip("1 / sizes, distances", "distances, 1 / sizes"),
+        "This is the line's value at the largest sample. Return it at 1 / n = 0, the constant.": returning(
+            "float(intercept + _slope / sizes[-1])"
         ),
-        Mistake(
-            "This is the line's value at the largest sample. Return it at 1 / n = 0, the constant.",
-            returning("float(intercept + _slope / sizes[-1])"),
+        "This is the line's value at n = 1. Return it at 1 / n = 0, the constant.": returning(
+            "float(intercept + _slope)"
         ),
-        Mistake(
-            "This is the line's value at n = 1. Return it at 1 / n = 0, the constant.",
-            returning("float(intercept + _slope)"),
-        ),
-    ),
+    },
     alternatives=(_limit_by_lstsq, _limit_by_covariance, _limit_by_polynomial),
 )
 
@@ -616,62 +562,50 @@ PRECISION_RECALL = Exercise(
     inputs=_manifold_cases,
     numpy=True,
     picture=_manifold_picture,
-    mistakes=(
-        Mistake(
-            "Precision and recall are swapped: precision is about the generated points.",
-            returning("float(recall), float(precision)"),
+    mistakes={
+        "Precision and recall are swapped: precision is about the generated points.": returning(
+            "float(recall), float(precision)"
         ),
-        Mistake(
-            "Each point was counted as its own neighbour, so that the balls reach only to neighbour k - 1.",
-            slip("[:, k]", "[:, k - 1]"),
-        ),
-        Mistake(
+        (
+            "Each point was counted as its own neighbour, so that the balls reach only to neighbour k - "
+            "1."
+        ): slip("[:, k]", "[:, k - 1]"),
+        (
             "The balls are the wrong ones: precision asks for the balls of the real points, recall for "
-            "those of the generated ones.",
-            slip(
-                "radius(generated)).any(axis=1)",
-                "radius(real)[:, None]).any(axis=1)",
-                "radius(real)[:, None]).any(axis=0)",
-                "radius(generated)).any(axis=0)",
-            ),
+            "those of the generated ones."
+        ): slip(
+            "radius(generated)).any(axis=1)",
+            "radius(real)[:, None]).any(axis=1)",
+            "radius(real)[:, None]).any(axis=0)",
+            "radius(generated)).any(axis=0)",
         ),
-        Mistake(
-            "All balls have the same size. Each point has its own radius: wide where points are sparse.",
-            slip(
-                "np.sort(cdist(points, points), axis=1)[:, k]",
-                "np.full(len(points), np.sort(cdist(points, points), axis=1)[:, k].mean())",
-            ),
+        "All balls have the same size. Each point has its own radius: wide where points are sparse.": slip(
+            "np.sort(cdist(points, points), axis=1)[:, k]",
+            "np.full(len(points), np.sort(cdist(points, points), axis=1)[:, k].mean())",
         ),
-        Mistake(
-            "The balls reach one neighbour too far: index 0 of the sorted distances is the point itself.",
-            slip("[:, k]", "[:, k + 1]"),
+        "The balls reach one neighbour too far: index 0 of the sorted distances is the point itself.": slip(
+            "[:, k]", "[:, k + 1]"
         ),
-        Mistake(
-            "These are the shares outside of the balls. Return the shares inside.",
-            returning("1 - float(precision), 1 - float(recall)"),
+        "These are the shares outside of the balls. Return the shares inside.": returning(
+            "1 - float(precision), 1 - float(recall)"
         ),
-        Mistake(
-            "A point counts here only if it lies in all balls. One is enough: any, not all.",
-            slip(".any(axis=0)", ".all(axis=0)", ".any(axis=1)", ".all(axis=1)"),
+        "A point counts here only if it lies in all balls. One is enough: any, not all.": slip(
+            ".any(axis=0)", ".all(axis=0)", ".any(axis=1)", ".all(axis=1)"
         ),
-        Mistake(
-            "k is always 5 here. Use the argument, of which 5 is only the default.",
-            slip("[:, k]", "[:, 5]"),
+        "k is always 5 here. Use the argument, of which 5 is only the default.": slip(
+            "[:, k]", "[:, 5]"
         ),
-        Mistake(
-            "Squared distances are compared with radii. Take distances.",
-            slip("cdist(real, generated)", "cdist(real, generated, 'sqeuclidean')"),
+        "Squared distances are compared with radii. Take distances.": slip(
+            "cdist(real, generated)", "cdist(real, generated, 'sqeuclidean')"
         ),
-        Mistake(
+        (
             "The first number is the share of real points with a generated one in their ball "
-            "(coverage). Precision is a share of the generated points.",
-            slip("radius(real)[:, None]).any(axis=0)", "radius(real)[:, None]).any(axis=1)"),
+            "(coverage). Precision is a share of the generated points."
+        ): slip("radius(real)[:, None]).any(axis=0)", "radius(real)[:, None]).any(axis=1)"),
+        "Both numbers are the precision. The second is the recall: a share of the real points.": returning(
+            "float(precision), float(precision)"
         ),
-        Mistake(
-            "Both numbers are the precision. The second is the recall: a share of the real points.",
-            returning("float(precision), float(precision)"),
-        ),
-    ),
+    },
     alternatives=(_manifold_by_neighbours, _manifold_by_audit, _manifold_by_partition),
 )
 
@@ -775,56 +709,46 @@ TSTR = Exercise(
     probe=_tstr_probe,
     numpy=True,
     picture=_tstr_picture,
-    mistakes=(
-        Mistake(
-            "Unequal numbers of rows: the larger set teaches more, whatever its quality. Use equally many.",
-            slip("x[:rows], y[:rows]", "x, y"),
+    mistakes={
+        (
+            "Unequal numbers of rows: the larger set teaches more, whatever its quality. Use equally "
+            "many."
+        ): slip("x[:rows], y[:rows]", "x, y"),
+        "The models were tried on the rows that they learnt from. Use the held-out rows.": slip(
+            "*held_out", "x[:rows], y[:rows]"
         ),
-        Mistake(
-            "The models were tried on the rows that they learnt from. Use the held-out rows.",
-            slip("*held_out", "x[:rows], y[:rows]"),
+        (
+            "This trains on real and tests on synthetic (TRTS): a generator that draws a single easy "
+            "row would win. Train on the synthetic rows."
+        ): returning(
+            "clone(model).fit(real[0][:rows], real[1][:rows]).score(*synthetic), real_score"
         ),
-        Mistake(
-            "This trains on real and tests on synthetic (TRTS): a generator that draws a single easy row "
-            "would win. Train on the synthetic rows.",
-            returning(
-                "clone(model).fit(real[0][:rows], real[1][:rows]).score(*synthetic), real_score"
-            ),
+        "The scores are the wrong way round: synthetic first, then real.": returning(
+            "float(real_score), float(synthetic_score)"
         ),
-        Mistake(
-            "The scores are the wrong way round: synthetic first, then real.",
-            returning("float(real_score), float(synthetic_score)"),
-        ),
-        Mistake(
+        (
             "The model that was handed over is fitted now, and the caller did not ask for that. Fit "
-            "clone(model).",
-            slip("clone(model)", "model"),
+            "clone(model)."
+        ): slip("clone(model)", "model"),
+        "These are the last rows. Of the larger set take the first rows.": slip(
+            "x[:rows], y[:rows]", "x[-rows:], y[-rows:]"
         ),
-        Mistake(
-            "These are the last rows. Of the larger set take the first rows.",
-            slip("x[:rows], y[:rows]", "x[-rows:], y[-rows:]"),
+        "Both models learnt from real rows. The first learns from the synthetic ones.": slip(
+            "in (synthetic, real)", "in (real, real)"
         ),
-        Mistake(
-            "Both models learnt from real rows. The first learns from the synthetic ones.",
-            slip("in (synthetic, real)", "in (real, real)"),
+        "Both models learnt from synthetic rows. The second learns from the real ones.": slip(
+            "in (synthetic, real)", "in (synthetic, synthetic)"
         ),
-        Mistake(
-            "Both models learnt from synthetic rows. The second learns from the real ones.",
-            slip("in (synthetic, real)", "in (synthetic, synthetic)"),
+        "This is the difference of the scores. Return both of them.": returning(
+            "float(synthetic_score - real_score)"
         ),
-        Mistake(
-            "This is the difference of the scores. Return both of them.",
-            returning("float(synthetic_score - real_score)"),
+        "This is the ratio of the scores. Return both of them.": returning(
+            "float(synthetic_score / real_score)"
         ),
-        Mistake(
-            "This is the ratio of the scores. Return both of them.",
-            returning("float(synthetic_score / real_score)"),
+        "These are the shares of errors. Return the scores.": returning(
+            "1 - float(synthetic_score), 1 - float(real_score)"
         ),
-        Mistake(
-            "These are the shares of errors. Return the scores.",
-            returning("1 - float(synthetic_score), 1 - float(real_score)"),
-        ),
-    ),
+    },
     alternatives=(
         _tstr_by_hand,
         slip("clone(model)", "type(model)(**model.get_params())"),
@@ -900,69 +824,53 @@ COMBINED_ESTIMATE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_combine_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The tables were treated as independent samples: m tables do not hold m times the "
-            "information, since all come from one real table.",
-            slip("variances.mean()", "variances.mean() / len(estimates)"),
+            "information, since all come from one real table."
+        ): slip("variances.mean()", "variances.mean() / len(estimates)"),
+        "The variance between the tables is missing: each was drawn by chance.": slip(
+            " + between / len(estimates)", ""
         ),
-        Mistake(
-            "The variance between the tables is missing: each was drawn by chance.",
-            slip(" + between / len(estimates)", ""),
-        ),
-        Mistake(
+        (
             "This is the rule for missing data, mean(v) + (1 + 1 / m) b. There the real rows are partly "
-            "kept; here the between part is b / m.",
-            slip("between / len(estimates)", "between * (1 + 1 / len(estimates))"),
+            "kept; here the between part is b / m."
+        ): slip("between / len(estimates)", "between * (1 + 1 / len(estimates))"),
+        "The variance between the tables is an estimate from m values: divide by m - 1, ddof=1.": slip(
+            "ddof=1", "ddof=0"
         ),
-        Mistake(
-            "The variance between the tables is an estimate from m values: divide by m - 1, ddof=1.",
-            slip("ddof=1", "ddof=0"),
+        "This is the standard error. Return its square, the variance.": slip(
+            "float(total)", "float(total**0.5)"
         ),
-        Mistake(
-            "This is the standard error. Return its square, the variance.",
-            slip("float(total)", "float(total**0.5)"),
+        "The variance between the tables still has to be divided by their number.": slip(
+            "between / len(estimates)", "between"
         ),
-        Mistake(
-            "The variance between the tables still has to be divided by their number.",
-            slip("between / len(estimates)", "between"),
+        "The two are in the wrong order: first the estimate, then its variance.": returning(
+            "float(total), float(estimates.mean())"
         ),
-        Mistake(
-            "The two are in the wrong order: first the estimate, then its variance.",
-            returning("float(total), float(estimates.mean())"),
+        "You summed the variances that the tables claim. Take their mean.": slip(
+            "variances.mean()", "variances.sum()"
         ),
-        Mistake(
-            "You summed the variances that the tables claim. Take their mean.",
-            slip("variances.mean()", "variances.sum()"),
+        "Tables with a small variance count more here. All tables count alike: the plain mean.": returning(
+            "float((estimates / variances).sum() / (1 / variances).sum()), float(total)"
         ),
-        Mistake(
-            "Tables with a small variance count more here. All tables count alike: the plain mean.",
-            returning("float((estimates / variances).sum() / (1 / variances).sum()), float(total)"),
+        "You took the standard deviation between the tables. Take the variance.": slip(
+            "estimates.var(ddof=1)", "estimates.std(ddof=1)"
         ),
-        Mistake(
-            "You took the standard deviation between the tables. Take the variance.",
-            slip("estimates.var(ddof=1)", "estimates.std(ddof=1)"),
+        (
+            "This is the rule for tables with rows of other people, (1 + 1 / m) b - mean(v). Here it is "
+            "mean(v) + b / m."
+        ): returning(
+            "float(estimates.mean()), float((1 + 1 / len(estimates)) * between - variances.mean())"
         ),
-        Mistake(
-            "This is the rule for tables with rows of other people, (1 + 1 / m) b - mean(v). Here "
-            "it is mean(v) + b / m.",
-            returning(
-                "float(estimates.mean()), float((1 + 1 / len(estimates)) * between - variances.mean())"
-            ),
+        "You subtracted the variance between the tables. Add it.": slip("+ between", "- between"),
+        "You multiplied by the number of tables. Divide.": slip(
+            "between / len(estimates)", "between * len(estimates)"
         ),
-        Mistake(
-            "You subtracted the variance between the tables. Add it.",
-            slip("+ between", "- between"),
+        "This is the sum of the estimates. Take their mean.": returning(
+            "float(estimates.sum()), float(total)"
         ),
-        Mistake(
-            "You multiplied by the number of tables. Divide.",
-            slip("between / len(estimates)", "between * len(estimates)"),
-        ),
-        Mistake(
-            "This is the sum of the estimates. Take their mean.",
-            returning("float(estimates.sum()), float(total)"),
-        ),
-    ),
+    },
     alternatives=(_combine_by_loops, _combine_by_errors, _combine_by_squares),
 )
 
@@ -1022,60 +930,49 @@ DENSITY_RATIO = Exercise(
     inputs=_ratio_cases,
     numpy=True,
     picture=_ratio_picture,
-    mistakes=(
-        Mistake(
-            "The numbers of rows are missing: a classifier that saw more generated rows calls everything "
-            "less real.",
-            slip(" * n_generated / n_real", ""),
+    mistakes={
+        (
+            "The numbers of rows are missing: a classifier that saw more generated rows calls "
+            "everything less real."
+        ): slip(" * n_generated / n_real", ""),
+        "The numbers of rows go the other way: divide the odds by n_real / n_generated.": slip(
+            "n_generated / n_real", "n_real / n_generated"
         ),
-        Mistake(
-            "The numbers of rows go the other way: divide the odds by n_real / n_generated.",
-            slip("n_generated / n_real", "n_real / n_generated"),
+        (
+            "This is the generator's density over the real "
+            "one: rows that look fake would weigh most."
+        ): returning("(1 - probability) / probability * n_real / n_generated"),
+        "A probability is not a ratio of densities: it never exceeds 1. Take the odds, p / (1 - p).": slip(
+            " / (1 - probability)", ""
         ),
-        Mistake(
-            "This is the generator's density over the real one: rows that look fake would weigh most.",
-            returning("(1 - probability) / probability * n_real / n_generated"),
+        (
+            "The weights were divided by their sum. Return the ratio itself: its mean, near 1 or not, "
+            "says whether the classifier is calibrated."
+        ): returning("probability / (1 - probability) / (probability / (1 - probability)).sum()"),
+        "This is the logarithm of the ratio. Return the ratio itself.": returning(
+            "np.log(probability / (1 - probability) * n_generated / n_real)"
         ),
-        Mistake(
-            "A probability is not a ratio of densities: it never exceeds 1. Take the odds, p / (1 - p).",
-            slip(" / (1 - probability)", ""),
+        "The ratio was cut at 1. It may be larger: there the generator draws too few rows.": returning(
+            "np.minimum(probability / (1 - probability) * n_generated / n_real, 1)"
         ),
-        Mistake(
-            "The weights were divided by their sum. Return the ratio itself: its mean, near 1 or not, says "
-            "whether the classifier is calibrated.",
-            returning("probability / (1 - probability) / (probability / (1 - probability)).sum()"),
-        ),
-        Mistake(
-            "This is the logarithm of the ratio. Return the ratio itself.",
-            returning("np.log(probability / (1 - probability) * n_generated / n_real)"),
-        ),
-        Mistake(
-            "The ratio was cut at 1. It may be larger: there the generator draws too few rows.",
-            returning("np.minimum(probability / (1 - probability) * n_generated / n_real, 1)"),
-        ),
-        Mistake(
-            "You multiplied by the share of generated rows. Multiply by the ratio n_generated / "
-            "n_real.",
-            returning("probability / (1 - probability) * n_generated / (n_real + n_generated)"),
-        ),
-        Mistake(
+        (
+            "You multiplied by the share of generated "
+            "rows. Multiply by the ratio n_generated / n_real."
+        ): returning("probability / (1 - probability) * n_generated / (n_real + n_generated)"),
+        (
             "The ratio was divided by its mean. Return it as it is: a mean near 1 shows that the "
-            "classifier is calibrated.",
-            returning("probability / (1 - probability) / (probability / (1 - probability)).mean()"),
+            "classifier is calibrated."
+        ): returning("probability / (1 - probability) / (probability / (1 - probability)).mean()"),
+        "You took the difference of the two probabilities. Divide one by the other.": returning(
+            "(2 * probability - 1) * n_generated / n_real"
         ),
-        Mistake(
-            "You took the difference of the two probabilities. Divide one by the other.",
-            returning("(2 * probability - 1) * n_generated / n_real"),
+        "You took the root of the odds. Leave it out.": returning(
+            "np.sqrt(probability / (1 - probability)) * n_generated / n_real"
         ),
-        Mistake(
-            "You took the root of the odds. Leave it out.",
-            returning("np.sqrt(probability / (1 - probability)) * n_generated / n_real"),
+        "You multiplied by 1 minus the probability. The odds divide by it.": slip(
+            "/ (1 - probability)", "* (1 - probability)"
         ),
-        Mistake(
-            "You multiplied by 1 minus the probability. The odds divide by it.",
-            slip("/ (1 - probability)", "* (1 - probability)"),
-        ),
-    ),
+    },
     alternatives=(
         returning(
             "np.exp(np.log(probability) - np.log1p(-probability) - np.log(n_real / n_generated))"

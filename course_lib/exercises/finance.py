@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.fraud import (
     alarms,
@@ -91,59 +91,44 @@ ALARMS = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_alarms_picture,
-    mistakes=(
-        Mistake(
-            "All payments that tie at the last place are looked at here, which can be many more than the "
-            "budget.",
-            slip("ties * (budget - above.sum()) / ties.sum()", "ties"),
+    mistakes={
+        (
+            "All payments that tie at the last place are looked at here, which can be many more than "
+            "the budget."
+        ): slip("ties * (budget - above.sum()) / ties.sum()", "ties"),
+        "Those that tie at the last place are left out. They share what is left of the budget.": slip(
+            "above + ties * (budget - above.sum()) / ties.sum()", "above * 1.0"
         ),
-        Mistake(
-            "Those that tie at the last place are left out. They share what is left of the budget.",
-            slip("above + ties * (budget - above.sum()) / ties.sum()", "above * 1.0"),
+        "The lowest scores are looked at here. Begin with the highest.": slip(
+            "[-budget]", "[budget - 1]", "score > last", "score < last"
         ),
-        Mistake(
-            "The lowest scores are looked at here. Begin with the highest.",
-            slip("[-budget]", "[budget - 1]", "score > last", "score < last"),
+        "The budget was cut down to a whole number. Round it.": slip(
+            "round(share * len(score))", "max(int(share * len(score)), 1)"
         ),
-        Mistake(
-            "The budget was cut down to a whole number. Round it.",
-            slip("round(share * len(score))", "max(int(share * len(score)), 1)"),
+        "The whole budget is shared among the ties. Those above have used a part of it.": slip(
+            "(budget - above.sum())", "budget"
         ),
-        Mistake(
-            "The whole budget is shared among the ties. Those above have used a part of it.",
-            slip("(budget - above.sum())", "budget"),
+        "The ties were looked at in the order of their rows. Each of them has the same chance.": returning(
+            "np.isin(np.arange(len(score)), np.argsort(-score, kind='stable')[:budget]) * 1.0"
         ),
-        Mistake(
-            "The ties were looked at in the order of their rows. Each of them has the same chance.",
-            returning(
-                "np.isin(np.arange(len(score)), np.argsort(-score, kind='stable')[:budget]) * 1.0"
-            ),
+        "Every payment has the same chance. Begin with the highest scores.": returning(
+            "np.full(len(score), budget / len(score))"
         ),
-        Mistake(
-            "Every payment has the same chance. Begin with the highest scores.",
-            returning("np.full(len(score), budget / len(score))"),
+        "Each tie has a chance of one half. They share what is left of the budget.": slip(
+            "(budget - above.sum()) / ties.sum()", "0.5"
         ),
-        Mistake(
-            "Each tie has a chance of one half. They share what is left of the budget.",
-            slip("(budget - above.sum()) / ties.sum()", "0.5"),
+        (
+            "A quantile was taken as threshold: all who reach it are looked at, which can be more than "
+            "the budget."
+        ): returning("(score >= np.quantile(score, 1 - share)) * 1.0"),
+        "The chances add up to 1. They should add up to the budget.": returning(
+            "(above + ties * (budget - above.sum()) / ties.sum()) / budget"
         ),
-        Mistake(
-            "A quantile was taken as threshold: all who reach it are looked at, which can be more "
-            "than the budget.",
-            returning("(score >= np.quantile(score, 1 - share)) * 1.0"),
+        "This is the chance not to be looked at. Take 1 minus it.": slip(
+            "return above + ties * (budget - above.sum()) / ties.sum()",
+            "return 1 - above - ties * (budget - above.sum()) / ties.sum()",
         ),
-        Mistake(
-            "The chances add up to 1. They should add up to the budget.",
-            returning("(above + ties * (budget - above.sum()) / ties.sum()) / budget"),
-        ),
-        Mistake(
-            "This is the chance not to be looked at. Take 1 minus it.",
-            slip(
-                "return above + ties * (budget - above.sum()) / ties.sum()",
-                "return 1 - above - ties * (budget - above.sum()) / ties.sum()",
-            ),
-        ),
-    ),
+    },
     alternatives=(_alarms_by_level, _alarms_by_counting, _alarms_by_pandas),
 )
 
@@ -239,70 +224,48 @@ HISTORY = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_history_picture,
-    mistakes=(
-        Mistake(
-            "The mean includes the payment itself. Take the earlier amounts only.",
-            slip(
-                "(np.cumsum(log) - log) / np.maximum(before, 1)",
-                "np.cumsum(log) / (before + 1)",
-            ),
+    mistakes={
+        "The mean includes the payment itself. Take the earlier amounts only.": slip(
+            "(np.cumsum(log) - log) / np.maximum(before, 1)",
+            "np.cumsum(log) / (before + 1)",
         ),
-        Mistake(
+        (
             "The mean is taken over all payments of the account, also those that come later: this looks "
-            "ahead.",
-            slip("(np.cumsum(log) - log) / np.maximum(before, 1)", "log.mean()"),
+            "ahead."
+        ): slip("(np.cumsum(log) - log) / np.maximum(before, 1)", "log.mean()"),
+        "The payment itself was counted among those of the last hours.": slip(
+            "before - np.searchsorted(t, t - window)",
+            "before + 1 - np.searchsorted(t, t - window)",
         ),
-        Mistake(
-            "The payment itself was counted among those of the last hours.",
-            slip(
-                "before - np.searchsorted(t, t - window)",
-                "before + 1 - np.searchsorted(t, t - window)",
-            ),
+        "Payments of other accounts were taken in. Keep the accounts apart.": slip(
+            "np.flatnonzero(np.diff(account)) + 1", "np.array([], int)"
         ),
-        Mistake(
-            "Payments of other accounts were taken in. Keep the accounts apart.",
-            slip("np.flatnonzero(np.diff(account)) + 1", "np.array([], int)"),
+        "Hours since the last payment are at most the window.": slip(
+            "np.minimum(np.diff(t, prepend=-np.inf), window)",
+            "np.diff(t, prepend=t[0] - window)",
         ),
-        Mistake(
-            "Hours since the last payment are at most the window.",
-            slip(
-                "np.minimum(np.diff(t, prepend=-np.inf), window)",
-                "np.diff(t, prepend=t[0] - window)",
-            ),
+        "Amounts are compared by the difference of their logarithms, and not of the amounts.": slip(
+            "np.log(amount[rows])", "amount[rows]"
         ),
-        Mistake(
-            "Amounts are compared by the difference of their logarithms, and not of the amounts.",
-            slip("np.log(amount[rows])", "amount[rows]"),
+        "A payment just a window ago is still within the window.": slip(
+            "np.searchsorted(t, t - window)", 'np.searchsorted(t, t - window, side="right")'
         ),
-        Mistake(
-            "A payment just a window ago is still within the window.",
-            slip("np.searchsorted(t, t - window)", 'np.searchsorted(t, t - window, side="right")'),
+        "Before an account's first payment the hours are the window, and not 0.": slip(
+            "prepend=-np.inf", "prepend=t[0]"
         ),
-        Mistake(
-            "Before an account's first payment the hours are the window, and not 0.",
-            slip("prepend=-np.inf", "prepend=t[0]"),
+        "The sign is turned round: the logarithm of the amount minus the mean of the earlier ones.": slip(
+            "log - mean, 0", "mean - log, 0"
         ),
-        Mistake(
-            "The sign is turned round: the logarithm of the amount minus the mean of the earlier "
-            "ones.",
-            slip("log - mean, 0", "mean - log, 0"),
+        "All earlier payments were counted. Count those of the last window hours.": slip(
+            "before - np.searchsorted(t, t - window)", "before"
         ),
-        Mistake(
-            "All earlier payments were counted. Count those of the last window hours.",
-            slip("before - np.searchsorted(t, t - window)", "before"),
+        "The amount is compared with the last one alone. Take the mean of all earlier ones.": slip(
+            "(np.cumsum(log) - log) / np.maximum(before, 1)", "np.concatenate([[0], log[:-1]])"
         ),
-        Mistake(
-            "The amount is compared with the last one alone. Take the mean of all earlier ones.",
-            slip(
-                "(np.cumsum(log) - log) / np.maximum(before, 1)", "np.concatenate([[0], log[:-1]])"
-            ),
+        "For an account's first payment the third number is 0: there is nothing to compare with.": slip(
+            "np.where(before > 0, log - mean, 0)", "log - mean"
         ),
-        Mistake(
-            "For an account's first payment the third number is 0: there is nothing to compare "
-            "with.",
-            slip("np.where(before > 0, log - mean, 0)", "log - mean"),
-        ),
-    ),
+    },
     alternatives=(_history_by_loop, _history_by_pandas, _history_by_comparing),
 )
 
@@ -373,53 +336,42 @@ RECALL_BY_KIND = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_kinds_picture,
-    mistakes=(
-        Mistake(
-            "Kind 0 is no fraud. Leave it out.",
-            returning("np.bincount(kind, alarmed) / np.bincount(kind)"),
+    mistakes={
+        "Kind 0 is no fraud. Leave it out.": returning(
+            "np.bincount(kind, alarmed) / np.bincount(kind)"
         ),
-        Mistake(
-            "This divides by all frauds. Each kind is divided by its own number.",
-            slip("np.bincount(kind)[1:]", "(kind > 0).sum()"),
+        "This divides by all frauds. Each kind is divided by its own number.": slip(
+            "np.bincount(kind)[1:]", "(kind > 0).sum()"
         ),
-        Mistake(
+        (
             "This divides by the alarms: it is the share of a kind among them. Recall divides by the "
-            "frauds of the kind.",
-            slip("np.bincount(kind)[1:]", "alarmed.sum()"),
+            "frauds of the kind."
+        ): slip("np.bincount(kind)[1:]", "alarmed.sum()"),
+        "Any chance above 0 was counted as an alarm. Add up the chances.": slip(
+            "np.bincount(kind, alarmed)", "np.bincount(kind, alarmed > 0)"
         ),
-        Mistake(
-            "Any chance above 0 was counted as an alarm. Add up the chances.",
-            slip("np.bincount(kind, alarmed)", "np.bincount(kind, alarmed > 0)"),
+        "These are the numbers that are looked at. Divide by how many of the kind there are.": slip(
+            " / np.bincount(kind)[1:]", ""
         ),
-        Mistake(
-            "These are the numbers that are looked at. Divide by how many of the kind there are.",
-            slip(" / np.bincount(kind)[1:]", ""),
+        "These are the shares that are missed. Return those that are looked at.": returning(
+            "1 - np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"
         ),
-        Mistake(
-            "These are the shares that are missed. Return those that are looked at.",
-            returning("1 - np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"),
+        "This is the share over all kinds of fraud together. Return one for each kind.": returning(
+            "np.bincount(kind, alarmed)[1:].sum() / (kind > 0).sum()"
         ),
-        Mistake(
-            "This is the share over all kinds of fraud together. Return one for each kind.",
-            returning("np.bincount(kind, alarmed)[1:].sum() / (kind > 0).sum()"),
+        "A chance of at least one half was counted as an alarm. Add up the chances.": slip(
+            "np.bincount(kind, alarmed)", "np.bincount(kind, alarmed >= 0.5)"
         ),
-        Mistake(
-            "A chance of at least one half was counted as an alarm. Add up the chances.",
-            slip("np.bincount(kind, alarmed)", "np.bincount(kind, alarmed >= 0.5)"),
+        "This divides by all payments. Each kind is divided by its own number.": slip(
+            "np.bincount(kind)[1:]", "len(kind)"
         ),
-        Mistake(
-            "This divides by all payments. Each kind is divided by its own number.",
-            slip("np.bincount(kind)[1:]", "len(kind)"),
+        "Percent: the shares should lie between 0 and 1.": returning(
+            "100 * np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"
         ),
-        Mistake(
-            "Percent: the shares should lie between 0 and 1.",
-            returning("100 * np.bincount(kind, alarmed)[1:] / np.bincount(kind)[1:]"),
+        "The last kind was left out, and kind 0 was kept. Leave out kind 0.": returning(
+            "(np.bincount(kind, alarmed) / np.bincount(kind))[:-1]"
         ),
-        Mistake(
-            "The last kind was left out, and kind 0 was kept. Leave out kind 0.",
-            returning("(np.bincount(kind, alarmed) / np.bincount(kind))[:-1]"),
-        ),
-    ),
+    },
     alternatives=(_kinds_by_loop, _kinds_by_pandas, _kinds_by_matrix),
 )
 
@@ -541,58 +493,38 @@ LIES_BETWEEN = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_between_picture,
-    mistakes=(
-        Mistake(
-            "Cosines near +1 belong to rows beyond the ends: both known rows lie on the same side.",
-            slip(
-                "(unit @ unit.T).min() <= -1 + tolerance",
-                "(unit @ unit.T - 2 * np.eye(len(unit))).max() >= 1 - tolerance",
-            ),
+    mistakes={
+        "Cosines near +1 belong to rows beyond the ends: both known rows lie on the same side.": slip(
+            "(unit @ unit.T).min() <= -1 + tolerance",
+            "(unit @ unit.T - 2 * np.eye(len(unit))).max() >= 1 - tolerance",
         ),
-        Mistake(
-            "A row that equals a known one counts as well.",
-            slip("length.min() < 1e-12 or ", ""),
+        "A row that equals a known one counts as well.": slip("length.min() < 1e-12 or ", ""),
+        "All known rows were taken. Look at the k nearest only.": slip(
+            "np.argsort(length)[:k]", "np.argsort(length)"
         ),
-        Mistake(
-            "All known rows were taken. Look at the k nearest only.",
-            slip("np.argsort(length)[:k]", "np.argsort(length)"),
+        "The directions must have length 1, or their products are no cosines.": slip(
+            " / np.maximum(length[near], 1e-12)[:, None]", ""
         ),
-        Mistake(
-            "The directions must have length 1, or their products are no cosines.",
-            slip(" / np.maximum(length[near], 1e-12)[:, None]", ""),
+        "The k farthest rows were taken, and not the nearest.": slip(
+            "np.argsort(length)[:k]", "np.argsort(-length)[:k]"
         ),
-        Mistake(
-            "The k farthest rows were taken, and not the nearest.",
-            slip("np.argsort(length)[:k]", "np.argsort(-length)[:k]"),
+        "The tolerance is missing or has the wrong sign: the cosine may be a little above -1.": slip(
+            "-1 + tolerance", "-1 - tolerance"
         ),
-        Mistake(
-            "The tolerance is missing or has the wrong sign: the cosine may be a little above -1.",
-            slip("-1 + tolerance", "-1 - tolerance"),
+        "Cosines near +1 were counted as well. Those rows lie beyond the ends, on one side of both.": slip(
+            "(unit @ unit.T).min() <= -1 + tolerance",
+            "np.abs(unit @ unit.T - np.eye(len(unit))).max() >= 1 - tolerance",
         ),
-        Mistake(
-            "Cosines near +1 were counted as well. Those rows lie beyond the ends, on one side of "
-            "both.",
-            slip(
-                "(unit @ unit.T).min() <= -1 + tolerance",
-                "np.abs(unit @ unit.T - np.eye(len(unit))).max() >= 1 - tolerance",
-            ),
+        "These are the rows that do not lie between. Return the others.": returning("~found"),
+        "Only the two nearest rows were taken. Look at the k nearest.": slip("[:k]", "[:2]"),
+        (
+            "Any obtuse angle was counted. The two directions are opposite: a cosine of at most -1 + "
+            "tolerance."
+        ): slip("<= -1 + tolerance", "<= tolerance"),
+        "The directions start at 0. They start at the row: known - row.": slip(
+            "away = known - row", "away = known"
         ),
-        Mistake(
-            "These are the rows that do not lie between. Return the others.", returning("~found")
-        ),
-        Mistake(
-            "Only the two nearest rows were taken. Look at the k nearest.", slip("[:k]", "[:2]")
-        ),
-        Mistake(
-            "Any obtuse angle was counted. The two directions are opposite: a cosine of at most -1 "
-            "+ tolerance.",
-            slip("<= -1 + tolerance", "<= tolerance"),
-        ),
-        Mistake(
-            "The directions start at 0. They start at the row: known - row.",
-            slip("away = known - row", "away = known"),
-        ),
-    ),
+    },
     alternatives=(_between_by_lengths, _between_by_pairs, _between_by_sums),
 )
 
@@ -684,51 +616,39 @@ SMOTE_EPISODES = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_smote_picture,
-    mistakes=(
-        Mistake(
-            "The neighbour may be of another kind here: a mixture of two kinds of fraud is neither.",
-            slip("apart[kind != kind[i]] = np.inf", "pass"),
+    mistakes={
+        "The neighbour may be of another kind here: a mixture of two kinds of fraud is neither.": slip(
+            "apart[kind != kind[i]] = np.inf", "pass"
         ),
-        Mistake(
-            "The neighbours are counted from the episode itself. Number 1 is the nearest other one.",
-            slip("[r]]", "[r - 1]]"),
+        "The neighbours are counted from the episode itself. Number 1 is the nearest other one.": slip(
+            "[r]]", "[r - 1]]"
         ),
-        Mistake(
-            "The new episode lies beyond: start at x_i and move towards x_j by t.",
-            slip("part * (other - x[i])", "(1 + part) * (other - x[i])"),
+        "The new episode lies beyond: start at x_i and move towards x_j by t.": slip(
+            "part * (other - x[i])", "(1 + part) * (other - x[i])"
         ),
-        Mistake(
-            "The episode moves away from its neighbour: the difference is x_j - x_i.",
-            slip("(other - x[i])", "(x[i] - other)"),
+        "The episode moves away from its neighbour: the difference is x_j - x_i.": slip(
+            "(other - x[i])", "(x[i] - other)"
         ),
-        Mistake(
-            "The neighbour is that of the first step alone. Compare whole episodes.",
-            slip("((x - x[i]) ** 2).sum(axis=(1, 2))", "((x[:, 0] - x[i, 0]) ** 2).sum(axis=1)"),
+        "The neighbour is that of the first step alone. Compare whole episodes.": slip(
+            "((x - x[i]) ** 2).sum(axis=(1, 2))", "((x[:, 0] - x[i, 0]) ** 2).sum(axis=1)"
         ),
-        Mistake(
-            "The farthest episodes were taken for the nearest.",
-            slip(
-                'np.argsort(apart, kind="stable")[r]',
-                'np.argsort(apart, kind="stable")[(kind == kind[i]).sum() - r]',
-            ),
+        "The farthest episodes were taken for the nearest.": slip(
+            'np.argsort(apart, kind="stable")[r]',
+            'np.argsort(apart, kind="stable")[(kind == kind[i]).sum() - r]',
         ),
-        Mistake(
-            "t counts from the wrong end: t = 0 is the episode itself.",
-            slip("part * (other", "(1 - part) * (other"),
+        "t counts from the wrong end: t = 0 is the episode itself.": slip(
+            "part * (other", "(1 - part) * (other"
         ),
-        Mistake(
-            "These are copies of the neighbours. Go only a share t towards them.",
-            slip("x[i] + part * (other - x[i])", "other + 0 * part"),
+        "These are copies of the neighbours. Go only a share t towards them.": slip(
+            "x[i] + part * (other - x[i])", "other + 0 * part"
         ),
-        Mistake(
-            "These are copies of the episodes. Go a share t towards the neighbour.",
-            slip("x[i] + part * (other - x[i])", "x[i] + 0 * part"),
+        "These are copies of the episodes. Go a share t towards the neighbour.": slip(
+            "x[i] + part * (other - x[i])", "x[i] + 0 * part"
         ),
-        Mistake(
-            "This is always half of the way, whatever t says.",
-            slip("x[i] + part * (other - x[i])", "(x[i] + other) / 2"),
+        "This is always half of the way, whatever t says.": slip(
+            "x[i] + part * (other - x[i])", "(x[i] + other) / 2"
         ),
-    ),
+    },
     alternatives=(_smote_by_flat, _smote_by_matrix, _smote_by_lerp),
 )
 
@@ -826,65 +746,49 @@ SPLICE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_splice_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The level is taken over the whole life, also over what comes after the start: this looks "
-            "ahead.",
-            slip("amount[time < start]", "amount"),
+            "ahead."
+        ): slip("amount[time < start]", "amount"),
+        "The level is the exponential of the mean logarithm, and not the mean amount.": slip(
+            "np.exp(np.log(amount[time < start]).mean())", "amount[time < start].mean()"
         ),
-        Mistake(
-            "The level is the exponential of the mean logarithm, and not the mean amount.",
-            slip("np.exp(np.log(amount[time < start]).mean())", "amount[time < start].mean()"),
+        "The episode's hours count from its start: add it.": slip(
+            "start + after, level", "after, level"
         ),
-        Mistake(
-            "The episode's hours count from its start: add it.",
-            slip("start + after, level", "after, level"),
+        "The episode was put at the end. Sort the payments by time.": returning("life"),
+        "The amounts of the episode are multiples of the account's level: multiply.": slip(
+            "level * times_own", "times_own"
         ),
-        Mistake(
-            "The episode was put at the end. Sort the payments by time.",
-            returning("life"),
+        "The places of the episode count from 1: 0 stands for the account's own payments.": slip(
+            "1 + np.arange(len(after))", "np.arange(len(after))"
         ),
-        Mistake(
-            "The amounts of the episode are multiples of the account's level: multiply.",
-            slip("level * times_own", "times_own"),
+        "The episode runs backwards: its hours are start + after.": slip(
+            "start + after", "start - after"
         ),
-        Mistake(
-            "The places of the episode count from 1: 0 stands for the account's own payments.",
-            slip("1 + np.arange(len(after))", "np.arange(len(after))"),
+        "The level is the exponential of the mean logarithm, and not the median.": slip(
+            "np.exp(np.log(amount[time < start]).mean())", "np.median(amount[time < start])"
         ),
-        Mistake(
-            "The episode runs backwards: its hours are start + after.",
-            slip("start + after", "start - after"),
+        "The level is the last amount alone. Take all amounts before the start.": slip(
+            "np.exp(np.log(amount[time < start]).mean())", "amount[time < start][-1]"
         ),
-        Mistake(
-            "The level is the exponential of the mean logarithm, and not the median.",
-            slip("np.exp(np.log(amount[time < start]).mean())", "np.median(amount[time < start])"),
+        "The columns are in the wrong order: hour, amount, place.": returning(
+            "life[np.argsort(life[:, 0], kind='stable')][:, [1, 0, 2]]"
         ),
-        Mistake(
-            "The level is the last amount alone. Take all amounts before the start.",
-            slip("np.exp(np.log(amount[time < start]).mean())", "amount[time < start][-1]"),
+        "All payments of the episode have the place 1. Count them: 1, 2, ...": slip(
+            "1 + np.arange(len(after))", "np.ones(len(after))"
         ),
-        Mistake(
-            "The columns are in the wrong order: hour, amount, place.",
-            returning("life[np.argsort(life[:, 0], kind='stable')][:, [1, 0, 2]]"),
+        "The payments were sorted by amount. Sort them by time.": returning(
+            "life[np.argsort(life[:, 1], kind='stable')]"
         ),
-        Mistake(
-            "All payments of the episode have the place 1. Count them: 1, 2, ...",
-            slip("1 + np.arange(len(after))", "np.ones(len(after))"),
+        "This is the episode alone. Return it together with the account's own payments.": returning(
+            "put_in"
         ),
-        Mistake(
-            "The payments were sorted by amount. Sort them by time.",
-            returning("life[np.argsort(life[:, 1], kind='stable')]"),
+        "The place was set for the account's own payments, too. Theirs is 0.": slip(
+            "np.zeros(len(time))", "1 + np.arange(len(time))"
         ),
-        Mistake(
-            "This is the episode alone. Return it together with the account's own payments.",
-            returning("put_in"),
-        ),
-        Mistake(
-            "The place was set for the account's own payments, too. Theirs is 0.",
-            slip("np.zeros(len(time))", "1 + np.arange(len(time))"),
-        ),
-    ),
+    },
     alternatives=(_splice_by_pandas, _splice_by_lists, _splice_by_insert),
 )
 
@@ -971,58 +875,38 @@ TOTAL_COST = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_cost_picture,
-    mistakes=(
-        Mistake(
-            "Only false alarms were counted. Somebody has to look at the right ones, too.",
-            slip("alarmed.sum()", "(alarmed * ~fraud).sum()"),
+    mistakes={
+        "Only false alarms were counted. Somebody has to look at the right ones, too.": slip(
+            "alarmed.sum()", "(alarmed * ~fraud).sum()"
         ),
-        Mistake(
-            "The frauds that are seen were counted, and not those that are missed.",
-            slip("(1 - alarmed)", "alarmed"),
+        "The frauds that are seen were counted, and not those that are missed.": slip(
+            "(1 - alarmed)", "alarmed"
         ),
-        Mistake(
-            "Each miss costs its own amount. This only counts the misses.",
-            slip(" * amount", ""),
+        "Each miss costs its own amount. This only counts the misses.": slip(" * amount", ""),
+        "Genuine payments that are not looked at cost nothing.": slip(" * fraud", ""),
+        "Alarms cost as well: per_alarm for each.": slip("per_alarm * alarmed.sum() + ", ""),
+        "This is the mean cost of a payment. Return the sum.": returning(
+            "float(per_alarm * alarmed.sum() + ((1 - alarmed) * fraud * amount).sum()) / "
+            "len(amount)"
         ),
-        Mistake(
-            "Genuine payments that are not looked at cost nothing.",
-            slip(" * fraud", ""),
+        "Every payment was looked at here. Count the alarms only.": slip(
+            "alarmed.sum()", "len(alarmed)"
         ),
-        Mistake(
-            "Alarms cost as well: per_alarm for each.",
-            slip("per_alarm * alarmed.sum() + ", ""),
+        "This is what the alarms save. Return what they cost, plus the frauds that are missed.": returning(
+            "float((alarmed * fraud * amount).sum() - per_alarm * alarmed.sum())"
         ),
-        Mistake(
-            "This is the mean cost of a payment. Return the sum.",
-            returning(
-                "float(per_alarm * alarmed.sum() + ((1 - alarmed) * fraud * amount).sum()) / "
-                "len(amount)"
-            ),
+        "A fraud that is looked at by lot counts as seen. It is missed with 1 minus its chance.": slip(
+            "(1 - alarmed)", "(alarmed == 0)"
         ),
-        Mistake(
-            "Every payment was looked at here. Count the alarms only.",
-            slip("alarmed.sum()", "len(alarmed)"),
+        "per_alarm was added to each fraud that is missed. Nobody looked there.": slip(
+            "* amount)", "* (amount + per_alarm))"
         ),
-        Mistake(
-            "This is what the alarms save. Return what they cost, plus the frauds that are missed.",
-            returning("float((alarmed * fraud * amount).sum() - per_alarm * alarmed.sum())"),
+        "A payment that is looked at by lot counts as a whole alarm. Add up the chances.": slip(
+            "alarmed.sum()", "(alarmed > 0).sum()"
         ),
-        Mistake(
-            "A fraud that is looked at by lot counts as seen. It is missed with 1 minus its chance.",
-            slip("(1 - alarmed)", "(alarmed == 0)"),
+        "The frauds that are missed were subtracted. They are a cost: add them.": slip(
+            "+ ((1", "- ((1"
         ),
-        Mistake(
-            "per_alarm was added to each fraud that is missed. Nobody looked there.",
-            slip("* amount)", "* (amount + per_alarm))"),
-        ),
-        Mistake(
-            "A payment that is looked at by lot counts as a whole alarm. Add up the chances.",
-            slip("alarmed.sum()", "(alarmed > 0).sum()"),
-        ),
-        Mistake(
-            "The frauds that are missed were subtracted. They are a cost: add them.",
-            slip("+ ((1", "- ((1"),
-        ),
-    ),
+    },
     alternatives=(_cost_by_loop, _cost_by_savings, _cost_by_parts),
 )

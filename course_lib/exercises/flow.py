@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import flow, spectrogram
 from course_lib.plots import BLUE, GREY, ORANGE
@@ -79,56 +79,43 @@ STRAIGHT_PATH = Exercise(
     reference=flow.straight_path,
     inputs=_path_cases,
     picture=_path_picture,
-    mistakes=(
-        Mistake(
-            "Time runs backwards here: t = 0 is the noise and t = 1 is the data.",
-            returning("(1 - t) * x + t * noise, noise - x"),
+    mistakes={
+        "Time runs backwards here: t = 0 is the noise and t = 1 is the data.": returning(
+            "(1 - t) * x + t * noise, noise - x"
         ),
-        Mistake(
-            "The velocity points from the data to the noise. It should lead to the data: x − noise.",
-            slip("x - noise", "noise - x"),
+        "The velocity points from the data to the noise. It should lead to the data: x − noise.": slip(
+            "x - noise", "noise - x"
         ),
-        Mistake(
-            "The velocity is the derivative of x_t in t, and not the way that is left from x_t.",
-            slip("x - noise", "x - ((1 - t) * noise + t * x)"),
+        "The velocity is the derivative of x_t in t, and not the way that is left from x_t.": slip(
+            "x - noise", "x - ((1 - t) * noise + t * x)"
         ),
-        Mistake(
+        (
             "This is the arc of a diffusion model: there the squares of the weights add up to 1. Here "
-            "the weights do.",
-            returning("(1 - t**2).sqrt() * noise + t * x, x - noise"),
+            "the weights do."
+        ): returning("(1 - t**2).sqrt() * noise + t * x, x - noise"),
+        "All points are at the first one's time. Each has its own.": slip(
+            "t.unsqueeze(1)", "t[:1].unsqueeze(1)"
         ),
-        Mistake(
-            "All points are at the first one's time. Each has its own.",
-            slip("t.unsqueeze(1)", "t[:1].unsqueeze(1)"),
+        "The two are in the wrong order: first the point, then the velocity.": returning(
+            "(x - noise, (1 - t) * noise + t * x)"
         ),
-        Mistake(
-            "The two are in the wrong order: first the point, then the velocity.",
-            returning("(x - noise, (1 - t) * noise + t * x)"),
+        "The noise keeps its whole weight: it falls from 1 to 0, so multiply it by 1 - t.": slip(
+            "(1 - t) * noise + t * x", "noise + t * x"
         ),
-        Mistake(
-            "The noise keeps its whole weight: it falls from 1 to 0, so multiply it by 1 - t.",
-            slip("(1 - t) * noise + t * x", "noise + t * x"),
+        "The data have their whole weight at all times: multiply x by t.": slip(
+            "(1 - t) * noise + t * x", "(1 - t) * noise + x"
         ),
-        Mistake(
-            "The data have their whole weight at all times: multiply x by t.",
-            slip("(1 - t) * noise + t * x", "(1 - t) * noise + x"),
+        "The weights of noise and data have opposite signs here. Add both parts.": slip(
+            "(1 - t) * noise + t * x", "t * x - (1 - t) * noise"
         ),
-        Mistake(
-            "The weights of noise and data have opposite signs here. Add both parts.",
-            slip("(1 - t) * noise + t * x", "t * x - (1 - t) * noise"),
+        "The velocity was multiplied by t. It is the same all along the line.": slip(
+            "* x, x - noise", "* x, t * (x - noise)"
         ),
-        Mistake(
-            "The velocity was multiplied by t. It is the same all along the line.",
-            slip("* x, x - noise", "* x, t * (x - noise)"),
+        "This velocity is the sum of both ends. It is the way from one to the other: x - noise.": slip(
+            "x - noise", "x + noise"
         ),
-        Mistake(
-            "This velocity is the sum of both ends. It is the way from one to the other: x - noise.",
-            slip("x - noise", "x + noise"),
-        ),
-        Mistake(
-            "The velocity is the data alone. Subtract the noise.", slip("* x, x - noise", "* x, x")
-        ),
-    ),
+        "The velocity is the data alone. Subtract the noise.": slip("* x, x - noise", "* x, x"),
+    },
     alternatives=(_path_by_lerp, _path_from_noise, _path_row_by_row),
 )
 
@@ -202,64 +189,49 @@ LENGTH_OVER_CHORD = Exercise(
     reference=flow.length_over_chord,
     inputs=_length_cases,
     picture=_length_picture,
-    mistakes=(
-        Mistake(
-            "This is chord over length. A bent path should have a number above 1.",
-            returning("(path[-1] - path[0]).norm(dim=-1) / length"),
+    mistakes={
+        "This is chord over length. A bent path should have a number above 1.": returning(
+            "(path[-1] - path[0]).norm(dim=-1) / length"
         ),
-        Mistake(
-            "This is the length alone: divide by the distance between the two ends.",
-            returning("length"),
+        "This is the length alone: divide by the distance between the two ends.": returning(
+            "length"
         ),
-        Mistake(
-            "The pieces were added before their lengths were taken, so every path seems straight.",
-            slip(
-                "path.diff(dim=0).norm(dim=-1).sum(dim=0)",
-                "path.diff(dim=0).sum(dim=0).norm(dim=-1)",
-            ),
+        "The pieces were added before their lengths were taken, so every path seems straight.": slip(
+            "path.diff(dim=0).norm(dim=-1).sum(dim=0)",
+            "path.diff(dim=0).sum(dim=0).norm(dim=-1)",
         ),
-        Mistake(
-            "The lengths of the pieces are squared here: take the norm, not its square.",
-            slip(".norm(dim=-1).sum(dim=0)", ".pow(2).sum(dim=-1).sum(dim=0)"),
+        "The lengths of the pieces are squared here: take the norm, not its square.": slip(
+            ".norm(dim=-1).sum(dim=0)", ".pow(2).sum(dim=-1).sum(dim=0)"
         ),
-        Mistake(
-            "The mean of the pieces is not the length: add them up.",
-            slip(".sum(dim=0)", ".mean(dim=0)"),
+        "The mean of the pieces is not the length: add them up.": slip(
+            ".sum(dim=0)", ".mean(dim=0)"
         ),
-        Mistake(
-            "This is the chord alone: the length over it is asked for.",
-            returning("(path[-1] - path[0]).norm(dim=-1)"),
+        "This is the chord alone: the length over it is asked for.": returning(
+            "(path[-1] - path[0]).norm(dim=-1)"
         ),
-        Mistake(
-            "The chord was subtracted from the length. Divide by it.",
-            returning("length - (path[-1] - path[0]).norm(dim=-1)"),
+        "The chord was subtracted from the length. Divide by it.": returning(
+            "length - (path[-1] - path[0]).norm(dim=-1)"
         ),
-        Mistake(
-            "The sizes in the numbers were added up, |x| + |y|. Take the norm, the root of the sum "
-            "of squares.",
-            slip("path.diff(dim=0).norm(dim=-1)", "path.diff(dim=0).abs().sum(dim=-1)"),
+        (
+            "The sizes in the numbers were added up, |x| + |y|. Take the norm, the root of the sum of "
+            "squares."
+        ): slip("path.diff(dim=0).norm(dim=-1)", "path.diff(dim=0).abs().sum(dim=-1)"),
+        "The last piece of each path is missing.": slip(
+            "path.diff(dim=0)", "path[:-1].diff(dim=0)"
         ),
-        Mistake(
-            "The last piece of each path is missing.",
-            slip("path.diff(dim=0)", "path[:-1].diff(dim=0)"),
+        "The first piece of each path is missing.": slip(
+            "path.diff(dim=0)", "path[1:].diff(dim=0)"
         ),
-        Mistake(
-            "The first piece of each path is missing.",
-            slip("path.diff(dim=0)", "path[1:].diff(dim=0)"),
+        "The longest piece is not the length: add up all of them.": slip(
+            ".sum(dim=0)", ".amax(dim=0)"
         ),
-        Mistake(
-            "The longest piece is not the length: add up all of them.",
-            slip(".sum(dim=0)", ".amax(dim=0)"),
+        "The chord is the distance of the end from the start, and not from 0.": slip(
+            "path[-1] - path[0]", "path[-1]"
         ),
-        Mistake(
-            "The chord is the distance of the end from the start, and not from 0.",
-            slip("path[-1] - path[0]", "path[-1]"),
+        "The chord is squared here: take the norm, not its square.": slip(
+            "(path[-1] - path[0]).norm(dim=-1)", "(path[-1] - path[0]).pow(2).sum(dim=-1)"
         ),
-        Mistake(
-            "The chord is squared here: take the norm, not its square.",
-            slip("(path[-1] - path[0]).norm(dim=-1)", "(path[-1] - path[0]).pow(2).sum(dim=-1)"),
-        ),
-    ),
+    },
     alternatives=(_length_by_loops, _length_by_slices, _length_by_cdist),
 )
 
@@ -357,59 +329,44 @@ HEUN_STEP = Exercise(
     inputs=_heun_cases,
     probe=_heun_probe,
     picture=_heun_picture,
-    mistakes=(
-        Mistake(
-            "This is Euler's step: the velocity at its end is asked, too, and the mean is taken.",
-            returning("x_t + dt * first"),
+    mistakes={
+        "This is Euler's step: the velocity at its end is asked, too, and the mean is taken.": returning(
+            "x_t + dt * first"
         ),
-        Mistake(
-            "This moves by the second velocity alone. Take the mean of both.",
-            returning("x_t + dt * second"),
+        "This moves by the second velocity alone. Take the mean of both.": returning(
+            "x_t + dt * second"
         ),
-        Mistake(
-            "The mean of the two velocities is missing its half.",
-            returning("x_t + dt * (first + second)"),
+        "The mean of the two velocities is missing its half.": returning(
+            "x_t + dt * (first + second)"
         ),
-        Mistake(
-            "The second velocity is asked at the first time. It belongs to the time t + dt.",
-            slip("first, t + dt)", "first, t)"),
+        "The second velocity is asked at the first time. It belongs to the time t + dt.": slip(
+            "first, t + dt)", "first, t)"
         ),
-        Mistake(
-            "The second velocity is asked at the old place. It belongs to the end of the Euler step.",
-            slip("velocity(x_t + dt * first", "velocity(x_t"),
+        "The second velocity is asked at the old place. It belongs to the end of the Euler step.": slip(
+            "velocity(x_t + dt * first", "velocity(x_t"
         ),
-        Mistake(
+        (
             "This is the midpoint method: the second velocity half a step ahead. Heun asks it at the "
-            "end of the step, and takes the mean.",
-            returning("x_t + dt * velocity(x_t + dt / 2 * first, t + dt / 2)"),
+            "end of the step, and takes the mean."
+        ): returning("x_t + dt * velocity(x_t + dt / 2 * first, t + dt / 2)"),
+        "The step goes backwards: add dt times the mean velocity.": slip(
+            "x_t + dt * (first + second)", "x_t - dt * (first + second)"
         ),
-        Mistake(
-            "The step goes backwards: add dt times the mean velocity.",
-            slip("x_t + dt * (first + second)", "x_t - dt * (first + second)"),
+        "The Euler step before the second velocity goes backwards.": slip(
+            "x_t + dt * first", "x_t - dt * first"
         ),
-        Mistake(
-            "The Euler step before the second velocity goes backwards.",
-            slip("x_t + dt * first", "x_t - dt * first"),
+        "This is the mean velocity. Move x_t by dt times it.": returning("(first + second) / 2"),
+        "This is the way that x_t moves. Add it to x_t.": returning("dt * (first + second) / 2"),
+        "The step length is missing: multiply the mean velocity by dt.": slip(
+            "x_t + dt * (first + second) / 2", "x_t + (first + second) / 2"
         ),
-        Mistake(
-            "This is the mean velocity. Move x_t by dt times it.", returning("(first + second) / 2")
+        "The two velocities were subtracted. Add them, and take half.": slip(
+            "first + second", "second - first"
         ),
-        Mistake(
-            "This is the way that x_t moves. Add it to x_t.", returning("dt * (first + second) / 2")
+        "The Euler step before the second velocity lacks its length dt.": slip(
+            "x_t + dt * first", "x_t + first"
         ),
-        Mistake(
-            "The step length is missing: multiply the mean velocity by dt.",
-            slip("x_t + dt * (first + second) / 2", "x_t + (first + second) / 2"),
-        ),
-        Mistake(
-            "The two velocities were subtracted. Add them, and take half.",
-            slip("first + second", "second - first"),
-        ),
-        Mistake(
-            "The Euler step before the second velocity lacks its length dt.",
-            slip("x_t + dt * first", "x_t + first"),
-        ),
-    ),
+    },
     alternatives=(_heun_from_euler, _heun_as_mean_of_points, _heun_with_lerp),
 )
 
@@ -475,58 +432,42 @@ SCALE_LATENTS = Exercise(
     reference=flow.scale_latents,
     inputs=_scale_cases,
     picture=_scale_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "Each latent is divided by a number of its own. One number for all keeps their relative "
-            "sizes, and small ones stay small.",
-            slip(".mean().sqrt()", ".mean(dim=0).sqrt()"),
+            "sizes, and small ones stay small."
+        ): slip(".mean().sqrt()", ".mean(dim=0).sqrt()"),
+        "The codes were not moved: subtract the mean of the training codes.": slip(
+            "(codes - mean)", "codes"
         ),
-        Mistake(
-            "The codes were not moved: subtract the mean of the training codes.",
-            slip("(codes - mean)", "codes"),
+        "This divides by the variance. Take its root.": slip(".sqrt()", ""),
+        "The codes are centred and not scaled.": returning("codes - mean"),
+        "The size is that of the training codes with their mean: subtract it before you square.": slip(
+            "(train - mean).pow(2)", "train.pow(2)"
         ),
-        Mistake(
-            "This divides by the variance. Take its root.",
-            slip(".sqrt()", ""),
+        "One mean for all latents: each latent has its own, dim=0.": slip(
+            "train.mean(dim=0)", "train.mean()"
         ),
-        Mistake(
-            "The codes are centred and not scaled.",
-            returning("codes - mean"),
+        "The codes' own mean was subtracted. Subtract that of the training codes.": slip(
+            "(codes - mean)", "(codes - codes.mean(dim=0))"
         ),
-        Mistake(
-            "The size is that of the training codes with their mean: subtract it before you square.",
-            slip("(train - mean).pow(2)", "train.pow(2)"),
+        "The codes were multiplied by the size. Divide by it.": slip(
+            "(codes - mean) /", "(codes - mean) *"
         ),
-        Mistake(
-            "One mean for all latents: each latent has its own, dim=0.",
-            slip("train.mean(dim=0)", "train.mean()"),
+        "This is the mean size of the numbers. Take the root of the mean square.": slip(
+            ".pow(2).mean().sqrt()", ".abs().mean()"
         ),
-        Mistake(
-            "The codes' own mean was subtracted. Subtract that of the training codes.",
-            slip("(codes - mean)", "(codes - codes.mean(dim=0))"),
+        "This is the root of the sum of squares. Take the mean of the squares.": slip(
+            ".pow(2).mean()", ".pow(2).sum()"
         ),
-        Mistake(
-            "The codes were multiplied by the size. Divide by it.",
-            slip("(codes - mean) /", "(codes - mean) *"),
+        "The mean was added. Subtract it.": slip("(codes - mean) /", "(codes + mean) /"),
+        "These are the training codes, scaled. Scale the codes.": returning(
+            "(train - mean) / (train - mean).pow(2).mean().sqrt()"
         ),
-        Mistake(
-            "This is the mean size of the numbers. Take the root of the mean square.",
-            slip(".pow(2).mean().sqrt()", ".abs().mean()"),
+        "The largest number is not the size. Take the root of the mean square.": slip(
+            ".pow(2).mean().sqrt()", ".abs().max()"
         ),
-        Mistake(
-            "This is the root of the sum of squares. Take the mean of the squares.",
-            slip(".pow(2).mean()", ".pow(2).sum()"),
-        ),
-        Mistake("The mean was added. Subtract it.", slip("(codes - mean) /", "(codes + mean) /")),
-        Mistake(
-            "These are the training codes, scaled. Scale the codes.",
-            returning("(train - mean) / (train - mean).pow(2).mean().sqrt()"),
-        ),
-        Mistake(
-            "The largest number is not the size. Take the root of the mean square.",
-            slip(".pow(2).mean().sqrt()", ".abs().max()"),
-        ),
-    ),
+    },
     alternatives=(_scale_by_flat, _scale_by_variances, _scale_by_norm),
 )
 
@@ -604,63 +545,44 @@ DISTILLATION_LOSS = Exercise(
     inputs=_distil_cases,
     probe=_distil_probe,
     picture=_distil_picture,
-    mistakes=(
-        Mistake(
-            "The student says a velocity. The step ends at noise + velocity: add the noise.",
-            slip("noise + student(noise, t)", "student(noise, t)"),
+    mistakes={
+        "The student says a velocity. The step ends at noise + velocity: add the noise.": slip(
+            "noise + student(noise, t)", "student(noise, t)"
         ),
-        Mistake(
-            "The step begins at t = 0, the noise, and not at t = 1.",
-            slip("torch.zeros", "torch.ones"),
+        "The step begins at t = 0, the noise, and not at t = 1.": slip("torch.zeros", "torch.ones"),
+        "The step goes the wrong way: the velocity leads from noise to data, so add it.": slip(
+            "noise + student", "noise - student"
         ),
-        Mistake(
-            "The step goes the wrong way: the velocity leads from noise to data, so add it.",
-            slip("noise + student", "noise - student"),
+        "This is a sum. Take the mean over pairs and numbers.": returning(
+            "(noise + student(noise, t) - made).pow(2).sum()"
         ),
-        Mistake(
-            "This is a sum. Take the mean over pairs and numbers.",
-            returning("(noise + student(noise, t) - made).pow(2).sum()"),
+        "The student was asked at what the teacher made. It should see the noise.": slip(
+            "student(noise, t)", "student(made, t)"
         ),
-        Mistake(
-            "The student was asked at what the teacher made. It should see the noise.",
-            slip("student(noise, t)", "student(made, t)"),
+        "This is the mean of the distances' sizes. Square them.": slip("F.mse_loss", "F.l1_loss"),
+        "This is one number a pair. Take the mean over the pairs, too.": returning(
+            "((noise + student(noise, t) - made) ** 2).mean(dim=1)"
         ),
-        Mistake(
-            "This is the mean of the distances' sizes. Square them.",
-            slip("F.mse_loss", "F.l1_loss"),
+        "This is the root of the mean squared error. Leave the root out.": returning(
+            "F.mse_loss(noise + student(noise, t), made).sqrt()"
         ),
-        Mistake(
-            "This is one number a pair. Take the mean over the pairs, too.",
-            returning("((noise + student(noise, t) - made) ** 2).mean(dim=1)"),
+        "The squares were added up over the numbers. Take the mean over them, too.": returning(
+            "((noise + student(noise, t) - made) ** 2).sum(dim=1).mean()"
         ),
-        Mistake(
-            "This is the root of the mean squared error. Leave the root out.",
-            returning("F.mse_loss(noise + student(noise, t), made).sqrt()"),
+        "This is half of the mean squared error. Leave the half out.": returning(
+            "F.mse_loss(noise + student(noise, t), made) / 2"
         ),
-        Mistake(
-            "The squares were added up over the numbers. Take the mean over them, too.",
-            returning("((noise + student(noise, t) - made) ** 2).sum(dim=1).mean()"),
+        "The student is compared with the noise. Compare it with what the teacher made.": slip(
+            "t), made)", "t), noise)"
         ),
-        Mistake(
-            "This is half of the mean squared error. Leave the half out.",
-            returning("F.mse_loss(noise + student(noise, t), made) / 2"),
+        "The student is asked in the middle of the way. The step begins at t = 0.": slip(
+            "t = torch.zeros(len(noise), device=noise.device)",
+            "t = torch.full((len(noise),), 0.5, device=noise.device)",
         ),
-        Mistake(
-            "The student is compared with the noise. Compare it with what the teacher made.",
-            slip("t), made)", "t), noise)"),
+        "This is the mean error, in which above and below cancel out. Square first.": returning(
+            "(noise + student(noise, t) - made).mean()"
         ),
-        Mistake(
-            "The student is asked in the middle of the way. The step begins at t = 0.",
-            slip(
-                "t = torch.zeros(len(noise), device=noise.device)",
-                "t = torch.full((len(noise),), 0.5, device=noise.device)",
-            ),
-        ),
-        Mistake(
-            "This is the mean error, in which above and below cancel out. Square first.",
-            returning("(noise + student(noise, t) - made).mean()"),
-        ),
-    ),
+    },
     alternatives=(_distil_in_velocity, _distil_by_norm, _distil_by_rows),
 )
 
@@ -738,54 +660,41 @@ GRIFFIN_LIM_STEP = Exercise(
     rtol=1e-3,
     atol=1e-3,
     picture=_phase_picture,
-    mistakes=(
-        Mistake(
-            "The phase is 0 everywhere: take that of the STFT of the sounds.",
-            slip("stft(sounds).angle()", "0 * magnitude"),
+    mistakes={
+        "The phase is 0 everywhere: take that of the STFT of the sounds.": slip(
+            "stft(sounds).angle()", "0 * magnitude"
         ),
-        Mistake(
-            "The sounds come back unchanged: put the given magnitudes in place of their own.",
-            returning("inverse_stft(stft(sounds))"),
+        "The sounds come back unchanged: put the given magnitudes in place of their own.": returning(
+            "inverse_stft(stft(sounds))"
         ),
-        Mistake(
-            "The given magnitudes were multiplied by the sounds' own. They should replace them.",
-            returning("inverse_stft(magnitude * stft(sounds))"),
+        "The given magnitudes were multiplied by the sounds' own. They should replace them.": returning(
+            "inverse_stft(magnitude * stft(sounds))"
         ),
-        Mistake(
-            "The phase is turned round: its sign must stay.",
-            slip("stft(sounds).angle()", "-stft(sounds).angle()"),
+        "The phase is turned round: its sign must stay.": slip(
+            "stft(sounds).angle()", "-stft(sounds).angle()"
         ),
-        Mistake(
-            "The magnitudes are squared here. An STFT holds amplitudes, not powers.",
-            slip("torch.polar(magnitude", "torch.polar(magnitude**2"),
+        "The magnitudes are squared here. An STFT holds amplitudes, not powers.": slip(
+            "torch.polar(magnitude", "torch.polar(magnitude**2"
         ),
-        Mistake(
-            "This is the STFT. Turn it back into sounds: inverse_stft.",
-            returning("torch.polar(magnitude, stft(sounds).angle()).abs().sum(dim=1)"),
+        "This is the STFT. Turn it back into sounds: inverse_stft.": returning(
+            "torch.polar(magnitude, stft(sounds).angle()).abs().sum(dim=1)"
         ),
-        Mistake(
-            "The magnitudes were added to the sounds' own. They should replace them.",
-            slip("torch.polar(magnitude, stft", "torch.polar(magnitude + stft(sounds).abs(), stft"),
+        "The magnitudes were added to the sounds' own. They should replace them.": slip(
+            "torch.polar(magnitude, stft", "torch.polar(magnitude + stft(sounds).abs(), stft"
         ),
-        Mistake(
-            "The sound is upside down: the phase was moved by pi.",
-            slip("stft(sounds).angle()", "stft(sounds).angle() + torch.pi"),
+        "The sound is upside down: the phase was moved by pi.": slip(
+            "stft(sounds).angle()", "stft(sounds).angle() + torch.pi"
         ),
-        Mistake(
-            "This is the mean of the sounds' magnitudes and the given ones. Take the given ones.",
-            slip(
-                "torch.polar(magnitude, stft",
-                "torch.polar((magnitude + stft(sounds).abs()) / 2, stft",
-            ),
+        "This is the mean of the sounds' magnitudes and the given ones. Take the given ones.": slip(
+            "torch.polar(magnitude, stft",
+            "torch.polar((magnitude + stft(sounds).abs()) / 2, stft",
         ),
-        Mistake(
-            "The magnitudes' roots were taken. They are amplitudes already.",
-            slip("torch.polar(magnitude,", "torch.polar(magnitude.sqrt(),"),
+        "The magnitudes' roots were taken. They are amplitudes already.": slip(
+            "torch.polar(magnitude,", "torch.polar(magnitude.sqrt(),"
         ),
-        Mistake(
-            "The phase is that of the sounds played backwards. Keep their order.",
-            slip("stft(sounds).angle()", "stft(sounds.flip(-1)).angle()"),
+        "The phase is that of the sounds played backwards. Keep their order.": slip(
+            "stft(sounds).angle()", "stft(sounds.flip(-1)).angle()"
         ),
-    ),
+    },
     alternatives=(_phase_by_quotient, _phase_by_exponential, _phase_by_parts),
 )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import gan
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
@@ -97,67 +97,48 @@ JENSEN_SHANNON = Exercise(
     inputs=_js_cases,
     atol=1e-4,
     picture=_js_picture,
-    mistakes=(
-        Mistake(
-            "The factor ½ is missing: each of the two divergences counts half.", slip("0.5 * ", "")
+    mistakes={
+        "The factor ½ is missing: each of the two divergences counts half.": slip("0.5 * ", ""),
+        "The spacing dx is missing: without it this is a sum, not an integral.": slip(" * dx", ""),
+        "This is KL(p || m) alone. Jensen-Shannon is the mean of it and KL(q || m).": slip(
+            " + torch.xlogy(q, q / m)", "", "0.5 * ", ""
         ),
-        Mistake(
-            "The spacing dx is missing: without it this is a sum, not an integral.",
-            slip(" * dx", ""),
+        "You compared with the sum p + q. The mean is half of it.": slip(
+            "(p + q) / 2\n", "p + q\n"
         ),
-        Mistake(
-            "This is KL(p || m) alone. Jensen-Shannon is the mean of it and KL(q || m).",
-            slip(" + torch.xlogy(q, q / m)", "", "0.5 * ", ""),
+        "Bits, not nats: use the natural logarithm.": returning(
+            "0.5 * torch.nan_to_num(terms).sum() * dx / math.log(2)"
         ),
-        Mistake(
-            "You compared with the sum p + q. The mean is half of it.",
-            slip("(p + q) / 2\n", "p + q\n"),
+        "This is the mean of KL(p || q) and KL(q || p). Compare each with m = (p + q) / 2.": slip(
+            "p / m", "p / q.clamp(min=1e-30)", "q / m", "q / p.clamp(min=1e-30)"
         ),
-        Mistake(
-            "Bits, not nats: use the natural logarithm.",
-            returning("0.5 * torch.nan_to_num(terms).sum() * dx / math.log(2)"),
+        (
+            "This is the Jensen-Shannon distance, a square "
+            "root. The divergence itself is asked for."
+        ): returning("(0.5 * torch.nan_to_num(terms).sum() * dx).clamp(min=0).sqrt()"),
+        "The sign is turned round: a divergence is never negative.": returning(
+            "-0.5 * torch.nan_to_num(terms).sum() * dx"
         ),
-        Mistake(
-            "This is the mean of KL(p || q) and KL(q || p). Compare each with m = (p + q) / 2.",
-            slip("p / m", "p / q.clamp(min=1e-30)", "q / m", "q / p.clamp(min=1e-30)"),
+        "This is KL(p || q). Compare each of the two with their mean m.": returning(
+            "torch.xlogy(p, p / q.clamp(min=1e-30)).sum() * dx"
         ),
-        Mistake(
-            "This is the Jensen-Shannon distance, a square root. The divergence itself is asked "
-            "for.",
-            returning("(0.5 * torch.nan_to_num(terms).sum() * dx).clamp(min=0).sqrt()"),
+        "You divided by the spacing dx. An integral is the sum times dx.": slip("* dx", "/ dx"),
+        (
+            "m stands in front here: KL(m || p) and KL(m || "
+            "q). It must be KL(p || m) and KL(q || m)."
+        ): returning(
+            "0.5 * (torch.xlogy(m, m / p.clamp(min=1e-30)) + torch.xlogy(m, m / "
+            "q.clamp(min=1e-30))).sum() * dx"
         ),
-        Mistake(
-            "The sign is turned round: a divergence is never negative.",
-            returning("-0.5 * torch.nan_to_num(terms).sum() * dx"),
+        "You averaged the terms. An integral is their sum times dx.": slip(".sum()", ".mean()"),
+        (
+            "This is the total variation distance, half the "
+            "area between p and q. It has no logarithm."
+        ): returning("0.5 * (p - q).abs().sum() * dx"),
+        "You subtracted the second divergence. Add the two.": slip(
+            "p / m) + torch", "p / m) - torch"
         ),
-        Mistake(
-            "This is KL(p || q). Compare each of the two with their mean m.",
-            returning("torch.xlogy(p, p / q.clamp(min=1e-30)).sum() * dx"),
-        ),
-        Mistake(
-            "You divided by the spacing dx. An integral is the sum times dx.", slip("* dx", "/ dx")
-        ),
-        Mistake(
-            "m stands in front here: KL(m || p) and KL(m || q). It must be KL(p || m) and KL(q || "
-            "m).",
-            returning(
-                "0.5 * (torch.xlogy(m, m / p.clamp(min=1e-30)) + torch.xlogy(m, m / "
-                "q.clamp(min=1e-30))).sum() * dx"
-            ),
-        ),
-        Mistake(
-            "You averaged the terms. An integral is their sum times dx.", slip(".sum()", ".mean()")
-        ),
-        Mistake(
-            "This is the total variation distance, half the area between p and q. It has no "
-            "logarithm.",
-            returning("0.5 * (p - q).abs().sum() * dx"),
-        ),
-        Mistake(
-            "You subtracted the second divergence. Add the two.",
-            slip("p / m) + torch", "p / m) - torch"),
-        ),
-    ),
+    },
     alternatives=(
         _js_as_value,
         _js_loop,
@@ -216,77 +197,61 @@ DISCRIMINATOR_LOSS = Exercise(
     reference=gan.discriminator_loss,
     inputs=lambda seed: _logits_cases(seed, ("real_logits", "fake_logits")),
     picture=_game_picture,
-    mistakes=(
-        Mistake(
-            "Real and fake are swapped: this loss rewards calling real images fake.",
-            slip("-real_logits", "real_logits", "(fake_logits", "(-fake_logits"),
+    mistakes={
+        "Real and fake are swapped: this loss rewards calling real images fake.": slip(
+            "-real_logits", "real_logits", "(fake_logits", "(-fake_logits"
         ),
-        Mistake(
-            "The fakes are missing: a discriminator that calls everything real would pay nothing.",
-            slip(" + F.softplus(fake_logits).mean()", ""),
+        "The fakes are missing: a discriminator that calls everything real would pay nothing.": slip(
+            " + F.softplus(fake_logits).mean()", ""
         ),
-        Mistake(
-            "Both terms call the images real. For fakes the sign of the logit turns: softplus(l).",
-            slip("softplus(fake_logits)", "softplus(-fake_logits)"),
+        "Both terms call the images real. For fakes the sign of the logit turns: softplus(l).": slip(
+            "softplus(fake_logits)", "softplus(-fake_logits)"
         ),
-        Mistake(
-            "You summed over the batch. Take the mean over the real images and over the fakes.",
-            slip(".mean()", ".sum()", times=2),
+        "You summed over the batch. Take the mean over the real images and over the fakes.": slip(
+            ".mean()", ".sum()", times=2
         ),
-        Mistake(
-            "You averaged the two terms. Goodfellow's game adds them.",
-            returning("(F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()) / 2"),
+        "You averaged the two terms. Goodfellow's game adds them.": returning(
+            "(F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()) / 2"
         ),
-        Mistake(
-            "You took logits for probabilities. The sigmoid comes first, best inside softplus.",
-            lambda real_logits, fake_logits: (
-                -torch.log(real_logits.clamp(1e-6, 1)).mean()
-                - torch.log((1 - fake_logits).clamp(1e-6, 1)).mean()
-            ),
+        (
+            "You took logits for probabilities. The sigmoid comes first, best inside softplus."
+        ): lambda real_logits, fake_logits: (
+            -torch.log(real_logits.clamp(1e-6, 1)).mean()
+            - torch.log((1 - fake_logits).clamp(1e-6, 1)).mean()
         ),
-        Mistake(
-            "The sign is turned round: this loss falls when the discriminator is wrong.",
-            returning("-F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"),
+        "The sign is turned round: this loss falls when the discriminator is wrong.": returning(
+            "-F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"
         ),
-        Mistake(
-            "You subtracted the loss on fakes. The discriminator pays for both: add them.",
-            returning("F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"),
+        "You subtracted the loss on fakes. The discriminator pays for both: add them.": returning(
+            "F.softplus(-real_logits).mean() - F.softplus(fake_logits).mean()"
         ),
-        Mistake(
-            "The real images are missing: a discriminator that calls everything fake would pay "
-            "nothing.",
-            returning("F.softplus(fake_logits).mean()"),
-        ),
-        Mistake(
+        (
+            "The real images are missing: a discriminator "
+            "that calls everything fake would pay nothing."
+        ): returning("F.softplus(fake_logits).mean()"),
+        (
             "This is the hinge loss. Here it is -log D for real images and -log(1 - D) for fakes: "
-            "softplus.",
-            returning("F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()"),
+            "softplus."
+        ): returning("F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()"),
+        (
+            "This is the difference of the mean logits, the loss of a Wasserstein GAN. Here each logit "
+            "goes through softplus."
+        ): returning("fake_logits.mean() - real_logits.mean()"),
+        (
+            "These are squared errors, the loss of a least-squares GAN. Here each logit goes through "
+            "softplus."
+        ): returning("(real_logits - 1).square().mean() + fake_logits.square().mean()"),
+        (
+            "You took the mean of the logits first, then softplus. Take the loss of each image, then "
+            "the mean."
+        ): returning("F.softplus(-real_logits.mean()) + F.softplus(fake_logits.mean())"),
+        "Both terms call the images fake. For real ones the sign of the logit turns: softplus(-l).": slip(
+            "-real_logits", "real_logits"
         ),
-        Mistake(
-            "This is the difference of the mean logits, the loss of a Wasserstein GAN. Here each "
-            "logit goes through softplus.",
-            returning("fake_logits.mean() - real_logits.mean()"),
+        "This is relu, which costs nothing as soon as the sign is right. Use softplus.": returning(
+            "F.relu(-real_logits).mean() + F.relu(fake_logits).mean()"
         ),
-        Mistake(
-            "These are squared errors, the loss of a least-squares GAN. Here each logit goes "
-            "through softplus.",
-            returning("(real_logits - 1).square().mean() + fake_logits.square().mean()"),
-        ),
-        Mistake(
-            "You took the mean of the logits first, then softplus. Take the loss of each image, "
-            "then the mean.",
-            returning("F.softplus(-real_logits.mean()) + F.softplus(fake_logits.mean())"),
-        ),
-        Mistake(
-            "Both terms call the images fake. For real ones the sign of the logit turns: "
-            "softplus(-l).",
-            slip("-real_logits", "real_logits"),
-        ),
-        Mistake(
-            "This is relu, which costs nothing as soon as the sign is right. Use softplus.",
-            returning("F.relu(-real_logits).mean() + F.relu(fake_logits).mean()"),
-        ),
-    ),
+    },
     alternatives=(
         lambda real_logits, fake_logits: (
             F.binary_cross_entropy_with_logits(real_logits, torch.ones_like(real_logits))
@@ -331,55 +296,42 @@ GENERATOR_LOSS = Exercise(
     reference=gan.generator_loss,
     inputs=lambda seed: _logits_cases(seed, ("fake_logits",)),
     picture=_generator_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is the saturating loss, log(1 - D): nearly flat where the generator is worst. "
-            "Minimise -log D instead.",
-            returning("-F.softplus(fake_logits).mean()"),
+            "Minimise -log D instead."
+        ): returning("-F.softplus(fake_logits).mean()"),
+        "This is the discriminator's loss on fakes: it would make them easier to detect.": slip(
+            "-fake_logits", "fake_logits"
         ),
-        Mistake(
-            "This is the discriminator's loss on fakes: it would make them easier to detect.",
-            slip("-fake_logits", "fake_logits"),
+        "The sign is turned round: this loss grows when the discriminator is fooled.": slip(
+            "return F", "return -F"
         ),
-        Mistake(
-            "The sign is turned round: this loss grows when the discriminator is fooled.",
-            slip("return F", "return -F"),
+        "You summed over the batch. Take the mean.": slip(".mean()", ".sum()"),
+        "This is the mean logit, the loss of a Wasserstein GAN. Here: -log sigmoid(logit).": returning(
+            "-fake_logits.mean()"
         ),
-        Mistake("You summed over the batch. Take the mean.", slip(".mean()", ".sum()")),
-        Mistake(
-            "This is the mean logit, the loss of a Wasserstein GAN. Here: -log sigmoid(logit).",
-            returning("-fake_logits.mean()"),
+        "This is the hinge loss of one side. Here it is -log D: softplus of minus the logit.": returning(
+            "F.relu(1 - fake_logits).mean()"
         ),
-        Mistake(
-            "This is the hinge loss of one side. Here it is -log D: softplus of minus the logit.",
-            returning("F.relu(1 - fake_logits).mean()"),
+        (
+            "This is a squared error, the loss of a least-squares GAN. Here it is -log D: softplus of "
+            "minus the logit."
+        ): returning("(fake_logits - 1).square().mean()"),
+        "This is one loss for each image. Take their mean.": returning("F.softplus(-fake_logits)"),
+        "You took the mean of the logits first. Take the loss of each image, then the mean.": returning(
+            "F.softplus(-fake_logits.mean())"
         ),
-        Mistake(
-            "This is a squared error, the loss of a least-squares GAN. Here it is -log D: softplus "
-            "of minus the logit.",
-            returning("(fake_logits - 1).square().mean()"),
+        "The logarithm is missing: this is -D. The loss is -log D.": returning(
+            "-torch.sigmoid(fake_logits).mean()"
         ),
-        Mistake(
-            "This is one loss for each image. Take their mean.",
-            returning("F.softplus(-fake_logits)"),
+        "You took the sigmoid before softplus. Softplus already holds it: hand over the logits.": returning(
+            "F.softplus(-torch.sigmoid(fake_logits)).mean()"
         ),
-        Mistake(
-            "You took the mean of the logits first. Take the loss of each image, then the mean.",
-            returning("F.softplus(-fake_logits.mean())"),
+        "This is relu, which has no slope as soon as the sign is right. Use softplus.": returning(
+            "F.relu(-fake_logits).mean()"
         ),
-        Mistake(
-            "The logarithm is missing: this is -D. The loss is -log D.",
-            returning("-torch.sigmoid(fake_logits).mean()"),
-        ),
-        Mistake(
-            "You took the sigmoid before softplus. Softplus already holds it: hand over the logits.",
-            returning("F.softplus(-torch.sigmoid(fake_logits)).mean()"),
-        ),
-        Mistake(
-            "This is relu, which has no slope as soon as the sign is right. Use softplus.",
-            returning("F.relu(-fake_logits).mean()"),
-        ),
-    ),
+    },
     alternatives=(
         returning("-F.logsigmoid(fake_logits).mean()"),
         returning("F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))"),
@@ -543,76 +495,60 @@ ALTERNATING_STEP = Exercise(
     inputs=_step_cases,
     probe=_step_probe,
     picture=_step_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The discriminator's loss flows back into the generator: detach the fakes in the first "
-            "half. It costs time, and moves the generator wherever its gradients are not cleared.",
-            slip(".detach()", ""),
+            "half. It costs time, and moves the generator wherever its gradients are not cleared."
+        ): slip(".detach()", ""),
+        "The generator never moves: in the second half its images must not be detached.": slip(
+            "generator(z)))", "generator(z).detach()))"
         ),
-        Mistake(
-            "The generator never moves: in the second half its images must not be detached.",
-            slip("generator(z)))", "generator(z).detach()))"),
+        "Gradients of earlier steps add up: clear them before each backward().": slip(
+            "d_optimizer.zero_grad()", "pass", "g_optimizer.zero_grad()", "pass"
         ),
-        Mistake(
-            "Gradients of earlier steps add up: clear them before each backward().",
-            slip("d_optimizer.zero_grad()", "pass", "g_optimizer.zero_grad()", "pass"),
+        "Real and fake are swapped in the discriminator's loss.": slip(
+            "discriminator(real), discriminator(fake)",
+            "discriminator(fake), discriminator(real)",
         ),
-        Mistake(
-            "Real and fake are swapped in the discriminator's loss.",
-            slip(
-                "discriminator(real), discriminator(fake)",
-                "discriminator(fake), discriminator(real)",
-            ),
+        "The generator moved first. Here the discriminator does, and the generator answers.": slip(
+            _GENERATORS_TURN, "", "    fake =", _GENERATORS_TURN + "    fake ="
         ),
-        Mistake(
-            "The generator moved first. Here the discriminator does, and the generator answers.",
-            slip(_GENERATORS_TURN, "", "    fake =", _GENERATORS_TURN + "    fake ="),
-        ),
-        Mistake(
+        (
             "The generator's loss was computed before the discriminator had moved. Ask the new "
-            "discriminator.",
-            _step_in_one_go,
+            "discriminator."
+        ): _step_in_one_go,
+        "The two losses are in the wrong order: return (d_loss, g_loss).": returning(
+            "g_loss.item(), d_loss.item()"
         ),
-        Mistake(
-            "The two losses are in the wrong order: return (d_loss, g_loss).",
-            returning("g_loss.item(), d_loss.item()"),
-        ),
-        Mistake(
+        (
             "The generator's loss is minus the discriminator's here, which saturates. Use "
-            "generator_loss.",
-            slip(
-                "generator_loss(discriminator(generator(z)))",
-                "-discriminator_loss(discriminator(real), discriminator(generator(z)))",
-            ),
+            "generator_loss."
+        ): slip(
+            "generator_loss(discriminator(generator(z)))",
+            "-discriminator_loss(discriminator(real), discriminator(generator(z)))",
         ),
-        Mistake(
-            "The discriminator never moves: call d_optimizer.step() after d_loss.backward().",
-            slip("    d_optimizer.step()\n", ""),
+        "The discriminator never moves: call d_optimizer.step() after d_loss.backward().": slip(
+            "    d_optimizer.step()\n", ""
         ),
-        Mistake(
-            "The discriminator takes two steps with one gradient. Call d_optimizer.step() once.",
-            slip("    d_optimizer.step()\n", "    d_optimizer.step()\n    d_optimizer.step()\n"),
+        "The discriminator takes two steps with one gradient. Call d_optimizer.step() once.": slip(
+            "    d_optimizer.step()\n", "    d_optimizer.step()\n    d_optimizer.step()\n"
         ),
-        Mistake(
-            "The generator takes two steps with one gradient. Call g_optimizer.step() once.",
-            slip("    g_optimizer.step()\n", "    g_optimizer.step()\n    g_optimizer.step()\n"),
+        "The generator takes two steps with one gradient. Call g_optimizer.step() once.": slip(
+            "    g_optimizer.step()\n", "    g_optimizer.step()\n    g_optimizer.step()\n"
         ),
-        Mistake(
-            "The generator's gradients of earlier steps add up: call g_optimizer.zero_grad() "
-            "before its backward().",
-            slip("    g_optimizer.zero_grad()\n", ""),
-        ),
-        Mistake(
+        (
+            "The generator's gradients of earlier steps add up: call g_optimizer.zero_grad() before its "
+            "backward()."
+        ): slip("    g_optimizer.zero_grad()\n", ""),
+        (
             "The discriminator's gradients add up, also those that the generator's half left: call "
-            "d_optimizer.zero_grad() before its backward().",
-            slip("    d_optimizer.zero_grad()\n", ""),
-        ),
-        Mistake(
-            "The generator is trained to be detected: its loss must fall when its images are "
-            "called real. Use generator_loss.",
-            slip("g_loss = generator_loss(", "g_loss = -generator_loss("),
-        ),
-    ),
+            "d_optimizer.zero_grad() before its backward()."
+        ): slip("    d_optimizer.zero_grad()\n", ""),
+        (
+            "The generator is trained to be detected: its loss must fall when its images are called "
+            "real. Use generator_loss."
+        ): slip("g_loss = generator_loss(", "g_loss = -generator_loss("),
+    },
     alternatives=(
         slip("fake = generator(z).detach()", "with torch.no_grad():\n        fake = generator(z)"),
         slip("discriminator(generator(z)))", "discriminator(generator(torch.randn_like(z))))"),
@@ -715,66 +651,53 @@ GRADIENT_PENALTY = Exercise(
     inputs=_penalty_cases,
     probe=_penalty_probe,
     picture=_penalty_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The penalty has no gradient of its own, so it could not train anything: pass "
-            "create_graph=True to torch.autograd.grad.",
-            slip("create_graph=True", "create_graph=False"),
+            "create_graph=True to torch.autograd.grad."
+        ): slip("create_graph=True", "create_graph=False"),
+        "You averaged over the pixels. The squared length is their sum.": slip(
+            ".sum(dim=-1).mean()", ".mean()"
         ),
-        Mistake(
-            "You averaged over the pixels. The squared length is their sum.",
-            slip(".sum(dim=-1).mean()", ".mean()"),
+        "This is the length, not its square.": returning("gradient.norm(dim=1).mean()"),
+        "You summed over the batch. Take the mean over the images.": slip(
+            ".sum(dim=-1).mean()", ".sum()"
         ),
-        Mistake("This is the length, not its square.", returning("gradient.norm(dim=1).mean()")),
-        Mistake(
-            "You summed over the batch. Take the mean over the images.",
-            slip(".sum(dim=-1).mean()", ".sum()"),
+        "This holds the length at 1, as WGAN-GP does. R1 pulls it towards 0.": returning(
+            "(gradient.norm(dim=1) - 1).square().mean()"
         ),
-        Mistake(
-            "This holds the length at 1, as WGAN-GP does. R1 pulls it towards 0.",
-            returning("(gradient.norm(dim=1) - 1).square().mean()"),
+        (
+            "You halved the penalty. The factor 1/2 belongs "
+            "to the weight that the penalty gets later."
+        ): returning("gradient.square().sum(dim=-1).mean() / 2"),
+        "You added up absolute values. The squared length is a sum of squares.": returning(
+            "gradient.abs().sum(dim=-1).mean()"
         ),
-        Mistake(
-            "You halved the penalty. The factor 1/2 belongs to the weight that the penalty gets "
-            "later.",
-            returning("gradient.square().sum(dim=-1).mean() / 2"),
+        (
+            "You took the gradient of the mean output, which divides it by the number of images. Take "
+            "that of the sum: each image then has its own gradient."
+        ): slip("discriminator(x).sum()", "discriminator(x).mean()"),
+        (
+            "You averaged the gradients over the images first. Take the squared length of each, then "
+            "the mean."
+        ): returning("gradient.mean(dim=0).square().sum()"),
+        "You summed over the images and averaged over the pixels. It is the other way round.": returning(
+            "gradient.square().sum(dim=0).mean()"
         ),
-        Mistake(
-            "You added up absolute values. The squared length is a sum of squares.",
-            returning("gradient.abs().sum(dim=-1).mean()"),
-        ),
-        Mistake(
-            "You took the gradient of the mean output, which divides it by the number of images. "
-            "Take that of the sum: each image then has its own gradient.",
-            slip("discriminator(x).sum()", "discriminator(x).mean()"),
-        ),
-        Mistake(
-            "You averaged the gradients over the images first. Take the squared length of each, "
-            "then the mean.",
-            returning("gradient.mean(dim=0).square().sum()"),
-        ),
-        Mistake(
-            "You summed over the images and averaged over the pixels. It is the other way round.",
-            returning("gradient.square().sum(dim=0).mean()"),
-        ),
-        Mistake(
+        (
             "This is the mean square of the discriminator's outputs. The penalty is about their "
-            "gradient.",
-            returning("discriminator(x).square().mean()"),
+            "gradient."
+        ): returning("discriminator(x).square().mean()"),
+        "The sign is turned round: a penalty is never negative.": returning(
+            "-gradient.square().sum(dim=-1).mean()"
         ),
-        Mistake(
-            "The sign is turned round: a penalty is never negative.",
-            returning("-gradient.square().sum(dim=-1).mean()"),
+        "This is one squared length for each image. Take their mean.": returning(
+            "gradient.square().sum(dim=-1)"
         ),
-        Mistake(
-            "This is one squared length for each image. Take their mean.",
-            returning("gradient.square().sum(dim=-1)"),
+        "The gradient was not squared, so its entries cancel each other. Square, then sum.": returning(
+            "gradient.sum(dim=-1).mean()"
         ),
-        Mistake(
-            "The gradient was not squared, so its entries cancel each other. Square, then sum.",
-            returning("gradient.sum(dim=-1).mean()"),
-        ),
-    ),
+    },
     alternatives=(
         _penalty_by_functional,
         _penalty_by_rows,
@@ -815,60 +738,46 @@ RELATIVISTIC = Exercise(
     reference=gan.relativistic_loss,
     inputs=lambda seed: _logits_cases(seed, ("better", "worse")),
     picture=_relativistic_picture,
-    mistakes=(
-        Mistake(
-            "The difference is turned round: this rewards the worse of the two.",
-            slip("worse - better", "better - worse"),
+    mistakes={
+        "The difference is turned round: this rewards the worse of the two.": slip(
+            "worse - better", "better - worse"
         ),
-        Mistake(
-            "Each logit is judged on its own here. Judge the difference of the pair.",
-            returning("F.softplus(-better).mean() + F.softplus(worse).mean()"),
+        "Each logit is judged on its own here. Judge the difference of the pair.": returning(
+            "F.softplus(-better).mean() + F.softplus(worse).mean()"
         ),
-        Mistake(
-            "You took the difference of the means. Compare pair by pair, then average the losses.",
-            returning("F.softplus(worse.mean() - better.mean())"),
+        "You took the difference of the means. Compare pair by pair, then average the losses.": returning(
+            "F.softplus(worse.mean() - better.mean())"
         ),
-        Mistake("You summed over the pairs. Take the mean.", slip(".mean()", ".sum()")),
-        Mistake(
-            "The softplus is missing: a bare difference can be driven to infinity.",
-            returning("(worse - better).mean()"),
+        "You summed over the pairs. Take the mean.": slip(".mean()", ".sum()"),
+        "The softplus is missing: a bare difference can be driven to infinity.": returning(
+            "(worse - better).mean()"
         ),
-        Mistake(
-            "This is a sigmoid, the probability that the pair is judged wrongly. The loss is "
-            "softplus, its logarithmic form.",
-            returning("torch.sigmoid(worse - better).mean()"),
+        (
+            "This is a sigmoid, the probability that the pair is judged wrongly. The loss is softplus, "
+            "its logarithmic form."
+        ): returning("torch.sigmoid(worse - better).mean()"),
+        "This is a hinge loss. Here the difference goes through softplus.": returning(
+            "F.relu(1 - better + worse).mean()"
         ),
-        Mistake(
-            "This is a hinge loss. Here the difference goes through softplus.",
-            returning("F.relu(1 - better + worse).mean()"),
+        (
+            "You compared every `better` with every `worse`. Compare pair by pair: the first with the "
+            "first, and so on."
+        ): returning("F.softplus(worse - better[:, None]).mean()"),
+        "You added the two logits. Take their difference: worse - better.": returning(
+            "F.softplus(-worse - better).mean()"
         ),
-        Mistake(
-            "You compared every `better` with every `worse`. Compare pair by pair: the first with "
-            "the first, and so on.",
-            returning("F.softplus(worse - better[:, None]).mean()"),
+        "The sign of the loss is turned round: it must be small where `better` exceeds `worse`.": returning(
+            "-F.softplus(worse - better).mean()"
         ),
-        Mistake(
-            "You added the two logits. Take their difference: worse - better.",
-            returning("F.softplus(-worse - better).mean()"),
+        "This is one loss for each pair. Take their mean.": returning("F.softplus(worse - better)"),
+        (
+            "This is a squared difference: it punishes a good "
+            "pair as much as a bad one. Use softplus."
+        ): returning("(worse - better).square().mean()"),
+        "This is relu, which costs nothing as soon as the order is right. Use softplus.": returning(
+            "F.relu(worse - better).mean()"
         ),
-        Mistake(
-            "The sign of the loss is turned round: it must be small where `better` exceeds `worse`.",
-            returning("-F.softplus(worse - better).mean()"),
-        ),
-        Mistake(
-            "This is one loss for each pair. Take their mean.",
-            returning("F.softplus(worse - better)"),
-        ),
-        Mistake(
-            "This is a squared difference: it punishes a good pair as much as a bad one. Use "
-            "softplus.",
-            returning("(worse - better).square().mean()"),
-        ),
-        Mistake(
-            "This is relu, which costs nothing as soon as the order is right. Use softplus.",
-            returning("F.relu(worse - better).mean()"),
-        ),
-    ),
+    },
     alternatives=(
         returning("-F.logsigmoid(better - worse).mean()"),
         returning("F.binary_cross_entropy_with_logits(better - worse, torch.ones_like(better))"),
@@ -966,70 +875,55 @@ SLERP = Exercise(
     rtol=1e-3,
     atol=1e-4,
     picture=_slerp_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is the straight line. In many dimensions it cuts through the middle of the prior; "
-            "follow the arc.",
-            returning("torch.lerp(z_start, z_end, t)"),
+            "follow the arc."
+        ): returning("torch.lerp(z_start, z_end, t)"),
+        "The walk goes the wrong way round: t = 0 must give z_start.": slip(
+            "0, 1, steps", "1, 0, steps"
         ),
-        Mistake(
-            "The walk goes the wrong way round: t = 0 must give z_start.",
-            slip("0, 1, steps", "1, 0, steps"),
+        "The angle needs directions: divide the dot product by both lengths.": slip(
+            " / (z_start.norm() * z_end.norm())", ""
         ),
-        Mistake(
-            "The angle needs directions: divide the dot product by both lengths.",
-            slip(" / (z_start.norm() * z_end.norm())", ""),
+        "The last point, z_end itself, is missing: let t run from 0 to 1, both included.": slip(
+            "0, 1, steps", "0, 1 - 1 / steps, steps"
         ),
-        Mistake(
-            "The last point, z_end itself, is missing: let t run from 0 to 1, both included.",
-            slip("0, 1, steps", "0, 1 - 1 / steps, steps"),
+        (
+            "This keeps the weights of the straight line and only stretches the points to the length of "
+            "z_start: they are not evenly spaced on the arc."
+        ): returning("F.normalize(torch.lerp(z_start, z_end, t), dim=1) * z_start.norm()"),
+        "The division by sin(angle) is missing, so the ends are not z_start and z_end.": returning(
+            "torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end"
         ),
-        Mistake(
-            "This keeps the weights of the straight line and only stretches the points to the "
-            "length of z_start: they are not evenly spaced on the arc.",
-            returning("F.normalize(torch.lerp(z_start, z_end, t), dim=1) * z_start.norm()"),
+        "The angle is missing inside the sines: sin((1 - t) * angle) and sin(t * angle).": returning(
+            "(torch.sin(1 - t) * z_start + torch.sin(t) * z_end) / torch.sin(angle)"
         ),
-        Mistake(
-            "The division by sin(angle) is missing, so the ends are not z_start and z_end.",
-            returning("torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end"),
-        ),
-        Mistake(
-            "The angle is missing inside the sines: sin((1 - t) * angle) and sin(t * angle).",
-            returning("(torch.sin(1 - t) * z_start + torch.sin(t) * z_end) / torch.sin(angle)"),
-        ),
-        Mistake(
-            "cos and sin as weights fit only a right angle between the two. Use sin((1 - t) * "
-            "angle) / sin(angle) for z_start.",
-            returning("torch.cos(t * angle) * z_start + torch.sin(t * angle) * z_end"),
-        ),
-        Mistake(
+        (
+            "cos and sin as weights fit only a right angle between the two. Use sin((1 - t) * angle) / "
+            "sin(angle) for z_start."
+        ): returning("torch.cos(t * angle) * z_start + torch.sin(t * angle) * z_end"),
+        (
             "Where both latents are the same, the angle is 0, and this divides 0 by 0. Take the "
-            "straight line there.",
-            slip("if angle < 1e-4:", "if angle < -1:"),
+            "straight line there."
+        ): slip("if angle < 1e-4:", "if angle < -1:"),
+        "The angle is in degrees, but torch.sin takes radians.": slip(
+            "torch.arccos(cosine.clamp(-1, 1))",
+            "torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))",
         ),
-        Mistake(
-            "The angle is in degrees, but torch.sin takes radians.",
-            slip(
-                "torch.arccos(cosine.clamp(-1, 1))",
-                "torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))",
-            ),
+        "There is one point too many: `steps` is the number of points, with both ends.": slip(
+            "0, 1, steps", "0, 1, steps + 1"
         ),
-        Mistake(
-            "There is one point too many: `steps` is the number of points, with both ends.",
-            slip("0, 1, steps", "0, 1, steps + 1"),
+        "The first point, z_start itself, is missing: let t run from 0 to 1, both included.": slip(
+            "0, 1, steps", "1 / steps, 1, steps"
         ),
-        Mistake(
-            "The first point, z_start itself, is missing: let t run from 0 to 1, both included.",
-            slip("0, 1, steps", "1 / steps, 1, steps"),
+        (
+            "The points lie in the right directions, but have the length 1. They keep the length of "
+            "z_start."
+        ): returning(
+            "F.normalize((torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / "
+            "torch.sin(angle), dim=1)"
         ),
-        Mistake(
-            "The points lie in the right directions, but have the length 1. They keep the length "
-            "of z_start.",
-            returning(
-                "F.normalize((torch.sin((1 - t) * angle) * z_start + torch.sin(t * angle) * z_end) / "
-                "torch.sin(angle), dim=1)"
-            ),
-        ),
-    ),
+    },
     alternatives=(_slerp_by_numbers, _slerp_by_plane, _slerp_evenly),
 )

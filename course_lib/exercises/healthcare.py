@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.linear_model import LinearRegression
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.clinical import (
     adjusted_effect,
@@ -97,64 +97,52 @@ ADJUSTED_EFFECT = Exercise(
     inputs=_adjusted_cases,
     numpy=True,
     picture=_adjusted_picture,
-    mistakes=(
-        Mistake(
-            "The covariates are left out: this is the plain difference of means.",
-            slip("treated, covariates]", "treated]"),
+    mistakes={
+        "The covariates are left out: this is the plain difference of means.": slip(
+            "treated, covariates]", "treated]"
         ),
-        Mistake(
-            "The constant is missing: without a column of ones the fit goes through 0.",
-            slip("np.ones(len(treated)), ", "", "[0][1]", "[0][0]"),
+        "The constant is missing: without a column of ones the fit goes through 0.": slip(
+            "np.ones(len(treated)), ", "", "[0][1]", "[0][0]"
         ),
-        Mistake(
-            "This is the coefficient of another column. Count from 0, and mind the order of the columns.",
-            slip("[0][1]", "[0][2]"),
+        "This is the coefficient of another column. Count from 0, and mind the order of the columns.": slip(
+            "[0][1]", "[0][2]"
         ),
-        Mistake(
-            "This is the constant, and not the treatment's coefficient.", slip("[0][1]", "[0][0]")
+        "This is the constant, and not the treatment's coefficient.": slip("[0][1]", "[0][0]"),
+        "Only the first covariate is used. All columns of the covariates belong into the fit.": slip(
+            "treated, covariates]", "treated, covariates[:, 0] ** 2]"
         ),
-        Mistake(
-            "Only the first covariate is used. All columns of the covariates belong into the fit.",
-            slip("treated, covariates]", "treated, covariates[:, 0] ** 2]"),
+        "This is the coefficient of the last covariate. The treatment is column 1.": slip(
+            "[0][1]", "[0][-1]"
         ),
-        Mistake(
-            "This is the coefficient of the last covariate. The treatment is column 1.",
-            slip("[0][1]", "[0][-1]"),
-        ),
-        Mistake(
-            "The covariates were averaged into one. Each belongs into the fit with a coefficient "
-            "of its own.",
-            slip("treated, covariates]", "treated, covariates.mean(axis=1)]"),
-        ),
-        Mistake(
+        (
+            "The covariates were averaged into one. Each belongs into the fit with a coefficient of its "
+            "own."
+        ): slip("treated, covariates]", "treated, covariates.mean(axis=1)]"),
+        (
             "Outcome and treatment are swapped: the outcome is explained by the treatment and the "
-            "covariates.",
-            returning(
-                "float(np.linalg.lstsq(np.column_stack([np.ones(len(treated)), outcome, covariates]), "
-                "treated, rcond=None)[0][1])"
+            "covariates."
+        ): returning(
+            "float(np.linalg.lstsq(np.column_stack([np.ones(len(treated)), outcome, covariates]), "
+            "treated, rcond=None)[0][1])"
+        ),
+        (
+            "The covariates were taken out of the outcome only. They must stand in one fit together "
+            "with the treatment."
+        ): slip(
+            "    design = np.column_stack([np.ones(len(treated)), treated, covariates])\n",
+            (
+                "    design = np.column_stack([np.ones(len(treated)), covariates])\n    outcome = "
+                "outcome - design @ np.linalg.lstsq(design, outcome, rcond=None)[0]\n    design = "
+                "np.column_stack([np.ones(len(treated)), treated])\n"
             ),
         ),
-        Mistake(
-            "The covariates were taken out of the outcome only. They must stand in one fit "
-            "together with the treatment.",
-            slip(
-                "    design = np.column_stack([np.ones(len(treated)), treated, covariates])\n",
-                (
-                    "    design = np.column_stack([np.ones(len(treated)), covariates])\n    outcome = "
-                    "outcome - design @ np.linalg.lstsq(design, outcome, rcond=None)[0]\n    design = "
-                    "np.column_stack([np.ones(len(treated)), treated])\n"
-                ),
-            ),
+        "The coefficient was divided by the outcome's standard deviation. Return it as it is.": returning(
+            "float(np.linalg.lstsq(design, outcome, rcond=None)[0][1] / outcome.std())"
         ),
-        Mistake(
-            "The coefficient was divided by the outcome's standard deviation. Return it as it is.",
-            returning("float(np.linalg.lstsq(design, outcome, rcond=None)[0][1] / outcome.std())"),
+        "The sign is turned round: above 0 means that the treated have the larger outcome.": returning(
+            "-float(np.linalg.lstsq(design, outcome, rcond=None)[0][1])"
         ),
-        Mistake(
-            "The sign is turned round: above 0 means that the treated have the larger outcome.",
-            returning("-float(np.linalg.lstsq(design, outcome, rcond=None)[0][1])"),
-        ),
-    ),
+    },
     alternatives=(_effect_by_residuals, _effect_by_sklearn, _effect_by_normal_equations),
 )
 
@@ -240,53 +228,41 @@ WEIGHTED_EFFECT = Exercise(
     inputs=_weight_cases,
     numpy=True,
     picture=_weighted_picture,
-    mistakes=(
-        Mistake(
-            "The weights are the probabilities themselves. Divide 1 by them.",
-            slip("1 / propensity, 1 / (1 - propensity)", "propensity, 1 - propensity"),
+    mistakes={
+        "The weights are the probabilities themselves. Divide 1 by them.": slip(
+            "1 / propensity, 1 / (1 - propensity)", "propensity, 1 - propensity"
         ),
-        Mistake(
-            "Those who were not treated have the weight 1 / (1 - propensity).",
-            slip("1 / (1 - propensity)", "1 / propensity"),
+        "Those who were not treated have the weight 1 / (1 - propensity).": slip(
+            "1 / (1 - propensity)", "1 / propensity"
         ),
-        Mistake(
-            "The two weights have changed places: a treated patient has 1 / propensity.",
-            slip("1 / propensity, 1 / (1 - propensity)", "1 / (1 - propensity), 1 / propensity"),
+        "The two weights have changed places: a treated patient has 1 / propensity.": slip(
+            "1 / propensity, 1 / (1 - propensity)", "1 / (1 - propensity), 1 / propensity"
         ),
-        Mistake(
-            "These are plain means, without the weights.",
-            slip(", weights=weights[group]", ""),
+        "These are plain means, without the weights.": slip(", weights=weights[group]", ""),
+        "The others are subtracted from the treated, and not the other way round.": returning(
+            "float(means[1] - means[0])"
         ),
-        Mistake(
-            "The others are subtracted from the treated, and not the other way round.",
-            returning("float(means[1] - means[0])"),
-        ),
-        Mistake(
+        (
             "Divide by the sum of the group's weights. Divided by the number of all patients the means "
-            "depend on where the outcome has its zero.",
-            returning(
-                "float(((weights * outcome)[those].sum() - (weights * outcome)[~those].sum()) / "
-                "len(treated))"
-            ),
+            "depend on where the outcome has its zero."
+        ): returning(
+            "float(((weights * outcome)[those].sum() - (weights * outcome)[~those].sum()) / "
+            "len(treated))"
         ),
-        Mistake(
-            "This is the ratio of the two means. Return their difference.",
-            returning("float(means[0] / means[1])"),
+        "This is the ratio of the two means. Return their difference.": returning(
+            "float(means[0] / means[1])"
         ),
-        Mistake(
-            "This is the mean of the treated alone. Subtract that of the others.",
-            returning("float(means[0])"),
+        "This is the mean of the treated alone. Subtract that of the others.": returning(
+            "float(means[0])"
         ),
-        Mistake(
-            "The weights were squared. Use 1 / (the probability of the treatment that they had).",
-            slip("weights=weights[group]", "weights=weights[group] ** 2"),
+        "The weights were squared. Use 1 / (the probability of the treatment that they had).": slip(
+            "weights=weights[group]", "weights=weights[group] ** 2"
         ),
-        Mistake(
-            "This is the weighted mean of all patients. Take those of the treated and of the "
-            "others, and subtract.",
-            returning("float(np.average(outcome, weights=weights))"),
-        ),
-    ),
+        (
+            "This is the weighted mean of all patients. Take those of the treated and of the others, "
+            "and subtract."
+        ): returning("float(np.average(outcome, weights=weights))"),
+    },
     alternatives=(_weighted_by_loop, _weighted_by_sums, _weighted_by_regression),
 )
 
@@ -390,51 +366,39 @@ DRAW_IN_CAUSAL_ORDER = Exercise(
     probe=_ordered,
     numpy=True,
     picture=_order_picture,
-    mistakes=(
-        Mistake(
-            "The treatment is drawn the wrong way round: it is 1 where u is below the propensity.",
-            slip("u < propensity", "u > propensity"),
+    mistakes={
+        "The treatment is drawn the wrong way round: it is 1 where u is below the propensity.": slip(
+            "u < propensity", "u > propensity"
         ),
-        Mistake(
-            "The treatment is not drawn: everyone above a half gets it. Compare with u.",
-            slip("(u < propensity(covariates))", "(propensity(covariates) > 0.5)"),
+        "The treatment is not drawn: everyone above a half gets it. Compare with u.": slip(
+            "(u < propensity(covariates))", "(propensity(covariates) > 0.5)"
         ),
-        Mistake(
-            "The treatment does not look at the covariates: all have the mean propensity. This removes the "
-            "confounding that the real table has.",
-            slip("propensity(covariates))", "propensity(covariates).mean())"),
+        (
+            "The treatment does not look at the covariates: all have the mean propensity. This removes "
+            "the confounding that the real table has."
+        ): slip("propensity(covariates))", "propensity(covariates).mean())"),
+        "The noise is missing: patients with equal covariates would have equal outcomes.": slip(
+            " + noise", ""
         ),
-        Mistake(
-            "The noise is missing: patients with equal covariates would have equal outcomes.",
-            slip(" + noise", ""),
+        "The outcome does not know the treatment that was drawn: hand it to `expected`.": slip(
+            "expected(covariates, treated)", "expected(covariates, 0 * treated)"
         ),
-        Mistake(
-            "The outcome does not know the treatment that was drawn: hand it to `expected`.",
-            slip("expected(covariates, treated)", "expected(covariates, 0 * treated)"),
+        "The outcome uses the probability of the treatment, and not the treatment.": slip(
+            "expected(covariates, treated)", "expected(covariates, propensity(covariates))"
         ),
-        Mistake(
-            "The outcome uses the probability of the treatment, and not the treatment.",
-            slip("expected(covariates, treated)", "expected(covariates, propensity(covariates))"),
+        "The two are in the wrong order: first the treatments, then the outcomes.": returning(
+            "expected(covariates, treated) + noise, treated"
         ),
-        Mistake(
-            "The two are in the wrong order: first the treatments, then the outcomes.",
-            returning("expected(covariates, treated) + noise, treated"),
+        "The noise of the outcome was added to u. It has no part in who is treated.": slip(
+            "u < propensity", "u + noise < propensity"
         ),
-        Mistake(
-            "The noise of the outcome was added to u. It has no part in who is treated.",
-            slip("u < propensity", "u + noise < propensity"),
-        ),
-        Mistake("You subtracted the noise. Add it.", slip("+ noise", "- noise")),
-        Mistake(
-            "These are the probabilities of a treatment. Return 1 for who is treated, and 0 for "
-            "the others.",
-            returning("propensity(covariates), expected(covariates, treated) + noise"),
-        ),
-        Mistake(
-            "Only the treated have noise. Every outcome has it.",
-            slip("+ noise", "+ noise * treated"),
-        ),
-    ),
+        "You subtracted the noise. Add it.": slip("+ noise", "- noise"),
+        (
+            "These are the probabilities of a treatment. Return 1 for who is treated, and 0 for the "
+            "others."
+        ): returning("propensity(covariates), expected(covariates, treated) + noise"),
+        "Only the treated have noise. Every outcome has it.": slip("+ noise", "+ noise * treated"),
+    },
     alternatives=(_order_by_where, _order_by_loop, _order_by_both_outcomes),
 )
 
@@ -518,52 +482,42 @@ EXPECTED_OVER_OBSERVED = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_ratio_picture,
-    mistakes=(
-        Mistake(
-            "This is observed over expected. Divide the expected number by the observed one.",
-            slip("risk.sum() / died.sum()", "died.sum() / risk.sum()"),
+    mistakes={
+        "This is observed over expected. Divide the expected number by the observed one.": slip(
+            "risk.sum() / died.sum()", "died.sum() / risk.sum()"
         ),
-        Mistake(
-            "Each group is divided by the deaths of everyone. Take the group's own deaths.",
-            slip("died[own].sum()", "died.sum()"),
+        "Each group is divided by the deaths of everyone. Take the group's own deaths.": slip(
+            "died[own].sum()", "died.sum()"
         ),
-        Mistake(
-            "These are the ratios of the groups alone. The first number is that of everyone.",
-            returning("np.array(ratios[1:])"),
+        "These are the ratios of the groups alone. The first number is that of everyone.": returning(
+            "np.array(ratios[1:])"
         ),
-        Mistake(
-            "The groups come in sorted order. Here they come the other way round.",
-            slip("np.unique(group)", "np.unique(group)[::-1]"),
+        "The groups come in sorted order. Here they come the other way round.": slip(
+            "np.unique(group)", "np.unique(group)[::-1]"
         ),
-        Mistake(
-            "A risk is not rounded to a predicted death: the risks themselves add up to what is expected.",
-            slip("risk[own].sum()", "(risk[own] > 0.5).sum()"),
+        (
+            "A risk is not rounded to a predicted death: the risks themselves add up to what is "
+            "expected."
+        ): slip("risk[own].sum()", "(risk[own] > 0.5).sum()"),
+        "The first number is the mean of the groups' ratios. It is the ratio of all deaths.": returning(
+            "np.array([np.mean(ratios[1:]), *ratios[1:]])"
         ),
-        Mistake(
-            "The first number is the mean of the groups' ratios. It is the ratio of all deaths.",
-            returning("np.array([np.mean(ratios[1:]), *ratios[1:]])"),
+        "The number of everyone comes first, then the groups.": returning(
+            "np.array([*ratios[1:], ratios[0]])"
         ),
-        Mistake(
-            "The number of everyone comes first, then the groups.",
-            returning("np.array([*ratios[1:], ratios[0]])"),
+        "These are expected numbers of deaths. Divide them by the observed ones.": slip(
+            "risk[own].sum() / died[own].sum()", "risk[own].sum()"
         ),
-        Mistake(
-            "These are expected numbers of deaths. Divide them by the observed ones.",
-            slip("risk[own].sum() / died[own].sum()", "risk[own].sum()"),
+        "Everyone's expected deaths were taken for each group. Take the group's own.": slip(
+            "risk[own].sum()", "risk.sum()"
         ),
-        Mistake(
-            "Everyone's expected deaths were taken for each group. Take the group's own.",
-            slip("risk[own].sum()", "risk.sum()"),
+        "These are differences. Divide the expected number by the observed one.": slip(
+            "risk[own].sum() / died[own].sum()", "risk[own].sum() - died[own].sum()"
         ),
-        Mistake(
-            "These are differences. Divide the expected number by the observed one.",
-            slip("risk[own].sum() / died[own].sum()", "risk[own].sum() - died[own].sum()"),
+        "One death was added below. Divide by the deaths that were observed.": slip(
+            "died[own].sum())", "(died[own].sum() + 1))"
         ),
-        Mistake(
-            "One death was added below. Divide by the deaths that were observed.",
-            slip("died[own].sum())", "(died[own].sum() + 1))"),
-        ),
-    ),
+    },
     alternatives=(_ratios_by_pandas, _ratios_by_means, _ratios_by_counts),
 )
 
@@ -646,63 +600,48 @@ NET_BENEFIT = Exercise(
     inputs=_benefit_cases,
     numpy=True,
     picture=_benefit_picture,
-    mistakes=(
-        Mistake(
-            "The price of a needless treatment is the odds of the threshold, threshold / (1 - threshold).",
-            slip("wrong * threshold / (1 - threshold)", "wrong * threshold"),
+    mistakes={
+        (
+            "The price of a needless treatment is the odds of the threshold, threshold / (1 - "
+            "threshold)."
+        ): slip("wrong * threshold / (1 - threshold)", "wrong * threshold"),
+        "Needless treatments cost as much as needed ones bring here. They have a price of their own.": slip(
+            "wrong * threshold / (1 - threshold)", "wrong"
         ),
-        Mistake(
-            "Needless treatments cost as much as needed ones bring here. They have a price of their own.",
-            slip("wrong * threshold / (1 - threshold)", "wrong"),
+        "A risk equal to the threshold is treated as well: at least, not above.": slip(
+            "risk >= threshold", "risk > threshold"
         ),
-        Mistake(
-            "A risk equal to the threshold is treated as well: at least, not above.",
-            slip("risk >= threshold", "risk > threshold"),
+        "Those below the threshold are treated here.": slip(
+            "risk >= threshold", "risk < threshold"
         ),
-        Mistake(
-            "Those below the threshold are treated here.",
-            slip("risk >= threshold", "risk < threshold"),
+        "The odds are upside down: threshold / (1 - threshold).": slip(
+            "threshold / (1 - threshold)", "(1 - threshold) / threshold"
         ),
-        Mistake(
-            "The odds are upside down: threshold / (1 - threshold).",
-            slip("threshold / (1 - threshold)", "(1 - threshold) / threshold"),
+        "Both shares are of all patients, and not of those who died and of the others.": returning(
+            "float(right / max((died == 1).mean(), 1e-9) - wrong / max((died == 0).mean(), 1e-9) * "
+            "threshold / (1 - threshold))"
         ),
-        Mistake(
-            "Both shares are of all patients, and not of those who died and of the others.",
-            returning(
-                "float(right / max((died == 1).mean(), 1e-9) - wrong / max((died == 0).mean(), 1e-9) * "
-                "threshold / (1 - threshold))"
-            ),
+        "These are numbers of patients. Take shares of all patients.": slip(
+            ".mean()", ".sum()", times=2
         ),
-        Mistake(
-            "These are numbers of patients. Take shares of all patients.",
-            slip(".mean()", ".sum()", times=2),
+        "Needless treatments were added. They are a price: subtract them.": slip(
+            "right - wrong", "right + wrong"
         ),
-        Mistake(
-            "Needless treatments were added. They are a price: subtract them.",
-            slip("right - wrong", "right + wrong"),
+        "The price is missing: each needless treatment costs threshold / (1 - threshold).": returning(
+            "float(right)"
         ),
-        Mistake(
-            "The price is missing: each needless treatment costs threshold / (1 - threshold).",
-            returning("float(right)"),
+        (
+            "You subtracted the deaths of those who were not treated. The price is that of needless "
+            "treatments."
+        ): returning("float(right - (~treat & (died == 1)).mean() * threshold / (1 - threshold))"),
+        (
+            "The odds of the threshold belong to the "
+            "needless treatments, and not to the needed ones."
+        ): returning("float(right * threshold / (1 - threshold) - wrong)"),
+        "These are shares of the treated. Take shares of all patients.": returning(
+            "float((right - wrong * threshold / (1 - threshold)) / max(treat.mean(), 1e-9))"
         ),
-        Mistake(
-            "You subtracted the deaths of those who were not treated. The price is that of "
-            "needless treatments.",
-            returning("float(right - (~treat & (died == 1)).mean() * threshold / (1 - threshold))"),
-        ),
-        Mistake(
-            "The odds of the threshold belong to the needless treatments, and not to the needed "
-            "ones.",
-            returning("float(right * threshold / (1 - threshold) - wrong)"),
-        ),
-        Mistake(
-            "These are shares of the treated. Take shares of all patients.",
-            returning(
-                "float((right - wrong * threshold / (1 - threshold)) / max(treat.mean(), 1e-9))"
-            ),
-        ),
-    ),
+    },
     alternatives=(_benefit_by_loop, _benefit_by_value, _benefit_by_counts),
 )
 
@@ -795,58 +734,44 @@ RECALIBRATED = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_local_picture,
-    mistakes=(
-        Mistake(
-            "The risks are multiplied by a factor here, which can make them larger than 1. Move their log "
-            "odds.",
-            returning("risk * local_died.mean() / local_risk.mean()"),
+    mistakes={
+        (
+            "The risks are multiplied by a factor here, which can make them larger than 1. Move their "
+            "log odds."
+        ): returning("risk * local_died.mean() / local_risk.mean()"),
+        (
+            "The number is the difference of the log odds of two means. Find the one that makes the "
+            "means equal."
+        ): returning(
+            "expit(logit(risk) + logit(local_died.mean()) - logit(local_risk.mean()))",
         ),
-        Mistake(
-            "The number is the difference of the log odds of two means. Find the one that makes the means "
-            "equal.",
-            returning(
-                "expit(logit(risk) + logit(local_died.mean()) - logit(local_risk.mean()))",
-            ),
+        "The number is added with the wrong sign.": slip(
+            "logit(risk) + move", "logit(risk) - move"
         ),
-        Mistake(
-            "The number is added with the wrong sign.",
-            slip("logit(risk) + move", "logit(risk) - move"),
+        "These are the local risks. The task asks for the risks of the other patients.": returning(
+            "expit(logit(local_risk) + move)"
         ),
-        Mistake(
-            "These are the local risks. The task asks for the risks of the other patients.",
-            returning("expit(logit(local_risk) + move)"),
+        "The number is added to the risks themselves, and not to their log odds.": returning(
+            "risk + move"
         ),
-        Mistake(
-            "The number is added to the risks themselves, and not to their log odds.",
-            returning("risk + move"),
+        (
+            "This moves the log odds by the logarithm of a ratio of means, which fits rare deaths only. "
+            "Find the number that makes the means equal."
+        ): returning("expit(logit(risk) + np.log(local_died.mean() / local_risk.mean()))"),
+        (
+            "The number is the difference to the mean of the log odds. Find the one that makes the mean "
+            "risk right."
+        ): returning("expit(logit(risk) + logit(local_died.mean()) - odds.mean())"),
+        "These are log odds. Bring them back to risks by expit.": returning("logit(risk) + move"),
+        "The log odds were multiplied by the number. Add it.": returning(
+            "expit(logit(risk) * move)"
         ),
-        Mistake(
-            "This moves the log odds by the logarithm of a ratio of means, which fits rare deaths "
-            "only. Find the number that makes the means equal.",
-            returning("expit(logit(risk) + np.log(local_died.mean() / local_risk.mean()))"),
-        ),
-        Mistake(
-            "The number is the difference to the mean of the log odds. Find the one that makes the "
-            "mean risk right.",
-            returning("expit(logit(risk) + logit(local_died.mean()) - odds.mean())"),
-        ),
-        Mistake(
-            "These are log odds. Bring them back to risks by expit.",
-            returning("logit(risk) + move"),
-        ),
-        Mistake(
-            "The log odds were multiplied by the number. Add it.",
-            returning("expit(logit(risk) * move)"),
-        ),
-        Mistake(
-            "These are the risks as they were. Add the number to their log odds.", returning("risk")
-        ),
-        Mistake(
+        "These are the risks as they were. Add the number to their log odds.": returning("risk"),
+        (
             "The difference of the means was added to the log odds. It is in other units: find the "
-            "number by a search.",
-            returning("expit(logit(risk) + local_died.mean() - local_risk.mean())"),
-        ),
-    ),
+            "number by a search."
+        ): returning("expit(logit(risk) + local_died.mean() - local_risk.mean())"),
+    },
     alternatives=(_moved_by_newton, _moved_by_bisection, _moved_by_likelihood),
 )
 
@@ -937,68 +862,45 @@ COPIED_SHARES = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_copy_picture,
-    mistakes=(
-        Mistake(
-            "This is the share of synthetic rows. Count the patients who have an equal one.",
-            returning(
-                "tuple(float(np.mean([row in set(map(tuple, rows.tolist())) for row in "
-                "map(tuple, synthetic.tolist())])) for rows in (train, held_out))"
-            ),
+    mistakes={
+        "This is the share of synthetic rows. Count the patients who have an equal one.": returning(
+            "tuple(float(np.mean([row in set(map(tuple, rows.tolist())) for row in "
+            "map(tuple, synthetic.tolist())])) for rows in (train, held_out))"
         ),
-        Mistake(
-            "Patients who are alike are counted once here. Each of them is a patient.",
-            returning(
-                "tuple(len(made & set(map(tuple, rows.tolist()))) / len(rows) for rows in "
-                "(train, held_out))"
-            ),
+        "Patients who are alike are counted once here. Each of them is a patient.": returning(
+            "tuple(len(made & set(map(tuple, rows.tolist()))) / len(rows) for rows in "
+            "(train, held_out))"
         ),
-        Mistake(
-            "A row counts here if one of its columns is equal. All must be.",
-            returning(
-                "tuple(float((rows[:, None] == synthetic).any(axis=2).any(axis=1).mean()) for rows in "
-                "(train, held_out))"
-            ),
+        "A row counts here if one of its columns is equal. All must be.": returning(
+            "tuple(float((rows[:, None] == synthetic).any(axis=2).any(axis=1).mean()) for rows in "
+            "(train, held_out))"
         ),
-        Mistake(
-            "Both shares are of the training patients. The second is the control: held-out patients.",
-            returning("(share(train), share(train))"),
+        (
+            "Both shares are of the training patients. "
+            "The second is the control: held-out patients."
+        ): returning("(share(train), share(train))"),
+        "The two have changed places: training patients come first.": returning(
+            "(share(held_out), share(train))"
         ),
-        Mistake(
-            "The two have changed places: training patients come first.",
-            returning("(share(held_out), share(train))"),
+        "These are numbers of patients. Return shares.": slip("float(np.mean(", "float(np.sum("),
+        "These are the shares without an equal row. Count those that have one.": slip(
+            "tuple(row) in made", "tuple(row) not in made"
         ),
-        Mistake(
-            "These are numbers of patients. Return shares.", slip("float(np.mean(", "float(np.sum(")
+        "This is the difference of the two shares. Return both.": returning(
+            "share(train) - share(held_out)"
         ),
-        Mistake(
-            "These are the shares without an equal row. Count those that have one.",
-            slip("tuple(row) in made", "tuple(row) not in made"),
+        "Only the first column was compared. All columns of a row must be equal.": returning(
+            "tuple(float(np.isin(rows[:, 0], synthetic[:, 0]).mean()) for rows in (train, "
+            "held_out))"
         ),
-        Mistake(
-            "This is the difference of the two shares. Return both.",
-            returning("share(train) - share(held_out)"),
+        "Each number occurs somewhere in its column here. They must stand together in one row.": returning(
+            "tuple(float(np.all([np.isin(rows[:, j], synthetic[:, j]) for j in "
+            "range(rows.shape[1])], axis=0).mean()) for rows in (train, held_out))"
         ),
-        Mistake(
-            "Only the first column was compared. All columns of a row must be equal.",
-            returning(
-                "tuple(float(np.isin(rows[:, 0], synthetic[:, 0]).mean()) for rows in (train, "
-                "held_out))"
-            ),
+        "You divided by the number of synthetic rows. Divide by the number of patients.": returning(
+            "tuple(float(sum(tuple(row) in made for row in rows.tolist()) / len(synthetic)) for "
+            "rows in (train, held_out))"
         ),
-        Mistake(
-            "Each number occurs somewhere in its column here. They must stand together in one row.",
-            returning(
-                "tuple(float(np.all([np.isin(rows[:, j], synthetic[:, j]) for j in "
-                "range(rows.shape[1])], axis=0).mean()) for rows in (train, held_out))"
-            ),
-        ),
-        Mistake(
-            "You divided by the number of synthetic rows. Divide by the number of patients.",
-            returning(
-                "tuple(float(sum(tuple(row) in made for row in rows.tolist()) / len(synthetic)) for "
-                "rows in (train, held_out))"
-            ),
-        ),
-    ),
+    },
     alternatives=(_copies_by_broadcasting, _copies_by_merge, _copies_by_bytes),
 )

@@ -76,7 +76,7 @@ def _assess_one(exercise: Exercise, expected: Outcome, given: Outcome) -> Verdic
 
 
 def _named_mistake(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> str:
-    for mistake in exercise.mistakes:
+    for mistake in exercise.typical_mistakes:
         if all(
             compare(exercise, run(exercise, mistake.answer, case), given).passed
             for case, given in zip(cases, outcomes, strict=True)

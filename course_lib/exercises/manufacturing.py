@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.maintenance import (
     accept,
@@ -122,62 +122,47 @@ BREAKS_RULES = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_rules_picture,
-    mistakes=(
-        Mistake(
-            "Power needs the angular speed in radians a second: multiply by 2 pi and divide by 60.",
-            slip(" * 2 * np.pi / 60", ""),
+    mistakes={
+        "Power needs the angular speed in radians a second: multiply by 2 pi and divide by 60.": slip(
+            " * 2 * np.pi / 60", ""
         ),
-        Mistake(
-            "Turns a second were taken for radians a second: a turn is 2 pi radians.",
-            slip(" * 2 * np.pi / 60", " / 60"),
+        "Turns a second were taken for radians a second: a turn is 2 pi radians.": slip(
+            " * 2 * np.pi / 60", " / 60"
         ),
-        Mistake(
-            "Heat needs both: a small difference of temperatures and a low speed.",
-            slip("(process - air < 8.6) & (speed", "(process - air < 8.6) | (speed"),
+        "Heat needs both: a small difference of temperatures and a low speed.": slip(
+            "(process - air < 8.6) & (speed", "(process - air < 8.6) | (speed"
         ),
-        Mistake(
-            "The difference is that of process and air, in this order: the process is the warmer one.",
-            slip("process - air", "air - process"),
+        "The difference is that of process and air, in this order: the process is the warmer one.": slip(
+            "process - air", "air - process"
         ),
-        Mistake(
-            "Too little power is a failure as well: below 3500 watts.",
-            slip("(power < 3500) | (power > 9000)", "power > 9000"),
+        "Too little power is a failure as well: below 3500 watts.": slip(
+            "(power < 3500) | (power > 9000)", "power > 9000"
         ),
-        Mistake(
-            "Strain is wear times torque, and not torque alone.",
-            slip("wear * torque > strain_limit", "torque > strain_limit"),
+        "Strain is wear times torque, and not torque alone.": slip(
+            "wear * torque > strain_limit", "torque > strain_limit"
         ),
-        Mistake(
-            "Strain is wear times torque, and not wear times speed.",
-            slip("wear * torque > strain_limit", "wear * speed > strain_limit"),
+        "Strain is wear times torque, and not wear times speed.": slip(
+            "wear * torque > strain_limit", "wear * speed > strain_limit"
         ),
-        Mistake(
-            "Too much power is a failure as well: above 9000 watts.",
-            slip("(power < 3500) | (power > 9000)", "power < 3500"),
+        "Too much power is a failure as well: above 9000 watts.": slip(
+            "(power < 3500) | (power > 9000)", "power < 3500"
         ),
-        Mistake(
-            "These are the states whose power is right. Too little or too much breaks the rule.",
-            slip("(power < 3500) | (power > 9000)", "(power > 3500) & (power < 9000)"),
+        "These are the states whose power is right. Too little or too much breaks the rule.": slip(
+            "(power < 3500) | (power > 9000)", "(power > 3500) & (power < 9000)"
         ),
-        Mistake(
-            "No power is below 3500 and above 9000 at once: either of the two breaks the rule.",
-            slip("(power < 3500) | (power > 9000)", "(power < 3500) & (power > 9000)"),
+        "No power is below 3500 and above 9000 at once: either of the two breaks the rule.": slip(
+            "(power < 3500) | (power > 9000)", "(power < 3500) & (power > 9000)"
         ),
-        Mistake(
-            "A strain of just the limit is allowed: compare with >.",
-            slip("> strain_limit", ">= strain_limit"),
+        "A strain of just the limit is allowed: compare with >.": slip(
+            "> strain_limit", ">= strain_limit"
         ),
-        Mistake(
-            "The columns are in the wrong order: heat, power, strain.",
-            returning(
-                "np.column_stack([(power < 3500) | (power > 9000), heat, wear * torque > strain_limit])"
-            ),
+        "The columns are in the wrong order: heat, power, strain.": returning(
+            "np.column_stack([(power < 3500) | (power > 9000), heat, wear * torque > strain_limit])"
         ),
-        Mistake(
-            "This says whether any rule is broken. Return a column for each rule.",
-            returning("heat | (power < 3500) | (power > 9000) | (wear * torque > strain_limit)"),
+        "This says whether any rule is broken. Return a column for each rule.": returning(
+            "heat | (power < 3500) | (power > 9000) | (wear * torque > strain_limit)"
         ),
-    ),
+    },
     alternatives=(_rules_by_loop, _rules_by_logic, _rules_by_distance),
 )
 
@@ -270,62 +255,48 @@ RECALL_AT_BUDGET = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_budget_picture,
-    mistakes=(
-        Mistake(
-            "This divides by the rows inspected: it is the precision. Recall divides by all failures.",
-            slip("/ failed.sum()", "/ budget"),
+    mistakes={
+        "This divides by the rows inspected: it is the precision. Recall divides by all failures.": slip(
+            "/ failed.sum()", "/ budget"
         ),
-        Mistake(
+        (
             "All rows that tie at the last place are inspected here, which can be many more than the "
-            "budget.",
-            slip("(budget - above.sum()) / ties.sum()", "1"),
+            "budget."
+        ): slip("(budget - above.sum()) / ties.sum()", "1"),
+        "The rows that tie at the last place are left out. A part of them is inspected.": slip(
+            "(budget - above.sum()) / ties.sum()", "0"
         ),
-        Mistake(
-            "The rows that tie at the last place are left out. A part of them is inspected.",
-            slip("(budget - above.sum()) / ties.sum()", "0"),
+        "The rows of lowest score are inspected here. Begin with the highest.": slip(
+            "np.sort(score)[-budget]",
+            "np.sort(score)[budget - 1]",
+            "score > last",
+            "score < last",
         ),
-        Mistake(
-            "The rows of lowest score are inspected here. Begin with the highest.",
-            slip(
-                "np.sort(score)[-budget]",
-                "np.sort(score)[budget - 1]",
-                "score > last",
-                "score < last",
-            ),
+        "The budget was cut down to a whole number. Round it.": slip(
+            "round(share * len(score))", "max(int(share * len(score)), 1)"
         ),
-        Mistake(
-            "The budget was cut down to a whole number. Round it.",
-            slip("round(share * len(score))", "max(int(share * len(score)), 1)"),
+        "The budget is a share of all rows, and not of the failures.": slip(
+            "round(share * len(score))", "max(round(share * failed.sum()), 1)"
         ),
-        Mistake(
-            "The budget is a share of all rows, and not of the failures.",
-            slip("round(share * len(score))", "max(round(share * failed.sum()), 1)"),
+        "This is the number of failures that are found. Divide by all failures.": returning(
+            "float(failed[above].sum() + lot * failed[ties].sum())"
         ),
-        Mistake(
-            "This is the number of failures that are found. Divide by all failures.",
-            returning("float(failed[above].sum() + lot * failed[ties].sum())"),
+        "This is the share of failures that are missed. Return that of those found.": returning(
+            "1 - float((failed[above].sum() + lot * failed[ties].sum()) / failed.sum())"
         ),
-        Mistake(
-            "This is the share of failures that are missed. Return that of those found.",
-            returning("1 - float((failed[above].sum() + lot * failed[ties].sum()) / failed.sum())"),
+        "You divided by the number of all rows. Divide by all failures.": slip(
+            "/ failed.sum()", "/ len(failed)"
         ),
-        Mistake(
-            "You divided by the number of all rows. Divide by all failures.",
-            slip("/ failed.sum()", "/ len(failed)"),
+        (
+            "The ties were inspected in the order of their rows. A part is inspected by lot: count the "
+            "expected number."
+        ): returning(
+            "float(failed[np.argsort(-score, kind='stable')[:budget]].sum() / failed.sum())"
         ),
-        Mistake(
-            "The ties were inspected in the order of their rows. A part is inspected by lot: count "
-            "the expected number.",
-            returning(
-                "float(failed[np.argsort(-score, kind='stable')[:budget]].sum() / failed.sum())"
-            ),
+        "Half of the ties are inspected here, whatever the budget. They share what is left of it.": slip(
+            "(budget - above.sum()) / ties.sum()", "0.5"
         ),
-        Mistake(
-            "Half of the ties are inspected here, whatever the budget. They share what is left of "
-            "it.",
-            slip("(budget - above.sum()) / ties.sum()", "0.5"),
-        ),
-    ),
+    },
     alternatives=(_budget_level_by_level, _budget_by_chance_of_each_row, _budget_by_pandas),
 )
 
@@ -404,55 +375,43 @@ ACCEPT = Exercise(
     inputs=_accept_cases,
     numpy=True,
     picture=_accept_picture,
-    mistakes=(
-        Mistake(
-            "One reason is enough. This asks for all of them: any, not all.",
-            slip(".any(axis=1)", ".all(axis=1)"),
+    mistakes={
+        "One reason is enough. This asks for all of them: any, not all.": slip(
+            ".any(axis=1)", ".all(axis=1)"
         ),
-        Mistake(
-            "The rows that nothing explains were kept. Keep the others.",
-            slip("rows[good]", "rows[~good]"),
+        "The rows that nothing explains were kept. Keep the others.": slip(
+            "rows[good]", "rows[~good]"
         ),
-        Mistake(
-            "The first rows were taken before the choice. Choose first, then take as many as wanted.",
-            slip("rows[good][:wanted]", "rows[:wanted][good[:wanted]]"),
+        "The first rows were taken before the choice. Choose first, then take as many as wanted.": slip(
+            "rows[good][:wanted]", "rows[:wanted][good[:wanted]]"
         ),
-        Mistake(
+        (
             "The share is that of all rows which a reason explains, and not only of those that are "
-            "returned.",
-            slip("float(good.mean())", "len(rows[good][:wanted]) / len(rows)"),
+            "returned."
+        ): slip("float(good.mean())", "len(rows[good][:wanted]) / len(rows)"),
+        "This returns every row that is explained. Take only as many as wanted.": slip(
+            "[:wanted]", ""
         ),
-        Mistake(
-            "This returns every row that is explained. Take only as many as wanted.",
-            slip("[:wanted]", ""),
+        "This is the share of rows that are rejected.": slip(
+            "float(good.mean())", "1 - float(good.mean())"
         ),
-        Mistake(
-            "This is the share of rows that are rejected.",
-            slip("float(good.mean())", "1 - float(good.mean())"),
+        "These are the last rows. Return the first ones.": slip("[:wanted]", "[-wanted:]"),
+        "This is a number of rows. Return the share.": slip(
+            "float(good.mean())", "float(good.sum())"
         ),
-        Mistake("These are the last rows. Return the first ones.", slip("[:wanted]", "[-wanted:]")),
-        Mistake(
-            "This is a number of rows. Return the share.",
-            slip("float(good.mean())", "float(good.sum())"),
+        "This is the share of all reasons that hold. Return the share of rows with at least one.": slip(
+            "float(good.mean())", "float(explained.mean())"
         ),
-        Mistake(
-            "This is the share of all reasons that hold. Return the share of rows with at least "
-            "one.",
-            slip("float(good.mean())", "float(explained.mean())"),
+        "Only the first reason was looked at. Any of them explains a row.": slip(
+            "explained.any(axis=1)", "explained[:, 0]"
         ),
-        Mistake(
-            "Only the first reason was looked at. Any of them explains a row.",
-            slip("explained.any(axis=1)", "explained[:, 0]"),
+        "The share is that of the first rows. Take it over all rows.": returning(
+            "rows[good][:wanted], float(good[:wanted].mean())"
         ),
-        Mistake(
-            "The share is that of the first rows. Take it over all rows.",
-            returning("rows[good][:wanted], float(good[:wanted].mean())"),
+        "The two are in the wrong order: first the rows, then the share.": returning(
+            "float(good.mean()), rows[good][:wanted]"
         ),
-        Mistake(
-            "The two are in the wrong order: first the rows, then the share.",
-            returning("float(good.mean()), rows[good][:wanted]"),
-        ),
-    ),
+    },
     alternatives=(_accept_by_loop, _accept_by_places, _accept_by_max),
 )
 
@@ -536,53 +495,42 @@ PROMISE_AND_TRUTH = Exercise(
     inputs=_curse_cases,
     numpy=True,
     picture=_curse_picture,
-    mistakes=(
-        Mistake(
-            "The choice was made by the true risk, which nobody knows in advance. Use the predicted one.",
-            slip("predicted <= limit", "true <= limit"),
+    mistakes={
+        "The choice was made by the true risk, which nobody knows in advance. Use the predicted one.": slip(
+            "predicted <= limit", "true <= limit"
         ),
-        Mistake(
-            "A predicted risk of just the limit is allowed: at most.",
-            slip("predicted <= limit", "predicted < limit"),
+        "A predicted risk of just the limit is allowed: at most.": slip(
+            "predicted <= limit", "predicted < limit"
         ),
-        Mistake(
-            "The settings of lowest gain were chosen. Sort from high to low.",
-            slip("np.argsort(-gain[allowed]", "np.argsort(gain[allowed]"),
+        "The settings of lowest gain were chosen. Sort from high to low.": slip(
+            "np.argsort(-gain[allowed]", "np.argsort(gain[allowed]"
         ),
-        Mistake(
-            "The limit was forgotten: settings of any predicted risk were chosen.",
-            slip("np.flatnonzero(predicted <= limit)", "np.arange(len(gain))"),
+        "The limit was forgotten: settings of any predicted risk were chosen.": slip(
+            "np.flatnonzero(predicted <= limit)", "np.arange(len(gain))"
         ),
-        Mistake(
+        (
             "The settings of lowest predicted risk were chosen. The limit settles the risk; among those "
-            "allowed, the gain decides.",
-            slip("np.argsort(-gain[allowed]", "np.argsort(predicted[allowed]"),
+            "allowed, the gain decides."
+        ): slip("np.argsort(-gain[allowed]", "np.argsort(predicted[allowed]"),
+        "The mean was taken over all settings that are allowed. Only the best of them count.": slip(
+            "[:best]", ""
         ),
-        Mistake(
-            "The mean was taken over all settings that are allowed. Only the best of them count.",
-            slip("[:best]", ""),
+        "The two are in the wrong order: first the predicted risk, then the true one.": returning(
+            "float(true[chosen].mean()), float(predicted[chosen].mean())"
         ),
-        Mistake(
-            "The two are in the wrong order: first the predicted risk, then the true one.",
-            returning("float(true[chosen].mean()), float(predicted[chosen].mean())"),
+        "These are the largest risks. Return the means.": returning(
+            "float(predicted[chosen].max()), float(true[chosen].max())"
         ),
-        Mistake(
-            "These are the largest risks. Return the means.",
-            returning("float(predicted[chosen].max()), float(true[chosen].max())"),
+        "This is the difference of the two. Return both.": returning(
+            "float(true[chosen].mean() - predicted[chosen].mean())"
         ),
-        Mistake(
-            "This is the difference of the two. Return both.",
-            returning("float(true[chosen].mean() - predicted[chosen].mean())"),
+        "These are sums. Return the means.": returning(
+            "float(predicted[chosen].sum()), float(true[chosen].sum())"
         ),
-        Mistake(
-            "These are sums. Return the means.",
-            returning("float(predicted[chosen].sum()), float(true[chosen].sum())"),
+        "The first mean is over all settings that are allowed. Both are over the chosen ones.": returning(
+            "float(predicted[allowed].mean()), float(true[chosen].mean())"
         ),
-        Mistake(
-            "The first mean is over all settings that are allowed. Both are over the chosen ones.",
-            returning("float(predicted[allowed].mean()), float(true[chosen].mean())"),
-        ),
-    ),
+    },
     alternatives=(_curse_by_sorting, _curse_by_pandas, _curse_by_mask),
 )
 
@@ -664,59 +612,41 @@ INSIDE_FENCE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_fence_picture,
-    mistakes=(
-        Mistake(
-            "Each known row was counted as its own neighbour. The k-th nearest other row is at place k.",
-            slip("axis=1)[:, k]", "axis=1)[:, k - 1]"),
+    mistakes={
+        "Each known row was counted as its own neighbour. The k-th nearest other row is at place k.": slip(
+            "axis=1)[:, k]", "axis=1)[:, k - 1]"
         ),
-        Mistake(
-            "The candidates' distance is that to the neighbour after the k-th: places count from 0.",
-            slip("axis=1)[:, k - 1]", "axis=1)[:, k]"),
+        "The candidates' distance is that to the neighbour after the k-th: places count from 0.": slip(
+            "axis=1)[:, k - 1]", "axis=1)[:, k]"
         ),
-        Mistake(
-            "The reach is the largest distance among the known rows here. Take the quantile share.",
-            slip("np.quantile(among, share)", "among.max()"),
+        "The reach is the largest distance among the known rows here. Take the quantile share.": slip(
+            "np.quantile(among, share)", "among.max()"
         ),
-        Mistake(
-            "The quantile was taken of the candidates' own distances. The known rows set the fence.",
-            slip("np.quantile(among, share)", "np.quantile(reach, share)"),
+        "The quantile was taken of the candidates' own distances. The known rows set the fence.": slip(
+            "np.quantile(among, share)", "np.quantile(reach, share)"
         ),
-        Mistake(
-            "These are the candidates outside of the fence.",
-            slip("reach <= np", "reach > np"),
+        "These are the candidates outside of the fence.": slip("reach <= np", "reach > np"),
+        "The nearest known row decides here. Look at the k-th nearest.": slip(
+            "axis=1)[:, k]", "axis=1)[:, 1]", "axis=1)[:, k - 1]", "axis=1)[:, 0]"
         ),
-        Mistake(
-            "The nearest known row decides here. Look at the k-th nearest.",
-            slip("axis=1)[:, k]", "axis=1)[:, 1]", "axis=1)[:, k - 1]", "axis=1)[:, 0]"),
+        "The quantile is that of 1 - share. Take the quantile share.": slip(
+            "np.quantile(among, share)", "np.quantile(among, 1 - share)"
         ),
-        Mistake(
-            "The quantile is that of 1 - share. Take the quantile share.",
-            slip("np.quantile(among, share)", "np.quantile(among, 1 - share)"),
-        ),
-        Mistake(
-            "A candidate just at the reach is inside: at most, <=.",
-            slip("reach <= np", "reach < np"),
-        ),
-        Mistake(
-            "These are the distances. Return which of them are within the reach.",
-            returning("reach"),
-        ),
-        Mistake(
+        "A candidate just at the reach is inside: at most, <=.": slip("reach <= np", "reach < np"),
+        "These are the distances. Return which of them are within the reach.": returning("reach"),
+        (
             "This is the box around the known rows. Its corners can be far from every known row: "
-            "compare distances.",
-            returning(
-                "((candidates >= known.min(axis=0)) & (candidates <= known.max(axis=0))).all(axis=1)"
-            ),
+            "compare distances."
+        ): returning(
+            "((candidates >= known.min(axis=0)) & (candidates <= known.max(axis=0))).all(axis=1)"
         ),
-        Mistake(
-            "The reach is the mean distance among the known rows. Take the quantile share.",
-            slip("np.quantile(among, share)", "among.mean()"),
+        "The reach is the mean distance among the known rows. Take the quantile share.": slip(
+            "np.quantile(among, share)", "among.mean()"
         ),
-        Mistake(
-            "Squared distances of the candidates are compared with distances. Take the root.",
-            slip("cdist(candidates, known)", "cdist(candidates, known, 'sqeuclidean')"),
+        "Squared distances of the candidates are compared with distances. Take the root.": slip(
+            "cdist(candidates, known)", "cdist(candidates, known, 'sqeuclidean')"
         ),
-    ),
+    },
     alternatives=(_fence_by_neighbours, _fence_by_tree, _fence_by_partition),
 )
 
@@ -798,52 +728,39 @@ REMAINING_LIFE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_life_picture,
-    mistakes=(
-        Mistake(
-            "The target is not cut: return the cap where more is left.",
-            returning("left"),
+    mistakes={
+        "The target is not cut: return the cap where more is left.": returning("left"),
+        "The last cycle is that of the longest life of all engines. Take each engine's own.": slip(
+            "cycle[own].max()", "cycle.max()"
         ),
-        Mistake(
-            "The last cycle is that of the longest life of all engines. Take each engine's own.",
-            slip("cycle[own].max()", "cycle.max()"),
+        "In its last cycle an engine has 0 cycles left, and not 1.": slip(
+            "cycle[own].max() - cycle[own]", "cycle[own].max() - cycle[own] + 1"
         ),
-        Mistake(
-            "In its last cycle an engine has 0 cycles left, and not 1.",
-            slip("cycle[own].max() - cycle[own]", "cycle[own].max() - cycle[own] + 1"),
+        "These are the cycles behind the engine. What lies ahead is asked for.": slip(
+            "cycle[own].max() - cycle[own]", "cycle[own] - cycle[own].min()"
         ),
-        Mistake(
-            "These are the cycles behind the engine. What lies ahead is asked for.",
-            slip("cycle[own].max() - cycle[own]", "cycle[own] - cycle[own].min()"),
+        "The cap is the most that the target may be, and not the least: minimum, not maximum.": slip(
+            "np.minimum", "np.maximum"
         ),
-        Mistake(
-            "The cap is the most that the target may be, and not the least: minimum, not maximum.",
-            slip("np.minimum", "np.maximum"),
+        "The sign is turned round: the last cycle minus this one.": slip(
+            "cycle[own].max() - cycle[own]", "cycle[own] - cycle[own].max()"
         ),
-        Mistake(
-            "The sign is turned round: the last cycle minus this one.",
-            slip("cycle[own].max() - cycle[own]", "cycle[own] - cycle[own].max()"),
+        "The target was divided by the cap. Return cycles.": returning(
+            "np.minimum(left, cap) / cap"
         ),
-        Mistake(
-            "The target was divided by the cap. Return cycles.",
-            returning("np.minimum(left, cap) / cap"),
+        "The last row of an engine need not be its last cycle: take the maximum.": slip(
+            "cycle[own].max() - cycle[own]", "cycle[own][-1] - cycle[own]"
         ),
-        Mistake(
-            "The last row of an engine need not be its last cycle: take the maximum.",
-            slip("cycle[own].max() - cycle[own]", "cycle[own][-1] - cycle[own]"),
+        "Where more is left than the cap, return the cap, and not 0.": returning(
+            "np.where(left > cap, 0, left)"
         ),
-        Mistake(
-            "Where more is left than the cap, return the cap, and not 0.",
-            returning("np.where(left > cap, 0, left)"),
+        "The cap was subtracted from what is left. It is the most that the target may be.": returning(
+            "np.maximum(left - cap, 0)"
         ),
-        Mistake(
-            "The cap was subtracted from what is left. It is the most that the target may be.",
-            returning("np.maximum(left - cap, 0)"),
+        "You returned NaN where more is left than the cap. Return the cap.": returning(
+            "np.where(left > cap, np.nan, left)"
         ),
-        Mistake(
-            "You returned NaN where more is left than the cap. Return the cap.",
-            returning("np.where(left > cap, np.nan, left)"),
-        ),
-    ),
+    },
     alternatives=(_life_by_pandas, _life_by_dictionary, _life_by_comparing),
 )
 
@@ -913,47 +830,36 @@ NASA_SCORE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_score_picture,
-    mistakes=(
-        Mistake(
-            "Late and early have changed places: being late is the worse, with the smaller scale 10.",
-            slip("-d / 13, d / 10", "-d / 10, d / 13"),
+    mistakes={
+        "Late and early have changed places: being late is the worse, with the smaller scale 10.": slip(
+            "-d / 13, d / 10", "-d / 10, d / 13"
         ),
-        Mistake(
-            "An early prediction costs as well: where d is below 0 the exponent is -d / 13.",
-            slip("np.where(d < 0, -d / 13, d / 10)", "d / 10"),
+        "An early prediction costs as well: where d is below 0 the exponent is -d / 13.": slip(
+            "np.where(d < 0, -d / 13, d / 10)", "d / 10"
         ),
-        Mistake(
-            "A right prediction must cost 0: subtract 1 from each exponential.",
-            slip("np.expm1", "np.exp"),
+        "A right prediction must cost 0: subtract 1 from each exponential.": slip(
+            "np.expm1", "np.exp"
         ),
-        Mistake("This is the mean. NASA's score is the sum.", slip(".sum()", ".mean()")),
-        Mistake(
-            "Both sides are treated alike here. Being early is divided by 13.",
-            slip("-d / 13", "-d / 10"),
+        "This is the mean. NASA's score is the sum.": slip(".sum()", ".mean()"),
+        "Both sides are treated alike here. Being early is divided by 13.": slip(
+            "-d / 13", "-d / 10"
         ),
-        Mistake(
-            "This is the root of the mean squared error. NASA's score is a sum of exponentials.",
-            returning("float(np.sqrt((d**2).mean()))"),
+        "This is the root of the mean squared error. NASA's score is a sum of exponentials.": returning(
+            "float(np.sqrt((d**2).mean()))"
         ),
-        Mistake(
-            "This is the sum of the absolute errors. NASA's score is a sum of exponentials.",
-            returning("float(np.abs(d).sum())"),
+        "This is the sum of the absolute errors. NASA's score is a sum of exponentials.": returning(
+            "float(np.abs(d).sum())"
         ),
-        Mistake(
-            "The scales are missing: divide by 13 where it is early, and by 10 where it is late.",
-            slip("-d / 13, d / 10", "-d, d"),
+        "The scales are missing: divide by 13 where it is early, and by 10 where it is late.": slip(
+            "-d / 13, d / 10", "-d, d"
         ),
-        Mistake(
-            "A late prediction costs the most: where d is above 0 the exponent is d / 10.",
-            slip("-d / 13, d / 10", "-d / 13, 0 * d"),
+        "A late prediction costs the most: where d is above 0 the exponent is d / 10.": slip(
+            "-d / 13, d / 10", "-d / 13, 0 * d"
         ),
-        Mistake(
-            "This is the largest penalty. NASA's score is their sum.", slip(".sum()", ".max()")
+        "This is the largest penalty. NASA's score is their sum.": slip(".sum()", ".max()"),
+        "This is the logarithm of the score. Return the score itself.": returning(
+            "float(np.log1p(np.expm1(np.where(d < 0, -d / 13, d / 10)).sum()))"
         ),
-        Mistake(
-            "This is the logarithm of the score. Return the score itself.",
-            returning("float(np.log1p(np.expm1(np.where(d < 0, -d / 13, d / 10)).sum()))"),
-        ),
-    ),
+    },
     alternatives=(_score_by_loop, _score_by_sides, _score_by_maximum),
 )

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.mode_collapse import GRID, RING, game, modes
 from course_lib.plots import BLUE, GREY, ORANGE
@@ -95,67 +95,49 @@ MODE_COUNTS = Exercise(
     inputs=_mode_cases,
     numpy=True,
     picture=_counts_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "Every sample is counted for its nearest mode, however far away it is: rubbish between two "
-            "modes would count as a mode reached.",
-            slip("[distance <= 3 * sd]", ""),
-        ),
-        Mistake(
+            "modes would count as a mode reached."
+        ): slip("[distance <= 3 * sd]", ""),
+        (
             "One standard deviation is too strict: it throws away 61 % of the true points. The papers "
-            "allow three.",
-            slip("3 * sd", "sd"),
+            "allow three."
+        ): slip("3 * sd", "sd"),
+        "A squared distance is compared with 3 sd. Take the root, or square the other side as well.": slip(
+            "distance <=", "distance**2 <="
         ),
-        Mistake(
-            "A squared distance is compared with 3 sd. Take the root, or square the other side as well.",
-            slip("distance <=", "distance**2 <="),
-        ),
-        Mistake(
+        (
             "Three standard deviations in each coordinate make a square; its corners are farther away. "
-            "The distance to the centre counts.",
-            slip(
-                "distance <= 3 * sd", "(np.abs(samples - centres[nearest]) <= 3 * sd).all(axis=1)"
-            ),
+            "The distance to the centre counts."
+        ): slip("distance <= 3 * sd", "(np.abs(samples - centres[nearest]) <= 3 * sd).all(axis=1)"),
+        "Modes at the end that no sample reached are left out. np.bincount takes a minlength.": slip(
+            ", minlength=len(centres)", ""
         ),
-        Mistake(
-            "Modes at the end that no sample reached are left out. np.bincount takes a minlength.",
-            slip(", minlength=len(centres)", ""),
-        ),
-        Mistake(
+        (
             "This says which modes are reached. Return how many samples each has: the divergence needs "
-            "them.",
-            returning(
-                "(np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) > 0).astype(int)"
-            ),
+            "them."
+        ): returning(
+            "(np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) > 0).astype(int)"
         ),
-        Mistake(
-            "These are shares of all samples. Return how many there are.",
-            returning(
-                "np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) / len(samples)"
-            ),
+        "These are shares of all samples. Return how many there are.": returning(
+            "np.bincount(nearest[distance <= 3 * sd], minlength=len(centres)) / len(samples)"
         ),
-        Mistake(
-            "This is the number of good samples in all modes together. Return one number for each "
-            "mode.",
-            returning("int((distance <= 3 * sd).sum())"),
+        (
+            "This is the number of good samples in "
+            "all modes together. Return one number for each mode."
+        ): returning("int((distance <= 3 * sd).sum())"),
+        "Two standard deviations are too strict: the papers allow three.": slip("3 * sd", "2 * sd"),
+        "The standard deviation was squared. Compare the distance with 3 * sd.": slip(
+            "3 * sd", "3 * sd**2"
         ),
-        Mistake(
-            "Two standard deviations are too strict: the papers allow three.",
-            slip("3 * sd", "2 * sd"),
+        "These are the samples farther away than three standard deviations. Count those within.": slip(
+            "distance <=", "distance >"
         ),
-        Mistake(
-            "The standard deviation was squared. Compare the distance with 3 * sd.",
-            slip("3 * sd", "3 * sd**2"),
+        "This is the nearest mode of each sample. Count how many good samples each mode has.": returning(
+            "nearest"
         ),
-        Mistake(
-            "These are the samples farther away than three standard deviations. Count those within.",
-            slip("distance <=", "distance >"),
-        ),
-        Mistake(
-            "This is the nearest mode of each sample. Count how many good samples each mode has.",
-            returning("nearest"),
-        ),
-    ),
+    },
     alternatives=(_counts_mode_by_mode, _counts_in_a_loop, _counts_by_tree),
 )
 
@@ -204,51 +186,38 @@ HIGH_QUALITY = Exercise(
     inputs=_mode_cases,
     numpy=True,
     picture=_quality_picture,
-    mistakes=(
-        Mistake(
-            "This is the number of good samples. Divide by how many there are in all.",
-            slip("mean()", "sum()"),
+    mistakes={
+        "This is the number of good samples. Divide by how many there are in all.": slip(
+            "mean()", "sum()"
         ),
-        Mistake(
-            "This is the share of bad samples: those beyond three standard deviations.",
-            slip("distance <=", "distance >"),
+        "This is the share of bad samples: those beyond three standard deviations.": slip(
+            "distance <=", "distance >"
         ),
-        Mistake(
-            "Percent: the share should lie between 0 and 1.",
-            returning("100 * float((distance <= 3 * sd).mean())"),
+        "Percent: the share should lie between 0 and 1.": returning(
+            "100 * float((distance <= 3 * sd).mean())"
         ),
-        Mistake(
-            "One standard deviation is too strict. The papers allow three.", slip("3 * sd", "sd")
-        ),
-        Mistake(
+        "One standard deviation is too strict. The papers allow three.": slip("3 * sd", "sd"),
+        (
             "The mean over samples and centres together: each sample has one nearest centre, so this is "
-            "too small by the number of modes.",
-            lambda samples, centres, sd: float((_distances(samples, centres) <= 3 * sd).mean()),
+            "too small by the number of modes."
+        ): lambda samples, centres, sd: float((_distances(samples, centres) <= 3 * sd).mean()),
+        "Two standard deviations are too strict: the papers allow three.": slip("3 * sd", "2 * sd"),
+        "The standard deviation was squared. Compare the distance with 3 * sd.": slip(
+            "3 * sd", "3 * sd**2"
         ),
-        Mistake(
-            "Two standard deviations are too strict: the papers allow three.",
-            slip("3 * sd", "2 * sd"),
+        "A squared distance is compared with 3 sd. Take its root first.": slip(
+            "distance <=", "distance**2 <="
         ),
-        Mistake(
-            "The standard deviation was squared. Compare the distance with 3 * sd.",
-            slip("3 * sd", "3 * sd**2"),
-        ),
-        Mistake(
-            "A squared distance is compared with 3 sd. Take its root first.",
-            slip("distance <=", "distance**2 <="),
-        ),
-        Mistake("sd has no effect: the limit is 3 * sd, and not 3.", slip("3 * sd", "3")),
-        Mistake(
-            "This is the mean distance to the nearest centre. Return the share of samples within 3 "
-            "* sd.",
-            returning("float(distance.mean())"),
-        ),
-        Mistake(
-            "This is the share of modes that were reached. Return the share of samples that are "
-            "good.",
-            returning("float(len(np.unique(_[distance <= 3 * sd])) / len(centres))"),
-        ),
-    ),
+        "sd has no effect: the limit is 3 * sd, and not 3.": slip("3 * sd", "3"),
+        (
+            "This is the mean distance to the nearest centre. Return the share of samples within 3 * "
+            "sd."
+        ): returning("float(distance.mean())"),
+        (
+            "This is the share of modes that were "
+            "reached. Return the share of samples that are good."
+        ): returning("float(len(np.unique(_[distance <= 3 * sd])) / len(centres))"),
+    },
     alternatives=(
         _quality_near_each,
         returning("sum(distance <= 3 * sd) / len(samples)"),
@@ -326,65 +295,50 @@ REVERSE_KL = Exercise(
     inputs=_kl_cases,
     numpy=True,
     picture=_kl_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This is KL(real || generated), which is infinite as soon as one mode is missing. Swap the "
-            "two.",
-            slip("(q[there] * np.log(q[there] / p[there])).sum()", "-np.log(q / p).mean()"),
+            "two."
+        ): slip("(q[there] * np.log(q[there] / p[there])).sum()", "-np.log(q / p).mean()"),
+        "Modes without samples give 0 log 0, which is NaN to a computer. Leave them out of the sum.": slip(
+            'divide="ignore"', 'all="ignore"', "q > 0", "q >= 0"
         ),
-        Mistake(
-            "Modes without samples give 0 log 0, which is NaN to a computer. Leave them out of the sum.",
-            slip('divide="ignore"', 'all="ignore"', "q > 0", "q >= 0"),
+        "The counts must be divided by their sum first: a divergence is between shares.": slip(
+            "counts / counts.sum()", "counts"
         ),
-        Mistake(
-            "The counts must be divided by their sum first: a divergence is between shares.",
-            slip("counts / counts.sum()", "counts"),
+        "Bits, not nats: use the natural logarithm.": slip(
+            "max(divergence, 0.0)", "divergence / np.log(2)"
         ),
-        Mistake(
-            "Bits, not nats: use the natural logarithm.",
-            slip("max(divergence, 0.0)", "divergence / np.log(2)"),
+        "This is the entropy of the shares. The divergence is log(number of modes) minus it.": _entropy,
+        "This is the mean over the modes. The shares are weights already: take the sum.": slip(
+            "max(divergence, 0.0)", "divergence / len(counts)"
         ),
-        Mistake(
-            "This is the entropy of the shares. The divergence is log(number of modes) minus it.",
-            _entropy,
+        (
+            "The modes were counted after the empty ones had been left out. All real modes count in p, "
+            "also those without samples."
+        ): returning("float((q[there] * np.log(q[there] * there.sum())).sum())"),
+        "This is the share of modes that were reached. The divergence also says how evenly.": returning(
+            "float((counts > 0).mean())"
         ),
-        Mistake(
-            "This is the mean over the modes. The shares are weights already: take the sum.",
-            slip("max(divergence, 0.0)", "divergence / len(counts)"),
+        (
+            "This is KL(real || generated), summed over the modes that have samples. Swap the two: the "
+            "sum of q log(q / p)."
+        ): returning("float((p[there] * np.log(p[there] / q[there])).sum())"),
+        (
+            "The fraction in the logarithm is turned round, so the result is never positive: log(q / "
+            "p)."
+        ): returning("float((q[there] * np.log(p[there] / q[there])).sum())"),
+        "The shares of the real modes do not add up to 1: divide them by their sum.": slip(
+            "weights / weights.sum()", "weights"
         ),
-        Mistake(
-            "The modes were counted after the empty ones had been left out. All real modes count "
-            "in p, also those without samples.",
-            returning("float((q[there] * np.log(q[there] * there.sum())).sum())"),
+        (
+            "This is the total variation distance, half the sum of the differences. The divergence has "
+            "a logarithm."
+        ): returning("float(0.5 * np.abs(q - p).sum())"),
+        "The logarithm is missing: the sum of q log(q / p).": returning(
+            "float((q[there] * (q[there] / p[there])).sum())"
         ),
-        Mistake(
-            "This is the share of modes that were reached. The divergence also says how evenly.",
-            returning("float((counts > 0).mean())"),
-        ),
-        Mistake(
-            "This is KL(real || generated), summed over the modes that have samples. Swap the two: "
-            "the sum of q log(q / p).",
-            returning("float((p[there] * np.log(p[there] / q[there])).sum())"),
-        ),
-        Mistake(
-            "The fraction in the logarithm is turned round, so the result is never positive: log(q "
-            "/ p).",
-            returning("float((q[there] * np.log(p[there] / q[there])).sum())"),
-        ),
-        Mistake(
-            "The shares of the real modes do not add up to 1: divide them by their sum.",
-            slip("weights / weights.sum()", "weights"),
-        ),
-        Mistake(
-            "This is the total variation distance, half the sum of the differences. The divergence "
-            "has a logarithm.",
-            returning("float(0.5 * np.abs(q - p).sum())"),
-        ),
-        Mistake(
-            "The logarithm is missing: the sum of q log(q / p).",
-            returning("float((q[there] * (q[there] / p[there])).sum())"),
-        ),
-    ),
+    },
     alternatives=(
         _kl_loop,
         lambda counts: math.log(len(counts)) - _entropy(counts),
@@ -488,67 +442,50 @@ SUPPORT_SIZE = Exercise(
     inputs=_birthday_cases,
     numpy=True,
     picture=_birthday_picture,
-    mistakes=(
-        Mistake(
-            "Equal pairs are counted twice, as (i, j) and as (j, i), while n (n - 1) / 2 counts each pair "
-            "once: the estimate is half of what it should be.",
-            slip("same = int(", "same = 2 * int("),
+    mistakes={
+        (
+            "Equal pairs are counted twice, as (i, j) and as (j, i), while n (n - 1) / 2 counts each "
+            "pair once: the estimate is half of what it should be."
+        ): slip("same = int(", "same = 2 * int("),
+        "Each sample is also compared with itself, and is of course the same.": slip(
+            "same = int((pdist(samples) <= tolerance).sum())",
+            "same = (pdist(samples) <= tolerance).sum() + len(samples) / 2",
         ),
-        Mistake(
-            "Each sample is also compared with itself, and is of course the same.",
-            slip(
-                "same = int((pdist(samples) <= tolerance).sum())",
-                "same = (pdist(samples) <= tolerance).sum() + len(samples) / 2",
-            ),
-        ),
-        Mistake(
-            "This is the share of equal pairs, 1 / N. Turn it over.", returning("same / pairs")
-        ),
-        Mistake(
+        "This is the share of equal pairs, 1 / N. Turn it over.": returning("same / pairs"),
+        (
             "This counts the different samples that were drawn; it can never exceed n. The birthday "
-            "estimate looks beyond.",
-            _distinct,
+            "estimate looks beyond."
+        ): _distinct,
+        (
+            "Copies are the same at any tolerance, also at 0: a distance within the tolerance may be "
+            "equal to it, so compare with <=."
+        ): slip("<= tolerance", "< tolerance"),
+        "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.": slip(
+            "(len(samples) - 1)", "len(samples)"
         ),
-        Mistake(
-            "Copies are the same at any tolerance, also at 0: a distance within the tolerance may be equal "
-            "to it, so compare with <=.",
-            slip("<= tolerance", "< tolerance"),
+        "Squared distances are compared with the tolerance. Take distances: pdist(samples).": slip(
+            "pdist(samples)", "pdist(samples, 'sqeuclidean')"
         ),
-        Mistake(
-            "There are n (n - 1) / 2 pairs, not n^2 / 2: a sample makes no pair with itself.",
-            slip("(len(samples) - 1)", "len(samples)"),
+        "This is the number of equal pairs. Divide the number of all pairs by it.": returning(
+            "float(same)"
         ),
-        Mistake(
-            "Squared distances are compared with the tolerance. Take distances: pdist(samples).",
-            slip("pdist(samples)", "pdist(samples, 'sqeuclidean')"),
+        "Without an equal pair there is no upper limit: return infinity, not 0.": slip(
+            'float("inf")', "0.0"
         ),
-        Mistake(
-            "This is the number of equal pairs. Divide the number of all pairs by it.",
-            returning("float(same)"),
+        "Without an equal pair there is no upper limit: return infinity, not the number of samples.": slip(
+            'float("inf")', "float(len(samples))"
         ),
-        Mistake(
-            "Without an equal pair there is no upper limit: return infinity, not 0.",
-            slip('float("inf")', "0.0"),
+        "Without an equal pair you counted one all the same. Return infinity.": slip(
+            'float("inf")', "pairs"
         ),
-        Mistake(
-            "Without an equal pair there is no upper limit: return infinity, not the number of "
-            "samples.",
-            slip('float("inf")', "float(len(samples))"),
-        ),
-        Mistake(
-            "Without an equal pair you counted one all the same. Return infinity.",
-            slip('float("inf")', "pairs"),
-        ),
-        Mistake(
+        (
             "You took the root at the end. N is the number of pairs divided by the number of equal "
-            "ones.",
-            returning("(pairs / same) ** 0.5 if same else float('inf')"),
+            "ones."
+        ): returning("(pairs / same) ** 0.5 if same else float('inf')"),
+        "You counted the pairs that differ. Count those within the tolerance.": slip(
+            "<= tolerance", "> tolerance"
         ),
-        Mistake(
-            "You counted the pairs that differ. Count those within the tolerance.",
-            slip("<= tolerance", "> tolerance"),
-        ),
-    ),
+    },
     alternatives=(_support_loop, _support_matrix, _support_by_triangle),
 )
 
@@ -660,57 +597,43 @@ BEST_RESPONSE = Exercise(
     inputs=_response_cases,
     probe=_response_probe,
     picture=_response_picture,
-    mistakes=(
-        Mistake(
-            "The points go downhill, to where the discriminator says fake. Add the gradient.",
-            slip("x + rate", "x - rate"),
+    mistakes={
+        "The points go downhill, to where the discriminator says fake. Add the gradient.": slip(
+            "x + rate", "x - rate"
         ),
-        Mistake(
-            "The gradient of the mean is smaller by the number of points: each point should take its own "
-            "full step. Take the sum.",
-            slip(".sum()", ".mean()"),
+        (
+            "The gradient of the mean is smaller by the number of points: each point should take its "
+            "own full step. Take the sum."
+        ): slip(".sum()", ".mean()"),
+        "The slope is always the one at the start. Compute it again where the points are now.": slip(
+            "for _ in",
+            "start = x.clone().requires_grad_()\n    for _ in",
+            "discriminator(x).sum(), x",
+            "discriminator(start).sum(), start",
         ),
-        Mistake(
-            "The slope is always the one at the start. Compute it again where the points are now.",
-            slip(
-                "for _ in",
-                "start = x.clone().requires_grad_()\n    for _ in",
-                "discriminator(x).sum(), x",
-                "discriminator(start).sum(), start",
-            ),
+        "Only one step was taken.": slip("range(steps)", "range(1)"),
+        "The points still belong to the computation graph, so nobody can plot them: x.detach().": returning(
+            "x"
         ),
-        Mistake("Only one step was taken.", slip("range(steps)", "range(1)")),
-        Mistake(
-            "The points still belong to the computation graph, so nobody can plot them: x.detach().",
-            returning("x"),
+        "The slopes are cut to length 1, so that points never come to rest. Use them as they are.": slip(
+            "rate * slope", "rate * slope / slope.norm(dim=1, keepdim=True)"
         ),
-        Mistake(
-            "The slopes are cut to length 1, so that points never come to rest. Use them as they are.",
-            slip("rate * slope", "rate * slope / slope.norm(dim=1, keepdim=True)"),
+        "The rate is missing: each step is rate times the gradient.": slip("rate * slope", "slope"),
+        "You used only the sign of the gradient. Use it as it is.": slip(
+            "rate * slope", "rate * slope.sign()"
         ),
-        Mistake(
-            "The rate is missing: each step is rate times the gradient.",
-            slip("rate * slope", "slope"),
+        "That is one step too many.": slip("range(steps)", "range(steps + 1)"),
+        "That is one step too few.": slip("range(steps)", "range(steps - 1)"),
+        "You climbed the probability. The points climb the logit: leave out the sigmoid.": slip(
+            "discriminator(x).sum()", "discriminator(x).sigmoid().sum()"
         ),
-        Mistake(
-            "You used only the sign of the gradient. Use it as it is.",
-            slip("rate * slope", "rate * slope.sign()"),
+        "You divided the rate by the number of steps. Each step has the whole rate.": slip(
+            "rate * slope", "rate / steps * slope"
         ),
-        Mistake("That is one step too many.", slip("range(steps)", "range(steps + 1)")),
-        Mistake("That is one step too few.", slip("range(steps)", "range(steps - 1)")),
-        Mistake(
-            "You climbed the probability. The points climb the logit: leave out the sigmoid.",
-            slip("discriminator(x).sum()", "discriminator(x).sigmoid().sum()"),
+        "These are the logits at the end. Return where the points are.": returning(
+            "discriminator(x).detach()"
         ),
-        Mistake(
-            "You divided the rate by the number of steps. Each step has the whole rate.",
-            slip("rate * slope", "rate / steps * slope"),
-        ),
-        Mistake(
-            "These are the logits at the end. Return where the points are.",
-            returning("discriminator(x).detach()"),
-        ),
-    ),
+    },
     alternatives=(_climb_point_by_point, _climb_with_sgd, _climb_by_functional),
 )
 
@@ -790,52 +713,40 @@ MODE_HOPPING = Exercise(
     inputs=_hopping_cases,
     numpy=True,
     picture=_hopping_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The generator goes where q is highest: where the discriminator has met it most. The logit "
-            "log(p / q) is highest where q is lowest.",
-            slip("argmin", "argmax"),
+            "log(p / q) is highest where q is lowest."
+        ): slip("argmin", "argmax"),
+        "The discriminator never learns: q stays as it was, and the generator with it.": slip(
+            "(1 - rate) * q + rate * (np.arange(len(q)) == mode)", "q"
         ),
-        Mistake(
-            "The discriminator never learns: q stays as it was, and the generator with it.",
-            slip("(1 - rate) * q + rate * (np.arange(len(q)) == mode)", "q"),
-        ),
-        Mistake(
+        (
             "The shares of old and new are swapped: the memory should move by `rate` towards the new "
-            "mode.",
-            slip("(1 - rate) * q + rate *", "rate * q + (1 - rate) *"),
-        ),
-        Mistake(
+            "mode."
+        ): slip("(1 - rate) * q + rate *", "rate * q + (1 - rate) *"),
+        (
             "These are the modes after each round's update, one round late. Note the mode before the "
-            "discriminator moves.",
-            slip("append(mode)", "append(np.argmin(q))"),
+            "discriminator moves."
+        ): slip("append(mode)", "append(np.argmin(q))"),
+        "The old memory does not fade: multiply q by 1 - rate before the new mode is added.": slip(
+            "(1 - rate) * q", "q"
         ),
-        Mistake(
-            "The old memory does not fade: multiply q by 1 - rate before the new mode is added.",
-            slip("(1 - rate) * q", "q"),
+        (
+            "This says how often each mode was visited. "
+            "Return the modes in the order of the visits."
+        ): returning("np.bincount(visited, minlength=len(q))"),
+        "This is the memory at the end. Return the modes that were visited.": returning("q"),
+        "The discriminator forgets all but the last mode. The old memory keeps 1 - rate.": slip(
+            "(1 - rate) * q + rate * (np.arange(len(q)) == mode)",
+            "1.0 * (np.arange(len(q)) == mode)",
         ),
-        Mistake(
-            "This says how often each mode was visited. Return the modes in the order of the "
-            "visits.",
-            returning("np.bincount(visited, minlength=len(q))"),
-        ),
-        Mistake(
-            "This is the memory at the end. Return the modes that were visited.", returning("q")
-        ),
-        Mistake(
-            "The discriminator forgets all but the last mode. The old memory keeps 1 - rate.",
-            slip(
-                "(1 - rate) * q + rate * (np.arange(len(q)) == mode)",
-                "1.0 * (np.arange(len(q)) == mode)",
-            ),
-        ),
-        Mistake("One round is missing.", slip("range(rounds)", "range(rounds - 1)")),
-        Mistake("That is one round too many.", slip("range(rounds)", "range(rounds + 1)")),
-        Mistake(
-            "The modes were taken in turn, whatever the discriminator remembers. Go where q is "
-            "lowest.",
-            returning("np.arange(rounds) % len(q)"),
-        ),
-    ),
+        "One round is missing.": slip("range(rounds)", "range(rounds - 1)"),
+        "That is one round too many.": slip("range(rounds)", "range(rounds + 1)"),
+        (
+            "The modes were taken in turn, whatever "
+            "the discriminator remembers. Go where q is lowest."
+        ): returning("np.arange(rounds) % len(q)"),
+    },
     alternatives=(_hop_by_logits, _hop_in_plain_python, _hop_by_unit_vectors),
 )

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import special, stats
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.model_collapse import refit, tail_loss, theory, training_rows, verified_rows
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
@@ -107,57 +107,42 @@ REFIT = Exercise(
     probe=_refit_probe,
     numpy=True,
     picture=_refit_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "Every generation was fitted to the real rows: that is not a recursion. Fit to what "
-            "learn_from(made) picks.",
-            slip("learn_from(made)", "data"),
+            "learn_from(made) picks."
+        ): slip("learn_from(made)", "data"),
+        "The real rows are missing: they are generation 0, the first of the list.": returning(
+            "made[1:]"
         ),
-        Mistake(
-            "The real rows are missing: they are generation 0, the first of the list.",
-            returning("made[1:]"),
+        "One generation is missing: the real rows do not count as one.": slip(
+            "range(generations)", "range(generations - 1)"
         ),
-        Mistake(
-            "One generation is missing: the real rows do not count as one.",
-            slip("range(generations)", "range(generations - 1)"),
+        "Each generation learnt from the last one, whatever the rule. Let learn_from(made) pick.": slip(
+            "learn_from(made)", "made[-1]"
         ),
-        Mistake(
-            "Each generation learnt from the last one, whatever the rule. Let learn_from(made) pick.",
-            slip("learn_from(made)", "made[-1]"),
-        ),
-        Mistake(
+        (
             "Generations must stay as large as the real data: sample len(data) rows, not as many as "
-            "were learnt from.",
-            slip("len(data)", "len(learn_from(made))"),
+            "were learnt from."
+        ): slip("len(data)", "len(learn_from(made))"),
+        "That is one generation too many.": slip("range(generations)", "range(generations + 1)"),
+        "This is the last generation alone. Return all of them, the real rows first.": returning(
+            "made[-1:]"
         ),
-        Mistake(
-            "That is one generation too many.", slip("range(generations)", "range(generations + 1)")
+        "The newest generation comes first here. The real rows come first.": returning(
+            "made[::-1]"
         ),
-        Mistake(
-            "This is the last generation alone. Return all of them, the real rows first.",
-            returning("made[-1:]"),
+        "Each generation grows. Sample as many rows as there are real ones.": slip(
+            "len(data))", "len(data) * len(made))"
         ),
-        Mistake(
-            "The newest generation comes first here. The real rows come first.",
-            returning("made[::-1]"),
+        "Each generation also holds the rows of the one before. It holds its own samples alone.": slip(
+            "made.append(sample(model, len(data)))",
+            "made.append(np.concatenate([made[-1], sample(model, len(data))]))",
         ),
-        Mistake(
-            "Each generation grows. Sample as many rows as there are real ones.",
-            slip("len(data))", "len(data) * len(made))"),
+        "Each generation learnt from all before it, whatever the rule. Let learn_from(made) pick.": slip(
+            "learn_from(made)", "np.concatenate(made)"
         ),
-        Mistake(
-            "Each generation also holds the rows of the one before. It holds its own samples alone.",
-            slip(
-                "made.append(sample(model, len(data)))",
-                "made.append(np.concatenate([made[-1], sample(model, len(data))]))",
-            ),
-        ),
-        Mistake(
-            "Each generation learnt from all before it, whatever the rule. Let learn_from(made) "
-            "pick.",
-            slip("learn_from(made)", "np.concatenate(made)"),
-        ),
-    ),
+    },
     alternatives=(_refit_recursive, _refit_while, _refit_by_accumulate),
 )
 
@@ -234,54 +219,41 @@ MEDIAN_VARIANCE = Exercise(
     inputs=_variance_cases,
     rtol=1e-3,
     picture=_variance_picture,
-    mistakes=(
-        Mistake(
-            "This is the mean variance, which stays 1. The typical chain loses variance.",
-            returning("1.0"),
+    mistakes={
+        "This is the mean variance, which stays 1. The typical chain loses variance.": returning(
+            "1.0"
         ),
-        Mistake("Estimating the mean costs a degree of freedom: n - 1, not n.", slip("n - 1", "n")),
-        Mistake(
-            "This is ((n - 1) / n)^G, the mean variance when the fit divides by n. Here it divides by "
-            "n - 1, and the loss comes from chance alone.",
-            returning("((n - 1) / n) ** generations"),
-        ),
-        Mistake(
+        "Estimating the mean costs a degree of freedom: n - 1, not n.": slip("n - 1", "n"),
+        (
+            "This is ((n - 1) / n)^G, the mean variance when the fit divides by n. Here it divides by n "
+            "- 1, and the loss comes from chance alone."
+        ): returning("((n - 1) / n) ** generations"),
+        (
             "This is the median of one factor, to the power G. The median of a product is not the "
-            "product of the medians: take the mean of the logarithm, times G, and then the exponential.",
-            returning("float(stats.chi2.median(n - 1) / (n - 1)) ** generations"),
+            "product of the medians: take the mean of the logarithm, times G, and then the exponential."
+        ): returning("float(stats.chi2.median(n - 1) / (n - 1)) ** generations"),
+        "This is the logarithm of the typical variance: take its exponential.": returning(
+            "float(generations * drift)"
         ),
-        Mistake(
-            "This is the logarithm of the typical variance: take its exponential.",
-            returning("float(generations * drift)"),
+        "This is the typical standard deviation. Its square is the variance.": returning(
+            "float(np.exp(generations * drift)) ** 0.5"
         ),
-        Mistake(
-            "This is the typical standard deviation. Its square is the variance.",
-            returning("float(np.exp(generations * drift)) ** 0.5"),
+        "Half the degrees of freedom: digamma and logarithm both take (n - 1) / 2.": slip(
+            " / 2", ""
         ),
-        Mistake(
-            "Half the degrees of freedom: digamma and logarithm both take (n - 1) / 2.",
-            slip(" / 2", ""),
+        "The sign is turned round, so the variance grows: digamma minus logarithm.": slip(
+            "special.digamma(half) - np.log(half)", "np.log(half) - special.digamma(half)"
         ),
-        Mistake(
-            "The sign is turned round, so the variance grows: digamma minus logarithm.",
-            slip("special.digamma(half) - np.log(half)", "np.log(half) - special.digamma(half)"),
+        "The logarithm of (n - 1) / 2 is missing: the variance is divided by n - 1.": slip(
+            " - np.log(half)", ""
         ),
-        Mistake(
-            "The logarithm of (n - 1) / 2 is missing: the variance is divided by n - 1.",
-            slip(" - np.log(half)", ""),
-        ),
-        Mistake(
-            "That is one refit too few.", slip("generations * drift", "(generations - 1) * drift")
-        ),
-        Mistake(
-            "That is one refit too many.", slip("generations * drift", "(generations + 1) * drift")
-        ),
-        Mistake(
-            "exp(-G / n) is near this only for large n. Use the mean of the logarithm, which "
-            "digamma gives.",
-            returning("float(np.exp(-generations / n))"),
-        ),
-    ),
+        "That is one refit too few.": slip("generations * drift", "(generations - 1) * drift"),
+        "That is one refit too many.": slip("generations * drift", "(generations + 1) * drift"),
+        (
+            "exp(-G / n) is near this only for large n. Use the mean of the logarithm, which digamma "
+            "gives."
+        ): returning("float(np.exp(-generations / n))"),
+    },
     alternatives=(_variance_by_integration, _variance_step_by_step, _variance_by_product),
 )
 
@@ -375,63 +347,50 @@ TAIL_LOSS = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_tail_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The tails begin at the quantiles of the real rows. At quantiles of the synthetic ones a "
-            "distribution that has shrunk finds its own small tails complete.",
-            slip("quantile(real", "quantile(synthetic"),
+            "distribution that has shrunk finds its own small tails complete."
+        ): slip("quantile(real", "quantile(synthetic"),
+        "Each side got the whole share. The two tails share it: share / 2 on either side.": slip(
+            "share / 2", "share", times=2
         ),
-        Mistake(
-            "Each side got the whole share. The two tails share it: share / 2 on either side.",
-            slip("share / 2", "share", times=2),
-        ),
-        Mistake(
-            "Both tails were thrown together. Keep them apart: a distribution that has moved makes "
-            "one heavier, which hides that the other is gone.",
-            returning("1 - np.repeat(in_synthetic.sum() / in_real.sum(), 2)"),
-        ),
-        Mistake(
+        (
+            "Both tails were thrown together. Keep them apart: a distribution that has moved makes one "
+            "heavier, which hides that the other is gone."
+        ): returning("1 - np.repeat(in_synthetic.sum() / in_real.sum(), 2)"),
+        (
             "These are the shares of synthetic rows in the tails. Divide each by that of the real rows, "
-            "and subtract the ratio from 1.",
-            returning("in_synthetic"),
+            "and subtract the ratio from 1."
+        ): returning("in_synthetic"),
+        "This is what has been kept. What is lost is 1 minus it.": returning(
+            "in_synthetic / in_real"
         ),
-        Mistake(
-            "This is what has been kept. What is lost is 1 minus it.",
-            returning("in_synthetic / in_real"),
+        "The low tail comes first, then the high one.": returning(
+            "(1 - in_synthetic / in_real)[::-1]"
         ),
-        Mistake(
-            "The low tail comes first, then the high one.",
-            returning("(1 - in_synthetic / in_real)[::-1]"),
+        "Rows at the edge itself do not belong to the tail: compare with < and >.": slip(
+            "< low", "<= low", "> high", ">= high", times=2
         ),
-        Mistake(
-            "Rows at the edge itself do not belong to the tail: compare with < and >.",
-            slip("< low", "<= low", "> high", ">= high", times=2),
+        "This is the difference of the shares. Divide it by the share of the real rows.": returning(
+            "in_real - in_synthetic"
         ),
-        Mistake(
-            "This is the difference of the shares. Divide it by the share of the real rows.",
-            returning("in_real - in_synthetic"),
+        "A tail that has grown has a negative loss. Leave out the absolute value.": returning(
+            "np.abs(1 - in_synthetic / in_real)"
         ),
-        Mistake(
-            "A tail that has grown has a negative loss. Leave out the absolute value.",
-            returning("np.abs(1 - in_synthetic / in_real)"),
+        "A tail that has grown has a negative loss. Do not cut it off at 0.": returning(
+            "np.clip(1 - in_synthetic / in_real, 0, None)"
         ),
-        Mistake(
-            "A tail that has grown has a negative loss. Do not cut it off at 0.",
-            returning("np.clip(1 - in_synthetic / in_real, 0, None)"),
+        "Percent: the loss should lie between 0 and 1 where a tail has shrunk.": returning(
+            "100 * (1 - in_synthetic / in_real)"
         ),
-        Mistake(
-            "Percent: the loss should lie between 0 and 1 where a tail has shrunk.",
-            returning("100 * (1 - in_synthetic / in_real)"),
+        "The share is always 5 % here. Use the argument, of which 0.05 is only the default.": slip(
+            "[share / 2, 1 - share / 2]", "[0.025, 0.975]"
         ),
-        Mistake(
-            "The share is always 5 % here. Use the argument, of which 0.05 is only the default.",
-            slip("[share / 2, 1 - share / 2]", "[0.025, 0.975]"),
+        "You counted rows. There may be more synthetic rows than real ones: compare shares.": slip(
+            ".mean()", ".sum()", times=4
         ),
-        Mistake(
-            "You counted rows. There may be more synthetic rows than real ones: compare shares.",
-            slip(".mean()", ".sum()", times=4),
-        ),
-    ),
+    },
     alternatives=(_tails_by_sorting, _tails_by_counts, _tails_by_ranks),
 )
 
@@ -515,53 +474,44 @@ EXTINCTION = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_extinction_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "This draws every generation from the original share. In the recursion the share drifts, "
-            "and a class that has become rarer dies sooner.",
-            returning("1 - (1 - (1 - share) ** n) ** np.arange(1, generations + 1)"),
-        ),
-        Mistake(
+            "and a class that has become rarer dies sooner."
+        ): returning("1 - (1 - (1 - share) ** n) ** np.arange(1, generations + 1)"),
+        (
             "This is the chance to miss the class in all of G n samples. It needs to be missed in one "
-            "generation only, since a class that is gone never comes back.",
-            returning("(1 - share) ** (n * np.arange(1, generations + 1))"),
+            "generation only, since a class that is gone never comes back."
+        ): returning("(1 - share) ** (n * np.arange(1, generations + 1))"),
+        (
+            "This is the chance to die in just "
+            "that generation. Being gone adds up over generations."
+        ): returning("np.diff(gone, prepend=0.0)"),
+        "This is the chance to be still there.": returning("1 - np.array(gone)"),
+        (
+            "One generation late: the first n samples can already miss the class, with a chance of (1 - "
+            "share)^n."
+        ): returning("np.array([0.0, *gone[:-1]])"),
+        "One generation early: the first number belongs to the first n samples.": returning(
+            "np.array([*gone[1:], (chance @ step)[0]])"
         ),
-        Mistake(
-            "This is the chance to die in just that generation. Being gone adds up over generations.",
-            returning("np.diff(gone, prepend=0.0)"),
+        "There is one number too many: begin after the first generation, not before it.": returning(
+            "np.array([0.0, *gone])"
         ),
-        Mistake("This is the chance to be still there.", returning("1 - np.array(gone)")),
-        Mistake(
-            "One generation late: the first n samples can already miss the class, with a chance of "
-            "(1 - share)^n.",
-            returning("np.array([0.0, *gone[:-1]])"),
+        "This is the last generation alone. Return the chance after each.": returning(
+            "np.array(gone[-1:])"
         ),
-        Mistake(
-            "One generation early: the first number belongs to the first n samples.",
-            returning("np.array([*gone[1:], (chance @ step)[0]])"),
+        "The chance stays that of the first generation. A class can also vanish later.": returning(
+            "np.full(generations, gone[0])"
         ),
-        Mistake(
-            "There is one number too many: begin after the first generation, not before it.",
-            returning("np.array([0.0, *gone])"),
+        (
+            "You added up the chance of the first generation. The share drifts, and a class can vanish "
+            "only once."
+        ): returning("(1 - share) ** n * np.arange(1, generations + 1)"),
+        "This is the chance that the class has taken all n rows. Take that of the count 0.": slip(
+            "chance[0]", "chance[-1]", times=2
         ),
-        Mistake(
-            "This is the last generation alone. Return the chance after each.",
-            returning("np.array(gone[-1:])"),
-        ),
-        Mistake(
-            "The chance stays that of the first generation. A class can also vanish later.",
-            returning("np.full(generations, gone[0])"),
-        ),
-        Mistake(
-            "You added up the chance of the first generation. The share drifts, and a class can "
-            "vanish only once.",
-            returning("(1 - share) ** n * np.arange(1, generations + 1)"),
-        ),
-        Mistake(
-            "This is the chance that the class has taken all n rows. Take that of the count 0.",
-            slip("chance[0]", "chance[-1]", times=2),
-        ),
-    ),
+    },
     alternatives=(_extinction_by_powers, _extinction_backwards, _extinction_by_survival),
 )
 
@@ -676,55 +626,44 @@ TRAINING_ROWS = Exercise(
     numpy=True,
     atol=0.03,  # six standard errors of a mean share
     picture=_rows_picture,
-    mistakes=(
-        Mistake(
-            "The real rows were left out. They belong to what accumulates, and they are what keeps "
-            "the loop in place.",
-            slip("np.concatenate(made)", "np.concatenate(made[1:])"),
+    mistakes={
+        (
+            "The real rows were left out. They belong to what accumulates, and they are what keeps the "
+            "loop in place."
+        ): slip("np.concatenate(made)", "np.concatenate(made[1:])"),
+        "The budget was drawn with replacement, so rows come twice: replace=False.": slip(
+            "replace=False", "replace=True"
         ),
-        Mistake(
-            "The budget was drawn with replacement, so rows come twice: replace=False.",
-            slip("replace=False", "replace=True"),
-        ),
-        Mistake(
+        (
             "The budget was not drawn with the rng that is handed over, so nobody can repeat it: "
-            "rng.choice, not np.random.",
-            slip("rng.choice", "np.random.default_rng().choice"),
+            "rng.choice, not np.random."
+        ): slip("rng.choice", "np.random.default_rng().choice"),
+        "The budget took the newest rows. Choose at random among all generations.": returning(
+            "everything[-len(made[0]) :]"
         ),
-        Mistake(
-            "The budget took the newest rows. Choose at random among all generations.",
-            returning("everything[-len(made[0]) :]"),
+        "The budget took the first rows, which are the real ones. Choose at random among all.": returning(
+            "everything[: len(made[0])]"
         ),
-        Mistake(
-            "The budget took the first rows, which are the real ones. Choose at random among all.",
-            returning("everything[: len(made[0])]"),
+        "There is no budget here: take only as many rows as the real data have.": returning(
+            "everything"
         ),
-        Mistake(
-            "There is no budget here: take only as many rows as the real data have.",
-            returning("everything"),
+        "Replace means that the last generation takes the place of all before it: made[-1] alone.": slip(
+            "return made[-1]", "return np.concatenate(made)"
         ),
-        Mistake(
-            "Replace means that the last generation takes the place of all before it: made[-1] alone.",
-            slip("return made[-1]", "return np.concatenate(made)"),
+        "Replace takes the newest generation, made[-1]. These are the real rows.": slip(
+            "return made[-1]", "return made[0]"
         ),
-        Mistake(
-            "Replace takes the newest generation, made[-1]. These are the real rows.",
-            slip("return made[-1]", "return made[0]"),
+        "The newest generation is missing from what accumulates.": slip(
+            "np.concatenate(made)", "np.concatenate(made[:-1])"
         ),
-        Mistake(
-            "The newest generation is missing from what accumulates.",
-            slip("np.concatenate(made)", "np.concatenate(made[:-1])"),
+        "The budget is half of all rows here. It is the number of real rows.": slip(
+            "size=len(made[0])", "size=len(everything) // 2"
         ),
-        Mistake(
-            "The budget is half of all rows here. It is the number of real rows.",
-            slip("size=len(made[0])", "size=len(everything) // 2"),
-        ),
-        Mistake(
-            "The budget took one generation as a whole. Choose rows at random among all "
-            "generations.",
-            returning("made[rng.integers(len(made))]"),
-        ),
-    ),
+        (
+            "The budget took one generation as a "
+            "whole. Choose rows at random among all generations."
+        ): returning("made[rng.integers(len(made))]"),
+    },
     alternatives=(_rows_by_index, _rows_by_shuffling, _rows_by_keys),
 )
 
@@ -812,67 +751,54 @@ VERIFIED_ROWS = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_verified_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "A label far below what the verifier expects is as wrong as one far above: take the size of "
-            "the difference.",
-            slip("np.abs(y - expected)", "(y - expected)"),
-        ),
-        Mistake("These are the rows that the verifier rejects.", slip("<=", ">")),
-        Mistake(
+            "the difference."
+        ): slip("np.abs(y - expected)", "(y - expected)"),
+        "These are the rows that the verifier rejects.": slip("<=", ">"),
+        (
             "Only the labels became 0. Inputs with a label of 0 are still a row to learn from: put "
-            "zeros in place of the whole row.",
-            returning("np.concatenate([x, (y * kept)[..., None]], axis=-1)"),
-        ),
-        Mistake(
+            "zeros in place of the whole row."
+        ): returning("np.concatenate([x, (y * kept)[..., None]], axis=-1)"),
+        (
             "A row was kept or rejected in all chains at once. Each chain has rows and a verifier of "
-            "its own.",
-            returning("rows * kept.all(axis=1)[:, None, None]"),
+            "its own."
+        ): returning("rows * kept.all(axis=1)[:, None, None]"),
+        "Each chain has a verifier of its own, and here the first one judged all chains.": slip(
+            "weights)", "np.broadcast_to(weights[:1], weights.shape))"
         ),
-        Mistake(
-            "Each chain has a verifier of its own, and here the first one judged all chains.",
-            slip("weights)", "np.broadcast_to(weights[:1], weights.shape))"),
+        "The tolerance is in units of the label, and not in standard deviations of the difference.": slip(
+            "<= tolerance", "<= tolerance * (y - expected).std()"
         ),
-        Mistake(
-            "The tolerance is in units of the label, and not in standard deviations of the difference.",
-            slip("<= tolerance", "<= tolerance * (y - expected).std()"),
+        (
+            "The rejected rows were left out, so the chains no longer have the same number of rows. Put "
+            "zeros in their place."
+        ): returning("rows[kept]"),
+        "A difference of just the tolerance is not farther than it: compare with <=.": slip(
+            "<= tolerance", "< tolerance"
         ),
-        Mistake(
-            "The rejected rows were left out, so the chains no longer have the same number of "
-            "rows. Put zeros in their place.",
-            returning("rows[kept]"),
+        "A squared difference is compared with the tolerance. Take the size of the difference.": slip(
+            "np.abs(y - expected)", "(y - expected) ** 2"
         ),
-        Mistake(
-            "A difference of just the tolerance is not farther than it: compare with <=.",
-            slip("<= tolerance", "< tolerance"),
+        (
+            "The rejected rows got the label that the verifier expects. Put zeros in place of the whole "
+            "row."
+        ): returning("np.concatenate([x, np.where(kept, y, expected)[..., None]], axis=-1)"),
+        "This says which rows are kept. Return the rows, with zeros in place of the others.": returning(
+            "kept"
         ),
-        Mistake(
-            "A squared difference is compared with the tolerance. Take the size of the difference.",
-            slip("np.abs(y - expected)", "(y - expected) ** 2"),
+        (
+            "You gave half of the tolerance to either side. A label may lie the whole tolerance above "
+            "or below."
+        ): slip("<= tolerance", "<= tolerance / 2"),
+        "You looked at the label alone. Its distance from what the verifier expects counts.": slip(
+            "np.abs(y - expected)", "np.abs(y)"
         ),
-        Mistake(
-            "The rejected rows got the label that the verifier expects. Put zeros in place of the "
-            "whole row.",
-            returning("np.concatenate([x, np.where(kept, y, expected)[..., None]], axis=-1)"),
+        "The rejected rows became NaN. Put zeros in their place.": returning(
+            "np.where(kept[..., None], rows, np.nan)"
         ),
-        Mistake(
-            "This says which rows are kept. Return the rows, with zeros in place of the others.",
-            returning("kept"),
-        ),
-        Mistake(
-            "You gave half of the tolerance to either side. A label may lie the whole tolerance "
-            "above or below.",
-            slip("<= tolerance", "<= tolerance / 2"),
-        ),
-        Mistake(
-            "You looked at the label alone. Its distance from what the verifier expects counts.",
-            slip("np.abs(y - expected)", "np.abs(y)"),
-        ),
-        Mistake(
-            "The rejected rows became NaN. Put zeros in their place.",
-            returning("np.where(kept[..., None], rows, np.nan)"),
-        ),
-    ),
+    },
     alternatives=(_verified_by_loops, _verified_in_place, _verified_by_choice),
 )
 
@@ -940,46 +866,35 @@ MEAN_SPREAD = Exercise(
     inputs=_spread_cases,
     atol=1e-8,  # the values are small
     picture=_spread_picture,
-    mistakes=(
-        Mistake(
-            "A factor on the mean works on its variance squared: (1 - fresh)².", slip(" ** 2", "")
+    mistakes={
+        "A factor on the mean works on its variance squared: (1 - fresh)².": slip(" ** 2", ""),
+        "This is G / n, the loop without fresh rows.": returning("generations / n"),
+        (
+            "This is the level that the variance tends to after very many generations. Stop the sum at "
+            "G terms."
+        ): returning("1 / n / (fresh * (2 - fresh)) if fresh else generations / n"),
+        "The first fit has no generation before it: begin the sum at i = 0, with 1 / n.": slip(
+            "range(generations)", "range(1, generations + 1)"
         ),
-        Mistake("This is G / n, the loop without fresh rows.", returning("generations / n")),
-        Mistake(
-            "This is the level that the variance tends to after very many generations. Stop the sum "
-            "at G terms.",
-            returning("1 / n / (fresh * (2 - fresh)) if fresh else generations / n"),
-        ),
-        Mistake(
-            "The first fit has no generation before it: begin the sum at i = 0, with 1 / n.",
-            slip("range(generations)", "range(1, generations + 1)"),
-        ),
-        Mistake(
+        (
             "It is the synthetic part that carries the error on, 1 - fresh of the rows, not the fresh "
-            "part.",
-            slip("1 - fresh", "fresh"),
+            "part."
+        ): slip("1 - fresh", "fresh"),
+        "This is the standard deviation of the mean. Its square is the variance.": returning(
+            "(sum(kept**i for i in range(generations)) / n) ** 0.5"
         ),
-        Mistake(
-            "This is the standard deviation of the mean. Its square is the variance.",
-            returning("(sum(kept**i for i in range(generations)) / n) ** 0.5"),
+        "A mean of n rows has the variance 1 / n, not 1 / (n - 1).": slip("/ n", "/ (n - 1)"),
+        "The division by n is missing.": slip(" / n", ""),
+        "This is what the first generation's error adds. Sum over all generations.": returning(
+            "kept ** (generations - 1) / n"
         ),
-        Mistake(
-            "A mean of n rows has the variance 1 / n, not 1 / (n - 1).", slip("/ n", "/ (n - 1)")
+        "You squared the fresh share alone. The factor is (1 - fresh)².": slip(
+            "(1 - fresh) ** 2", "1 - fresh**2"
         ),
-        Mistake("The division by n is missing.", slip(" / n", "")),
-        Mistake(
-            "This is what the first generation's error adds. Sum over all generations.",
-            returning("kept ** (generations - 1) / n"),
+        "That is one generation too many: the sum has G terms.": slip(
+            "range(generations)", "range(generations + 1)"
         ),
-        Mistake(
-            "You squared the fresh share alone. The factor is (1 - fresh)².",
-            slip("(1 - fresh) ** 2", "1 - fresh**2"),
-        ),
-        Mistake(
-            "That is one generation too many: the sum has G terms.",
-            slip("range(generations)", "range(generations + 1)"),
-        ),
-    ),
+    },
     alternatives=(
         _spread_step_by_step,
         _spread_closed,

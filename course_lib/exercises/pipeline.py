@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import exprel
 from scipy.stats import fisher_exact, hypergeom
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.pipeline.budget import charge
 from course_lib.pipeline.contract import keeps_rule
@@ -137,66 +137,48 @@ RUN_ONCE = Exercise(
     probe=_step_probe,
     numpy=True,
     picture=_step_picture,
-    mistakes=(
-        Mistake(
-            "The settings are not part of the key: with other settings an old answer comes back.",
-            slip("dict(settings), ", ""),
+    mistakes={
+        "The settings are not part of the key: with other settings an old answer comes back.": slip(
+            "dict(settings), ", ""
         ),
-        Mistake(
-            "Two contents of the same length count as the same. Hash the content.",
-            slip("hashlib.sha256(content).hexdigest()", "len(content)"),
+        "Two contents of the same length count as the same. Hash the content.": slip(
+            "hashlib.sha256(content).hexdigest()", "len(content)"
         ),
-        Mistake(
-            "The step's name is not part of the key: two steps get each other's answers.",
-            slip("step.__name__, ", ""),
+        "The step's name is not part of the key: two steps get each other's answers.": slip(
+            "step.__name__, ", ""
         ),
-        Mistake(
-            "The order of the names changes the key, so the step runs again for the same inputs.",
-            slip(", sort_keys=True", ""),
+        "The order of the names changes the key, so the step runs again for the same inputs.": slip(
+            ", sort_keys=True", ""
         ),
-        Mistake(
-            "The step runs at every call. Keep its answer in the store, and look there first.",
-            slip("if key not in store", "if True"),
+        "The step runs at every call. Keep its answer in the store, and look there first.": slip(
+            "if key not in store", "if True"
         ),
-        Mistake(
-            "The names of the inputs are not part of the key: two contents may change places unseen.",
-            slip(
-                "{name: hashlib.sha256(content).hexdigest() for name, content in inputs.items()}",
-                "sorted(hashlib.sha256(content).hexdigest() for content in inputs.values())",
-            ),
+        "The names of the inputs are not part of the key: two contents may change places unseen.": slip(
+            "{name: hashlib.sha256(content).hexdigest() for name, content in inputs.items()}",
+            "sorted(hashlib.sha256(content).hexdigest() for content in inputs.values())",
         ),
-        Mistake(
-            "Only one input is part of the key. All of them belong to it.",
-            slip("contents], sort_keys", "max(contents.items())], sort_keys"),
+        "Only one input is part of the key. All of them belong to it.": slip(
+            "contents], sort_keys", "max(contents.items())], sort_keys"
         ),
-        Mistake(
-            "Only the step's name is the key. The settings and the inputs belong to it, too.",
-            slip(
-                "json.dumps([step.__name__, dict(settings), contents], sort_keys=True)",
-                "step.__name__",
-            ),
+        "Only the step's name is the key. The settings and the inputs belong to it, too.": slip(
+            "json.dumps([step.__name__, dict(settings), contents], sort_keys=True)",
+            "step.__name__",
         ),
-        Mistake(
-            "Only the settings are the key. The step's name and the inputs belong to it, too.",
-            slip("[step.__name__, dict(settings), contents]", "[dict(settings)]"),
+        "Only the settings are the key. The step's name and the inputs belong to it, too.": slip(
+            "[step.__name__, dict(settings), contents]", "[dict(settings)]"
         ),
-        Mistake(
-            "Only the inputs are the key. The step's name and the settings belong to it, too.",
-            slip("[step.__name__, dict(settings), contents]", "[contents]"),
+        "Only the inputs are the key. The step's name and the settings belong to it, too.": slip(
+            "[step.__name__, dict(settings), contents]", "[contents]"
         ),
-        Mistake(
-            "The step runs twice. Call it once, and return what was stored.",
-            slip(
-                "store[key] = step(inputs, settings)",
-                "store[key] = step(inputs, settings)\n        step(inputs, settings)",
-            ),
+        "The step runs twice. Call it once, and return what was stored.": slip(
+            "store[key] = step(inputs, settings)",
+            "store[key] = step(inputs, settings)\n        step(inputs, settings)",
         ),
-        Mistake(
+        (
             "The store keeps a single answer, so the step runs again as soon as another call comes "
-            "between. Keep them all.",
-            slip("store[key] = step", "store.clear()\n        store[key] = step"),
-        ),
-    ),
+            "between. Keep them all."
+        ): slip("store[key] = step", "store.clear()\n        store[key] = step"),
+    },
     alternatives=(_once_by_tuple, _once_by_one_hash, _once_by_text),
 )
 
@@ -309,49 +291,40 @@ KEEPS_RULE = Exercise(
     probe=_rule_probe,
     numpy=True,
     picture=_rule_picture,
-    mistakes=(
-        Mistake("The lower end of the range is allowed, too.", slip(">= least", "> least")),
-        Mistake("The upper end of the range is allowed, too.", slip("<= most", "< most")),
-        Mistake("An integer has to be a whole number.", slip("good &= values % 1 == 0", "pass")),
-        Mistake(
-            "A missing value passes here always. It passes only if missing is True.",
-            slip("np.where(gone, missing, good)", "np.where(gone, True, good)"),
+    mistakes={
+        "The lower end of the range is allowed, too.": slip(">= least", "> least"),
+        "The upper end of the range is allowed, too.": slip("<= most", "< most"),
+        "An integer has to be a whole number.": slip("good &= values % 1 == 0", "pass"),
+        "A missing value passes here always. It passes only if missing is True.": slip(
+            "np.where(gone, missing, good)", "np.where(gone, True, good)"
         ),
-        Mistake(
-            "A missing value never passes here. It passes if missing is True.",
-            slip("np.where(gone, missing, good)", "np.where(gone, False, good)"),
+        "A missing value never passes here. It passes if missing is True.": slip(
+            "np.where(gone, missing, good)", "np.where(gone, False, good)"
         ),
-        Mistake(
-            "Any text passes here. A category has to be one of the levels.",
-            slip("np.isin(values, levels)", "values == values"),
+        "Any text passes here. A category has to be one of the levels.": slip(
+            "np.isin(values, levels)", "values == values"
         ),
-        Mistake("The upper end of the range is not looked at.", slip(" & (values <= most)", "")),
-        Mistake("The lower end of the range is not looked at.", slip("(values >= least) & ", "")),
-        Mistake(
-            "Any number is above one end or below the other. It has to be both: &.",
-            slip("(values >= least) & (values <= most)", "(values >= least) | (values <= most)"),
+        "The upper end of the range is not looked at.": slip(" & (values <= most)", ""),
+        "The lower end of the range is not looked at.": slip("(values >= least) & ", ""),
+        "Any number is above one end or below the other. It has to be both: &.": slip(
+            "(values >= least) & (values <= most)", "(values >= least) | (values <= most)"
         ),
-        Mistake(
-            "Plain numbers need not be whole. Only integers do.",
-            slip('if kind == "integer":', "if kind:"),
+        "Plain numbers need not be whole. Only integers do.": slip(
+            'if kind == "integer":', "if kind:"
         ),
-        Mistake(
-            "missing is turned round: a missing value passes if it is True.",
-            slip("missing, good", "not missing, good"),
+        "missing is turned round: a missing value passes if it is True.": slip(
+            "missing, good", "not missing, good"
         ),
-        Mistake(
-            "These are the values that break the rule. Return those that keep it.",
-            returning("~np.where(gone, missing, good).astype(bool)"),
+        "These are the values that break the rule. Return those that keep it.": returning(
+            "~np.where(gone, missing, good).astype(bool)"
         ),
-        Mistake(
-            "An empty text is a missing value of a category.",
-            slip('values == ""', "np.zeros(len(values), bool)"),
+        "An empty text is a missing value of a category.": slip(
+            'values == ""', "np.zeros(len(values), bool)"
         ),
-        Mistake(
-            "Levels and other texts are turned round: a category has to be one of the levels.",
-            slip("np.isin(values, levels)", "~np.isin(values, levels)"),
+        "Levels and other texts are turned round: a category has to be one of the levels.": slip(
+            "np.isin(values, levels)", "~np.isin(values, levels)"
         ),
-    ),
+    },
     alternatives=(_rule_by_loop, _rule_by_logic, _rule_by_filling),
 )
 
@@ -429,42 +402,28 @@ E_VALUE = Exercise(
     probe=_e_probe,
     numpy=True,
     picture=_e_picture,
-    mistakes=(
-        Mistake(
-            "1 / p is no e-value: its mean over a uniform p has no end.",
-            returning("1 / np.clip(p, 1e-300, 1)"),
+    mistakes={
+        "1 / p is no e-value: its mean over a uniform p has no end.": returning(
+            "1 / np.clip(p, 1e-300, 1)"
         ),
-        Mistake(
-            "This is the mixture's member with k = 1/2. Mix over all k from 0 to 1.",
-            returning("0.5 / np.sqrt(np.clip(p, 1e-300, 1))"),
+        "This is the mixture's member with k = 1/2. Mix over all k from 0 to 1.": returning(
+            "0.5 / np.sqrt(np.clip(p, 1e-300, 1))"
         ),
-        Mistake(
-            "L = -log p is positive: the sign is missing.",
-            slip("-np.log(", "np.log("),
+        "L = -log p is positive: the sign is missing.": slip("-np.log(", "np.log("),
+        "The logarithm is the natural one, np.log.": slip("np.log(", "np.log10("),
+        "Divide by the square of L.": slip("np.maximum(L, 1e-4) ** 2", "np.maximum(L, 1e-4)"),
+        "Small p-values are cut too early here: cut them at 1e-300.": slip("1e-300", "1e-12"),
+        "At p = 1 the e-value is one half: 0.5 + L / 6 where L is near 0.": slip(
+            "0.5 + L / 6", "1 + L / 6"
         ),
-        Mistake("The logarithm is the natural one, np.log.", slip("np.log(", "np.log10(")),
-        Mistake(
-            "Divide by the square of L.", slip("np.maximum(L, 1e-4) ** 2", "np.maximum(L, 1e-4)")
+        "This is L, the logarithm. The e-value is (exp(L) - 1 - L) / L^2.": returning("L"),
+        "L must be subtracted above.": slip("- L) /", "+ L) /"),
+        "The 1 is missing above: exp(L) - 1 - L.": slip("np.expm1(L) - L", "np.exp(L) - L"),
+        "The series holds near p = 1 only. Use it where L is below 1e-4.": returning(
+            "np.asarray(series)"
         ),
-        Mistake(
-            "Small p-values are cut too early here: cut them at 1e-300.",
-            slip("1e-300", "1e-12"),
-        ),
-        Mistake(
-            "At p = 1 the e-value is one half: 0.5 + L / 6 where L is near 0.",
-            slip("0.5 + L / 6", "1 + L / 6"),
-        ),
-        Mistake("This is L, the logarithm. The e-value is (exp(L) - 1 - L) / L^2.", returning("L")),
-        Mistake("L must be subtracted above.", slip("- L) /", "+ L) /")),
-        Mistake(
-            "The 1 is missing above: exp(L) - 1 - L.", slip("np.expm1(L) - L", "np.exp(L) - L")
-        ),
-        Mistake(
-            "The series holds near p = 1 only. Use it where L is below 1e-4.",
-            returning("np.asarray(series)"),
-        ),
-        Mistake("L is missing above: exp(L) - 1 - L.", slip("(np.expm1(L) - L)", "np.expm1(L)")),
-    ),
+        "L is missing above: exp(L) - 1 - L.": slip("(np.expm1(L) - L)", "np.expm1(L)"),
+    },
     alternatives=(_e_by_exprel, _e_by_series, _e_as_written),
 )
 
@@ -530,52 +489,39 @@ E_CUSUM = Exercise(
     inputs=_cusum_cases,
     numpy=True,
     picture=_cusum_picture,
-    mistakes=(
-        Mistake(
-            "This is the product of all days: after many quiet days a change is seen much too late.",
-            slip("max(last, 1.0) * value", "last * value"),
+    mistakes={
+        "This is the product of all days: after many quiet days a change is seen much too late.": slip(
+            "max(last, 1.0) * value", "last * value"
         ),
-        Mistake(
-            "Take the larger one before today's e-value is multiplied, and not after it.",
-            slip("max(last, 1.0) * value", "max(last * value, 1.0)"),
+        "Take the larger one before today's e-value is multiplied, and not after it.": slip(
+            "max(last, 1.0) * value", "max(last * value, 1.0)"
         ),
-        Mistake(
-            "This adds 1 where the larger one of the two is asked for.",
-            slip("max(last, 1.0) * value", "(last + 1.0) * value"),
+        "This adds 1 where the larger one of the two is asked for.": slip(
+            "max(last, 1.0) * value", "(last + 1.0) * value"
         ),
-        Mistake(
-            "Evidence of several days is multiplied, and not added.",
-            slip("max(last, 1.0) * value", "max(last, 1.0) + value"),
+        "Evidence of several days is multiplied, and not added.": slip(
+            "max(last, 1.0) * value", "max(last, 1.0) + value"
         ),
-        Mistake(
-            "The smaller one was taken, so the evidence can never grow.",
-            slip("max(last, 1.0)", "min(last, 1.0)"),
+        "The smaller one was taken, so the evidence can never grow.": slip(
+            "max(last, 1.0)", "min(last, 1.0)"
         ),
-        Mistake(
-            "This is the largest evidence so far. The CUSUM can also fall.",
-            returning("np.maximum.accumulate(evidence)"),
+        "This is the largest evidence so far. The CUSUM can also fall.": returning(
+            "np.maximum.accumulate(evidence)"
         ),
-        Mistake(
-            "This is the last day alone. Return the CUSUM after each day.",
-            returning("evidence[-1:]"),
+        "This is the last day alone. Return the CUSUM after each day.": returning("evidence[-1:]"),
+        "Today's e-value is compared with 1. It is the evidence of the day before that is.": slip(
+            "max(last, 1.0) * value", "max(value, 1.0) * last"
         ),
-        Mistake(
-            "Today's e-value is compared with 1. It is the evidence of the day before that is.",
-            slip("max(last, 1.0) * value", "max(value, 1.0) * last"),
+        "One day late: the first number is that after the first day.": returning(
+            "np.concatenate([[1.0], evidence[:-1]])"
         ),
-        Mistake(
-            "One day late: the first number is that after the first day.",
-            returning("np.concatenate([[1.0], evidence[:-1]])"),
+        "Only today's e-value counts here. The evidence of the days before multiplies it.": returning(
+            "e * 1.0"
         ),
-        Mistake(
-            "Only today's e-value counts here. The evidence of the days before multiplies it.",
-            returning("e * 1.0"),
+        "This is the logarithm of the CUSUM. Return the CUSUM itself.": returning(
+            "np.log(np.maximum(evidence, 1e-300))"
         ),
-        Mistake(
-            "This is the logarithm of the CUSUM. Return the CUSUM itself.",
-            returning("np.log(np.maximum(evidence, 1e-300))"),
-        ),
-    ),
+    },
     alternatives=(_cusum_by_products, _cusum_by_accumulate, _cusum_by_logs),
 )
 
@@ -677,56 +623,44 @@ GROUP_P_VALUES = Exercise(
     inputs=_group_cases,
     numpy=True,
     picture=_group_picture,
-    mistakes=(
-        Mistake(
-            "Only too few labels are found here. The smaller one of both tails counts.",
-            slip("min(below, above)", "below"),
+    mistakes={
+        "Only too few labels are found here. The smaller one of both tails counts.": slip(
+            "min(below, above)", "below"
         ),
-        Mistake(
-            "Only too many labels are found here. The smaller one of both tails counts.",
-            slip("min(below, above)", "above"),
+        "Only too many labels are found here. The smaller one of both tails counts.": slip(
+            "min(below, above)", "above"
         ),
-        Mistake(
-            "The smaller tail has to be doubled: whoever looks at both sides looks twice.",
-            slip("2 * min(below, above)", "min(below, above)"),
+        "The smaller tail has to be doubled: whoever looks at both sides looks twice.": slip(
+            "2 * min(below, above)", "min(below, above)"
         ),
-        Mistake(
-            "The upper tail counts the number itself, too: sf(k - 1).",
-            slip("hypergeom.sf(k - 1,", "hypergeom.sf(k,"),
+        "The upper tail counts the number itself, too: sf(k - 1).": slip(
+            "hypergeom.sf(k - 1,", "hypergeom.sf(k,"
         ),
-        Mistake(
-            "All rows were counted in every group. Take those of the group.",
-            slip("(group == g).sum()", "len(group)", "label[group == g].sum()", "label.sum()"),
+        "All rows were counted in every group. Take those of the group.": slip(
+            "(group == g).sum()", "len(group)", "label[group == g].sum()", "label.sum()"
         ),
-        Mistake(
-            "A p-value is at most 1: cut it there.",
-            slip("min(1.0, 2 * min(below, above))", "2 * min(below, above)"),
+        "A p-value is at most 1: cut it there.": slip(
+            "min(1.0, 2 * min(below, above))", "2 * min(below, above)"
         ),
-        Mistake(
-            "The lower tail counts the number itself: cdf(k).",
-            slip("hypergeom.cdf(k,", "hypergeom.cdf(k - 1,"),
+        "The lower tail counts the number itself: cdf(k).": slip(
+            "hypergeom.cdf(k,", "hypergeom.cdf(k - 1,"
         ),
-        Mistake(
-            "The larger tail was taken. Double the smaller one.",
-            slip("min(below, above)", "max(below, above)"),
+        "The larger tail was taken. Double the smaller one.": slip(
+            "min(below, above)", "max(below, above)"
         ),
-        Mistake(
-            "The number of draws is that of today's rows, and not of those before.",
-            slip("k + k_before, n)", "k + k_before, n_before)", times=2),
+        "The number of draws is that of today's rows, and not of those before.": slip(
+            "k + k_before, n)", "k + k_before, n_before)", times=2
         ),
-        Mistake(
-            "This is 1 minus the p-value. A small p-value speaks against equal rates.",
-            returning("1 - np.array(p_values)"),
+        "This is 1 minus the p-value. A small p-value speaks against equal rates.": returning(
+            "1 - np.array(p_values)"
         ),
-        Mistake(
-            "The p-values were multiplied by the number of groups. Return each as it is.",
-            returning("np.minimum(1, np.array(p_values) * len(p_values))"),
+        "The p-values were multiplied by the number of groups. Return each as it is.": returning(
+            "np.minimum(1, np.array(p_values) * len(p_values))"
         ),
-        Mistake(
-            "The two tails were multiplied. Double the smaller one.",
-            slip("2 * min(below, above)", "below * above"),
+        "The two tails were multiplied. Double the smaller one.": slip(
+            "2 * min(below, above)", "below * above"
         ),
-    ),
+    },
     alternatives=(_groups_by_fisher, _groups_by_counting, _groups_at_once),
 )
 
@@ -838,63 +772,49 @@ CHARGE = Exercise(
     probe=_budget_probe,
     numpy=True,
     picture=_budget_picture,
-    mistakes=(
-        Mistake(
-            "A release that was charged is asked for again after a crash: grant it before anything else.",
-            slip("if release in ledger:", "if False:"),
+    mistakes={
+        "A release that was charged is asked for again after a crash: grant it before anything else.": slip(
+            "if release in ledger:", "if False:"
         ),
-        Mistake(
-            "The cost of this release is not part of the sum: the last one overspends.",
-            slip("[*ledger.values(), cost]", "[*ledger.values()]"),
+        "The cost of this release is not part of the sum: the last one overspends.": slip(
+            "[*ledger.values(), cost]", "[*ledger.values()]"
         ),
-        Mistake(
-            "A release that is refused costs nothing.",
-            slip("return False, dict(ledger)", "return False, {**ledger, release: cost}"),
+        "A release that is refused costs nothing.": slip(
+            "return False, dict(ledger)", "return False, {**ledger, release: cost}"
         ),
-        Mistake(
-            "Whoever spends just the whole budget does not overspend it.",
-            slip("> total * (1 + 1e-12)", ">= total"),
+        "Whoever spends just the whole budget does not overspend it.": slip(
+            "> total * (1 + 1e-12)", ">= total"
         ),
-        Mistake(
-            "Three times 0.1 is a little more than 0.3 for a computer: allow for rounding.",
-            slip(" * (1 + 1e-12)", ""),
+        "Three times 0.1 is a little more than 0.3 for a computer: allow for rounding.": slip(
+            " * (1 + 1e-12)", ""
         ),
-        Mistake(
-            "A cost of 0, a negative one, or one that is not finite has to be refused by ValueError.",
-            slip("not (math.isfinite(cost) and cost > 0)", "False"),
+        "A cost of 0, a negative one, or one that is not finite has to be refused by ValueError.": slip(
+            "not (math.isfinite(cost) and cost > 0)", "False"
         ),
-        Mistake(
-            "A release that was charged before is charged again. Grant it, and leave the ledger as "
-            "it is.",
-            slip(
-                "        return True, dict(ledger)\n    #",
-                "        return True, {**ledger, release: ledger[release] + cost}\n    #",
-            ),
+        (
+            "A release that was charged before is charged again. Grant it, and leave the ledger as it "
+            "is."
+        ): slip(
+            "        return True, dict(ledger)\n    #",
+            "        return True, {**ledger, release: ledger[release] + cost}\n    #",
         ),
-        Mistake(
-            "A release that is in the ledger was refused. It is paid for: grant it.",
-            slip(
-                "        return True, dict(ledger)\n    #",
-                "        return False, dict(ledger)\n    #",
-            ),
+        "A release that is in the ledger was refused. It is paid for: grant it.": slip(
+            "        return True, dict(ledger)\n    #",
+            "        return False, dict(ledger)\n    #",
         ),
-        Mistake(
-            "The other releases are gone from the ledger. Add the new one to them.",
-            returning("True, {release: cost}"),
+        "The other releases are gone from the ledger. Add the new one to them.": returning(
+            "True, {release: cost}"
         ),
-        Mistake(
-            "Nothing is ever refused: compare the sum with the total.",
-            slip("> total * (1 + 1e-12)", "> math.inf"),
+        "Nothing is ever refused: compare the sum with the total.": slip(
+            "> total * (1 + 1e-12)", "> math.inf"
         ),
-        Mistake(
-            "The release was granted, but not written down: add its cost to the ledger.",
-            slip("return True, {**ledger, release: cost}", "return True, dict(ledger)"),
+        "The release was granted, but not written down: add its cost to the ledger.": slip(
+            "return True, {**ledger, release: cost}", "return True, dict(ledger)"
         ),
-        Mistake(
-            "Nothing is ever granted: refuse only what would bring the sum above the total.",
-            slip("> total * (1 + 1e-12)", "> -math.inf"),
+        "Nothing is ever granted: refuse only what would bring the sum above the total.": slip(
+            "> total * (1 + 1e-12)", "> -math.inf"
         ),
-    ),
+    },
     alternatives=(_charge_by_rest, _charge_by_trying, _charge_by_cases),
 )
 
@@ -1007,49 +927,37 @@ IN_FORCE = Exercise(
     probe=_force_probe,
     numpy=True,
     picture=_force_picture,
-    mistakes=(
-        Mistake(
-            "A day in quarantine is not published: it adds nothing.",
-            slip('event["event"] == "published"', 'event["event"] != "rolled back"'),
+    mistakes={
+        "A day in quarantine is not published: it adds nothing.": slip(
+            'event["event"] == "published"', 'event["event"] != "rolled back"'
         ),
-        Mistake(
-            "Rolling back withdraws the days after its day.",
-            slip('event["event"] == "rolled back"', "False"),
+        "Rolling back withdraws the days after its day.": slip(
+            'event["event"] == "rolled back"', "False"
         ),
-        Mistake(
-            "The day to which one goes back is in force again: keep it.",
-            slip('days.index(event["day"]) + 1', 'days.index(event["day"])'),
+        "The day to which one goes back is in force again: keep it.": slip(
+            'days.index(event["day"]) + 1', 'days.index(event["day"])'
         ),
-        Mistake(
-            "Going back to '' withdraws every day.",
-            slip('if event["day"] else []', 'if event["day"] else days'),
+        "Going back to '' withdraws every day.": slip(
+            'if event["day"] else []', 'if event["day"] else days'
         ),
-        Mistake(
-            "All days after that day are withdrawn, and not the last one alone.",
-            slip('days[: days.index(event["day"]) + 1]', "days[:-1]"),
+        "All days after that day are withdrawn, and not the last one alone.": slip(
+            'days[: days.index(event["day"]) + 1]', "days[:-1]"
         ),
-        Mistake(
-            "The days stand in the reverse order. The earliest comes first.",
-            returning("days[::-1]"),
+        "The days stand in the reverse order. The earliest comes first.": returning("days[::-1]"),
+        "This is the current day alone. Return all days in force.": returning("days[-1:]"),
+        "One day too many is left: the day to which one goes back is the last one.": slip(
+            "+ 1] if", "+ 2] if"
         ),
-        Mistake("This is the current day alone. Return all days in force.", returning("days[-1:]")),
-        Mistake(
-            "One day too many is left: the day to which one goes back is the last one.",
-            slip("+ 1] if", "+ 2] if"),
+        "The days before that day are withdrawn, too. They stay in force.": slip(
+            'days[: days.index(event["day"]) + 1]', '[event["day"]]'
         ),
-        Mistake(
-            "The days before that day are withdrawn, too. They stay in force.",
-            slip('days[: days.index(event["day"]) + 1]', '[event["day"]]'),
+        (
+            "The days after that day are still there, and the day itself is there twice. Cut the list "
+            "after it."
+        ): slip('days[: days.index(event["day"]) + 1]', '[*days, event["day"]]'),
+        "These are the days in quarantine. Return those in force.": returning(
+            "[e['day'] for e in events if e['event'] == 'quarantined']"
         ),
-        Mistake(
-            "The days after that day are still there, and the day itself is there twice. Cut the "
-            "list after it.",
-            slip('days[: days.index(event["day"]) + 1]', '[*days, event["day"]]'),
-        ),
-        Mistake(
-            "These are the days in quarantine. Return those in force.",
-            returning("[e['day'] for e in events if e['event'] == 'quarantined']"),
-        ),
-    ),
+    },
     alternatives=(_force_by_popping, _force_from_the_end, _force_by_slices),
 )

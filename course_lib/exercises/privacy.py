@@ -9,7 +9,7 @@ from scipy.stats import beta, binom
 from sklearn.metrics import roc_curve
 from sklearn.neighbors import NearestNeighbors
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, ORANGE
 from course_lib.privacy.attacks import value_reuse
@@ -97,63 +97,50 @@ RATE_AT = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_rate_picture,
-    mistakes=(
-        Mistake(
-            "Records with the threshold's own score are left out. Who ties with it counts: >=.",
-            slip(">=", ">", times=2),
+    mistakes={
+        "Records with the threshold's own score are left out. Who ties with it counts: >=.": slip(
+            ">=", ">", times=2
         ),
-        Mistake(
-            "The rates of members and of others have changed places.",
-            slip(
-                "(others >= t)",
-                "(x >= t)",
-                "(members >= t)",
-                "(others >= t)",
-                "(x >= t)",
-                "(members >= t)",
-            ),
+        "The rates of members and of others have changed places.": slip(
+            "(others >= t)",
+            "(x >= t)",
+            "(members >= t)",
+            "(others >= t)",
+            "(x >= t)",
+            "(members >= t)",
         ),
-        Mistake(
-            "A tie that more than fpr of the others share hides every member above it here. Accuse a part "
-            "of it: the straight line between two points.",
-            returning("float(max(t for f, t in best.items() if f <= fpr))"),
-        ),
-        Mistake(
+        (
+            "A tie that more than fpr of the others share hides every member above it here. Accuse a "
+            "part of it: the straight line between two points."
+        ): returning("float(max(t for f, t in best.items() if f <= fpr))"),
+        (
             "A quantile of the others was taken as threshold, and all who reach it are accused: with "
-            "ties these are more than a share fpr.",
-            returning("float((members >= np.quantile(others, 1 - fpr)).mean())"),
+            "ties these are more than a share fpr."
+        ): returning("float((members >= np.quantile(others, 1 - fpr)).mean())"),
+        "This is the share of members below the threshold. An attack accuses the high scores.": returning(
+            "1 - float(np.interp(fpr, list(best), list(best.values())))"
         ),
-        Mistake(
-            "This is the share of members below the threshold. An attack accuses the high scores.",
-            returning("1 - float(np.interp(fpr, list(best), list(best.values())))"),
+        (
+            "The threshold was taken from the members themselves. "
+            "A share fpr of the others exceeds it."
+        ): returning("float((members >= np.quantile(members, 1 - fpr)).mean())"),
+        "You subtracted fpr. Return the share of members itself.": returning(
+            "float(np.interp(fpr, list(best), list(best.values()))) - fpr"
         ),
-        Mistake(
-            "The threshold was taken from the members themselves. A share fpr of the others "
-            "exceeds it.",
-            returning("float((members >= np.quantile(members, 1 - fpr)).mean())"),
+        "This is a number of members. Return their share.": returning(
+            "len(members) * float(np.interp(fpr, list(best), list(best.values())))"
         ),
-        Mistake(
-            "You subtracted fpr. Return the share of members itself.",
-            returning("float(np.interp(fpr, list(best), list(best.values()))) - fpr"),
+        (
+            "This is how often a member scores above another record, a mean over all thresholds. Return "
+            "the rate at one fpr."
+        ): returning("float((members[:, None] > others).mean())"),
+        "This is the best accuracy over all thresholds. Return the rate of members at one fpr.": returning(
+            "float(((np.array(true) + 1 - np.array(false)) / 2).max())"
         ),
-        Mistake(
-            "This is a number of members. Return their share.",
-            returning("len(members) * float(np.interp(fpr, list(best), list(best.values())))"),
+        "Percent: the share should lie between 0 and 1.": returning(
+            "100 * float(np.interp(fpr, list(best), list(best.values())))"
         ),
-        Mistake(
-            "This is how often a member scores above another record, a mean over all thresholds. "
-            "Return the rate at one fpr.",
-            returning("float((members[:, None] > others).mean())"),
-        ),
-        Mistake(
-            "This is the best accuracy over all thresholds. Return the rate of members at one fpr.",
-            returning("float(((np.array(true) + 1 - np.array(false)) / 2).max())"),
-        ),
-        Mistake(
-            "Percent: the share should lie between 0 and 1.",
-            returning("100 * float(np.interp(fpr, list(best), list(best.values())))"),
-        ),
-    ),
+    },
     alternatives=(
         _rate_by_sklearn,
         _rate_step_by_step,
@@ -236,57 +223,43 @@ VALUE_REUSE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_reuse_picture,
-    mistakes=(
-        Mistake(
-            "This gives the score to every record. A value that is not found gains nothing.",
-            returning("-np.log(chance)[codes[:n]]"),
+    mistakes={
+        "This gives the score to every record. A value that is not found gains nothing.": returning(
+            "-np.log(chance)[codes[:n]]"
         ),
-        Mistake(
-            "The chance is that of one row, not of m: 1 - (1 - f)^m.",
-            slip("1 - (1 - share) ** m", "share"),
+        "The chance is that of one row, not of m: 1 - (1 - f)^m.": slip(
+            "1 - (1 - share) ** m", "share"
         ),
-        Mistake(
-            "The shares were counted among the synthetic rows. How rare a value is, the reference tells.",
-            slip("codes[n + m :]", "codes[n : n + m]", "len(reference)", "len(synthetic)"),
+        "The shares were counted among the synthetic rows. How rare a value is, the reference tells.": slip(
+            "codes[n + m :]", "codes[n : n + m]", "len(reference)", "len(synthetic)"
         ),
-        Mistake(
+        (
             "Found counts as 1, however common the value is. Rare values must count more: minus the "
-            "logarithm of the chance.",
-            returning("np.where(found, 1.0, 0.0)[codes[:n]]"),
+            "logarithm of the chance."
+        ): returning("np.where(found, 1.0, 0.0)[codes[:n]]"),
+        "This is the logarithm of the chance itself, so a rare value gets the lowest score.": slip(
+            "-np.log(chance)", "np.log(chance)"
         ),
-        Mistake(
-            "This is the logarithm of the chance itself, so a rare value gets the lowest score.",
-            slip("-np.log(chance)", "np.log(chance)"),
+        "This is the chance not to find the value. Take 1 minus it.": slip(
+            "1 - (1 - share) ** m", "(1 - share) ** m"
         ),
-        Mistake(
-            "This is the chance not to find the value. Take 1 minus it.",
-            slip("1 - (1 - share) ** m", "(1 - share) ** m"),
+        "The logarithm has the base 10. Use the natural one, np.log.": slip(
+            "-np.log(chance)", "-np.log10(chance)"
         ),
-        Mistake(
-            "The logarithm has the base 10. Use the natural one, np.log.",
-            slip("-np.log(chance)", "-np.log10(chance)"),
+        "The chance is that of as many rows as the reference has. There are m synthetic rows.": slip(
+            "** m", "** len(reference)"
         ),
-        Mistake(
-            "The chance is that of as many rows as the reference has. There are m synthetic rows.",
-            slip("** m", "** len(reference)"),
+        "A value that is not found scores 0, and not NaN.": slip("chance), 0.0", "chance), np.nan"),
+        "The two are turned round: a value that is found gets the score, another one gets 0.": slip(
+            "-np.log(chance), 0.0", "0.0, -np.log(chance)"
         ),
-        Mistake(
-            "A value that is not found scores 0, and not NaN.",
-            slip("chance), 0.0", "chance), np.nan"),
+        "m times the share is near the chance only where it is small. Use 1 - (1 - f)^m.": slip(
+            "1 - (1 - share) ** m", "np.minimum(m * share, 1)"
         ),
-        Mistake(
-            "The two are turned round: a value that is found gets the score, another one gets 0.",
-            slip("-np.log(chance), 0.0", "0.0, -np.log(chance)"),
+        "This is a score for each different value. Return one for each record.": returning(
+            "np.where(found, -np.log(chance), 0.0)"
         ),
-        Mistake(
-            "m times the share is near the chance only where it is small. Use 1 - (1 - f)^m.",
-            slip("1 - (1 - share) ** m", "np.minimum(m * share, 1)"),
-        ),
-        Mistake(
-            "This is a score for each different value. Return one for each record.",
-            returning("np.where(found, -np.log(chance), 0.0)"),
-        ),
-    ),
+    },
     alternatives=(_reuse_by_loop, _reuse_by_comparing, _reuse_by_dictionary),
 )
 
@@ -371,73 +344,54 @@ LOG_DENSITY_RATIO = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_ratio_picture,
-    mistakes=(
-        Mistake(
-            "The dimension is missing: a volume grows as r to the power d.",
-            slip("records.shape[1] * ", ""),
+    mistakes={
+        "The dimension is missing: a volume grows as r to the power d.": slip(
+            "records.shape[1] * ", ""
         ),
-        Mistake(
-            "The ratio is upside down: a record with near synthetic rows must score high.",
-            slip(
-                "np.log(r_real) - np.log(r_made)",
-                "np.log(r_made) - np.log(r_real)",
-                "len(reference) / len(synthetic)",
-                "len(synthetic) / len(reference)",
-            ),
+        "The ratio is upside down: a record with near synthetic rows must score high.": slip(
+            "np.log(r_real) - np.log(r_made)",
+            "np.log(r_made) - np.log(r_real)",
+            "len(reference) / len(synthetic)",
+            "len(synthetic) / len(reference)",
         ),
-        Mistake(
+        (
             "The two tables differ in their numbers of rows, and a density is a share: add "
-            "log(len(reference) / len(synthetic)).",
-            returning("volumes"),
+            "log(len(reference) / len(synthetic))."
+        ): returning("volumes"),
+        "The numbers of rows are upside down: m stands below in each density.": slip(
+            "len(reference) / len(synthetic)", "len(synthetic) / len(reference)"
         ),
-        Mistake(
-            "The numbers of rows are upside down: m stands below in each density.",
-            slip("len(reference) / len(synthetic)", "len(synthetic) / len(reference)"),
+        "Place k is the neighbour after the k-th: Python counts from 0.": slip(
+            "[:, k - 1]", "[:, k]", times=2
         ),
-        Mistake(
-            "Place k is the neighbour after the k-th: Python counts from 0.",
-            slip("[:, k - 1]", "[:, k]", times=2),
+        "This is the ratio itself. Return its logarithm.": returning(
+            "np.exp(volumes + np.log(len(reference) / len(synthetic)))"
         ),
-        Mistake(
-            "This is the ratio itself. Return its logarithm.",
-            returning("np.exp(volumes + np.log(len(reference) / len(synthetic)))"),
+        "The nearest row was taken, whatever k says. Take the k-th nearest.": slip(
+            "[:, k - 1]", "[:, 0]", times=2
         ),
-        Mistake(
-            "The nearest row was taken, whatever k says. Take the k-th nearest.",
-            slip("[:, k - 1]", "[:, 0]", times=2),
+        "The mean distance to the k nearest rows was taken. Take that to the k-th alone.": slip(
+            "np.sort(cdist(records, synthetic), axis=1)[:, k - 1]",
+            "np.sort(cdist(records, synthetic), axis=1)[:, :k].mean(axis=1)",
+            "np.sort(cdist(records, reference), axis=1)[:, k - 1]",
+            "np.sort(cdist(records, reference), axis=1)[:, :k].mean(axis=1)",
         ),
-        Mistake(
-            "The mean distance to the k nearest rows was taken. Take that to the k-th alone.",
-            slip(
-                "np.sort(cdist(records, synthetic), axis=1)[:, k - 1]",
-                "np.sort(cdist(records, synthetic), axis=1)[:, :k].mean(axis=1)",
-                "np.sort(cdist(records, reference), axis=1)[:, k - 1]",
-                "np.sort(cdist(records, reference), axis=1)[:, :k].mean(axis=1)",
-            ),
-        ),
-        Mistake(
+        (
             "This is a ratio of distances. Densities go with the power d of the distance, and the "
-            "logarithm is asked for.",
-            returning("r_real / r_made"),
+            "logarithm is asked for."
+        ): returning("r_real / r_made"),
+        "The volume counts twice. It grows as r to the power d, the number of columns.": slip(
+            "records.shape[1] *", "2 * records.shape[1] *"
         ),
-        Mistake(
-            "The volume counts twice. It grows as r to the power d, the number of columns.",
-            slip("records.shape[1] *", "2 * records.shape[1] *"),
+        (
+            "The density of the reference is missing: a record in a crowded place scores high in any "
+            "table."
+        ): returning("-records.shape[1] * np.log(r_made) - np.log(len(synthetic))"),
+        "d is the number of columns, not of records.": slip("records.shape[1]", "records.shape[0]"),
+        "k stands in both densities and cancels out. Leave log(k) out.": returning(
+            "volumes + np.log(k * len(reference) / len(synthetic))"
         ),
-        Mistake(
-            "The density of the reference is missing: a record in a crowded place scores high in "
-            "any table.",
-            returning("-records.shape[1] * np.log(r_made) - np.log(len(synthetic))"),
-        ),
-        Mistake(
-            "d is the number of columns, not of records.",
-            slip("records.shape[1]", "records.shape[0]"),
-        ),
-        Mistake(
-            "k stands in both densities and cancels out. Leave log(k) out.",
-            returning("volumes + np.log(k * len(reference) / len(synthetic))"),
-        ),
-    ),
+    },
     alternatives=(_ratio_by_trees, _ratio_by_partition, _ratio_by_broadcasting),
 )
 
@@ -526,75 +480,58 @@ RMIA = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_rmia_picture,
-    mistakes=(
-        Mistake(
-            "The model's own likelihoods were compared. A typical record is likely in every model: divide "
-            "by the references' mean likelihood.",
-            slip(
-                "target - np.log(np.exp(references).mean(axis=0))",
-                "target",
-                "population - np.log(np.exp(population_references).mean(axis=0))",
-                "population",
-            ),
+    mistakes={
+        (
+            "The model's own likelihoods were compared. A typical record is likely in every model: "
+            "divide by the references' mean likelihood."
+        ): slip(
+            "target - np.log(np.exp(references).mean(axis=0))",
+            "target",
+            "population - np.log(np.exp(population_references).mean(axis=0))",
+            "population",
         ),
-        Mistake(
-            "The mean was taken of the logarithms. It is the mean of the likelihoods that is wanted.",
-            slip(
-                "np.log(np.exp(references).mean(axis=0))",
-                "references.mean(axis=0)",
-                "np.log(np.exp(population_references).mean(axis=0))",
-                "population_references.mean(axis=0)",
-            ),
+        "The mean was taken of the logarithms. It is the mean of the likelihoods that is wanted.": slip(
+            "np.log(np.exp(references).mean(axis=0))",
+            "references.mean(axis=0)",
+            "np.log(np.exp(population_references).mean(axis=0))",
+            "population_references.mean(axis=0)",
         ),
-        Mistake(
-            "The share is upside down: a member's ratio exceeds those of the population.",
-            slip(">= np.log(gamma) + others", "< np.log(gamma) + others"),
+        "The share is upside down: a member's ratio exceeds those of the population.": slip(
+            ">= np.log(gamma) + others", "< np.log(gamma) + others"
         ),
-        Mistake(
-            "Only the records were divided by what the references say. The population needs it, too.",
-            slip("population - np.log(np.exp(population_references).mean(axis=0))", "population"),
+        "Only the records were divided by what the references say. The population needs it, too.": slip(
+            "population - np.log(np.exp(population_references).mean(axis=0))", "population"
         ),
-        Mistake(
-            "This is the ratio itself. How high it is tells only the comparison with the population.",
-            returning("ratio"),
+        (
+            "This is the ratio itself. How high it "
+            "is tells only the comparison with the population."
+        ): returning("ratio"),
+        "gamma is a factor on the ratio. In logarithms add log(gamma).": slip(
+            "np.log(gamma)", "gamma"
         ),
-        Mistake(
-            "gamma is a factor on the ratio. In logarithms add log(gamma).",
-            slip("np.log(gamma)", "gamma"),
+        "gamma has no effect: the record's ratio must be gamma times as large.": slip(
+            "np.log(gamma) + others", "others"
         ),
-        Mistake(
-            "gamma has no effect: the record's ratio must be gamma times as large.",
-            slip("np.log(gamma) + others", "others"),
+        "gamma works the wrong way: the population's ratio is multiplied by it.": slip(
+            "np.log(gamma) + others", "others - np.log(gamma)"
         ),
-        Mistake(
-            "gamma works the wrong way: the population's ratio is multiplied by it.",
-            slip("np.log(gamma) + others", "others - np.log(gamma)"),
+        (
+            "This is a number for each population point. Return one for each record: the mean over axis "
+            "1."
+        ): slip("others).mean(axis=1)", "others).mean(axis=0)"),
+        "These are numbers of population points. Return their share.": slip(
+            "others).mean(axis=1)", "others).sum(axis=1)"
         ),
-        Mistake(
-            "This is a number for each population point. Return one for each record: the mean over "
-            "axis 1.",
-            slip("others).mean(axis=1)", "others).mean(axis=0)"),
+        "The largest likelihood of the references was taken. Take their mean.": slip(
+            "np.exp(references).mean(",
+            "np.exp(references).max(",
+            "np.exp(population_references).mean(",
+            "np.exp(population_references).max(",
         ),
-        Mistake(
-            "These are numbers of population points. Return their share.",
-            slip("others).mean(axis=1)", "others).sum(axis=1)"),
+        "The references' likelihood was multiplied. Divide by it: subtract its logarithm.": slip(
+            "target - np.log", "target + np.log", "population - np.log", "population + np.log"
         ),
-        Mistake(
-            "The largest likelihood of the references was taken. Take their mean.",
-            slip(
-                "np.exp(references).mean(",
-                "np.exp(references).max(",
-                "np.exp(population_references).mean(",
-                "np.exp(population_references).max(",
-            ),
-        ),
-        Mistake(
-            "The references' likelihood was multiplied. Divide by it: subtract its logarithm.",
-            slip(
-                "target - np.log", "target + np.log", "population - np.log", "population + np.log"
-            ),
-        ),
-    ),
+    },
     alternatives=(_rmia_by_sorting, _rmia_by_loop, _rmia_by_shares),
 )
 
@@ -671,61 +608,47 @@ RISK = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_risk_picture,
-    mistakes=(
-        Mistake(
-            "The success on the control was not taken away: what strangers are told as well is no leak.",
-            slip("float(p - q)", "float(p)"),
+    mistakes={
+        "The success on the control was not taken away: what strangers are told as well is no leak.": slip(
+            "float(p - q)", "float(p)"
         ),
-        Mistake(
-            "The two standard errors were added. It is the variances that add up.",
-            returning(
-                "p - q, (p * (1 - p) / len(members)) ** 0.5 + (q * (1 - q) / len(control)) ** 0.5"
-            ),
+        "The two standard errors were added. It is the variances that add up.": returning(
+            "p - q, (p * (1 - p) / len(members)) ** 0.5 + (q * (1 - q) / len(control)) ** 0.5"
         ),
-        Mistake(
-            "This is the variance. The standard error is its root.",
-            slip("float(variance**0.5)", "float(variance)"),
+        "This is the variance. The standard error is its root.": slip(
+            "float(variance**0.5)", "float(variance)"
         ),
-        Mistake(
-            "The variance of a mean shrinks with the number of records: divide by it.",
-            slip(" / len(members)", "", " / len(control)", ""),
+        "The variance of a mean shrinks with the number of records: divide by it.": slip(
+            " / len(members)", "", " / len(control)", ""
         ),
-        Mistake(
-            "The control's share varies by chance, too: add its variance.",
-            slip(" + q * (1 - q) / len(control)", ""),
+        "The control's share varies by chance, too: add its variance.": slip(
+            " + q * (1 - q) / len(control)", ""
         ),
-        Mistake(
-            "The two are in the wrong order: first the difference, then its standard error.",
-            returning("float(variance**0.5), float(p - q)"),
+        "The two are in the wrong order: first the difference, then its standard error.": returning(
+            "float(variance**0.5), float(p - q)"
         ),
-        Mistake(
-            "This is the ratio of the two rates. Return their difference.",
-            returning("float(p / q), float(variance**0.5)"),
+        "This is the ratio of the two rates. Return their difference.": returning(
+            "float(p / q), float(variance**0.5)"
         ),
-        Mistake(
-            "The sign is turned round: members minus control.",
-            returning("float(q - p), float(variance**0.5)"),
+        "The sign is turned round: members minus control.": returning(
+            "float(q - p), float(variance**0.5)"
         ),
-        Mistake(
-            "This is half the width of a 95 % interval. Return the standard error, without the "
-            "factor 1.96.",
-            returning("float(p - q), float(1.96 * variance**0.5)"),
+        (
+            "This is half the width of a 95 % interval. Return the standard error, without the factor "
+            "1.96."
+        ): returning("float(p - q), float(1.96 * variance**0.5)"),
+        (
+            "The difference was divided by 1 minus "
+            "the control's rate. Return the difference itself."
+        ): returning("float((p - q) / (1 - q)), float(variance**0.5)"),
+        "The factor 1 - p is missing in the variance of a share, p (1 - p) / n.": slip(
+            "p * (1 - p)", "p", "q * (1 - q)", "q"
         ),
-        Mistake(
-            "The difference was divided by 1 minus the control's rate. Return the difference "
-            "itself.",
-            returning("float((p - q) / (1 - q)), float(variance**0.5)"),
-        ),
-        Mistake(
-            "The factor 1 - p is missing in the variance of a share, p (1 - p) / n.",
-            slip("p * (1 - p)", "p", "q * (1 - q)", "q"),
-        ),
-        Mistake(
-            "The difference was cut at 0. By chance it can lie below, and that tells something as "
-            "well.",
-            returning("float(max(p - q, 0)), float(variance**0.5)"),
-        ),
-    ),
+        (
+            "The difference was cut at 0. By chance it "
+            "can lie below, and that tells something as well."
+        ): returning("float(max(p - q, 0)), float(variance**0.5)"),
+    },
     alternatives=(_risk_by_counts, _risk_by_variances, _risk_by_errors),
 )
 
@@ -803,68 +726,50 @@ PRIVATE_MEAN = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_mean_picture,
-    mistakes=(
-        Mistake(
-            "Nothing was clipped, so one record can move the sum as far as it likes.",
-            returning("(gradients.sum(axis=0) + noise) / expected"),
+    mistakes={
+        "Nothing was clipped, so one record can move the sum as far as it likes.": returning(
+            "(gradients.sum(axis=0) + noise) / expected"
         ),
-        Mistake(
-            "The sum was clipped. Each record's gradient must be, or one record can turn the whole sum.",
-            returning(
-                "(gradients.sum(axis=0) * min(1, bound / np.linalg.norm(gradients.sum(axis=0))) + noise) "
-                "/ expected"
-            ),
+        (
+            "The sum was clipped. Each record's gradient must "
+            "be, or one record can turn the whole sum."
+        ): returning(
+            "(gradients.sum(axis=0) * min(1, bound / np.linalg.norm(gradients.sum(axis=0))) + noise) "
+            "/ expected"
         ),
-        Mistake(
-            "Short gradients were stretched to the bound. They stay as they are: min(1, bound / norm).",
-            slip("np.minimum(1, bound / np.maximum(norms, 1e-12))", "bound / norms"),
+        "Short gradients were stretched to the bound. They stay as they are: min(1, bound / norm).": slip(
+            "np.minimum(1, bound / np.maximum(norms, 1e-12))", "bound / norms"
         ),
-        Mistake(
+        (
             "The mean was taken over the records drawn. Their number is private: divide by the expected "
-            "one.",
-            slip("/ expected", "/ len(gradients)"),
+            "one."
+        ): slip("/ expected", "/ len(gradients)"),
+        "The noise is missing.": slip(" + noise", ""),
+        (
+            "Each number was clipped by itself. It is the norm of a record's whole gradient that "
+            "counts."
+        ): returning("(np.clip(gradients, -bound, bound).sum(axis=0) + noise) / expected"),
+        "The noise was added to each record's gradient, so it counts as often as there are records.": slip(
+            "clipped.sum(axis=0) + noise", "(clipped + noise).sum(axis=0)"
         ),
-        Mistake(
-            "The noise is missing.",
-            slip(" + noise", ""),
+        "You compared the squared norm with the bound. Take the root first.": slip(
+            "np.sqrt((gradients**2).sum(axis=1, keepdims=True))",
+            "(gradients**2).sum(axis=1, keepdims=True)",
         ),
-        Mistake(
-            "Each number was clipped by itself. It is the norm of a record's whole gradient that counts.",
-            returning("(np.clip(gradients, -bound, bound).sum(axis=0) + noise) / expected"),
+        "The noise was added after the division. Add it to the sum, then divide.": slip(
+            "(clipped.sum(axis=0) + noise) / expected", "clipped.sum(axis=0) / expected + noise"
         ),
-        Mistake(
-            "The noise was added to each record's gradient, so it counts as often as there are records.",
-            slip("clipped.sum(axis=0) + noise", "(clipped + noise).sum(axis=0)"),
+        "The division by the expected size of the batch is missing.": slip(" / expected", ""),
+        "The noise was multiplied by the bound. It is given ready to use.": slip(
+            "+ noise", "+ bound * noise"
         ),
-        Mistake(
-            "You compared the squared norm with the bound. Take the root first.",
-            slip(
-                "np.sqrt((gradients**2).sum(axis=1, keepdims=True))",
-                "(gradients**2).sum(axis=1, keepdims=True)",
-            ),
+        "You averaged the gradients before the noise. Add them up.": slip(
+            "clipped.sum(axis=0)", "clipped.mean(axis=0)"
         ),
-        Mistake(
-            "The noise was added after the division. Add it to the sum, then divide.",
-            slip(
-                "(clipped.sum(axis=0) + noise) / expected", "clipped.sum(axis=0) / expected + noise"
-            ),
+        "Long gradients were left out. Shorten them to the bound.": returning(
+            "((gradients * (norms <= bound)).sum(axis=0) + noise) / expected"
         ),
-        Mistake(
-            "The division by the expected size of the batch is missing.", slip(" / expected", "")
-        ),
-        Mistake(
-            "The noise was multiplied by the bound. It is given ready to use.",
-            slip("+ noise", "+ bound * noise"),
-        ),
-        Mistake(
-            "You averaged the gradients before the noise. Add them up.",
-            slip("clipped.sum(axis=0)", "clipped.mean(axis=0)"),
-        ),
-        Mistake(
-            "Long gradients were left out. Shorten them to the bound.",
-            returning("((gradients * (norms <= bound)).sum(axis=0) + noise) / expected"),
-        ),
-    ),
+    },
     alternatives=(_mean_by_loop, _mean_by_weights, _mean_by_where),
 )
 
@@ -954,62 +859,47 @@ EPSILON = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_bound_picture,
-    mistakes=(
-        Mistake(
-            "This is the estimate and not a bound: by chance it lies above the true epsilon half the time.",
-            slip(
-                "beta.ppf(1 - confidence, right, guesses - right + 1)",
-                "min(right / guesses, 1 - 1e-9)",
-            ),
+    mistakes={
+        (
+            "This is the estimate and not a bound: by chance it lies above the true epsilon half the "
+            "time."
+        ): slip(
+            "beta.ppf(1 - confidence, right, guesses - right + 1)",
+            "min(right / guesses, 1 - 1e-9)",
         ),
-        Mistake(
-            "This is the upper bound of the chance. A proof of a leak needs the lower one.",
-            slip(
-                "beta.ppf(1 - confidence, right, guesses - right + 1)",
-                "min(beta.ppf(confidence, right + 1, max(guesses - right, 1e-9)), 1 - 1e-9)",
-            ),
+        "This is the upper bound of the chance. A proof of a leak needs the lower one.": slip(
+            "beta.ppf(1 - confidence, right, guesses - right + 1)",
+            "min(beta.ppf(confidence, right + 1, max(guesses - right, 1e-9)), 1 - 1e-9)",
         ),
-        Mistake(
-            "A negative epsilon means nothing: the bound is at least 0.",
-            slip("max(np.log(chance / (1 - chance)), 0.0)", "np.log(chance / (1 - chance))"),
+        "A negative epsilon means nothing: the bound is at least 0.": slip(
+            "max(np.log(chance / (1 - chance)), 0.0)", "np.log(chance / (1 - chance))"
         ),
-        Mistake(
-            "The odds are missing: epsilon is log(chance / (1 - chance)), not log of twice the chance.",
-            slip("np.log(chance / (1 - chance))", "np.log(2 * chance)"),
+        "The odds are missing: epsilon is log(chance / (1 - chance)), not log of twice the chance.": slip(
+            "np.log(chance / (1 - chance))", "np.log(2 * chance)"
         ),
-        Mistake(
-            "The confidence was split between two sides. Only one side is asked for: 1 - confidence.",
-            slip("1 - confidence", "(1 - confidence) / 2"),
+        "The confidence was split between two sides. Only one side is asked for: 1 - confidence.": slip(
+            "1 - confidence", "(1 - confidence) / 2"
         ),
-        Mistake(
-            "This is the bound of the chance. Epsilon is the logarithm of its odds.",
-            returning("float(chance)"),
+        "This is the bound of the chance. Epsilon is the logarithm of its odds.": returning(
+            "float(chance)"
         ),
-        Mistake(
-            "These are the odds. Epsilon is their logarithm.",
-            returning("float(chance / (1 - chance))"),
+        "These are the odds. Epsilon is their logarithm.": returning(
+            "float(chance / (1 - chance))"
         ),
-        Mistake(
-            "A bound below one half proves nothing: return 0, and not the absolute value.",
-            returning("float(abs(np.log(chance / (1 - chance))))"),
+        "A bound below one half proves nothing: return 0, and not the absolute value.": returning(
+            "float(abs(np.log(chance / (1 - chance))))"
         ),
-        Mistake(
-            "The logarithm has the base 10. Use the natural one, np.log.",
-            slip("np.log(", "np.log10("),
-        ),
-        Mistake(
+        "The logarithm has the base 10. Use the natural one, np.log.": slip("np.log(", "np.log10("),
+        (
             "This is a quantile of a posterior with a flat prior. The bound takes beta.ppf(1 - "
-            "confidence, right, guesses - right + 1).",
-            slip("1 - confidence, right, guesses", "1 - confidence, right + 1, guesses"),
+            "confidence, right, guesses - right + 1)."
+        ): slip("1 - confidence, right, guesses", "1 - confidence, right + 1, guesses"),
+        "The quantile is the upper one. A lower bound takes 1 - confidence.": slip(
+            "1 - confidence", "confidence"
         ),
-        Mistake(
-            "The quantile is the upper one. A lower bound takes 1 - confidence.",
-            slip("1 - confidence", "confidence"),
+        "The odds need the chance above: log(chance / (1 - chance)).": returning(
+            "float(max(-np.log(1 - chance), 0.0))"
         ),
-        Mistake(
-            "The odds need the chance above: log(chance / (1 - chance)).",
-            returning("float(max(-np.log(1 - chance), 0.0))"),
-        ),
-    ),
+    },
     alternatives=(_bound_by_root, _bound_by_bisection, _bound_by_isf),
 )

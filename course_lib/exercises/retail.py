@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.recommender import (
     coverage_by_group,
@@ -107,65 +107,50 @@ RECALL_AT_K = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_recall_picture,
-    mistakes=(
-        Mistake(
-            "Items that are barred stand in the lists here. Put their scores to minus infinity first.",
-            slip("np.where(barred, -np.inf, scores)", "scores"),
+    mistakes={
+        "Items that are barred stand in the lists here. Put their scores to minus infinity first.": slip(
+            "np.where(barred, -np.inf, scores)", "scores"
         ),
-        Mistake(
-            "This divides by k for everybody: it is the precision. Who wants fewer than k items can have "
-            "no more than those.",
-            slip("np.minimum(asked[some], k)", "k"),
+        (
+            "This divides by k for everybody: it is the precision. Who wants fewer than k items can "
+            "have no more than those."
+        ): slip("np.minimum(asked[some], k)", "k"),
+        "This divides by all that is wanted. A list of k items cannot hold more than k of them.": slip(
+            "np.minimum(asked[some], k)", "asked[some]"
         ),
-        Mistake(
-            "This divides by all that is wanted. A list of k items cannot hold more than k of them.",
-            slip("np.minimum(asked[some], k)", "asked[some]"),
+        "Customers who want nothing count as 0 here. Leave them out.": slip(
+            "(hits[some] / np.minimum(asked[some], k)).mean()",
+            "(hits / np.clip(asked, 1, k)).mean()",
         ),
-        Mistake(
-            "Customers who want nothing count as 0 here. Leave them out.",
-            slip(
-                "(hits[some] / np.minimum(asked[some], k)).mean()",
-                "(hits / np.clip(asked, 1, k)).mean()",
-            ),
-        ),
-        Mistake(
+        (
             "The hits of all customers were added up before the division, so that large customers count "
-            "more. Take the mean of the customers' shares.",
-            slip(
-                "(hits[some] / np.minimum(asked[some], k)).mean()",
-                "hits[some].sum() / np.minimum(asked[some], k).sum()",
-            ),
+            "more. Take the mean of the customers' shares."
+        ): slip(
+            "(hits[some] / np.minimum(asked[some], k)).mean()",
+            "hits[some].sum() / np.minimum(asked[some], k).sum()",
         ),
-        Mistake(
-            "The items of lowest score are recommended here.",
-            slip("-np.where(barred, -np.inf, scores)", "np.where(barred, np.inf, scores)"),
+        "The items of lowest score are recommended here.": slip(
+            "-np.where(barred, -np.inf, scores)", "np.where(barred, np.inf, scores)"
         ),
-        Mistake(
-            "This is the share of customers with at least one hit. Count how many of their items "
-            "are found.",
-            returning("float((hits[some] > 0).mean())"),
+        (
+            "This is the share of customers with at least one hit. Count how many of their items are "
+            "found."
+        ): returning("float((hits[some] > 0).mean())"),
+        "This is the sum over the customers. Take their mean.": returning(
+            "float((hits[some] / np.minimum(asked[some], k)).sum())"
         ),
-        Mistake(
-            "This is the sum over the customers. Take their mean.",
-            returning("float((hits[some] / np.minimum(asked[some], k)).sum())"),
+        "You divided by the larger of the two. Divide by the smaller one.": slip(
+            "np.minimum(asked[some], k)", "np.maximum(asked[some], k)"
         ),
-        Mistake(
-            "You divided by the larger of the two. Divide by the smaller one.",
-            slip("np.minimum(asked[some], k)", "np.maximum(asked[some], k)"),
+        "The lists are one item too long: take k of them.": slip("[:, :k]", "[:, : k + 1]"),
+        (
+            "This is the mean number of hits. Divide each "
+            "by the smaller of k and the number wanted."
+        ): returning("float(hits[some].mean())"),
+        "Percent: the recall should lie between 0 and 1.": returning(
+            "100 * float((hits[some] / np.minimum(asked[some], k)).mean())"
         ),
-        Mistake(
-            "The lists are one item too long: take k of them.", slip("[:, :k]", "[:, : k + 1]")
-        ),
-        Mistake(
-            "This is the mean number of hits. Divide each by the smaller of k and the number "
-            "wanted.",
-            returning("float(hits[some].mean())"),
-        ),
-        Mistake(
-            "Percent: the recall should lie between 0 and 1.",
-            returning("100 * float((hits[some] / np.minimum(asked[some], k)).mean())"),
-        ),
-    ),
+    },
     alternatives=(_recall_by_loop, _recall_by_rank, _recall_by_partition),
 )
 
@@ -247,54 +232,39 @@ EASE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_ease_picture,
-    mistakes=(
-        Mistake(
-            "The diagonal must be 0, or each item recommends itself and nothing is learnt.",
-            slip("np.fill_diagonal(weights, 0.0)", "pass"),
+    mistakes={
+        "The diagonal must be 0, or each item recommends itself and nothing is learnt.": slip(
+            "np.fill_diagonal(weights, 0.0)", "pass"
         ),
-        Mistake(
-            "The sign is wrong: items that are bought together must have a weight above 0.",
-            slip("-inverse", "inverse"),
+        "The sign is wrong: items that are bought together must have a weight above 0.": slip(
+            "-inverse", "inverse"
         ),
-        Mistake(
-            "Each row was divided by its diagonal entry. Divide each column: j is the item recommended.",
-            slip("np.diag(inverse)", "np.diag(inverse)[:, None]"),
+        "Each row was divided by its diagonal entry. Divide each column: j is the item recommended.": slip(
+            "np.diag(inverse)", "np.diag(inverse)[:, None]"
         ),
-        Mistake(
-            "The penalty belongs on the diagonal alone: penalty times the identity.",
-            slip(
-                "np.eye(x.shape[1])",
-                "np.ones((x.shape[1], x.shape[1])) + 1e-6 * np.eye(x.shape[1])",
-            ),
+        "The penalty belongs on the diagonal alone: penalty times the identity.": slip(
+            "np.eye(x.shape[1])",
+            "np.ones((x.shape[1], x.shape[1])) + 1e-6 * np.eye(x.shape[1])",
         ),
-        Mistake(
-            "The penalty was forgotten, or hardly counts.",
-            slip("penalty * np.eye", "1e-6 * np.eye"),
+        "The penalty was forgotten, or hardly counts.": slip("penalty * np.eye", "1e-6 * np.eye"),
+        "These are the counts of items bought together. EASE needs the inverse of them.": slip(
+            "np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1]))", "-(x.T @ x) - penalty"
         ),
-        Mistake(
-            "These are the counts of items bought together. EASE needs the inverse of them.",
-            slip("np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1]))", "-(x.T @ x) - penalty"),
+        "The division by the diagonal of P is missing.": slip(" / np.diag(inverse)", ""),
+        "You divided by the square of the diagonal. Divide by P[j, j].": slip(
+            "np.diag(inverse)", "np.diag(inverse) ** 2"
         ),
-        Mistake("The division by the diagonal of P is missing.", slip(" / np.diag(inverse)", "")),
-        Mistake(
-            "You divided by the square of the diagonal. Divide by P[j, j].",
-            slip("np.diag(inverse)", "np.diag(inverse) ** 2"),
+        "The counts were divided by the number of customers. The penalty is meant for x'x itself.": slip(
+            "x.T @ x +", "x.T @ x / len(x) +"
         ),
-        Mistake(
-            "The counts were divided by the number of customers. The penalty is meant for x'x "
-            "itself.",
-            slip("x.T @ x +", "x.T @ x / len(x) +"),
+        "The penalty was subtracted. Add it.": slip("+ penalty", "- penalty"),
+        "Weights below 0 were cut off. They say which items are not bought together: keep them.": returning(
+            "np.maximum(weights, 0)"
         ),
-        Mistake("The penalty was subtracted. Add it.", slip("+ penalty", "- penalty")),
-        Mistake(
-            "Weights below 0 were cut off. They say which items are not bought together: keep them.",
-            returning("np.maximum(weights, 0)"),
+        "The weights were made symmetric. Each column is divided by its own P[j, j].": returning(
+            "(weights + weights.T) / 2"
         ),
-        Mistake(
-            "The weights were made symmetric. Each column is divided by its own P[j, j].",
-            returning("(weights + weights.T) / 2"),
-        ),
-    ),
+    },
     alternatives=(_ease_by_regressions, _ease_by_lagrange, _ease_in_torch),
 )
 
@@ -378,56 +348,40 @@ MULTINOMIAL_LOSS = Exercise(
     reference=multinomial_loss,
     inputs=_loss_cases,
     picture=_loss_picture,
-    mistakes=(
-        Mistake(
-            "This is the loss of a yes or no for each item. Here the items of a customer compete: softmax.",
-            slip("F.log_softmax(logits, dim=1)", "F.logsigmoid(logits)"),
+    mistakes={
+        (
+            "This is the loss of a yes or no for each item. Here the items of a customer compete: "
+            "softmax."
+        ): slip("F.log_softmax(logits, dim=1)", "F.logsigmoid(logits)"),
+        "The softmax lacks its logarithm.": slip("F.log_softmax", "F.softmax"),
+        "The softmax was taken over the customers. It runs over the items of each customer: dim=1.": slip(
+            "F.log_softmax(logits, dim=1)", "F.log_softmax(logits, dim=0)"
         ),
-        Mistake(
-            "The softmax lacks its logarithm.",
-            slip("F.log_softmax", "F.softmax"),
+        "This is the bound itself. A loss is minus the bound: it must fall when the model improves.": slip(
+            "beta * divergence - log_likelihood", "log_likelihood - beta * divergence"
         ),
-        Mistake(
-            "The softmax was taken over the customers. It runs over the items of each customer: dim=1.",
-            slip("F.log_softmax(logits, dim=1)", "F.log_softmax(logits, dim=0)"),
+        "The divergence was taken off the loss. It is a price, and is added.": slip(
+            "beta * divergence", "-beta * divergence"
         ),
-        Mistake(
-            "This is the bound itself. A loss is minus the bound: it must fall when the model improves.",
-            slip("beta * divergence - log_likelihood", "log_likelihood - beta * divergence"),
+        "beta is the weight of the divergence alone.": slip(
+            "beta * divergence - log_likelihood",
+            "divergence - beta * log_likelihood",
         ),
-        Mistake(
-            "The divergence was taken off the loss. It is a price, and is added.",
-            slip("beta * divergence", "-beta * divergence"),
+        "This is the sum over the customers. Take their mean.": slip(").mean()", ").sum()"),
+        "log_var is the logarithm of a variance: exp(log_var), and no square of it.": slip(
+            "log_var.exp()", "(2 * log_var).exp()"
         ),
-        Mistake(
-            "beta is the weight of the divergence alone.",
-            slip(
-                "beta * divergence - log_likelihood",
-                "divergence - beta * log_likelihood",
-            ),
+        "You averaged over the dimensions of the code. The divergence is a sum over them.": slip(
+            "log_var).sum(dim=1)", "log_var).mean(dim=1)"
         ),
-        Mistake(
-            "This is the sum over the customers. Take their mean.",
-            slip(").mean()", ").sum()"),
+        "You averaged over the items. The log-likelihood is a sum over them.": slip(
+            "dim=1)).sum(dim=1)", "dim=1)).mean(dim=1)"
         ),
-        Mistake(
-            "log_var is the logarithm of a variance: exp(log_var), and no square of it.",
-            slip("log_var.exp()", "(2 * log_var).exp()"),
+        "The factor 1/2 of the divergence is missing.": slip("0.5 * (mu", "1.0 * (mu"),
+        "beta has no effect: multiply the divergence by it.": slip(
+            "beta * divergence", "divergence"
         ),
-        Mistake(
-            "You averaged over the dimensions of the code. The divergence is a sum over them.",
-            slip("log_var).sum(dim=1)", "log_var).mean(dim=1)"),
-        ),
-        Mistake(
-            "You averaged over the items. The log-likelihood is a sum over them.",
-            slip("dim=1)).sum(dim=1)", "dim=1)).mean(dim=1)"),
-        ),
-        Mistake("The factor 1/2 of the divergence is missing.", slip("0.5 * (mu", "1.0 * (mu")),
-        Mistake(
-            "beta has no effect: multiply the divergence by it.",
-            slip("beta * divergence", "divergence"),
-        ),
-    ),
+    },
     alternatives=(_loss_by_distributions, _loss_by_log_sum_exp, _loss_by_loop),
 )
 
@@ -516,52 +470,39 @@ GUMBEL_TOP_K = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_gumbel_picture,
-    mistakes=(
-        Mistake(
-            "No chance takes part: every customer of one kind buys the same. Add the noise.",
-            slip("(logits - np.log(-np.log(uniform)))", "logits"),
+    mistakes={
+        "No chance takes part: every customer of one kind buys the same. Add the noise.": slip(
+            "(logits - np.log(-np.log(uniform)))", "logits"
         ),
-        Mistake(
-            "The noise has the wrong sign: it is minus the logarithm of minus the logarithm.",
-            slip("logits - np.log", "logits + np.log"),
+        "The noise has the wrong sign: it is minus the logarithm of minus the logarithm.": slip(
+            "logits - np.log", "logits + np.log"
         ),
-        Mistake(
-            "One logarithm is missing: that is exponential noise, and not Gumbel's.",
-            slip("np.log(-np.log(uniform))", "np.log(uniform)"),
+        "One logarithm is missing: that is exponential noise, and not Gumbel's.": slip(
+            "np.log(-np.log(uniform))", "np.log(uniform)"
         ),
-        Mistake(
-            "The noise was added to the shares. It belongs to the logits.",
-            slip("(logits - np.log", "(np.exp(logits) - np.log"),
+        "The noise was added to the shares. It belongs to the logits.": slip(
+            "(logits - np.log", "(np.exp(logits) - np.log"
         ),
-        Mistake(
-            "Each basket holds one item too many: places count from 0.",
-            slip("place < sizes", "place <= sizes"),
+        "Each basket holds one item too many: places count from 0.": slip(
+            "place < sizes", "place <= sizes"
         ),
-        Mistake(
-            "The items of the lowest noisy logit were taken.",
-            slip("np.argsort(-(", "np.argsort(+("),
+        "The items of the lowest noisy logit were taken.": slip("np.argsort(-(", "np.argsort(+("),
+        "An order is not a place: argsort once more to have the place of each item.": slip(
+            "place = np.argsort(order, axis=1)", "place = order"
         ),
-        Mistake(
-            "An order is not a place: argsort once more to have the place of each item.",
-            slip("place = np.argsort(order, axis=1)", "place = order"),
+        "All baskets have the size of the largest. Each has its own.": slip(
+            "sizes[:, None]", "sizes.max()"
         ),
-        Mistake(
-            "All baskets have the size of the largest. Each has its own.",
-            slip("sizes[:, None]", "sizes.max()"),
+        "These are places in the order. Return which items the basket holds: place below size.": returning(
+            "place"
         ),
-        Mistake(
-            "These are places in the order. Return which items the basket holds: place below size.",
-            returning("place"),
+        "Each basket holds one item too few: places count from 0.": slip(
+            "place < sizes[:, None]", "place < sizes[:, None] - 1"
         ),
-        Mistake(
-            "Each basket holds one item too few: places count from 0.",
-            slip("place < sizes[:, None]", "place < sizes[:, None] - 1"),
+        "All items above 0 were taken. Take as many as the basket's size says.": returning(
+            "logits - np.log(-np.log(uniform)) > 0"
         ),
-        Mistake(
-            "All items above 0 were taken. Take as many as the basket's size says.",
-            returning("logits - np.log(-np.log(uniform)) > 0"),
-        ),
-    ),
+    },
     alternatives=(_gumbel_by_race, _gumbel_by_threshold, _gumbel_by_counting),
 )
 
@@ -677,55 +618,42 @@ HELD_OUT_LIFT = Exercise(
     inputs=_lift_cases,
     numpy=True,
     picture=_lift_picture,
-    mistakes=(
-        Mistake(
-            "The pairs were chosen in the table that judges them. Choose in the first one.",
-            slip("often, lifts[0]", "often, lifts[1]"),
+    mistakes={
+        "The pairs were chosen in the table that judges them. Choose in the first one.": slip(
+            "often, lifts[0]", "often, lifts[1]"
         ),
-        Mistake(
-            "Both means are of the table where the pairs were chosen.",
-            slip("lifts[1][strongest]", "lifts[0][strongest]"),
+        "Both means are of the table where the pairs were chosen.": slip(
+            "lifts[1][strongest]", "lifts[0][strongest]"
         ),
-        Mistake(
-            "Rare pairs take part: leave out those that fewer than least customers bought.",
-            slip("np.where(often, lifts[0], -np.inf)", "lifts[0]"),
+        "Rare pairs take part: leave out those that fewer than least customers bought.": slip(
+            "np.where(often, lifts[0], -np.inf)", "lifts[0]"
         ),
-        Mistake(
-            "The share was divided by one item's share alone. That is the confidence of a rule.",
-            slip("(share[one] * share[other])", "share[one]"),
+        "The share was divided by one item's share alone. That is the confidence of a rule.": slip(
+            "(share[one] * share[other])", "share[one]"
         ),
-        Mistake(
-            "The weakest pairs were taken. Sort from high to low.",
-            slip("-np.where(often, lifts[0], -np.inf)", "np.where(often, lifts[0], np.inf)"),
+        "The weakest pairs were taken. Sort from high to low.": slip(
+            "-np.where(often, lifts[0], -np.inf)", "np.where(often, lifts[0], np.inf)"
         ),
-        Mistake(
-            "Each table's counts are divided by its own number of customers.",
-            slip("/ len(x)", "/ len(choose)"),
+        "Each table's counts are divided by its own number of customers.": slip(
+            "/ len(x)", "/ len(choose)"
         ),
-        Mistake(
-            "The pairs bought most often were taken, and not those of largest lift.",
-            slip(
-                "np.where(often, lifts[0], -np.inf)",
-                "(choose.T @ choose)[one, other]",
-            ),
+        "The pairs bought most often were taken, and not those of largest lift.": slip(
+            "np.where(often, lifts[0], -np.inf)",
+            "(choose.T @ choose)[one, other]",
         ),
-        Mistake(
-            "The two are in the wrong order: first the mean in choose, then in judge.",
-            returning("float(lifts[1][strongest].mean()), float(lifts[0][strongest].mean())"),
+        "The two are in the wrong order: first the mean in choose, then in judge.": returning(
+            "float(lifts[1][strongest].mean()), float(lifts[0][strongest].mean())"
         ),
-        Mistake(
-            "These are sums. Return the mean lift of the pairs.",
-            returning("float(lifts[0][strongest].sum()), float(lifts[1][strongest].sum())"),
+        "These are sums. Return the mean lift of the pairs.": returning(
+            "float(lifts[0][strongest].sum()), float(lifts[1][strongest].sum())"
         ),
-        Mistake(
-            "A pair that just least customers bought takes part: compare with >=.",
-            slip(">= least", "> least"),
+        "A pair that just least customers bought takes part: compare with >=.": slip(
+            ">= least", "> least"
         ),
-        Mistake(
-            "The division by the items' shares is missing: this is how often pairs are bought.",
-            slip("together / (share[one] * share[other])", "together"),
+        "The division by the items' shares is missing: this is how often pairs are bought.": slip(
+            "together / (share[one] * share[other])", "together"
         ),
-    ),
+    },
     alternatives=(_lift_by_loop, _lift_by_matrix, _lift_by_counting),
 )
 
@@ -814,59 +742,49 @@ COVERAGE_BY_GROUP = Exercise(
     inputs=_coverage_cases,
     numpy=True,
     picture=_coverage_picture,
-    mistakes=(
-        Mistake(
-            "The two results have changed places: customers first, then value.",
-            returning("(own @ (served * value)) / (own @ value), (own @ served) / own.sum(axis=1)"),
+    mistakes={
+        "The two results have changed places: customers first, then value.": returning(
+            "(own @ (served * value)) / (own @ value), (own @ served) / own.sum(axis=1)"
         ),
-        Mistake(
-            "The number served was divided by all customers. Divide by those of the group.",
-            slip("own.sum(axis=1)", "len(served)"),
+        "The number served was divided by all customers. Divide by those of the group.": slip(
+            "own.sum(axis=1)", "len(served)"
         ),
-        Mistake(
-            "This is each group's share among those who are served. Asked is the share served in a group.",
-            slip("own.sum(axis=1)", "max(served.sum(), 1)"),
+        (
+            "This is each group's share among those who are served. Asked is the share served in a "
+            "group."
+        ): slip("own.sum(axis=1)", "max(served.sum(), 1)"),
+        "The value was divided by that of all customers. Divide by the value of the group.": slip(
+            "(own @ value)", "value.sum()"
         ),
-        Mistake(
-            "The value was divided by that of all customers. Divide by the value of the group.",
-            slip("(own @ value)", "value.sum()"),
+        "These are the shares of who is not served.": slip(
+            "(own @ served)", "(own @ ~served)", "(served * value)", "(~served * value)"
         ),
-        Mistake(
-            "These are the shares of who is not served.",
-            slip("(own @ served)", "(own @ ~served)", "(served * value)", "(~served * value)"),
+        "These are numbers of customers. Divide by those of the group.": slip(
+            " / own.sum(axis=1)", ""
         ),
-        Mistake(
-            "These are numbers of customers. Divide by those of the group.",
-            slip(" / own.sum(axis=1)", ""),
+        "Both results are shares of customers. The second is the share of value.": returning(
+            "(own @ served) / own.sum(axis=1), (own @ served) / own.sum(axis=1)"
         ),
-        Mistake(
-            "Both results are shares of customers. The second is the share of value.",
-            returning("(own @ served) / own.sum(axis=1), (own @ served) / own.sum(axis=1)"),
-        ),
-        Mistake(
+        (
             "The second is the value served for each customer of the group. Divide by the group's "
-            "value.",
-            returning(
-                "(own @ served) / own.sum(axis=1), (own @ (served * value)) / own.sum(axis=1)"
-            ),
+            "value."
+        ): returning(
+            "(own @ served) / own.sum(axis=1), (own @ (served * value)) / own.sum(axis=1)"
         ),
-        Mistake(
-            "The first result is missing: the share of the group's customers who are served.",
-            returning("(own @ (served * value)) / (own @ value)"),
+        "The first result is missing: the share of the group's customers who are served.": returning(
+            "(own @ (served * value)) / (own @ value)"
         ),
-        Mistake(
-            "The second is each group's share of the value that is served. Divide by the group's "
-            "value.",
-            returning(
-                "(own @ served) / own.sum(axis=1), (own @ (served * value)) / max((served * "
-                "value).sum(), 1)"
-            ),
+        (
+            "The second is each group's share of the "
+            "value that is served. Divide by the group's value."
+        ): returning(
+            "(own @ served) / own.sum(axis=1), (own @ (served * value)) / max((served * "
+            "value).sum(), 1)"
         ),
-        Mistake(
-            "The first is the share of everybody. Each group has its own.",
-            returning("np.full(groups, served.mean()), (own @ (served * value)) / (own @ value)"),
+        "The first is the share of everybody. Each group has its own.": returning(
+            "np.full(groups, served.mean()), (own @ (served * value)) / (own @ value)"
         ),
-    ),
+    },
     alternatives=(_coverage_by_loop, _coverage_by_counts, _coverage_by_average),
 )
 
@@ -961,56 +879,41 @@ REPEAT_AND_EXPLORE = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_mix_picture,
-    mistakes=(
-        Mistake(
-            "Items bought before fill places that are for new ones.",
-            slip("np.where(bought > 0, -np.inf, scores)", "scores"),
+    mistakes={
+        "Items bought before fill places that are for new ones.": slip(
+            "np.where(bought > 0, -np.inf, scores)", "scores"
         ),
-        Mistake(
-            "Where few items were bought before, items never bought stand among the repeats, in an order "
-            "of their own. Take no more repeats than the customer has bought.",
-            slip("min(repeats, int((row > 0).sum()))", "repeats"),
+        (
+            "Where few items were bought before, items never bought stand among the repeats, in an "
+            "order of their own. Take no more repeats than the customer has bought."
+        ): slip("min(repeats, int((row > 0).sum()))", "repeats"),
+        "The repeats are sorted by score. What was bought most often comes first.": slip(
+            "bought + scores, -np.inf", "scores, -np.inf"
         ),
-        Mistake(
-            "The repeats are sorted by score. What was bought most often comes first.",
-            slip("bought + scores, -np.inf", "scores, -np.inf"),
+        "The new items stand first here. Begin with the repeats.": slip(
+            "[olds[:kept], news[: k - kept]]",
+            "[news[: k - kept], olds[:kept]]",
         ),
-        Mistake(
-            "The new items stand first here. Begin with the repeats.",
-            slip(
-                "[olds[:kept], news[: k - kept]]",
-                "[news[: k - kept], olds[:kept]]",
-            ),
+        "The new items of lowest score were taken.": slip("-np.inf, scores)", "-np.inf, -scores)"),
+        "What was bought least often comes first here.": slip(
+            "bought + scores, -np.inf", "scores - bought, -np.inf"
         ),
-        Mistake(
-            "The new items of lowest score were taken.",
-            slip("-np.inf, scores)", "-np.inf, -scores)"),
+        "The whole list is filled with repeats. At most `repeats` of them are allowed.": slip(
+            "min(repeats, int((row > 0).sum()))", "min(k, int((row > 0).sum()))"
         ),
-        Mistake(
-            "What was bought least often comes first here.",
-            slip("bought + scores, -np.inf", "scores - bought, -np.inf"),
+        "There are no repeats here. Begin with those that were bought most often.": slip(
+            "min(repeats, int((row > 0).sum()))", "0"
         ),
-        Mistake(
-            "The whole list is filled with repeats. At most `repeats` of them are allowed.",
-            slip("min(repeats, int((row > 0).sum()))", "min(k, int((row > 0).sum()))"),
+        (
+            "The lists are sorted by the items' numbers. "
+            "Keep the order: repeats first, then new ones."
+        ): returning("np.sort(np.array(lists), axis=1)"),
+        "Items bought once count as new. An item that was bought at all is not new.": slip(
+            "np.where(bought > 0, -np.inf", "np.where(bought > 1, -np.inf"
         ),
-        Mistake(
-            "There are no repeats here. Begin with those that were bought most often.",
-            slip("min(repeats, int((row > 0).sum()))", "0"),
+        "The lists stand in the reverse order. The best of the repeats comes first.": returning(
+            "np.array(lists)[:, ::-1]"
         ),
-        Mistake(
-            "The lists are sorted by the items' numbers. Keep the order: repeats first, then new "
-            "ones.",
-            returning("np.sort(np.array(lists), axis=1)"),
-        ),
-        Mistake(
-            "Items bought once count as new. An item that was bought at all is not new.",
-            slip("np.where(bought > 0, -np.inf", "np.where(bought > 1, -np.inf"),
-        ),
-        Mistake(
-            "The lists stand in the reverse order. The best of the repeats comes first.",
-            returning("np.array(lists)[:, ::-1]"),
-        ),
-    ),
+    },
     alternatives=(_mix_by_loop, _mix_by_one_score, _mix_by_lexsort),
 )

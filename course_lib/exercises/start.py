@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.gaussian import fit_gaussian
 from course_lib.plots import BLUE, ORANGE
@@ -80,76 +80,59 @@ FIT_GAUSSIAN = Exercise(
     rtol=5e-3,  # dividing by n - 1 instead of n is right as well
     atol=5e-3,
     picture=_picture,
-    mistakes=(
-        Mistake(
-            "The mean is one number for the whole tensor. Average over the rows only: dim=0.",
-            returning("points.mean(), centred.T @ centred / len(points)"),
+    mistakes={
+        "The mean is one number for the whole tensor. Average over the rows only: dim=0.": returning(
+            "points.mean(), centred.T @ centred / len(points)"
         ),
-        Mistake(
-            "The mean was taken within each point, over dim=1. Average over the points: dim=0.",
-            returning("points.mean(dim=1), centred.T @ centred / len(points)"),
+        "The mean was taken within each point, over dim=1. Average over the points: dim=0.": returning(
+            "points.mean(dim=1), centred.T @ centred / len(points)"
         ),
-        Mistake(
-            "These are the standard deviations. The covariance is a matrix of shape (2, 2), "
-            "which also says how x1 and x2 vary together.",
-            returning("mean, points.std(dim=0)"),
+        (
+            "These are the standard deviations. The covariance is a matrix of shape (2, 2), which also "
+            "says how x1 and x2 vary together."
+        ): returning("mean, points.std(dim=0)"),
+        "The points were not centred: subtract the mean before you multiply.": returning(
+            "mean, points.T @ points / len(points)"
         ),
-        Mistake(
-            "The points were not centred: subtract the mean before you multiply.",
-            returning("mean, points.T @ points / len(points)"),
+        "The sum of products still has to be divided by the number of points.": slip(
+            " / len(points)", ""
         ),
-        Mistake(
-            "The sum of products still has to be divided by the number of points.",
-            slip(" / len(points)", ""),
-        ),
-        Mistake(
+        (
             "This is the median. A Gaussian is fitted by the mean: add up the points and divide by "
-            "their number.",
-            returning("points.median(dim=0).values, centred.T @ centred / len(points)"),
-        ),
-        Mistake(
-            "These are the variances alone. The covariance is a matrix of shape (2, 2), which also "
-            "says how x1 and x2 vary together.",
-            returning("mean, points.var(dim=0)"),
-        ),
-        Mistake(
-            "The variances stand on the diagonal, and 0 elsewhere. The products of x1 and x2 "
-            "belong there too: centred.T @ centred.",
-            returning("mean, torch.diag(points.var(dim=0))"),
-        ),
-        Mistake(
+            "their number."
+        ): returning("points.median(dim=0).values, centred.T @ centred / len(points)"),
+        (
+            "These are the variances alone. The covariance is a matrix of shape (2, 2), which also says "
+            "how x1 and x2 vary together."
+        ): returning("mean, points.var(dim=0)"),
+        (
+            "The variances stand on the diagonal, and 0 elsewhere. The products of x1 and x2 belong "
+            "there too: centred.T @ centred."
+        ): returning("mean, torch.diag(points.var(dim=0))"),
+        (
             "This is the matrix of correlations, with 1 on the diagonal. For the covariance do not "
-            "divide by the standard deviations.",
-            returning("mean, torch.corrcoef(points.T)"),
+            "divide by the standard deviations."
+        ): returning("mean, torch.corrcoef(points.T)"),
+        "The two are in the wrong order: return the mean first, then the covariance.": returning(
+            "centred.T @ centred / len(points), mean"
         ),
-        Mistake(
-            "The two are in the wrong order: return the mean first, then the covariance.",
-            returning("centred.T @ centred / len(points), mean"),
+        (
+            "You multiplied points with points, which gives a matrix of shape (n, n). Turn the first "
+            "factor: centred.T @ centred."
+        ): returning("mean, centred @ centred.T / len(points)"),
+        "You divided by the number of columns. Divide by the number of points, len(points).": returning(
+            "mean, centred.T @ centred / points.shape[1]"
         ),
-        Mistake(
-            "You multiplied points with points, which gives a matrix of shape (n, n). Turn the "
-            "first factor: centred.T @ centred.",
-            returning("mean, centred @ centred.T / len(points)"),
-        ),
-        Mistake(
-            "You divided by the number of columns. Divide by the number of points, len(points).",
-            returning("mean, centred.T @ centred / points.shape[1]"),
-        ),
-        Mistake(
+        (
             "You divided by the number of all values, rows times columns. Divide by the number of "
-            "points, len(points).",
-            returning("mean, centred.T @ centred / points.numel()"),
-        ),
-        Mistake(
-            "The mean is right, but you returned the square root of the covariance in each place. "
-            "Leave the square root out.",
-            returning("mean, (centred.T @ centred / len(points)).abs().sqrt()"),
-        ),
-        Mistake(
-            "You added the mean to every point. Subtract it.",
-            slip("points - mean", "points + mean"),
-        ),
-    ),
+            "points, len(points)."
+        ): returning("mean, centred.T @ centred / points.numel()"),
+        (
+            "The mean is right, but you returned the square root of the covariance in each place. Leave "
+            "the square root out."
+        ): returning("mean, (centred.T @ centred / len(points)).abs().sqrt()"),
+        "You added the mean to every point. Subtract it.": slip("points - mean", "points + mean"),
+    },
     alternatives=(
         _loop,
         returning("[points.mean(0), points.T.cov(correction=1)]"),

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import style
 from course_lib.models.layers import within_class
@@ -90,65 +90,45 @@ MAP_LATENTS = Exercise(
     reference=style.map_latents,
     inputs=_mapping_cases,
     picture=_mapping_picture,
-    mistakes=(
-        Mistake(
-            "The latents were not normalised: divide each row by the root of its mean square.",
-            slip("z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()", "z"),
+    mistakes={
+        "The latents were not normalised: divide each row by the root of its mean square.": slip(
+            "z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()", "z"
         ),
-        Mistake(
-            "Each row has length 1 here. Its mean square should be 1: take the mean and not the sum.",
-            slip(".mean(", ".sum("),
+        "Each row has length 1 here. Its mean square should be 1: take the mean and not the sum.": slip(
+            ".mean(", ".sum("
         ),
-        Mistake(
-            "The mean was taken over the batch. Each image has a latent of its own to normalise: dim=1.",
-            slip("dim=1, keepdim=True", "dim=0, keepdim=True"),
+        "The mean was taken over the batch. Each image has a latent of its own to normalise: dim=1.": slip(
+            "dim=1, keepdim=True", "dim=0, keepdim=True"
         ),
-        Mistake(
-            "You divided by the mean square. Divide by its root.",
-            slip(".rsqrt()", ".reciprocal()"),
+        "You divided by the mean square. Divide by its root.": slip(".rsqrt()", ".reciprocal()"),
+        "The weights have the shape (out, in): multiply by the transpose.": slip(
+            "weight.T", "weight"
         ),
-        Mistake(
-            "The weights have the shape (out, in): multiply by the transpose.",
-            slip("weight.T", "weight"),
+        "This is a plain ReLU. The leaky one keeps 0.2 of what is negative.": slip(
+            "F.leaky_relu(x @ weight.T + bias, 0.2)", "F.relu(x @ weight.T + bias)"
         ),
-        Mistake(
-            "This is a plain ReLU. The leaky one keeps 0.2 of what is negative.",
-            slip("F.leaky_relu(x @ weight.T + bias, 0.2)", "F.relu(x @ weight.T + bias)"),
+        "F.leaky_relu has a slope of 0.01 unless it is told another: 0.2 here.": slip(
+            "bias, 0.2)", "bias)"
         ),
-        Mistake(
-            "F.leaky_relu has a slope of 0.01 unless it is told another: 0.2 here.",
-            slip("bias, 0.2)", "bias)"),
+        "The last layer has no leaky ReLU. It follows every layer, also the last one.": slip(
+            "for weight, bias in zip(weights, biases, strict=True):",
+            "for i, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):",
+            "x = F.leaky_relu(x @ weight.T + bias, 0.2)",
+            "x = F.leaky_relu(x @ weight.T + bias, 1.0 if i == len(weights) else 0.2)",
         ),
-        Mistake(
-            "The last layer has no leaky ReLU. It follows every layer, also the last one.",
-            slip(
-                "for weight, bias in zip(weights, biases, strict=True):",
-                "for i, (weight, bias) in enumerate(zip(weights, biases, strict=True), 1):",
-                "x = F.leaky_relu(x @ weight.T + bias, 0.2)",
-                "x = F.leaky_relu(x @ weight.T + bias, 1.0 if i == len(weights) else 0.2)",
-            ),
+        "The biases are missing: each layer is x W^T + b.": slip(" + bias", ""),
+        "You subtracted the biases. Add them.": slip(" + bias", " - bias"),
+        "Only the first layer was used. Send x through all of them, one after the other.": slip(
+            "zip(weights, biases, strict=True)", "zip(weights[:1], biases[:1], strict=True)"
         ),
-        Mistake("The biases are missing: each layer is x W^T + b.", slip(" + bias", "")),
-        Mistake("You subtracted the biases. Add them.", slip(" + bias", " - bias")),
-        Mistake(
-            "Only the first layer was used. Send x through all of them, one after the other.",
-            slip("zip(weights, biases, strict=True)", "zip(weights[:1], biases[:1], strict=True)"),
+        "The leaky ReLU comes before the layer here. It comes after x W^T + b.": slip(
+            "F.leaky_relu(x @ weight.T + bias, 0.2)", "F.leaky_relu(x, 0.2) @ weight.T + bias"
         ),
-        Mistake(
-            "The leaky ReLU comes before the layer here. It comes after x W^T + b.",
-            slip(
-                "F.leaky_relu(x @ weight.T + bias, 0.2)", "F.leaky_relu(x, 0.2) @ weight.T + bias"
-            ),
+        "You took away the mean of each row as well. Only divide by the root of the mean square.": slip(
+            "z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()",
+            "(z - z.mean(dim=1, keepdim=True)) / z.std(dim=1, keepdim=True)",
         ),
-        Mistake(
-            "You took away the mean of each row as well. Only divide by the root of the mean "
-            "square.",
-            slip(
-                "z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()",
-                "(z - z.mean(dim=1, keepdim=True)) / z.std(dim=1, keepdim=True)",
-            ),
-        ),
-    ),
+    },
     alternatives=(_mapping_by_normalize, _mapping_by_rows, _mapping_by_columns),
 )
 
@@ -240,61 +220,46 @@ MODULATED_CONVOLUTION = Exercise(
     reference=style.modulated_convolution,
     inputs=_convolution_cases,
     picture=_convolution_picture,
-    mistakes=(
-        Mistake(
-            "The style scaled the channels that come out. It belongs to those that go in.",
-            _scaling_what_comes_out,
+    mistakes={
+        (
+            "The style scaled the channels that come out. It belongs to those that go in."
+        ): _scaling_what_comes_out,
+        "All images got the first one's style. Each image has its own row.": slip(
+            "style[:, :, None, None]", "style[:1, :, None, None]"
         ),
-        Mistake(
-            "All images got the first one's style. Each image has its own row.",
-            slip("style[:, :, None, None]", "style[:1, :, None, None]"),
+        "The maps have shrunk, since nothing was padded.": slip(
+            ", padding=weight.shape[-1] // 2", ""
         ),
-        Mistake(
-            "The maps have shrunk, since nothing was padded.",
-            slip(", padding=weight.shape[-1] // 2", ""),
+        "You scaled by 1 + style. The bias of the layer that makes the style is 1 already.": slip(
+            "x * style[:, :, None, None]", "x * (1 + style[:, :, None, None])"
         ),
-        Mistake(
-            "You scaled by 1 + style. The bias of the layer that makes the style is 1 already.",
-            slip("x * style[:, :, None, None]", "x * (1 + style[:, :, None, None])"),
+        "The style was added. It multiplies.": slip(
+            "x * style[:, :, None, None]", "x + style[:, :, None, None]"
         ),
-        Mistake(
-            "The style was added. It multiplies.",
-            slip("x * style[:, :, None, None]", "x + style[:, :, None, None]"),
+        "The style is missing: this is a plain convolution.": slip(
+            "x * style[:, :, None, None]", "x"
         ),
-        Mistake(
-            "The style is missing: this is a plain convolution.",
-            slip("x * style[:, :, None, None]", "x"),
+        "You turned the kernel round. F.conv2d wants it as it is.": slip(
+            "weight, padding", "weight.flip(2, 3), padding"
         ),
-        Mistake(
-            "You turned the kernel round. F.conv2d wants it as it is.",
-            slip("weight, padding", "weight.flip(2, 3), padding"),
+        "You divided by the style. Multiply.": slip("x * style[:", "x / style[:"),
+        "You demodulated as well. This exercise asks for the modulated convolution alone.": returning(
+            "F.conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2) * "
+            "demodulation(weight, style)[:, :, None, None]"
         ),
-        Mistake("You divided by the style. Multiply.", slip("x * style[:", "x / style[:")),
-        Mistake(
-            "You demodulated as well. This exercise asks for the modulated convolution alone.",
-            returning(
-                "F.conv2d(x * style[:, :, None, None], weight, padding=weight.shape[-1] // 2) * "
-                "demodulation(weight, style)[:, :, None, None]"
-            ),
+        "You took exp() of the style. It is a factor, and not a logarithm.": slip(
+            "style[:, :, None, None]", "style.exp()[:, :, None, None]"
         ),
-        Mistake(
-            "You took exp() of the style. It is a factor, and not a logarithm.",
-            slip("style[:, :, None, None]", "style.exp()[:, :, None, None]"),
+        "All images got the mean style. Each image has its own row.": slip(
+            "style[:, :, None, None]", "style.mean(dim=0)[None, :, None, None]"
         ),
-        Mistake(
-            "All images got the mean style. Each image has its own row.",
-            slip("style[:, :, None, None]", "style.mean(dim=0)[None, :, None, None]"),
+        "All channels of an image got one factor, the mean of its style. Each channel has its own.": slip(
+            "style[:, :, None, None]", "style.mean(dim=1)[:, None, None, None]"
         ),
-        Mistake(
-            "All channels of an image got one factor, the mean of its style. Each channel has its "
-            "own.",
-            slip("style[:, :, None, None]", "style.mean(dim=1)[:, None, None, None]"),
+        "The style was applied twice. Scale the maps or the weights, not both.": slip(
+            "style[:, :, None, None]", "style.square()[:, :, None, None]"
         ),
-        Mistake(
-            "The style was applied twice. Scale the maps or the weights, not both.",
-            slip("style[:, :, None, None]", "style.square()[:, :, None, None]"),
-        ),
-    ),
+    },
     alternatives=(_convolution_grouped, _convolution_by_image, _convolution_unfolded),
     atol=1e-4,
 )
@@ -370,62 +335,48 @@ DEMODULATION = Exercise(
     reference=style.demodulation,
     inputs=_demodulation_cases,
     picture=_demodulation_picture,
-    mistakes=(
-        Mistake(
-            "The root is missing: this divides by the sum of squares.",
-            slip(".rsqrt()", ".reciprocal()"),
+    mistakes={
+        "The root is missing: this divides by the sum of squares.": slip(
+            ".rsqrt()", ".reciprocal()"
         ),
-        Mistake(
-            "This is the root itself. The maps are multiplied by one over it.",
-            slip(".rsqrt()", ".sqrt()"),
+        "This is the root itself. The maps are multiplied by one over it.": slip(
+            ".rsqrt()", ".sqrt()"
         ),
-        Mistake(
-            "The style was not squared. It is a part of each weight, whose square is summed up.",
-            slip("style.square()", "style"),
+        "The style was not squared. It is a part of each weight, whose square is summed up.": slip(
+            "style.square()", "style"
         ),
-        Mistake(
-            "The style is missing: these are the factors for a style of 1.",
-            slip("style.square()", "torch.ones_like(style)"),
+        "The style is missing: these are the factors for a style of 1.": slip(
+            "style.square()", "torch.ones_like(style)"
         ),
-        Mistake(
-            "You took the mean over the kernel. The output is a sum, so its variance is one as well.",
-            slip("weight.square().sum(dim=(2, 3))", "weight.square().mean(dim=(2, 3))"),
+        "You took the mean over the kernel. The output is a sum, so its variance is one as well.": slip(
+            "weight.square().sum(dim=(2, 3))", "weight.square().mean(dim=(2, 3))"
         ),
-        Mistake(
-            "You squared the sum over the kernel. Sum the squares.",
-            slip("weight.square().sum(dim=(2, 3))", "weight.sum(dim=(2, 3)).square()"),
+        "You squared the sum over the kernel. Sum the squares.": slip(
+            "weight.square().sum(dim=(2, 3))", "weight.sum(dim=(2, 3)).square()"
         ),
-        Mistake(
+        (
             "You took the mean over the input channels. The output is a sum over them, so sum the "
-            "squares.",
-            returning("(squares / weight.shape[1] + 1e-8).rsqrt()"),
+            "squares."
+        ): returning("(squares / weight.shape[1] + 1e-8).rsqrt()"),
+        "The weights were not squared. Square each weight, then sum.": slip(
+            "weight.square().sum", "weight.sum"
         ),
-        Mistake(
-            "The weights were not squared. Square each weight, then sum.",
-            slip("weight.square().sum", "weight.sum"),
+        "You summed absolute values. Sum squares, then take the root.": returning(
+            "1 / (style.abs() @ weight.abs().sum(dim=(2, 3)).T)"
         ),
-        Mistake(
-            "You summed absolute values. Sum squares, then take the root.",
-            returning("1 / (style.abs() @ weight.abs().sum(dim=(2, 3)).T)"),
+        "This is the sum of squares. Return one over its root.": returning("squares"),
+        "All output channels share one factor. Each has weights of its own.": slip(
+            "weight.square().sum(dim=(2, 3))",
+            "weight.square().sum(dim=(2, 3)).mean(dim=0).expand(weight.shape[:2])",
         ),
-        Mistake("This is the sum of squares. Return one over its root.", returning("squares")),
-        Mistake(
-            "All output channels share one factor. Each has weights of its own.",
-            slip(
-                "weight.square().sum(dim=(2, 3))",
-                "weight.square().sum(dim=(2, 3)).mean(dim=0).expand(weight.shape[:2])",
-            ),
+        "All images share one factor. Each image has its own style.": slip(
+            "style.square()", "style.square().mean(dim=0).expand(style.shape)"
         ),
-        Mistake(
-            "All images share one factor. Each image has its own style.",
-            slip("style.square()", "style.square().mean(dim=0).expand(style.shape)"),
-        ),
-        Mistake(
-            "Images and channels are swapped: each row belongs to an image, each column to an "
-            "output channel.",
-            returning("(squares + 1e-8).rsqrt().T"),
-        ),
-    ),
+        (
+            "Images and channels are swapped: each row belongs to an image, each column to an output "
+            "channel."
+        ): returning("(squares + 1e-8).rsqrt().T"),
+    },
     alternatives=(_demodulation_by_weights, _demodulation_by_einsum, _demodulation_by_loop),
     rtol=1e-3,
 )
@@ -497,64 +448,45 @@ MIX = Exercise(
     reference=style.mix,
     inputs=_mix_cases,
     picture=_mix_picture,
-    mistakes=(
-        Mistake(
-            "First and second have changed places.",
-            slip("first if layer < cut else second", "second if layer < cut else first"),
+    mistakes={
+        "First and second have changed places.": slip(
+            "first if layer < cut else second", "second if layer < cut else first"
         ),
-        Mistake(
-            "The cut is one layer late: layer number `cut` takes the second style already.",
-            slip("layer < cut", "layer <= cut"),
+        "The cut is one layer late: layer number `cut` takes the second style already.": slip(
+            "layer < cut", "layer <= cut"
         ),
-        Mistake(
-            "The layers must be the second axis: dim=1.",
-            slip("dim=1", "dim=0"),
+        "The layers must be the second axis: dim=1.": slip("dim=1", "dim=0"),
+        "The cut was counted from the last layer.": slip("layer < cut", "layer < layers - cut"),
+        "All layers have one blend of both styles. Mixing gives each layer a pure one.": returning(
+            "((cut / layers) * first + (1 - cut / layers) * second)[:, None].expand(-1, layers, -1)"
         ),
-        Mistake(
-            "The cut was counted from the last layer.",
-            slip("layer < cut", "layer < layers - cut"),
+        "The cut is one layer early: the layer before number `cut` still takes the first style.": slip(
+            "layer < cut", "layer < cut - 1"
         ),
-        Mistake(
-            "All layers have one blend of both styles. Mixing gives each layer a pure one.",
-            returning(
-                "((cut / layers) * first + (1 - cut / layers) * second)[:, None].expand(-1, layers, -1)"
-            ),
+        "Only the layer at the cut takes the second style. All layers from the cut on do.": slip(
+            "first if layer < cut else second", "second if layer == cut else first"
         ),
-        Mistake(
-            "The cut is one layer early: the layer before number `cut` still takes the first style.",
-            slip("layer < cut", "layer < cut - 1"),
-        ),
-        Mistake(
-            "Only the layer at the cut takes the second style. All layers from the cut on do.",
-            slip("first if layer < cut else second", "second if layer == cut else first"),
-        ),
-        Mistake(
+        (
             "The styles alternate from layer to layer. There is one cut: the first before it, the "
-            "second from it on.",
-            slip("layer < cut", "layer % 2 == 0"),
+            "second from it on."
+        ): slip("layer < cut", "layer % 2 == 0"),
+        "One layer is missing: there are `layers` of them.": slip(
+            "range(layers)", "range(layers - 1)"
         ),
-        Mistake(
-            "One layer is missing: there are `layers` of them.",
-            slip("range(layers)", "range(layers - 1)"),
+        (
+            "The layers lie side by side in one long row. Give them an axis of their own: (n, layers, "
+            "d)."
+        ): returning("torch.cat([first.repeat(1, cut), second.repeat(1, layers - cut)], dim=1)"),
+        "All layers have the second style, wherever the cut is.": returning(
+            "second[:, None].expand(-1, layers, -1)"
         ),
-        Mistake(
-            "The layers lie side by side in one long row. Give them an axis of their own: (n, "
-            "layers, d).",
-            returning("torch.cat([first.repeat(1, cut), second.repeat(1, layers - cut)], dim=1)"),
+        "All layers have the first style, wherever the cut is.": returning(
+            "first[:, None].expand(-1, layers, -1)"
         ),
-        Mistake(
-            "All layers have the second style, wherever the cut is.",
-            returning("second[:, None].expand(-1, layers, -1)"),
+        "The two styles were added. Each layer takes one of them.": returning(
+            "(first + second)[:, None].expand(-1, layers, -1)"
         ),
-        Mistake(
-            "All layers have the first style, wherever the cut is.",
-            returning("first[:, None].expand(-1, layers, -1)"),
-        ),
-        Mistake(
-            "The two styles were added. Each layer takes one of them.",
-            returning("(first + second)[:, None].expand(-1, layers, -1)"),
-        ),
-    ),
+    },
     alternatives=(_mix_by_where, _mix_by_expanding, _mix_by_filling),
 )
 
@@ -626,60 +558,47 @@ TRUNCATE = Exercise(
     reference=style.truncate,
     inputs=_truncate_cases,
     picture=_truncate_picture,
-    mistakes=(
-        Mistake(
-            "All styles moved towards one centre, so that the digits become alike. Each class has its own.",
-            slip("centres[y]", "centres.mean(dim=0)"),
+    mistakes={
+        (
+            "All styles moved towards one centre, so that the digits become alike. Each class has its "
+            "own."
+        ): slip("centres[y]", "centres.mean(dim=0)"),
+        "The styles were multiplied by psi, which moves them towards 0 and not to a centre.": returning(
+            "psi * w"
         ),
-        Mistake(
-            "The styles were multiplied by psi, which moves them towards 0 and not to a centre.",
-            returning("psi * w"),
+        "psi is the share that is left, not the share that is taken away.": slip(
+            "psi * (w", "(1 - psi) * (w"
         ),
-        Mistake(
-            "psi is the share that is left, not the share that is taken away.",
-            slip("psi * (w", "(1 - psi) * (w"),
+        "The centre is missing: this is only what is left of the way from it.": slip(
+            "centre + psi", "psi"
         ),
-        Mistake(
-            "The centre is missing: this is only what is left of the way from it.",
-            slip("centre + psi", "psi"),
+        "The sign is turned round: the styles went to the other side of their centre.": slip(
+            "w - centre", "centre - w"
         ),
-        Mistake(
-            "The sign is turned round: the styles went to the other side of their centre.",
-            slip("w - centre", "centre - w"),
+        "All styles moved to the centre of their class. A share psi of the way from it is left.": returning(
+            "centre + 0 * w"
         ),
-        Mistake(
-            "All styles moved to the centre of their class. A share psi of the way from it is left.",
-            returning("centre + 0 * w"),
+        "You cut every difference off at psi. Multiply the difference by psi.": returning(
+            "centre + (w - centre).clamp(-psi, psi)"
         ),
-        Mistake(
-            "You cut every difference off at psi. Multiply the difference by psi.",
-            returning("centre + (w - centre).clamp(-psi, psi)"),
+        "You divided by psi, which moves the styles away from the centre. Multiply.": returning(
+            "centre + (w - centre) / psi"
         ),
-        Mistake(
-            "You divided by psi, which moves the styles away from the centre. Multiply.",
-            returning("centre + (w - centre) / psi"),
+        "You multiplied the centre by psi. It multiplies the way from the centre to the style.": returning(
+            "psi * centre + (w - centre)"
         ),
-        Mistake(
-            "You multiplied the centre by psi. It multiplies the way from the centre to the style.",
-            returning("psi * centre + (w - centre)"),
+        (
+            "You added centre and style and multiplied both by psi. It multiplies the difference of the "
+            "two."
+        ): returning("psi * (centre + w)"),
+        "All styles moved towards the first centre. Each class has its own: centres[y].": slip(
+            "centres[y]", "centres[:1]"
         ),
-        Mistake(
-            "You added centre and style and multiplied both by psi. It multiplies the difference "
-            "of the two.",
-            returning("psi * (centre + w)"),
+        "The classes are off by one: they count from 0, so take centres[y].": slip(
+            "centres[y]", "centres[y - 1]"
         ),
-        Mistake(
-            "All styles moved towards the first centre. Each class has its own: centres[y].",
-            slip("centres[y]", "centres[:1]"),
-        ),
-        Mistake(
-            "The classes are off by one: they count from 0, so take centres[y].",
-            slip("centres[y]", "centres[y - 1]"),
-        ),
-        Mistake(
-            "psi has no effect: this is always half of the way.", returning("(centre + w) / 2")
-        ),
-    ),
+        "psi has no effect: this is always half of the way.": returning("(centre + w) / 2"),
+    },
     alternatives=(
         returning("torch.lerp(centre, w, psi)"),
         _truncate_by_one_hot,
@@ -754,69 +673,58 @@ DIRECTIONS = Exercise(
     reference=style.directions,
     inputs=_direction_cases,
     picture=_directions_picture,
-    mistakes=(
-        Mistake(
-            "The classes differ in w and in the properties, and this shows in the slopes: take the mean of "
-            "each class away first.",
-            slip(
-                "within_class(w, y), within_class(properties, y)",
-                "w - w.mean(dim=0), properties - properties.mean(dim=0)",
-            ),
+    mistakes={
+        (
+            "The classes differ in w and in the properties, and this shows in the slopes: take the mean "
+            "of each class away first."
+        ): slip(
+            "within_class(w, y), within_class(properties, y)",
+            "w - w.mean(dim=0), properties - properties.mean(dim=0)",
         ),
-        Mistake(
+        (
             "Each property was taken alone. If slant and width go together, a step for one turns the "
-            "other, too: one regression on both.",
-            returning("(measured.T @ changes) / measured.square().sum(dim=0)[:, None]"),
+            "other, too: one regression on both."
+        ): returning("(measured.T @ changes) / measured.square().sum(dim=0)[:, None]"),
+        (
+            "This is the regression of the properties on w. Its slopes say what to weigh, not how w "
+            "changes."
+        ): returning("torch.linalg.lstsq(changes, measured).solution.T"),
+        (
+            "The directions were scaled to length 1, so a "
+            "step of 1 no longer means 1 of the property."
+        ): returning("F.normalize(torch.linalg.lstsq(measured, changes).solution, dim=1)"),
+        "The properties still hold the means of their classes. Take them away there, too.": slip(
+            "within_class(properties, y)", "properties"
         ),
-        Mistake(
-            "This is the regression of the properties on w. Its slopes say what to weigh, "
-            "not how w changes.",
-            returning("torch.linalg.lstsq(changes, measured).solution.T"),
+        (
+            "Neither w nor the properties were compared with the means of their class: use within_class "
+            "for both."
+        ): returning("torch.linalg.lstsq(properties, w).solution"),
+        "Rows and columns are swapped: there is a row for each property.": returning(
+            "torch.linalg.lstsq(measured, changes).solution.T"
         ),
-        Mistake(
-            "The directions were scaled to length 1, so a step of 1 no longer means 1 of the property.",
-            returning("F.normalize(torch.linalg.lstsq(measured, changes).solution, dim=1)"),
-        ),
-        Mistake(
-            "The properties still hold the means of their classes. Take them away there, too.",
-            slip("within_class(properties, y)", "properties"),
-        ),
-        Mistake(
-            "Neither w nor the properties were compared with the means of their class: use "
-            "within_class for both.",
-            returning("torch.linalg.lstsq(properties, w).solution"),
-        ),
-        Mistake(
-            "Rows and columns are swapped: there is a row for each property.",
-            returning("torch.linalg.lstsq(measured, changes).solution.T"),
-        ),
-        Mistake(
-            "The two are in the wrong order: lstsq(measured, changes) explains the changes of w by "
-            "the properties.",
-            returning("torch.linalg.lstsq(changes, measured).solution"),
-        ),
-        Mistake(
+        (
+            "The two are in the wrong order: lstsq(measured, changes) explains the changes of w by the "
+            "properties."
+        ): returning("torch.linalg.lstsq(changes, measured).solution"),
+        (
             "These are covariances. Slopes are divided by how much the properties vary: use least "
-            "squares.",
-            returning("measured.T @ changes / len(w)"),
+            "squares."
+        ): returning("measured.T @ changes / len(w)"),
+        (
+            "These are correlations, without units. A slope says how far w moves when a property rises "
+            "by 1."
+        ): returning(
+            "(measured.T @ changes) / (measured.norm(dim=0)[:, None] * changes.norm(dim=0))"
         ),
-        Mistake(
-            "These are correlations, without units. A slope says how far w moves when a property "
-            "rises by 1.",
-            returning(
-                "(measured.T @ changes) / (measured.norm(dim=0)[:, None] * changes.norm(dim=0))"
-            ),
+        (
+            "This is the change for one standard deviation of a property. It should be the one for a "
+            "rise by 1."
+        ): returning("torch.linalg.lstsq(measured / measured.std(dim=0), changes).solution"),
+        "The sign is turned round: these directions make each property smaller.": returning(
+            "-torch.linalg.lstsq(measured, changes).solution"
         ),
-        Mistake(
-            "This is the change for one standard deviation of a property. It should be the one for "
-            "a rise by 1.",
-            returning("torch.linalg.lstsq(measured / measured.std(dim=0), changes).solution"),
-        ),
-        Mistake(
-            "The sign is turned round: these directions make each property smaller.",
-            returning("-torch.linalg.lstsq(measured, changes).solution"),
-        ),
-    ),
+    },
     alternatives=(
         _directions_by_solving,
         _directions_by_dummies,
@@ -896,59 +804,42 @@ PATH_LENGTH = Exercise(
     inputs=_path_cases,
     probe=_path_probe,
     picture=_path_picture,
-    mistakes=(
-        Mistake(
-            "The steps were not divided by epsilon squared: shorter steps would make every path shorter.",
-            slip(" / epsilon**2", ""),
+    mistakes={
+        "The steps were not divided by epsilon squared: shorter steps would make every path shorter.": slip(
+            " / epsilon**2", ""
         ),
-        Mistake(
-            "You divided by epsilon once. The distance is squared, and so is its share of the path.",
-            slip("epsilon**2", "epsilon"),
+        "You divided by epsilon once. The distance is squared, and so is its share of the path.": slip(
+            "epsilon**2", "epsilon"
         ),
-        Mistake(
-            "You took the mean over the features, too. A squared distance is their sum.",
-            slip(".sum(dim=1)", ".mean(dim=1)"),
+        "You took the mean over the features, too. A squared distance is their sum.": slip(
+            ".sum(dim=1)", ".mean(dim=1)"
         ),
-        Mistake(
-            "The distance was not squared.",
-            returning("(step.square().sum(dim=1).sqrt() / epsilon).mean()"),
+        "The distance was not squared.": returning(
+            "(step.square().sum(dim=1).sqrt() / epsilon).mean()"
         ),
-        Mistake(
-            "You summed over the paths. Take the mean.",
-            slip(").mean()", ").sum()"),
+        "You summed over the paths. Take the mean.": slip(").mean()", ").sum()"),
+        "The step went back, to t - epsilon.": slip("draw(t + epsilon)", "draw(t - epsilon)"),
+        "You took the root at the end. The mean of the squares itself is asked for.": returning(
+            "(step.square().sum(dim=1) / epsilon**2).mean().sqrt()"
         ),
-        Mistake(
-            "The step went back, to t - epsilon.",
-            slip("draw(t + epsilon)", "draw(t - epsilon)"),
-        ),
-        Mistake(
-            "You took the root at the end. The mean of the squares itself is asked for.",
-            returning("(step.square().sum(dim=1) / epsilon**2).mean().sqrt()"),
-        ),
-        Mistake(
-            "You added the two features. Take their difference.", slip("- draw(t)", "+ draw(t)")
-        ),
-        Mistake(
+        "You added the two features. Take their difference.": slip("- draw(t)", "+ draw(t)"),
+        (
             "epsilon is always 0.01 in the division. Use the argument, of which 0.01 is only the "
-            "default.",
-            slip("/ epsilon**2", "/ 0.01**2"),
+            "default."
+        ): slip("/ epsilon**2", "/ 0.01**2"),
+        "You multiplied by epsilon squared. Divide.": slip("/ epsilon**2", "* epsilon**2"),
+        (
+            "This is the sum of absolute differences, squared. A squared distance is the sum of the "
+            "squares."
+        ): returning("(step.abs().sum(dim=1) / epsilon).square().mean()"),
+        (
+            "You averaged the steps of all paths first. Take the squared length of each step, then the "
+            "mean."
+        ): returning("step.mean(dim=0).square().sum() / epsilon**2"),
+        "This is one number for each path. Take their mean.": returning(
+            "step.square().sum(dim=1) / epsilon**2"
         ),
-        Mistake("You multiplied by epsilon squared. Divide.", slip("/ epsilon**2", "* epsilon**2")),
-        Mistake(
-            "This is the sum of absolute differences, squared. A squared distance is the sum of "
-            "the squares.",
-            returning("(step.abs().sum(dim=1) / epsilon).square().mean()"),
-        ),
-        Mistake(
-            "You averaged the steps of all paths first. Take the squared length of each step, then "
-            "the mean.",
-            returning("step.mean(dim=0).square().sum() / epsilon**2"),
-        ),
-        Mistake(
-            "This is one number for each path. Take their mean.",
-            returning("step.square().sum(dim=1) / epsilon**2"),
-        ),
-    ),
+    },
     alternatives=(
         _path_by_loop,
         returning("(step / epsilon).norm(dim=1).square().mean()"),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import norm, rankdata
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake, call_for_array
+from course_lib.exercises.exercise import Exercise, Inputs, call_for_array
 from course_lib.exercises.slips import returning, slip
 from course_lib.models.tabular.textbook import (
     conditional_normal,
@@ -93,69 +93,56 @@ NORMAL_SCORES = Exercise(
     numpy=True,
     picture=_scores_picture,
     rtol=1e-3,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The last value gets an infinite score: the share up to and with it is 1. Count only half "
-            "of the rows at the value itself.",
-            slip(" - counts / 2", ""),
-        ),
-        Mistake(
+            "of the rows at the value itself."
+        ): slip(" - counts / 2", ""),
+        (
             "The first value gets a score of minus infinity: no row is below it. Add half of the rows "
-            "at the value itself.",
-            slip("counts / 2", "counts"),
-        ),
-        Mistake(
+            "at the value itself."
+        ): slip("counts / 2", "counts"),
+        (
             "Equal values were counted once. A value that many rows share takes as much of the normal "
-            "distribution as there are rows: use the counts.",
-            slip(
-                "values, counts = np.unique(x, return_counts=True)",
-                "values = x = np.unique(x)\n    counts = np.ones(len(x))",
-            ),
+            "distribution as there are rows: use the counts."
+        ): slip(
+            "values, counts = np.unique(x, return_counts=True)",
+            "values = x = np.unique(x)\n    counts = np.ones(len(x))",
         ),
-        Mistake(
-            "These are the shares, spread evenly over 0 to 1. One step is missing: norm.ppf.",
-            returning("values, middle / len(x)"),
+        "These are the shares, spread evenly over 0 to 1. One step is missing: norm.ppf.": returning(
+            "values, middle / len(x)"
         ),
-        Mistake(
+        (
             "This shifts and stretches the column, which keeps its shape. Normal scores depend on the "
-            "order of the values alone.",
-            returning("values, (values - x.mean()) / x.std()"),
-        ),
-        Mistake(
+            "order of the values alone."
+        ): returning("values, (values - x.mean()) / x.std()"),
+        (
             "n + 1 avoids the infinite score at one end but is not even: ties must take the middle of "
-            "the rows that share them.",
-            slip(" - counts / 2", "", "len(x)", "(len(x) + 1)"),
+            "the rows that share them."
+        ): slip(" - counts / 2", "", "len(x)", "(len(x) + 1)"),
+        "The two are in the wrong order: first the values, then their scores.": returning(
+            "norm.ppf(middle / len(x)), values"
         ),
-        Mistake(
-            "The two are in the wrong order: first the values, then their scores.",
-            returning("norm.ppf(middle / len(x)), values"),
+        "norm.cdf leads from a score to a share. You need the way back: norm.ppf.": slip(
+            "norm.ppf", "norm.cdf"
         ),
-        Mistake(
-            "norm.cdf leads from a score to a share. You need the way back: norm.ppf.",
-            slip("norm.ppf", "norm.cdf"),
+        "The sign is turned round: the largest value should have the largest score.": returning(
+            "values, -norm.ppf(middle / len(x))"
         ),
-        Mistake(
-            "The sign is turned round: the largest value should have the largest score.",
-            returning("values, -norm.ppf(middle / len(x))"),
+        "These are numbers of rows. norm.ppf needs shares from 0 to 1: divide by len(x).": returning(
+            "values, norm.ppf(middle)"
         ),
-        Mistake(
-            "These are numbers of rows. norm.ppf needs shares from 0 to 1: divide by len(x).",
-            returning("values, norm.ppf(middle)"),
+        "You divided by the number of distinct values. Divide by the number of rows, len(x).": returning(
+            "values, norm.ppf(middle / len(values))"
         ),
-        Mistake(
-            "You divided by the number of distinct values. Divide by the number of rows, len(x).",
-            returning("values, norm.ppf(middle / len(values))"),
+        "These are the shares, stretched to -1 to 1. One step is missing: norm.ppf.": returning(
+            "values, 2 * middle / len(x) - 1"
         ),
-        Mistake(
-            "These are the shares, stretched to -1 to 1. One step is missing: norm.ppf.",
-            returning("values, 2 * middle / len(x) - 1"),
-        ),
-        Mistake(
-            "The shares of the values were not summed up: the share below a value is "
-            "np.cumsum(counts) - counts.",
-            slip("np.cumsum(counts) - counts / 2", "counts / 2"),
-        ),
-    ),
+        (
+            "The shares of the values were not summed up: the share below a value is np.cumsum(counts) "
+            "- counts."
+        ): slip("np.cumsum(counts) - counts / 2", "counts / 2"),
+    },
     alternatives=(_scores_by_ranks, _scores_by_counting, _scores_by_bisection),
 )
 
@@ -215,67 +202,54 @@ ONE_HOT = Exercise(
     probe=call_for_array,
     numpy=True,
     picture=_one_hot_picture,
-    mistakes=(
-        Mistake(
-            "There is no column for a missing value. That a value is missing can tell something as well, "
-            "and a model should learn it.",
-            returning("np.eye(levels + 1)[states][:, :-1]"),
-        ),
-        Mistake(
+    mistakes={
+        (
+            "There is no column for a missing value. That a value is missing can tell something as "
+            "well, and a model should learn it."
+        ): returning("np.eye(levels + 1)[states][:, :-1]"),
+        (
             "A missing value got a row of zeros, which no softmax can give back. It is a state of its "
-            "own: a 1 in the last column.",
-            returning("np.eye(levels + 1)[states] * (codes >= 0)[:, None]"),
-        ),
-        Mistake(
+            "own: a 1 in the last column."
+        ): returning("np.eye(levels + 1)[states] * (codes >= 0)[:, None]"),
+        (
             "Missing values were counted as the last level: an index of -1 is the last column, and that "
-            "must be the one for missing values.",
-            slip("levels, codes", "levels - 1, codes"),
-        ),
-        Mistake(
+            "must be the one for missing values."
+        ): slip("levels, codes", "levels - 1, codes"),
+        (
             "There must be a column for every level, also for one that these rows do not have: the next "
-            "rows may have it.",
-            returning("(codes[:, None] == np.unique(codes)).astype(float)"),
+            "rows may have it."
+        ): returning("(codes[:, None] == np.unique(codes)).astype(float)"),
+        "The column for missing values comes last, after all levels.": returning(
+            "np.roll(np.eye(levels + 1)[states], 1, axis=1)"
         ),
-        Mistake(
-            "The column for missing values comes last, after all levels.",
-            returning("np.roll(np.eye(levels + 1)[states], 1, axis=1)"),
+        "These are the numbers of the states. Make a row of zeros with a single 1 of each.": returning(
+            "states"
         ),
-        Mistake(
-            "These are the numbers of the states. Make a row of zeros with a single 1 of each.",
-            returning("states"),
+        "Rows and columns are swapped: each value of the column is a row.": returning(
+            "np.eye(levels + 1)[states].T"
         ),
-        Mistake(
-            "Rows and columns are swapped: each value of the column is a row.",
-            returning("np.eye(levels + 1)[states].T"),
-        ),
-        Mistake(
+        (
             "The rows with a missing value were left out. Keep them: there must be as many rows as "
-            "codes.",
-            returning("np.eye(levels + 1)[states[codes >= 0]]"),
+            "codes."
+        ): returning("np.eye(levels + 1)[states[codes >= 0]]"),
+        "Missing values were counted as level 0. They have a state of their own, the last.": slip(
+            "levels, codes", "0, codes"
         ),
-        Mistake(
-            "Missing values were counted as level 0. They have a state of their own, the last.",
-            slip("levels, codes", "0, codes"),
+        (
+            "All columns up to the level are 1 here, as if levels were amounts. Only the level's own "
+            "column is 1."
+        ): returning("(np.arange(levels + 1) <= states[:, None]).astype(float)"),
+        "The other columns hold -1. They should hold 0.": returning(
+            "2 * np.eye(levels + 1)[states] - 1"
         ),
-        Mistake(
-            "All columns up to the level are 1 here, as if levels were amounts. Only the level's "
-            "own column is 1.",
-            returning("(np.arange(levels + 1) <= states[:, None]).astype(float)"),
-        ),
-        Mistake(
-            "The other columns hold -1. They should hold 0.",
-            returning("2 * np.eye(levels + 1)[states] - 1"),
-        ),
-        Mistake(
+        (
             "Missing values became NaN, on which nothing can be trained. They get a 1 in the last "
-            "column.",
-            returning("np.where(codes[:, None] < 0, np.nan, np.eye(levels + 1)[states])"),
+            "column."
+        ): returning("np.where(codes[:, None] < 0, np.nan, np.eye(levels + 1)[states])"),
+        "The column of level 0 was left out. Every level has one.": returning(
+            "np.eye(levels + 1)[states][:, 1:]"
         ),
-        Mistake(
-            "The column of level 0 was left out. Every level has one.",
-            returning("np.eye(levels + 1)[states][:, 1:]"),
-        ),
-    ),
+    },
     alternatives=(
         returning("np.eye(levels + 1)[codes]"),  # -1 is the last row
         returning("(codes[:, None] == np.append(np.arange(levels), -1)).astype(int)"),
@@ -384,79 +358,62 @@ MIXED_LOSS = Exercise(
     inputs=_loss_cases,
     probe=_loss_probe,
     picture=_loss_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "The categories got a squared error. That measures distances between levels that have none; "
-            "take the cross-entropy of their logits.",
-            returning("0.5 * (output - target).square().sum(dim=1)"),
-        ),
-        Mistake(
+            "take the cross-entropy of their logits."
+        ): returning("0.5 * (output - target).square().sum(dim=1)"),
+        (
             "All categories went through one softmax, as if a row had a single one of all their levels. "
-            "Each category needs its own.",
-            slip("in levels", "in [sum(levels)]"),
+            "Each category needs its own."
+        ): slip("in levels", "in [sum(levels)]"),
+        (
+            "These are logits, not log-probabilities: F.log_softmax first, else the loss has no lower "
+            "end."
+        ): slip(
+            "F.log_softmax(output[:, start : start + width], dim=1)",
+            "output[:, start : start + width]",
         ),
-        Mistake(
-            "These are logits, not log-probabilities: F.log_softmax first, else the loss has no lower end.",
-            slip(
-                "F.log_softmax(output[:, start : start + width], dim=1)",
-                "output[:, start : start + width]",
-            ),
-        ),
-        Mistake(
+        (
             "The numbers lack the factor 1/2 of -log N(x; mean, 1), and so weigh twice as much as they "
-            "should in comparison with the categories.",
-            slip("0.5 * ", ""),
+            "should in comparison with the categories."
+        ): slip("0.5 * ", ""),
+        "The categories add nothing yet.": slip("in levels", "in []"),
+        "You divided by the number of columns. The loss of a row is the sum over them.": returning(
+            "loss / output.shape[1]"
         ),
-        Mistake("The categories add nothing yet.", slip("in levels", "in []")),
-        Mistake(
-            "You divided by the number of columns. The loss of a row is the sum over them.",
-            returning("loss / output.shape[1]"),
+        "You averaged over the rows. Each row has a loss of its own.": returning("loss.mean()"),
+        "The cross-entropy has the wrong sign: subtract target times log-probability.": slip(
+            "loss - (target", "loss + (target"
         ),
-        Mistake(
-            "You averaged over the rows. Each row has a loss of its own.", returning("loss.mean()")
+        "The numbers add nothing yet: half of their squared error belongs to the loss.": slip(
+            "0.5 * (output[:, :numbers]", "0 * (output[:, :numbers]"
         ),
-        Mistake(
-            "The cross-entropy has the wrong sign: subtract target times log-probability.",
-            slip("loss - (target", "loss + (target"),
+        "The numbers have absolute errors. Take half of the squared error.": slip(
+            ".square()", ".abs()"
         ),
-        Mistake(
-            "The numbers add nothing yet: half of their squared error belongs to the loss.",
-            slip("0.5 * (output[:, :numbers]", "0 * (output[:, :numbers]"),
+        "Every category reads the columns of the first one: move `start` on by the width.": slip(
+            "        start += width\n", ""
         ),
-        Mistake(
-            "The numbers have absolute errors. Take half of the squared error.",
-            slip(".square()", ".abs()"),
+        "You averaged over the numbers. The loss of a row is the sum over them.": slip(
+            "square().sum(", "square().mean("
         ),
-        Mistake(
-            "Every category reads the columns of the first one: move `start` on by the width.",
-            slip("        start += width\n", ""),
+        "These are probabilities. The cross-entropy needs their logarithms: F.log_softmax.": slip(
+            "F.log_softmax", "F.softmax"
         ),
-        Mistake(
-            "You averaged over the numbers. The loss of a row is the sum over them.",
-            slip("square().sum(", "square().mean("),
+        "The softmax runs over the rows. It runs over the levels of one row: dim=1.": slip(
+            "start + width], dim=1)", "start + width], dim=0)"
         ),
-        Mistake(
-            "These are probabilities. The cross-entropy needs their logarithms: F.log_softmax.",
-            slip("F.log_softmax", "F.softmax"),
+        "You added output and target of the numbers. Take their difference.": slip(
+            "[:, :numbers] - target", "[:, :numbers] + target"
         ),
-        Mistake(
-            "The softmax runs over the rows. It runs over the levels of one row: dim=1.",
-            slip("start + width], dim=1)", "start + width], dim=0)"),
+        "The softmax was taken of the target. Take it of the output.": slip(
+            "F.log_softmax(output", "F.log_softmax(target"
         ),
-        Mistake(
-            "You added output and target of the numbers. Take their difference.",
-            slip("[:, :numbers] - target", "[:, :numbers] + target"),
+        "The target has no effect: each row pays only for its own level. Multiply by the target.": slip(
+            "target[:, start : start + width] * log_p", "log_p"
         ),
-        Mistake(
-            "The softmax was taken of the target. Take it of the output.",
-            slip("F.log_softmax(output", "F.log_softmax(target"),
-        ),
-        Mistake(
-            "The target has no effect: each row pays only for its own level. Multiply by the "
-            "target.",
-            slip("target[:, start : start + width] * log_p", "log_p"),
-        ),
-    ),
+    },
     alternatives=(_loss_by_split, _loss_by_likelihood, _loss_row_by_row),
 )
 
@@ -551,64 +508,50 @@ DRAW_LEVELS = Exercise(
     inputs=_draw_cases,
     probe=_draw_probe,
     picture=_draw_picture,
-    mistakes=(
-        Mistake(
-            "This picks the likeliest level every time, and a level that is nowhere the likeliest "
-            "is never drawn: so rare groups vanish. Draw by chance.",
-            returning("logits.argmax(dim=1)"),
+    mistakes={
+        (
+            "This picks the likeliest level every time, and a level that is nowhere the likeliest is "
+            "never drawn: so rare groups vanish. Draw by chance."
+        ): returning("logits.argmax(dim=1)"),
+        "The logits were summed up as they are. Make probabilities of them first: softmax.": slip(
+            ".softmax(dim=1)", ""
         ),
-        Mistake(
-            "The logits were summed up as they are. Make probabilities of them first: softmax.",
-            slip(".softmax(dim=1)", ""),
+        "The probabilities were not summed up: u must be compared with the cumulative sums.": slip(
+            ".cumsum(dim=1)", ""
         ),
-        Mistake(
-            "The probabilities were not summed up: u must be compared with the cumulative sums.",
-            slip(".cumsum(dim=1)", ""),
+        "One too high: levels count from 0, so a u below the first cumulative sum is level 0.": returning(
+            "(u[:, None] >= cumulative).sum(dim=1) + 1"
         ),
-        Mistake(
-            "One too high: levels count from 0, so a u below the first cumulative sum is level 0.",
-            returning("(u[:, None] >= cumulative).sum(dim=1) + 1"),
+        (
+            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, "
+            "and no higher one: leave the last cumulative sum out of the comparison."
+        ): returning("(u[:, None] >= cumulative).sum(dim=1)"),
+        (
+            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, "
+            "and argmax, which finds nothing there, says level 0."
+        ): returning("(cumulative > u[:, None]).int().argmax(dim=1)"),
+        (
+            "Where u is just the cumulative sum of a level, that sum does not exceed u: the next level "
+            "is the one."
+        ): slip(">=", ">"),
+        "Every level is equally likely here, whatever the logits say.": returning(
+            "(u * logits.shape[1]).long()"
         ),
-        Mistake(
-            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, and "
-            "no higher one: leave the last cumulative sum out of the comparison.",
-            returning("(u[:, None] >= cumulative).sum(dim=1)"),
-        ),
-        Mistake(
-            "Rounding can leave the sum of all probabilities below u. Such a row has the last level, and "
-            "argmax, which finds nothing there, says level 0.",
-            returning("(cumulative > u[:, None]).int().argmax(dim=1)"),
-        ),
-        Mistake(
-            "Where u is just the cumulative sum of a level, that sum does not exceed u: the next level is "
-            "the one.",
-            slip(">=", ">"),
-        ),
-        Mistake(
-            "Every level is equally likely here, whatever the logits say.",
-            returning("(u * logits.shape[1]).long()"),
-        ),
-        Mistake(
+        (
             "You counted the levels whose cumulative probability exceeds u. Count those that u has "
-            "passed: u >= cumulative.",
-            slip(">=", "<"),
+            "passed: u >= cumulative."
+        ): slip(">=", "<"),
+        "The softmax runs over the rows. It runs over the levels of one row: dim=1.": slip(
+            "softmax(dim=1)", "softmax(dim=0)"
         ),
-        Mistake(
-            "The softmax runs over the rows. It runs over the levels of one row: dim=1.",
-            slip("softmax(dim=1)", "softmax(dim=0)"),
+        "All rows share the first u. Each row has its own.": slip("u[:, None]", "u[:1, None]"),
+        "The sign of the logits is turned round, so likely levels become rare.": slip(
+            "logits.softmax", "(-logits).softmax"
         ),
-        Mistake(
-            "All rows share the first u. Each row has its own.", slip("u[:, None]", "u[:1, None]")
+        "Sigmoids do not add up to 1 over the levels. Use the softmax.": slip(
+            "logits.softmax(dim=1)", "logits.sigmoid()"
         ),
-        Mistake(
-            "The sign of the logits is turned round, so likely levels become rare.",
-            slip("logits.softmax", "(-logits).softmax"),
-        ),
-        Mistake(
-            "Sigmoids do not add up to 1 over the levels. Use the softmax.",
-            slip("logits.softmax(dim=1)", "logits.sigmoid()"),
-        ),
-    ),
+    },
     alternatives=(_draw_by_search, _draw_by_loop, _draw_by_comparison),
 )
 
@@ -725,66 +668,51 @@ GAUSSIAN_COPULA = Exercise(
     numpy=True,
     atol=0.03,  # of shares and correlations, which differ a little from one way to another
     picture=_copula_picture,
-    mistakes=(
-        Mistake(
-            "The columns are independent here: correlate the noise before you use it.",
-            slip("np.corrcoef(scores, rowvar=False)", "np.eye(data.shape[1])"),
+    mistakes={
+        "The columns are independent here: correlate the noise before you use it.": slip(
+            "np.corrcoef(scores, rowvar=False)", "np.eye(data.shape[1])"
         ),
-        Mistake(
-            "These are the correlations of the raw values, which a long tail distorts. Take those of the "
-            "normal scores.",
-            slip("corrcoef(scores", "corrcoef(data"),
+        (
+            "These are the correlations of the raw values, which a long tail distorts. Take those of "
+            "the normal scores."
+        ): slip("corrcoef(scores", "corrcoef(data"),
+        "The root stands the wrong way round: for rows of noise it is noise @ L.T.": slip(
+            "root.T", "root"
         ),
-        Mistake(
-            "The root stands the wrong way round: for rows of noise it is noise @ L.T.",
-            slip("root.T", "root"),
-        ),
-        Mistake(
-            "Each column came out normal. Turn the correlated numbers into shares by norm.cdf, and these "
-            "into values by the column's quantiles.",
-            returning("noise @ root.T * data.std(axis=0) + data.mean(axis=0)"),
-        ),
-        Mistake(
+        (
+            "Each column came out normal. Turn the correlated numbers into shares by norm.cdf, and "
+            "these into values by the column's quantiles."
+        ): returning("noise @ root.T * data.std(axis=0) + data.mean(axis=0)"),
+        (
             "These are rows of the data, drawn again. New rows join values that need not have stood "
-            "together: make them from the noise.",
-            returning("data[np.arange(len(noise)) % len(data)]"),
+            "together: make them from the noise."
+        ): returning("data[np.arange(len(noise)) % len(data)]"),
+        "These are still normal scores: bring them back to values by norm.cdf and np.quantile.": returning(
+            "noise @ root.T"
         ),
-        Mistake(
-            "These are still normal scores: bring them back to values by norm.cdf and np.quantile.",
-            returning("noise @ root.T"),
-        ),
-        Mistake(
-            "These are shares from 0 to 1. Bring them back to values by the quantiles of each "
-            "column.",
-            returning("uniform"),
-        ),
-        Mistake(
+        (
+            "These are shares from 0 to 1. Bring them "
+            "back to values by the quantiles of each column."
+        ): returning("uniform"),
+        (
             "You used the matrix of correlations itself. Its root, np.linalg.cholesky, makes noise "
-            "correlated.",
-            slip(
-                "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
-                "np.corrcoef(scores, rowvar=False)",
-            ),
+            "correlated."
+        ): slip(
+            "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
+            "np.corrcoef(scores, rowvar=False)",
         ),
-        Mistake(
-            "You inverted the correlations. Take their root, np.linalg.cholesky.",
-            slip(
-                "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
-                "np.linalg.inv(np.corrcoef(scores, rowvar=False))",
-            ),
+        "You inverted the correlations. Take their root, np.linalg.cholesky.": slip(
+            "np.linalg.cholesky(np.corrcoef(scores, rowvar=False))",
+            "np.linalg.inv(np.corrcoef(scores, rowvar=False))",
         ),
-        Mistake(
-            "Rows and columns are swapped: stack the columns side by side, axis=1.",
-            returning("np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns])"),
+        "Rows and columns are swapped: stack the columns side by side, axis=1.": returning(
+            "np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns])"
         ),
-        Mistake(
-            "You sorted each column by itself, which destroys how they go together.",
-            returning(
-                "np.sort(np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns], "
-                "axis=1), axis=0)"
-            ),
+        "You sorted each column by itself, which destroys how they go together.": returning(
+            "np.sort(np.stack([np.quantile(x, u, method='inverted_cdf') for x, u in columns], "
+            "axis=1), axis=0)"
         ),
-    ),
+    },
     alternatives=(_copula_by_sorting, _copula_by_columns, _copula_by_other_choices),
 )
 
@@ -860,72 +788,52 @@ CONDITIONAL_NORMAL = Exercise(
     probe=_conditional_probe,
     numpy=True,
     picture=_conditional_picture,
-    mistakes=(
-        Mistake(
-            "C_kk^-1 is missing. Known values that repeat each other must share their influence.",
-            slip(
-                "np.linalg.solve(correlation[:k, :k], correlation[:k, k:]).T",
-                "correlation[:k, k:].T",
-            ),
+    mistakes={
+        "C_kk^-1 is missing. Known values that repeat each other must share their influence.": slip(
+            "np.linalg.solve(correlation[:k, :k], correlation[:k, k:]).T",
+            "correlation[:k, k:].T",
         ),
-        Mistake(
-            "The mean is right, but knowing something also makes the rest less uncertain: subtract W C_kr "
-            "from C_rr.",
-            returning("weights @ known, correlation[k:, k:]"),
+        (
+            "The mean is right, but knowing something also makes the rest less uncertain: subtract W "
+            "C_kr from C_rr."
+        ): returning("weights @ known, correlation[k:, k:]"),
+        "The known values do not move the mean yet.": slip(
+            "weights @ known", "0 * weights @ known"
         ),
-        Mistake(
-            "The known values do not move the mean yet.",
-            slip("weights @ known", "0 * weights @ known"),
+        "The covariance has grown. Knowledge shrinks it: C_rr minus W C_kr.": slip(
+            "- weights @", "+ weights @"
         ),
-        Mistake(
-            "The covariance has grown. Knowledge shrinks it: C_rr minus W C_kr.",
-            slip("- weights @", "+ weights @"),
+        "The two are in the wrong order: first the mean, then the covariance.": returning(
+            "correlation[k:, k:] - weights @ correlation[:k, k:], weights @ known"
         ),
-        Mistake(
-            "The two are in the wrong order: first the mean, then the covariance.",
-            returning("correlation[k:, k:] - weights @ correlation[:k, k:], weights @ known"),
+        "The mean has the wrong sign: it is W times the known values.": slip(
+            "return weights @ known", "return -weights @ known"
         ),
-        Mistake(
-            "The mean has the wrong sign: it is W times the known values.",
-            slip("return weights @ known", "return -weights @ known"),
+        "C_kk^-1 is missing in the covariance: subtract W C_kr.": returning(
+            "weights @ known, correlation[k:, k:] - correlation[k:, :k] @ correlation[:k, k:]"
         ),
-        Mistake(
-            "C_kk^-1 is missing in the covariance: subtract W C_kr.",
-            returning(
-                "weights @ known, correlation[k:, k:] - correlation[k:, :k] @ correlation[:k, k:]"
-            ),
+        "You subtracted W W^T. It is W C_kr that is known already.": returning(
+            "weights @ known, correlation[k:, k:] - weights @ weights.T"
         ),
-        Mistake(
-            "You subtracted W W^T. It is W C_kr that is known already.",
-            returning("weights @ known, correlation[k:, k:] - weights @ weights.T"),
+        "These are the variances alone. Return the whole covariance matrix.": returning(
+            "weights @ known, np.diag(correlation[k:, k:] - weights @ correlation[:k, k:])"
         ),
-        Mistake(
-            "These are the variances alone. Return the whole covariance matrix.",
-            returning(
-                "weights @ known, np.diag(correlation[k:, k:] - weights @ correlation[:k, k:])"
-            ),
+        "This is what is known and its covariance. Return both for the coordinates that remain.": returning(
+            "known, correlation[:k, :k]"
         ),
-        Mistake(
-            "This is what is known and its covariance. Return both for the coordinates that remain.",
-            returning("known, correlation[:k, :k]"),
+        "You inverted the covariance of the rest. Subtract W C_kr from C_rr.": returning(
+            "weights @ known, np.linalg.inv(correlation[k:, k:])"
         ),
-        Mistake(
-            "You inverted the covariance of the rest. Subtract W C_kr from C_rr.",
-            returning("weights @ known, np.linalg.inv(correlation[k:, k:])"),
+        "The covariance is that of all coordinates. Only the remaining ones are asked for.": returning(
+            "weights @ known, correlation"
         ),
-        Mistake(
-            "The covariance is that of all coordinates. Only the remaining ones are asked for.",
-            returning("weights @ known, correlation"),
+        "The covariance has the wrong sign: C_rr minus W C_kr.": returning(
+            "weights @ known, weights @ correlation[:k, k:] - correlation[k:, k:]"
         ),
-        Mistake(
-            "The covariance has the wrong sign: C_rr minus W C_kr.",
-            returning("weights @ known, weights @ correlation[:k, k:] - correlation[k:, k:]"),
+        "This is what is known already, W C_kr. Subtract it from C_rr.": returning(
+            "weights @ known, weights @ correlation[:k, k:]"
         ),
-        Mistake(
-            "This is what is known already, W C_kr. Subtract it from C_rr.",
-            returning("weights @ known, weights @ correlation[:k, k:]"),
-        ),
-    ),
+    },
     alternatives=(
         _conditional_by_precision,
         slip(
@@ -1038,52 +946,38 @@ SAMPLE_WHERE = Exercise(
     probe=_where_probe,
     numpy=True,
     picture=_where_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "Rows that break the constraint were moved to its edge, where they pile up: a new, false "
-            "peak. Throw them away and draw others.",
-            slip(
-                "return np.array(kept[:n])",
-                "drawn = draw(n)\n            return np.where(meets(drawn), drawn, min(kept[:n]))",
-            ),
+            "peak. Throw them away and draw others."
+        ): slip(
+            "return np.array(kept[:n])",
+            "drawn = draw(n)\n            return np.where(meets(drawn), drawn, min(kept[:n]))",
         ),
-        Mistake(
-            "One round is not enough: what was thrown away must be drawn again until there are n rows.",
-            slip("if len(kept) >= n", "if kept"),
+        "One round is not enough: what was thrown away must be drawn again until there are n rows.": slip(
+            "if len(kept) >= n", "if kept"
         ),
-        Mistake(
-            "Too few rows came back in silence. Somebody will take them for n: raise RuntimeError.",
-            returning("np.array(kept)"),
+        "Too few rows came back in silence. Somebody will take them for n: raise RuntimeError.": returning(
+            "np.array(kept)"
         ),
-        Mistake(
-            "It gives up after 100 rounds, whatever `rounds` says: that is only the default.",
-            slip("range(rounds)", "range(100)"),
+        "It gives up after 100 rounds, whatever `rounds` says: that is only the default.": slip(
+            "range(rounds)", "range(100)"
         ),
-        Mistake(
-            "More than n rows came back: cut the list to the first n.", slip("kept[:n]", "kept")
+        "More than n rows came back: cut the list to the first n.": slip("kept[:n]", "kept"),
+        "These are the rows that break the constraint.": slip("[meets(rows)]", "[~meets(rows)]"),
+        "It gives up one round too early: there are `rounds` of them.": slip(
+            "range(rounds)", "range(rounds - 1)"
         ),
-        Mistake(
-            "These are the rows that break the constraint.", slip("[meets(rows)]", "[~meets(rows)]")
+        "It tries one round too many: there are `rounds` of them.": slip(
+            "range(rounds)", "range(rounds + 1)"
         ),
-        Mistake(
-            "It gives up one round too early: there are `rounds` of them.",
-            slip("range(rounds)", "range(rounds - 1)"),
+        "These are the last n of the rows. Return the first n.": slip("kept[:n]", "kept[-n:]"),
+        "The good rows of earlier rounds are lost. Add the new ones to them.": slip(
+            "kept.extend(rows[meets(rows)])", "kept = list(rows[meets(rows)])"
         ),
-        Mistake(
-            "It tries one round too many: there are `rounds` of them.",
-            slip("range(rounds)", "range(rounds + 1)"),
+        "The constraint has no effect: keep only the rows that meet it.": slip(
+            "rows[meets(rows)]", "rows"
         ),
-        Mistake(
-            "These are the last n of the rows. Return the first n.", slip("kept[:n]", "kept[-n:]")
-        ),
-        Mistake(
-            "The good rows of earlier rounds are lost. Add the new ones to them.",
-            slip("kept.extend(rows[meets(rows)])", "kept = list(rows[meets(rows)])"),
-        ),
-        Mistake(
-            "The constraint has no effect: keep only the rows that meet it.",
-            slip("rows[meets(rows)]", "rows"),
-        ),
-    ),
+    },
     alternatives=(_where_one_by_one, _where_lazily, _where_while),
 )

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import weibull_min
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.plots import BLUE, GREY, ORANGE
 from course_lib.twin.decide import pick_threshold, regret
@@ -134,53 +134,36 @@ LINE_STEP = Exercise(
     probe=_line_probe,
     numpy=True,
     picture=_line_picture,
-    mistakes=(
-        Mistake(
-            "The first machine goes first here: a part runs through the line in one step, and no room is "
-            "made for it.",
-            _line_from_the_front,
+    mistakes={
+        (
+            "The first machine goes first here: a part runs through the line in one step, and no room "
+            "is made for it."
+        ): _line_from_the_front,
+        "The last machine works without a part before it.": slip(
+            "able[:, 2] & (second > 0)", "able[:, 2]"
         ),
-        Mistake(
-            "The last machine works without a part before it.",
-            slip("able[:, 2] & (second > 0)", "able[:, 2]"),
+        "The second machine works without a part before it.": slip("(first > 0) & ", ""),
+        "The second machine works without room behind it.": slip(" & (second < room)", ""),
+        "The first machine works without room behind it.": slip(
+            "able[:, 0] & (first < room)", "able[:, 0]"
         ),
-        Mistake(
-            "The second machine works without a part before it.",
-            slip("(first > 0) & ", ""),
+        "A machine that is down works here.": slip("able[:, 1] & (first > 0)", "(first > 0)"),
+        "The part that the last machine takes stays in the buffer.": slip(
+            "second = second - third_works", "pass"
         ),
-        Mistake(
-            "The second machine works without room behind it.",
-            slip(" & (second < room)", ""),
+        "The two are in the wrong order: first which machines worked, then the buffers.": returning(
+            "np.stack([first + first_works, second], axis=1), worked"
         ),
-        Mistake(
-            "The first machine works without room behind it.",
-            slip("able[:, 0] & (first < room)", "able[:, 0]"),
+        "The parts of the first machine are missing from the first buffer.": slip(
+            "[first + first_works, second]", "[first, second]"
         ),
-        Mistake(
-            "A machine that is down works here.",
-            slip("able[:, 1] & (first > 0)", "(first > 0)"),
+        "The second machine takes a part out of the first buffer: subtract it there.": slip(
+            "first - second_works, second + second_works", "first, second + second_works"
         ),
-        Mistake(
-            "The part that the last machine takes stays in the buffer.",
-            slip("second = second - third_works", "pass"),
+        "The second machine puts its part into the second buffer: add it there.": slip(
+            "first - second_works, second + second_works", "first - second_works, second"
         ),
-        Mistake(
-            "The two are in the wrong order: first which machines worked, then the buffers.",
-            returning("np.stack([first + first_works, second], axis=1), worked"),
-        ),
-        Mistake(
-            "The parts of the first machine are missing from the first buffer.",
-            slip("[first + first_works, second]", "[first, second]"),
-        ),
-        Mistake(
-            "The second machine takes a part out of the first buffer: subtract it there.",
-            slip("first - second_works, second + second_works", "first, second + second_works"),
-        ),
-        Mistake(
-            "The second machine puts its part into the second buffer: add it there.",
-            slip("first - second_works, second + second_works", "first - second_works, second"),
-        ),
-    ),
+    },
     alternatives=(_line_by_loop, _line_by_changes, _line_by_where),
 )
 
@@ -283,54 +266,37 @@ EXPOSURE = Exercise(
     probe=_exposure_probe,
     numpy=True,
     picture=_exposure_picture,
-    mistakes=(
-        Mistake(
-            "What a tool had already survived at the start counts again: add (s / b)^k.",
-            slip("(start / life) ** shape - (end / life) ** shape", "-((end / life) ** shape)"),
+    mistakes={
+        "What a tool had already survived at the start counts again: add (s / b)^k.": slip(
+            "(start / life) ** shape - (end / life) ** shape", "-((end / life) ** shape)"
         ),
-        Mistake(
-            "A tool that goes on is treated like one that failed.",
-            slip("np.where(failed, hazard, 0.0)", "hazard"),
+        "A tool that goes on is treated like one that failed.": slip(
+            "np.where(failed, hazard, 0.0)", "hazard"
         ),
-        Mistake(
-            "Only failures count here. That a tool survived says something, too.",
-            returning("np.where(failed, hazard, 0.0)"),
+        "Only failures count here. That a tool survived says something, too.": returning(
+            "np.where(failed, hazard, 0.0)"
         ),
-        Mistake(
-            "A tool that failed is treated like one that goes on: its hazard is missing.",
-            returning("survived"),
+        "A tool that failed is treated like one that goes on: its hazard is missing.": returning(
+            "survived"
         ),
-        Mistake("The exponent of the hazard is k - 1.", slip("(shape - 1)", "shape")),
-        Mistake(
-            "The hazard begins with log(k / b).",
-            slip("np.log(shape / life)", "np.log(shape)"),
+        "The exponent of the hazard is k - 1.": slip("(shape - 1)", "shape"),
+        "The hazard begins with log(k / b).": slip("np.log(shape / life)", "np.log(shape)"),
+        "theta holds logarithms: take np.exp of both columns.": slip(
+            "np.exp(theta[..., 0]), np.exp(theta[..., 1])",
+            "np.abs(theta[..., 0]) + 1, np.abs(theta[..., 1]) + 1",
         ),
-        Mistake(
-            "theta holds logarithms: take np.exp of both columns.",
-            slip(
-                "np.exp(theta[..., 0]), np.exp(theta[..., 1])",
-                "np.abs(theta[..., 0]) + 1, np.abs(theta[..., 1]) + 1",
-            ),
+        "The sign is turned round: a longer stretch of work lowers the likelihood.": slip(
+            "(start / life) ** shape - (end / life) ** shape",
+            "(end / life) ** shape - (start / life) ** shape",
         ),
-        Mistake(
-            "The sign is turned round: a longer stretch of work lowers the likelihood.",
-            slip(
-                "(start / life) ** shape - (end / life) ** shape",
-                "(end / life) ** shape - (start / life) ** shape",
-            ),
+        "The hazard was subtracted. A failure adds it.": slip("survived + np", "survived - np"),
+        "The hazard is that at the age where the tool failed, and not at the start.": slip(
+            "np.log(end / life)", "np.log((start + 1) / life)"
         ),
-        Mistake(
-            "The hazard was subtracted. A failure adds it.", slip("survived + np", "survived - np")
+        "This is the likelihood. Return its logarithm.": returning(
+            "np.exp(survived + np.where(failed, hazard, 0.0))"
         ),
-        Mistake(
-            "The hazard is that at the age where the tool failed, and not at the start.",
-            slip("np.log(end / life)", "np.log((start + 1) / life)"),
-        ),
-        Mistake(
-            "This is the likelihood. Return its logarithm.",
-            returning("np.exp(survived + np.where(failed, hazard, 0.0))"),
-        ),
-    ),
+    },
     alternatives=(_exposure_by_scipy, _exposure_by_loop, _exposure_by_logs),
 )
 
@@ -439,52 +405,36 @@ RESAMPLE = Exercise(
     inputs=_resample_cases,
     numpy=True,
     picture=_resample_picture,
-    mistakes=(
-        Mistake(
-            "The particles do not move towards the mean, so with every resampling the cloud grows.",
-            slip("keep * theta[chosen] + (1 - keep) * mean", "theta[chosen]"),
+    mistakes={
+        "The particles do not move towards the mean, so with every resampling the cloud grows.": slip(
+            "keep * theta[chosen] + (1 - keep) * mean", "theta[chosen]"
         ),
-        Mistake(
-            "There is no noise: after some rounds all particles are copies of a few.",
-            returning("moved"),
+        "There is no noise: after some rounds all particles are copies of a few.": returning(
+            "moved"
         ),
-        Mistake(
-            "The noise has to have 1 - a^2 times the covariance, so its factor is sqrt(1 - a^2).",
-            slip("np.sqrt(1 - keep**2)", "(1 - keep)"),
+        "The noise has to have 1 - a^2 times the covariance, so its factor is sqrt(1 - a^2).": slip(
+            "np.sqrt(1 - keep**2)", "(1 - keep)"
         ),
-        Mistake(
-            "The mean has to be weighted.",
-            slip("weight @ theta", "theta.mean(axis=0)"),
+        "The mean has to be weighted.": slip("weight @ theta", "theta.mean(axis=0)"),
+        "The covariance has to be weighted.": slip(
+            "(weight[:, None] * (theta - mean)).T", "(theta - mean).T / n"
         ),
-        Mistake(
-            "The covariance has to be weighted.",
-            slip("(weight[:, None] * (theta - mean)).T", "(theta - mean).T / n"),
+        "The noise has to have the covariance of the particles: multiply it by the root.": slip(
+            "noise @ root.T", "noise"
         ),
-        Mistake(
-            "The noise has to have the covariance of the particles: multiply it by the root.",
-            slip("noise @ root.T", "noise"),
+        "All particles were kept as they were. Draw them by their weights.": slip(
+            "theta[chosen]", "theta"
         ),
-        Mistake(
-            "All particles were kept as they were. Draw them by their weights.",
-            slip("theta[chosen]", "theta"),
+        "noise @ root has another covariance: transpose the root.": slip("root.T", "root"),
+        "keep and 1 - keep have changed places.": slip(
+            "keep * theta[chosen] + (1 - keep) * mean",
+            "(1 - keep) * theta[chosen] + keep * mean",
         ),
-        Mistake(
-            "noise @ root has another covariance: transpose the root.",
-            slip("root.T", "root"),
+        "The points all use the place j alone: add u.": slip(
+            "(np.arange(n) + u) / n", "(np.arange(n) + 0.5) / n"
         ),
-        Mistake(
-            "keep and 1 - keep have changed places.",
-            slip(
-                "keep * theta[chosen] + (1 - keep) * mean",
-                "(1 - keep) * theta[chosen] + keep * mean",
-            ),
-        ),
-        Mistake(
-            "The points all use the place j alone: add u.",
-            slip("(np.arange(n) + u) / n", "(np.arange(n) + 0.5) / n"),
-        ),
-        Mistake("You subtracted the noise. Add it.", slip("moved + np", "moved - np")),
-    ),
+        "You subtracted the noise. Add it.": slip("moved + np", "moved - np"),
+    },
     alternatives=(_resample_by_counts, _resample_by_loop, _resample_by_einsum),
 )
 
@@ -565,55 +515,41 @@ CHANCE = Exercise(
     inputs=_chance_cases,
     numpy=True,
     picture=_chance_picture,
-    mistakes=(
-        Mistake(
-            "This is the chance for a new tool. The tool has already survived to its age: subtract "
-            "(age / b)^k.",
-            slip("(until / life) ** shape - (age / life) ** shape", "(until / life) ** shape"),
+    mistakes={
+        (
+            "This is the chance for a new tool. The tool has already survived to its age: subtract (age "
+            "/ b)^k."
+        ): slip("(until / life) ** shape - (age / life) ** shape", "(until / life) ** shape"),
+        "This is the chance of survival. Return 1 minus it.": slip(
+            "-np.expm1(-wear)", "np.exp(-wear)"
         ),
-        Mistake(
-            "This is the chance of survival. Return 1 minus it.",
-            slip("-np.expm1(-wear)", "np.exp(-wear)"),
+        "Take the mean of the chances, not the chance at the mean life and shape.": slip(
+            "np.exp(theta).T", "np.exp(weight @ theta)[:, None] + 0 * theta.T"
         ),
-        Mistake(
-            "Take the mean of the chances, not the chance at the mean life and shape.",
-            slip("np.exp(theta).T", "np.exp(weight @ theta)[:, None] + 0 * theta.T"),
+        "The particles have weights: take the weighted mean.": slip(
+            "weight @ -np.expm1(-wear)", "np.mean(-np.expm1(-wear))"
         ),
-        Mistake(
-            "The particles have weights: take the weighted mean.",
-            slip("weight @ -np.expm1(-wear)", "np.mean(-np.expm1(-wear))"),
+        "The tool works until - age steps longer, but it is not new: its age counts.": slip(
+            "(until / life) ** shape - (age / life) ** shape", "((until - age) / life) ** shape"
         ),
-        Mistake(
-            "The tool works until - age steps longer, but it is not new: its age counts.",
-            slip(
-                "(until / life) ** shape - (age / life) ** shape", "((until - age) / life) ** shape"
-            ),
+        "The sign of the exponent is turned round: exp(-(...)).": slip(
+            "-np.expm1(-wear)", "np.expm1(np.minimum(wear, 5))"
         ),
-        Mistake(
-            "The sign of the exponent is turned round: exp(-(...)).",
-            slip("-np.expm1(-wear)", "np.expm1(np.minimum(wear, 5))"),
+        "This is the sum of wear itself. The chance is 1 - exp(-wear).": returning(
+            "float(weight @ wear)"
         ),
-        Mistake(
-            "This is the sum of wear itself. The chance is 1 - exp(-wear).",
-            returning("float(weight @ wear)"),
+        "theta holds logarithms: take np.exp.": slip("np.exp(theta).T", "(np.abs(theta) + 1).T"),
+        (
+            "The weights were summed over those particles that fail for sure. Take the weighted mean of "
+            "the chances."
+        ): returning("float(weight @ (wear > 1))"),
+        "The age is subtracted twice: until is an age already.": slip(
+            "(until / life)", "((until - age / 2) / life)"
         ),
-        Mistake(
-            "theta holds logarithms: take np.exp.", slip("np.exp(theta).T", "(np.abs(theta) + 1).T")
+        "The shape is missing: each fraction is raised to the power of k.": slip(
+            "(until / life) ** shape - (age / life) ** shape", "until / life - age / life"
         ),
-        Mistake(
-            "The weights were summed over those particles that fail for sure. Take the weighted "
-            "mean of the chances.",
-            returning("float(weight @ (wear > 1))"),
-        ),
-        Mistake(
-            "The age is subtracted twice: until is an age already.",
-            slip("(until / life)", "((until - age / 2) / life)"),
-        ),
-        Mistake(
-            "The shape is missing: each fraction is raised to the power of k.",
-            slip("(until / life) ** shape - (age / life) ** shape", "until / life - age / life"),
-        ),
-    ),
+    },
     alternatives=(_chance_by_survival, _chance_by_loop, _chance_by_sum),
 )
 
@@ -731,42 +667,29 @@ PICK = Exercise(
     probe=_pick_probe,
     numpy=True,
     picture=_pick_picture,
-    mistakes=(
-        Mistake(
-            "The best row is always taken here, even if it is better by chance only.",
-            returning("best"),
+    mistakes={
+        "The best row is always taken here, even if it is better by chance only.": returning(
+            "best"
         ),
-        Mistake(
+        (
             "The spread of the rows was used. Take the spread of the differences, column by column: the "
-            "luck is common to both.",
-            _pick_unpaired,
+            "luck is common to both."
+        ): _pick_unpaired,
+        "The current row is always kept.": returning("current"),
+        "Divide the standard deviation by the root of the number of columns.": slip(
+            " / np.sqrt(len(gain))", ""
         ),
-        Mistake(
-            "The current row is always kept.",
-            returning("current"),
+        "The standard deviation of a sample divides by n - 1: ddof=1.": slip("ddof=1", "ddof=0"),
+        "This is the gain. Return the row.": returning("float(gain.mean())"),
+        "One column decided. Take the mean over all columns.": slip(
+            "values.mean(axis=1).argmax()", "values[:, 0].argmax()"
         ),
-        Mistake(
-            "Divide the standard deviation by the root of the number of columns.",
-            slip(" / np.sqrt(len(gain))", ""),
+        "This is the error. Return the row.": returning("float(error)"),
+        "The mean of the best row. Return its place.": returning("float(values[best].mean())"),
+        "The row before the best one. Count from 0: argmax gives the place already.": returning(
+            "(best + 1 if gain.mean() > error else current)"
         ),
-        Mistake(
-            "The standard deviation of a sample divides by n - 1: ddof=1.",
-            slip("ddof=1", "ddof=0"),
-        ),
-        Mistake("This is the gain. Return the row.", returning("float(gain.mean())")),
-        Mistake(
-            "One column decided. Take the mean over all columns.",
-            slip("values.mean(axis=1).argmax()", "values[:, 0].argmax()"),
-        ),
-        Mistake("This is the error. Return the row.", returning("float(error)")),
-        Mistake(
-            "The mean of the best row. Return its place.", returning("float(values[best].mean())")
-        ),
-        Mistake(
-            "The row before the best one. Count from 0: argmax gives the place already.",
-            returning("(best + 1 if gain.mean() > error else current)"),
-        ),
-    ),
+    },
     alternatives=(_pick_by_loop, _pick_by_t, _pick_by_covariance),
 )
 
@@ -873,36 +796,25 @@ REGRET = Exercise(
     inputs=_regret_cases,
     numpy=True,
     picture=_regret_picture,
-    mistakes=(
-        Mistake(
-            "All days since the first one were counted. Take the last ones only.",
-            _regret_of_all_days,
+    mistakes={
+        "All days since the first one were counted. Take the last ones only.": _regret_of_all_days,
+        (
+            "This is a mean of shares. Add the money first, and divide then: a day of little money "
+            "counts little."
+        ): _regret_of_ratios,
+        "One day too many is in the window.": _regret_one_day_more,
+        "Divide by the oracle's money, not by what was earned.": _regret_of_own,
+        "This is the money lost. Divide it by that of the oracle.": _regret_in_money,
+        "This is what was kept. The regret is 1 minus it.": returning("1 - lost / paid"),
+        "The sign is turned round: the oracle's money minus the money earned.": slip(
+            "best - earned", "earned - best"
         ),
-        Mistake(
-            "This is a mean of shares. Add the money first, and divide then: a day of little money counts "
-            "little.",
-            _regret_of_ratios,
+        "Percent: the share should not be multiplied by 100.": returning("100 * lost / paid"),
+        "Only the first factory was counted. Add up all of them.": slip("x.sum(axis=1)", "x[:, 0]"),
+        "This is the last day alone. Return one number for each day.": returning(
+            "(lost / paid)[-1:]"
         ),
-        Mistake("One day too many is in the window.", _regret_one_day_more),
-        Mistake("Divide by the oracle's money, not by what was earned.", _regret_of_own),
-        Mistake("This is the money lost. Divide it by that of the oracle.", _regret_in_money),
-        Mistake("This is what was kept. The regret is 1 minus it.", returning("1 - lost / paid")),
-        Mistake(
-            "The sign is turned round: the oracle's money minus the money earned.",
-            slip("best - earned", "earned - best"),
-        ),
-        Mistake(
-            "Percent: the share should not be multiplied by 100.", returning("100 * lost / paid")
-        ),
-        Mistake(
-            "Only the first factory was counted. Add up all of them.",
-            slip("x.sum(axis=1)", "x[:, 0]"),
-        ),
-        Mistake(
-            "This is the last day alone. Return one number for each day.",
-            returning("(lost / paid)[-1:]"),
-        ),
-    ),
+    },
     alternatives=(_regret_by_loop, _regret_by_convolution, _regret_by_matrix),
 )
 
@@ -1019,48 +931,35 @@ SEEN = Exercise(
     probe=_seen_probe,
     numpy=True,
     picture=_seen_picture,
-    mistakes=(
-        Mistake(
-            "Real and imagined tools have changed places.",
-            slip("u[:, 0] < share", "u[:, 0] >= share"),
+    mistakes={
+        "Real and imagined tools have changed places.": slip("u[:, 0] < share", "u[:, 0] >= share"),
+        "The particles have weights: draw by the cumulated weights.": slip(
+            "np.cumsum(weight)", "np.arange(1, len(weight) + 1) / len(weight)"
         ),
-        Mistake(
-            "The particles have weights: draw by the cumulated weights.",
-            slip("np.cumsum(weight)", "np.arange(1, len(weight) + 1) / len(weight)"),
+        "An imagined tool that has not failed is replaced at the threshold: its age stops there.": slip(
+            "np.minimum(lasts, threshold)", "lasts"
         ),
-        Mistake(
-            "An imagined tool that has not failed is replaced at the threshold: its age stops there.",
-            slip("np.minimum(lasts, threshold)", "lasts"),
+        "A tool lasts life times wear to the power of 1 / shape.": slip(
+            "wear ** (1 / shape)", "wear**shape"
         ),
-        Mistake(
-            "A tool lasts life times wear to the power of 1 / shape.",
-            slip("wear ** (1 / shape)", "wear**shape"),
+        "Every imagined tool has failed here. One that was replaced has not.": slip(
+            "lasts <= threshold", "lasts > 0"
         ),
-        Mistake(
-            "Every imagined tool has failed here. One that was replaced has not.",
-            slip("lasts <= threshold", "lasts > 0"),
+        "Failed and replaced have changed places among the imagined tools.": slip(
+            "lasts <= threshold", "lasts > threshold"
         ),
-        Mistake(
-            "Failed and replaced have changed places among the imagined tools.",
-            slip("lasts <= threshold", "lasts > threshold"),
+        "The steps were rounded down. Round up.": slip("np.ceil", "np.floor"),
+        "The exponent is 1 / shape.": slip("wear ** (1 / shape)", "wear"),
+        "The two are in the wrong order: first the ages, then the failures.": returning(
+            "(np.where(real, failed, lasts <= threshold), np.where(real, age, np.minimum(lasts, "
+            "threshold)))"
         ),
-        Mistake("The steps were rounded down. Round up.", slip("np.ceil", "np.floor")),
-        Mistake("The exponent is 1 / shape.", slip("wear ** (1 / shape)", "wear")),
-        Mistake(
-            "The two are in the wrong order: first the ages, then the failures.",
-            returning(
-                "(np.where(real, failed, lasts <= threshold), np.where(real, age, np.minimum(lasts, "
-                "threshold)))"
-            ),
+        "All tools use the first particle. Each draws its own.": slip(
+            "theta[chosen]", "theta[0 * chosen]"
         ),
-        Mistake(
-            "All tools use the first particle. Each draws its own.",
-            slip("theta[chosen]", "theta[0 * chosen]"),
+        "A tool that lasts just until the threshold has failed: compare with <=.": slip(
+            "lasts <= threshold", "lasts < threshold"
         ),
-        Mistake(
-            "A tool that lasts just until the threshold has failed: compare with <=.",
-            slip("lasts <= threshold", "lasts < threshold"),
-        ),
-    ),
+    },
     alternatives=(_seen_by_loop, _seen_by_mask, _seen_by_choose),
 )

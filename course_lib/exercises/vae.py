@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from course_lib.exercises.exercise import Exercise, Inputs, Mistake
+from course_lib.exercises.exercise import Exercise, Inputs
 from course_lib.exercises.slips import returning, slip
 from course_lib.models import vae
 from course_lib.plots import BLUE, GREEN, GREY, ORANGE
@@ -74,82 +74,64 @@ REPARAMETERIZE = Exercise(
     inputs=_reparameterize_cases,
     probe=_reparameterize_probe,
     picture=_reparameterize_picture,
-    mistakes=(
-        Mistake(
+    mistakes={
+        (
             "You multiplied the noise by the variance, exp(log_var). The standard deviation is its "
-            "square root, exp(log_var / 2).",
-            slip("0.5 * log_var", "log_var"),
+            "square root, exp(log_var / 2)."
+        ): slip("0.5 * log_var", "log_var"),
+        (
+            "You multiplied the noise by log_var itself. It is a logarithm: the standard deviation is "
+            "exp(log_var / 2)."
+        ): slip("torch.exp(0.5 * log_var)", "log_var"),
+        "The mean is missing: z scatters around mu, not around zero.": slip("mu + torch", "torch"),
+        "This is mu alone, without noise: an autoencoder, not a variational one.": slip(
+            "torch.exp(0.5 * log_var) * noise", "0 * log_var"
         ),
-        Mistake(
-            "You multiplied the noise by log_var itself. It is a logarithm: the standard deviation "
-            "is exp(log_var / 2).",
-            slip("torch.exp(0.5 * log_var)", "log_var"),
-        ),
-        Mistake(
-            "The mean is missing: z scatters around mu, not around zero.",
-            slip("mu + torch", "torch"),
-        ),
-        Mistake(
-            "This is mu alone, without noise: an autoencoder, not a variational one.",
-            slip("torch.exp(0.5 * log_var) * noise", "0 * log_var"),
-        ),
-        Mistake(
+        (
             "The sample is right, but no gradient reaches mu and log_var. Leave out detach() and "
-            "torch.no_grad(): the gradient is what the trick is for.",
-            returning("(mu + torch.exp(0.5 * log_var) * noise).detach()"),
+            "torch.no_grad(): the gradient is what the trick is for."
+        ): returning("(mu + torch.exp(0.5 * log_var) * noise).detach()"),
+        (
+            "You doubled log_var. Half of it is the logarithm of the standard deviation: exp(log_var / "
+            "2)."
+        ): slip("0.5 * log_var", "2 * log_var"),
+        (
+            "You divided the noise by the standard deviation. Multiply: exp(log_var / 2), without a "
+            "minus sign."
+        ): slip("0.5 * log_var", "-0.5 * log_var"),
+        "You added the noise to the standard deviation. Multiply the two, then add mu.": returning(
+            "mu + torch.exp(0.5 * log_var) + noise"
         ),
-        Mistake(
-            "You doubled log_var. Half of it is the logarithm of the standard deviation: "
-            "exp(log_var / 2).",
-            slip("0.5 * log_var", "2 * log_var"),
+        "You scaled the mean and not the noise. The standard deviation multiplies the noise.": returning(
+            "mu * torch.exp(0.5 * log_var) + noise"
         ),
-        Mistake(
-            "You divided the noise by the standard deviation. Multiply: exp(log_var / 2), without "
-            "a minus sign.",
-            slip("0.5 * log_var", "-0.5 * log_var"),
+        (
+            "You subtracted the noise. The check compares with mu plus the standard deviation times "
+            "this noise."
+        ): returning("mu - torch.exp(0.5 * log_var) * noise"),
+        (
+            "You added mu before you scaled, so the mean is scaled too. Scale the noise first, then add "
+            "mu."
+        ): returning("(mu + noise) * torch.exp(0.5 * log_var)"),
+        (
+            "The sample is right, but no gradient reaches log_var. Leave out detach() on the standard "
+            "deviation."
+        ): slip("torch.exp(0.5 * log_var)", "torch.exp(0.5 * log_var).detach()"),
+        "The sample is right, but no gradient reaches mu. Leave out detach() on the mean.": slip(
+            "mu + torch", "mu.detach() + torch"
         ),
-        Mistake(
-            "You added the noise to the standard deviation. Multiply the two, then add mu.",
-            returning("mu + torch.exp(0.5 * log_var) + noise"),
-        ),
-        Mistake(
-            "You scaled the mean and not the noise. The standard deviation multiplies the noise.",
-            returning("mu * torch.exp(0.5 * log_var) + noise"),
-        ),
-        Mistake(
-            "You subtracted the noise. The check compares with mu plus the standard deviation "
-            "times this noise.",
-            returning("mu - torch.exp(0.5 * log_var) * noise"),
-        ),
-        Mistake(
-            "You added mu before you scaled, so the mean is scaled too. Scale the noise first, "
-            "then add mu.",
-            returning("(mu + noise) * torch.exp(0.5 * log_var)"),
-        ),
-        Mistake(
-            "The sample is right, but no gradient reaches log_var. Leave out detach() on the "
-            "standard deviation.",
-            slip("torch.exp(0.5 * log_var)", "torch.exp(0.5 * log_var).detach()"),
-        ),
-        Mistake(
-            "The sample is right, but no gradient reaches mu. Leave out detach() on the mean.",
-            slip("mu + torch", "mu.detach() + torch"),
-        ),
-        Mistake(
+        (
             "You drew noise of your own. Use the noise that is given, so that the result can be "
-            "repeated.",
-            slip("* noise", "* torch.randn_like(noise)"),
+            "repeated."
+        ): slip("* noise", "* torch.randn_like(noise)"),
+        (
+            "The noise is missing: the same z comes out every time. Multiply the standard deviation by "
+            "it."
+        ): returning("mu + torch.exp(0.5 * log_var)"),
+        "You halved log_var, but it is still a logarithm: take exp() of it.": slip(
+            "torch.exp(0.5 * log_var)", "0.5 * log_var"
         ),
-        Mistake(
-            "The noise is missing: the same z comes out every time. Multiply the standard "
-            "deviation by it.",
-            returning("mu + torch.exp(0.5 * log_var)"),
-        ),
-        Mistake(
-            "You halved log_var, but it is still a logarithm: take exp() of it.",
-            slip("torch.exp(0.5 * log_var)", "0.5 * log_var"),
-        ),
-    ),
+    },
     alternatives=(
         returning("torch.addcmul(mu, noise, log_var.exp().sqrt())"),
         returning("noise.mul(torch.exp(log_var / 2)).add(mu)"),
@@ -217,59 +199,46 @@ KL = Exercise(
     reference=vae.kl_divergence,
     inputs=_kl_cases,
     picture=_kl_picture,
-    mistakes=(
-        Mistake(
-            "The sign is turned round: a KL divergence is never negative.", slip("0.5 *", "-0.5 *")
+    mistakes={
+        "The sign is turned round: a KL divergence is never negative.": slip("0.5 *", "-0.5 *"),
+        "The factor 1/2 is missing.": slip("0.5 * ", ""),
+        "You averaged over the latents. The divergences of independent latents add up: sum.": slip(
+            ".sum(dim=-1)", ".mean(dim=-1)"
         ),
-        Mistake("The factor 1/2 is missing.", slip("0.5 * ", "")),
-        Mistake(
-            "You averaged over the latents. The divergences of independent latents add up: sum.",
-            slip(".sum(dim=-1)", ".mean(dim=-1)"),
+        "You summed over the batch as well. Each image has a divergence of its own.": slip(
+            "dim=-1", ""
         ),
-        Mistake(
-            "You summed over the batch as well. Each image has a divergence of its own.",
-            slip("dim=-1", ""),
+        "You averaged over the batch as well. Each image has a divergence of its own.": slip(
+            ".sum(dim=-1)", ".sum(dim=-1).mean()"
         ),
-        Mistake(
-            "You averaged over the batch as well. Each image has a divergence of its own.",
-            slip(".sum(dim=-1)", ".sum(dim=-1).mean()"),
+        "You used the standard deviation, exp(log_var / 2), where the variance belongs.": slip(
+            "log_var.exp()", "(log_var / 2).exp()"
         ),
-        Mistake(
-            "You used the standard deviation, exp(log_var / 2), where the variance belongs.",
-            slip("log_var.exp()", "(log_var / 2).exp()"),
+        "You used log_var as if it were the variance: take exp(log_var) first.": slip(
+            "log_var.exp() - 1 - log_var", "log_var - 1 - log_var.log()"
         ),
-        Mistake(
-            "You used log_var as if it were the variance: take exp(log_var) first.",
-            slip("log_var.exp() - 1 - log_var", "log_var - 1 - log_var.log()"),
+        "This is the other direction, KL(p || q). The bound needs KL(q || p).": returning(
+            "0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1)"
         ),
-        Mistake(
-            "This is the other direction, KL(p || q). The bound needs KL(q || p).",
-            returning("0.5 * ((mu**2 + 1) * torch.exp(-log_var) - 1 + log_var).sum(dim=-1)"),
+        "The mean is not squared: the divergence has mu ** 2.": slip("mu**2", "mu"),
+        "The 1 is missing. Without it the divergence of the prior to itself is not 0.": slip(
+            "- 1 - log_var", "- log_var"
         ),
-        Mistake("The mean is not squared: the divergence has mu ** 2.", slip("mu**2", "mu")),
-        Mistake(
-            "The 1 is missing. Without it the divergence of the prior to itself is not 0.",
-            slip("- 1 - log_var", "- log_var"),
+        "The term - log_var is missing. Without it a narrow q would cost nothing.": slip(
+            "- 1 - log_var", "- 1"
         ),
-        Mistake(
-            "The term - log_var is missing. Without it a narrow q would cost nothing.",
-            slip("- 1 - log_var", "- 1"),
+        "log_var has the wrong sign outside of exp(): subtract it.": slip(
+            "- 1 - log_var", "- 1 + log_var"
         ),
-        Mistake(
-            "log_var has the wrong sign outside of exp(): subtract it.",
-            slip("- 1 - log_var", "- 1 + log_var"),
+        "You summed over the images. Sum over the latents, the last dimension: dim=-1.": slip(
+            "dim=-1", "dim=0"
         ),
-        Mistake(
-            "You summed over the images. Sum over the latents, the last dimension: dim=-1.",
-            slip("dim=-1", "dim=0"),
+        "The means do not count here: mu ** 2 is missing.": slip("mu**2 + ", ""),
+        "These are bits. Nats need no division by log(2).": returning(
+            "0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1) / math.log(2)"
         ),
-        Mistake("The means do not count here: mu ** 2 is missing.", slip("mu**2 + ", "")),
-        Mistake(
-            "These are bits. Nats need no division by log(2).",
-            returning("0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(dim=-1) / math.log(2)"),
-        ),
-        Mistake("You doubled mu. Square it: mu ** 2.", slip("mu**2", "mu * 2")),
-    ),
+        "You doubled mu. Square it: mu ** 2.": slip("mu**2", "mu * 2"),
+    },
     alternatives=(
         _kl_by_library,
         returning("-0.5 * (1 + log_var - mu.square() - torch.exp(log_var)).sum(1)"),
@@ -346,70 +315,56 @@ ELBO = Exercise(
     rtol=1e-4,
     atol=1e-3,
     picture=_elbo_picture,
-    mistakes=(
-        Mistake(
-            "You added the divergence. It is a cost: subtract it.", slip("- beta *", "+ beta *")
+    mistakes={
+        "You added the divergence. It is a cost: subtract it.": slip("- beta *", "+ beta *"),
+        "This is the negative bound, a loss. The ELBO itself goes up as the model improves.": returning(
+            "beta * kl_divergence(mu, log_var) - log_likelihood(x, logits)"
         ),
-        Mistake(
-            "This is the negative bound, a loss. The ELBO itself goes up as the model improves.",
-            returning("beta * kl_divergence(mu, log_var) - log_likelihood(x, logits)"),
+        "beta has no effect: multiply the divergence by it.": slip("beta * kl", "kl"),
+        "beta multiplies the whole bound. It weighs the divergence only.": returning(
+            "beta * (log_likelihood(x, logits) - kl_divergence(mu, log_var))"
         ),
-        Mistake("beta has no effect: multiply the divergence by it.", slip("beta * kl", "kl")),
-        Mistake(
-            "beta multiplies the whole bound. It weighs the divergence only.",
-            returning("beta * (log_likelihood(x, logits) - kl_divergence(mu, log_var))"),
+        "You averaged over the batch. Return one bound for each image, of shape (n,).": returning(
+            "(log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)).mean()"
         ),
-        Mistake(
-            "You averaged over the batch. Return one bound for each image, of shape (n,).",
-            returning("(log_likelihood(x, logits) - beta * kl_divergence(mu, log_var)).mean()"),
+        "The divergence is missing: this is the likelihood alone.": returning(
+            "log_likelihood(x, logits)"
         ),
-        Mistake(
-            "The divergence is missing: this is the likelihood alone.",
-            returning("log_likelihood(x, logits)"),
-        ),
-        Mistake(
+        (
             "This takes pixels to be Bernoulli, black or white. Grey levels are binomial: use "
-            "log_likelihood.",
-            slip(
-                "log_likelihood(x, logits)",
-                "-F.binary_cross_entropy_with_logits(logits, x / 16, reduction='none').sum(-1)",
-            ),
+            "log_likelihood."
+        ): slip(
+            "log_likelihood(x, logits)",
+            "-F.binary_cross_entropy_with_logits(logits, x / 16, reduction='none').sum(-1)",
         ),
-        Mistake(
-            "You divided the divergence by beta. Multiply: a larger beta makes it cost more.",
-            returning("log_likelihood(x, logits) - kl_divergence(mu, log_var) / beta"),
+        "You divided the divergence by beta. Multiply: a larger beta makes it cost more.": returning(
+            "log_likelihood(x, logits) - kl_divergence(mu, log_var) / beta"
         ),
-        Mistake(
-            "You took the sigmoid of the logits first. log_likelihood does that inside: hand it "
-            "the logits.",
-            slip("log_likelihood(x, logits)", "log_likelihood(x, torch.sigmoid(logits))"),
+        (
+            "You took the sigmoid of the logits first. log_likelihood does that inside: hand it the "
+            "logits."
+        ): slip("log_likelihood(x, logits)", "log_likelihood(x, torch.sigmoid(logits))"),
+        "mu and log_var are in the wrong order: kl_divergence(mu, log_var).": slip(
+            "kl_divergence(mu, log_var)", "kl_divergence(log_var, mu)"
         ),
-        Mistake(
-            "mu and log_var are in the wrong order: kl_divergence(mu, log_var).",
-            slip("kl_divergence(mu, log_var)", "kl_divergence(log_var, mu)"),
+        "You averaged the divergence over the batch. Each image pays for its own.": slip(
+            "kl_divergence(mu, log_var)", "kl_divergence(mu, log_var).mean()"
         ),
-        Mistake(
-            "You averaged the divergence over the batch. Each image pays for its own.",
-            slip("kl_divergence(mu, log_var)", "kl_divergence(mu, log_var).mean()"),
+        "You averaged the likelihood over the batch. Each image has its own.": slip(
+            "log_likelihood(x, logits)", "log_likelihood(x, logits).mean()"
         ),
-        Mistake(
-            "You averaged the likelihood over the batch. Each image has its own.",
-            slip("log_likelihood(x, logits)", "log_likelihood(x, logits).mean()"),
-        ),
-        Mistake(
+        (
             "This is the squared error of the grey levels. The bound needs the log-likelihood: "
-            "log_likelihood(x, logits).",
-            slip(
-                "log_likelihood(x, logits)",
-                "-(x - 16 * torch.sigmoid(logits)).square().sum(dim=-1)",
-            ),
+            "log_likelihood(x, logits)."
+        ): slip(
+            "log_likelihood(x, logits)",
+            "-(x - 16 * torch.sigmoid(logits)).square().sum(dim=-1)",
         ),
-        Mistake(
-            "You divided the grey levels by 16 first. log_likelihood takes them as they are, from "
-            "0 to 16.",
-            slip("log_likelihood(x, logits)", "log_likelihood(x / 16, logits)"),
-        ),
-    ),
+        (
+            "You divided the grey levels by 16 first. log_likelihood takes them as they are, from 0 to "
+            "16."
+        ): slip("log_likelihood(x, logits)", "log_likelihood(x / 16, logits)"),
+    },
     alternatives=(
         _elbo_by_library,
         returning("-(beta * kl_divergence(mu, log_var) - log_likelihood(x, logits))"),
@@ -507,44 +462,37 @@ TRAIN_STEP = Exercise(
     inputs=_train_step_cases,
     probe=_train_step_probe,
     picture=_train_step_picture,
-    mistakes=(
-        Mistake(
-            "The model walks downhill on the ELBO. Minimise its negative.", slip("-model", "model")
+    mistakes={
+        "The model walks downhill on the ELBO. Minimise its negative.": slip("-model", "model"),
+        "The gradients of earlier steps add up: call optimizer.zero_grad() before backward().": slip(
+            "optimizer.zero_grad()", "pass"
         ),
-        Mistake(
-            "The gradients of earlier steps add up: call optimizer.zero_grad() before backward().",
-            slip("optimizer.zero_grad()", "pass"),
+        _UNCHANGED: (
+            slip("optimizer.step()", "pass"),
+            slip("loss.backward()", "loss.backward()\n    optimizer.zero_grad()"),
         ),
-        Mistake(_UNCHANGED, slip("optimizer.step()", "pass")),
-        Mistake(_UNCHANGED, slip("loss.backward()", "loss.backward()\n    optimizer.zero_grad()")),
-        Mistake(
-            "You summed over the batch. Take the mean, or the step grows with the batch size.",
-            slip(".mean()", ".sum()"),
+        "You summed over the batch. Take the mean, or the step grows with the batch size.": slip(
+            ".mean()", ".sum()"
         ),
-        Mistake(
-            "The optimizer takes two steps with one gradient. Call optimizer.step() once.",
-            slip("optimizer.step()", "optimizer.step()\n    optimizer.step()"),
+        "The optimizer takes two steps with one gradient. Call optimizer.step() once.": slip(
+            "optimizer.step()", "optimizer.step()\n    optimizer.step()"
         ),
-        Mistake("You returned the mean ELBO. The loss is its negative.", returning("-loss.item()")),
-        Mistake(
-            "You computed the loss again after the step. Return the loss from before it, which the "
-            "step was made with.",
-            returning("-model.elbo(x).mean().item()"),
-        ),
-        Mistake(
+        "You returned the mean ELBO. The loss is its negative.": returning("-loss.item()"),
+        (
+            "You computed the loss again after the step. Return the loss from before it, which the step "
+            "was made with."
+        ): returning("-model.elbo(x).mean().item()"),
+        (
             "This is the loss as a tensor, which keeps the whole computation in memory. Return a "
-            "number: loss.item().",
-            returning("loss"),
+            "number: loss.item()."
+        ): returning("loss"),
+        "You divided the mean by the batch size once more. The mean is the loss already.": returning(
+            "loss.item() / len(x)"
         ),
-        Mistake(
-            "You divided the mean by the batch size once more. The mean is the loss already.",
-            returning("loss.item() / len(x)"),
+        "You used only the first image of the batch. Take the mean over all of x.": slip(
+            "model.elbo(x)", "model.elbo(x[:1])"
         ),
-        Mistake(
-            "You used only the first image of the batch. Take the mean over all of x.",
-            slip("model.elbo(x)", "model.elbo(x[:1])"),
-        ),
-    ),
+    },
     alternatives=(
         slip(
             "    optimizer.zero_grad()\n",
@@ -684,64 +632,52 @@ SAMPLE = Exercise(
     rtol=0.0,
     atol=0.06,
     picture=_sample_picture,
-    mistakes=(
-        Mistake(
-            "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.",
-            slip("torch.randn", "torch.rand"),
+    mistakes={
+        "torch.rand is uniform between 0 and 1. The prior is normal: torch.randn.": slip(
+            "torch.randn", "torch.rand"
         ),
-        Mistake(
+        (
             "The latents have the mean and the spread of the prior, but they are uniform. The prior is "
-            "normal: torch.randn.",
-            slip(
-                "torch.randn(count, latent_dim)",
-                "math.sqrt(12) * (torch.rand(count, latent_dim) - 0.5)",
-            ),
+            "normal: torch.randn."
+        ): slip(
+            "torch.randn(count, latent_dim)",
+            "math.sqrt(12) * (torch.rand(count, latent_dim) - 0.5)",
         ),
-        Mistake(
-            "These are logits. The sigmoid makes probabilities of them, and 16 times a probability "
-            "is a mean grey level.",
-            returning("decoder(z)"),
+        (
+            "These are logits. The sigmoid makes probabilities of them, and 16 times a probability is a "
+            "mean grey level."
+        ): returning("decoder(z)"),
+        "These are probabilities from 0 to 1. Grey levels go up to 16.": slip("16 * ", ""),
+        "All rows are the same: each image needs a draw of its own.": slip(
+            "torch.randn(count, latent_dim)", "torch.randn(1, latent_dim).expand(count, -1)"
         ),
-        Mistake("These are probabilities from 0 to 1. Grey levels go up to 16.", slip("16 * ", "")),
-        Mistake(
-            "All rows are the same: each image needs a draw of its own.",
-            slip("torch.randn(count, latent_dim)", "torch.randn(1, latent_dim).expand(count, -1)"),
+        "All latents are 0. That is the middle of the prior, not a sample of it.": slip(
+            "torch.randn", "torch.zeros"
         ),
-        Mistake(
-            "All latents are 0. That is the middle of the prior, not a sample of it.",
-            slip("torch.randn", "torch.zeros"),
+        "The images still carry a gradient. Nothing is trained here: work under torch.no_grad().": slip(
+            "@torch.no_grad()\n", ""
         ),
-        Mistake(
-            "The images still carry a gradient. Nothing is trained here: work under torch.no_grad().",
-            slip("@torch.no_grad()\n", ""),
+        "tanh goes from -1 to 1. A probability comes from the sigmoid.": slip(
+            "torch.sigmoid", "torch.tanh"
         ),
-        Mistake(
-            "tanh goes from -1 to 1. A probability comes from the sigmoid.",
-            slip("torch.sigmoid", "torch.tanh"),
+        "You scaled to 255. The grey levels of these images go up to 16.": slip(
+            "16 * torch", "255 * torch"
         ),
-        Mistake(
-            "You scaled to 255. The grey levels of these images go up to 16.",
-            slip("16 * torch", "255 * torch"),
+        "You rounded. Return the mean grey levels as they are, with their fractions.": returning(
+            "(16 * torch.sigmoid(decoder(z))).round()"
         ),
-        Mistake(
-            "You rounded. Return the mean grey levels as they are, with their fractions.",
-            returning("(16 * torch.sigmoid(decoder(z))).round()"),
+        "These are draws of grey levels. Return their means: 16 times the probability.": returning(
+            "torch.distributions.Binomial(16, logits=decoder(z)).sample()"
         ),
-        Mistake(
-            "These are draws of grey levels. Return their means: 16 times the probability.",
-            returning("torch.distributions.Binomial(16, logits=decoder(z)).sample()"),
-        ),
-        Mistake(
+        (
             "A softmax shares one probability among all pixels. Each pixel has its own: use the "
-            "sigmoid.",
-            returning("16 * torch.softmax(decoder(z), dim=-1)"),
-        ),
-        Mistake(
+            "sigmoid."
+        ): returning("16 * torch.softmax(decoder(z), dim=-1)"),
+        (
             "All latents of an image are the same number. Draw each of them: torch.randn(count, "
-            "latent_dim).",
-            slip("torch.randn(count, latent_dim)", "torch.randn(count, 1).expand(-1, latent_dim)"),
-        ),
-    ),
+            "latent_dim)."
+        ): slip("torch.randn(count, latent_dim)", "torch.randn(count, 1).expand(-1, latent_dim)"),
+    },
     alternatives=(
         _sample_in_batches,
         _sample_by_distribution,
@@ -874,68 +810,51 @@ CONDITIONAL_ELBO = Exercise(
     rtol=1e-4,
     atol=1e-2,
     picture=_conditional_picture,
-    mistakes=(
-        Mistake(
-            "The encoder does not get the digit: put its ten columns behind the pixels.",
-            slip("torch.cat([x / 8 - 1, told], dim=1)", "x / 8 - 1"),
+    mistakes={
+        "The encoder does not get the digit: put its ten columns behind the pixels.": slip(
+            "torch.cat([x / 8 - 1, told], dim=1)", "x / 8 - 1"
         ),
-        Mistake(
-            "The decoder does not get the digit: put its ten columns behind z.",
-            slip("torch.cat([z, told], dim=1)", "z"),
+        "The decoder does not get the digit: put its ten columns behind z.": slip(
+            "torch.cat([z, told], dim=1)", "z"
         ),
-        Mistake(
-            "The encoder gets the digit before the pixels. It expects it behind them.",
-            slip("[x / 8 - 1, told]", "[told, x / 8 - 1]"),
+        "The encoder gets the digit before the pixels. It expects it behind them.": slip(
+            "[x / 8 - 1, told]", "[told, x / 8 - 1]"
         ),
-        Mistake(
-            "The decoder gets the digit before z. It expects it behind z.",
-            slip("[z, told]", "[told, z]"),
+        "The decoder gets the digit before z. It expects it behind z.": slip(
+            "[z, told]", "[told, z]"
         ),
-        Mistake(
-            "The encoder gets grey levels from 0 to 16. It expects x / 8 - 1, from -1 to 1.",
-            slip("x / 8 - 1", "x"),
+        "The encoder gets grey levels from 0 to 16. It expects x / 8 - 1, from -1 to 1.": slip(
+            "x / 8 - 1", "x"
         ),
-        Mistake(
-            "The decoder gets mu, the middle of q. The bound needs a draw z, with the noise.",
-            slip("[z, told]", "[mu, told]"),
+        "The decoder gets mu, the middle of q. The bound needs a draw z, with the noise.": slip(
+            "[z, told]", "[mu, told]"
         ),
-        Mistake(
-            "mu and log_var are swapped: the encoder gives mu first.",
-            slip("mu, log_var = encoder", "log_var, mu = encoder"),
+        "mu and log_var are swapped: the encoder gives mu first.": slip(
+            "mu, log_var = encoder", "log_var, mu = encoder"
         ),
-        Mistake(
-            "beta has no effect: hand it on to elbo.",
-            slip("log_var, beta)", "log_var)"),
+        "beta has no effect: hand it on to elbo.": slip("log_var, beta)", "log_var)"),
+        "This is the negative bound, a loss. Return the bound itself.": slip(
+            "return elbo", "return -elbo"
         ),
-        Mistake(
-            "This is the negative bound, a loss. Return the bound itself.",
-            slip("return elbo", "return -elbo"),
+        "You averaged over the images. Return one bound for each, of shape (n,).": returning(
+            "elbo(x, decoder(torch.cat([z, told], dim=1)), mu, log_var, beta).mean()"
         ),
-        Mistake(
-            "You averaged over the images. Return one bound for each, of shape (n,).",
-            returning("elbo(x, decoder(torch.cat([z, told], dim=1)), mu, log_var, beta).mean()"),
+        "The digit stands there as one number. Ten columns, one of them 1, tell it without an order.": slip(
+            "F.one_hot(y, 10).to(x)", "y[:, None].to(x)"
         ),
-        Mistake(
-            "The digit stands there as one number. Ten columns, one of them 1, tell it without an order.",
-            slip("F.one_hot(y, 10).to(x)", "y[:, None].to(x)"),
+        "The columns of the digit hold -1 and 1. They should hold 0 and 1.": slip(
+            "F.one_hot(y, 10).to(x)", "2 * F.one_hot(y, 10).to(x) - 1"
         ),
-        Mistake(
-            "The columns of the digit hold -1 and 1. They should hold 0 and 1.",
-            slip("F.one_hot(y, 10).to(x)", "2 * F.one_hot(y, 10).to(x) - 1"),
+        "There is a column too many: ten digits, 0 to 9, have ten columns.": slip(
+            "F.one_hot(y, 10)", "F.one_hot(y, 11)"
         ),
-        Mistake(
-            "There is a column too many: ten digits, 0 to 9, have ten columns.",
-            slip("F.one_hot(y, 10)", "F.one_hot(y, 11)"),
+        "Each image was told the digit of another one. Keep rows and digits together.": slip(
+            "F.one_hot(y, 10)", "F.one_hot(y.flip(0), 10)"
         ),
-        Mistake(
-            "Each image was told the digit of another one. Keep rows and digits together.",
-            slip("F.one_hot(y, 10)", "F.one_hot(y.flip(0), 10)"),
+        "The column is one too far: digit 0 has the first column, index 0.": slip(
+            "F.one_hot(y, 10)", "F.one_hot((y + 1) % 10, 10)"
         ),
-        Mistake(
-            "The column is one too far: digit 0 has the first column, index 0.",
-            slip("F.one_hot(y, 10)", "F.one_hot((y + 1) % 10, 10)"),
-        ),
-    ),
+    },
     alternatives=(_conditional_by_hand, _conditional_by_scatter, _conditional_row_by_row),
 )
 
@@ -1000,61 +919,48 @@ ACTIVE_UNITS = Exercise(
     inputs=_active_units_cases,
     probe=_active_units_probe,
     picture=_active_units_picture,
-    mistakes=(
-        Mistake(
-            "You took the variance over the latents, dim=1. It is asked for over the images, dim=0.",
-            slip("dim=0", "dim=1"),
+    mistakes={
+        "You took the variance over the latents, dim=1. It is asked for over the images, dim=0.": slip(
+            "dim=0", "dim=1"
         ),
-        Mistake(
-            "You compared the standard deviation with the threshold, not the variance.",
-            slip("mu.var", "mu.std"),
+        "You compared the standard deviation with the threshold, not the variance.": slip(
+            "mu.var", "mu.std"
         ),
-        Mistake(
-            "You looked at how far mu lies from 0. A constant mu carries no information, wherever "
-            "it lies: look at how much it varies.",
-            slip("mu.var(dim=0)", "mu.pow(2).mean(dim=0)"),
+        (
+            "You looked at how far mu lies from 0. A constant mu carries no information, wherever it "
+            "lies: look at how much it varies."
+        ): slip("mu.var(dim=0)", "mu.pow(2).mean(dim=0)"),
+        "You counted the units that are not active.": slip("> threshold", "<= threshold"),
+        "This is a list of yes and no. Count the yeses and return a whole number.": returning(
+            "mu.var(dim=0) > threshold"
         ),
-        Mistake("You counted the units that are not active.", slip("> threshold", "<= threshold")),
-        Mistake(
-            "This is a list of yes and no. Count the yeses and return a whole number.",
-            returning("mu.var(dim=0) > threshold"),
+        "This is one variance of all values together. Take one for each latent: dim=0.": slip(
+            "mu.var(dim=0)", "mu.var()"
         ),
-        Mistake(
-            "This is one variance of all values together. Take one for each latent: dim=0.",
-            slip("mu.var(dim=0)", "mu.var()"),
+        "You compared the mean of mu with the threshold. Compare its variance over the images.": slip(
+            "mu.var(dim=0)", "mu.mean(dim=0)"
         ),
-        Mistake(
-            "You compared the mean of mu with the threshold. Compare its variance over the images.",
-            slip("mu.var(dim=0)", "mu.mean(dim=0)"),
-        ),
-        Mistake(
+        (
             "You compared the mean size of mu, abs(), with the threshold. Compare the variance: a "
-            "constant mu has none.",
-            slip("mu.var(dim=0)", "mu.abs().mean(dim=0)"),
+            "constant mu has none."
+        ): slip("mu.var(dim=0)", "mu.abs().mean(dim=0)"),
+        "This is the share of active latents. Return how many there are.": returning(
+            "float((mu.var(dim=0) > threshold).float().mean())"
         ),
-        Mistake(
-            "This is the share of active latents. Return how many there are.",
-            returning("float((mu.var(dim=0) > threshold).float().mean())"),
+        "The threshold has no effect: any variance above 0 counts here. Compare with `threshold`.": slip(
+            "> threshold", "> 0"
         ),
-        Mistake(
-            "The threshold has no effect: any variance above 0 counts here. Compare with "
-            "`threshold`.",
-            slip("> threshold", "> 0"),
+        (
+            "The threshold is always 0.01 here. Use the argument `threshold`, of which 0.01 is only the "
+            "default."
+        ): slip("> threshold", "> 0.01"),
+        "The count is right, but it is a tensor. Return a whole number: int(...).": returning(
+            "(mu.var(dim=0) > threshold).sum()"
         ),
-        Mistake(
-            "The threshold is always 0.01 here. Use the argument `threshold`, of which 0.01 is "
-            "only the default.",
-            slip("> threshold", "> 0.01"),
+        "You added up the variances above the threshold. Count them.": returning(
+            "float(mu.var(dim=0)[mu.var(dim=0) > threshold].sum())"
         ),
-        Mistake(
-            "The count is right, but it is a tensor. Return a whole number: int(...).",
-            returning("(mu.var(dim=0) > threshold).sum()"),
-        ),
-        Mistake(
-            "You added up the variances above the threshold. Count them.",
-            returning("float(mu.var(dim=0)[mu.var(dim=0) > threshold].sum())"),
-        ),
-    ),
+    },
     alternatives=(
         returning("torch.count_nonzero(mu.T.cov().diagonal() > threshold).item()"),
         returning("sum(float(column.var()) > threshold for column in mu.T)"),
@@ -1113,66 +1019,50 @@ BOUND = Exercise(
     rtol=1e-5,
     atol=1e-3,
     picture=_bound_picture,
-    mistakes=(
-        Mistake(
-            "This is the mean of the log weights, the ELBO. The logarithm comes after the mean.",
-            returning("log_weights.mean(dim=0)"),
+    mistakes={
+        "This is the mean of the log weights, the ELBO. The logarithm comes after the mean.": returning(
+            "log_weights.mean(dim=0)"
         ),
-        Mistake(
-            "log k is missing: logsumexp gives the sum of the weights, not their mean.",
-            slip(" - math.log(len(log_weights))", ""),
+        "log k is missing: logsumexp gives the sum of the weights, not their mean.": slip(
+            " - math.log(len(log_weights))", ""
         ),
-        Mistake(
-            "You summed over the images. Sum over dim=0, the samples of z.",
-            returning("torch.logsumexp(log_weights, dim=1) - math.log(log_weights.shape[1])"),
+        "You summed over the images. Sum over dim=0, the samples of z.": returning(
+            "torch.logsumexp(log_weights, dim=1) - math.log(log_weights.shape[1])"
         ),
-        Mistake(
-            "exp() of these log weights underflows to 0, and the logarithm of 0 is -infinity. "
-            "Use torch.logsumexp.",
-            returning("torch.log(torch.exp(log_weights).mean(dim=0))"),
+        (
+            "exp() of these log weights underflows to 0, and the logarithm of 0 is -infinity. Use "
+            "torch.logsumexp."
+        ): returning("torch.log(torch.exp(log_weights).mean(dim=0))"),
+        (
+            "You divided the log-sum by k. A mean inside the logarithm is a subtraction outside: minus "
+            "log k."
+        ): slip("- math.log(len(log_weights))", "/ len(log_weights)"),
+        "You divided by the number of images. Divide by k, the number of samples: len(log_weights).": slip(
+            "math.log(len(log_weights))", "math.log(log_weights.shape[1])"
         ),
-        Mistake(
-            "You divided the log-sum by k. A mean inside the logarithm is a subtraction outside: "
-            "minus log k.",
-            slip("- math.log(len(log_weights))", "/ len(log_weights)"),
+        "You added log k. A mean is the sum divided by k: subtract log k.": slip(
+            "- math.log", "+ math.log"
         ),
-        Mistake(
-            "You divided by the number of images. Divide by k, the number of samples: "
-            "len(log_weights).",
-            slip("math.log(len(log_weights))", "math.log(log_weights.shape[1])"),
+        "You subtracted k itself. In the logarithm the division by k is minus log k.": slip(
+            "math.log(len(log_weights))", "len(log_weights)"
         ),
-        Mistake(
-            "You added log k. A mean is the sum divided by k: subtract log k.",
-            slip("- math.log", "+ math.log"),
+        "This is the largest weight alone. The bound takes the mean over all k weights.": returning(
+            "log_weights.amax(dim=0)"
         ),
-        Mistake(
-            "You subtracted k itself. In the logarithm the division by k is minus log k.",
-            slip("math.log(len(log_weights))", "len(log_weights)"),
+        "log k is in bits here, the rest in nats. Use the natural logarithm, math.log.": slip(
+            "math.log(", "math.log2("
         ),
-        Mistake(
-            "This is the largest weight alone. The bound takes the mean over all k weights.",
-            returning("log_weights.amax(dim=0)"),
+        "You averaged over the images as well. Each image has a bound of its own.": returning(
+            "(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()"
         ),
-        Mistake(
-            "log k is in bits here, the rest in nats. Use the natural logarithm, math.log.",
-            slip("math.log(", "math.log2("),
+        (
+            "The sign is turned round: this is a loss. "
+            "The bound itself goes up as the model improves."
+        ): returning("math.log(len(log_weights)) - torch.logsumexp(log_weights, dim=0)"),
+        "You took exp() at the end. The bound is a logarithm: leave it out.": returning(
+            "torch.exp(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights)))"
         ),
-        Mistake(
-            "You averaged over the images as well. Each image has a bound of its own.",
-            returning("(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()"),
-        ),
-        Mistake(
-            "The sign is turned round: this is a loss. The bound itself goes up as the model "
-            "improves.",
-            returning("math.log(len(log_weights)) - torch.logsumexp(log_weights, dim=0)"),
-        ),
-        Mistake(
-            "You took exp() at the end. The bound is a logarithm: leave it out.",
-            returning(
-                "torch.exp(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights)))"
-            ),
-        ),
-    ),
+    },
     alternatives=(
         returning("torch.logsumexp(log_weights - math.log(len(log_weights)), dim=0)"),
         returning(

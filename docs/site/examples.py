@@ -54,7 +54,7 @@ def graded() -> Result:
         if number % 3 == 0:
             answer = exercise.alternatives[0]
         elif number % 3 == 1:
-            answer = exercise.mistakes[0].answer
+            answer = exercise.typical_mistakes[0].answer
         else:
             answer = stub
         verdicts = try_out(exercise, answer)
