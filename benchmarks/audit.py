@@ -5,7 +5,7 @@ Run in the course's environment; each part writes its figures into results/audit
     python benchmarks/audit.py null      # 200 audits of rows of the same distribution as the real ones
     python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
-    python benchmarks/audit.py shapes    # audits of rows of one distribution, of seven shapes and three sizes
+    python benchmarks/audit.py shapes    # audits of rows of one distribution: seven shapes, three sizes
     python benchmarks/audit.py leaks     # 50 tables with each planted leak, and 50 without one
     python benchmarks/audit.py real      # six real tables, and four tables made of each
 
