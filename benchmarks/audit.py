@@ -3,25 +3,26 @@
 Run in the course's environment; each part writes its figures into results/audit.json:
 
     python benchmarks/audit.py null      # 200 audits of rows of the same distribution as the real ones
-    python benchmarks/audit.py power     # 50 audits of each planted fault at its usual strength
+    python benchmarks/audit.py power     # 50 audits of each planted fault: is it found, and named?
     python benchmarks/audit.py curves    # fainter and stronger faults, beside SDMetrics' quality report
     python benchmarks/audit.py shapes    # audits of rows of one distribution: seven shapes, three sizes
     python benchmarks/audit.py leaks     # 50 tables with each planted leak, and 50 without one
     python benchmarks/audit.py real      # six real tables, and four tables made of each
 
-The tables of the first three are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000
-synthetic rows; those of the others stand in audit_shapes.py, audit_leaks.py and audit_real.py.
-A run that was stopped goes on where it stopped; --fresh begins again.
+The tables of `null` and `curves` are draws of the loan simulator: 2,000 training, 1,000 holdout and 2,000
+synthetic rows; those of the others stand in audit_faults.py, audit_shapes.py, audit_leaks.py and
+audit_real.py. A run that was stopped goes on where it stopped; --fresh begins again; --minutes 8
+stops it; --draws 10 asks for fewer.
 """
 
 import argparse
 import json
 import platform
-import re
+import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from itertools import chain, product
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from audit_faults import FAULTS, LEVEL, ROWS, Table, seen, tables
 from audit_leaks import LEAKS, leak_found
 from audit_peers import ask
 from audit_real import CANDIDATES, TABLES, failures_of, is_right
@@ -36,14 +38,10 @@ from audit_shapes import SHAPES, drawn
 from scipy import stats
 
 from course_lib.audit import audit
-from course_lib.audit import corruptions as c
-from course_lib.datasets import loans
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
 PARTIAL = ROOT / "build" / "audit_benchmark"
-ROWS = {"train": 2000, "holdout": 1000, "synthetic": 2000}
-LEVEL = 0.05
 LEAK_ROWS = 500  # of training, holdout and synthetic rows each
 DRAWS = {"null": 200, "power": 50, "curves": 8, "leaks": 50, "real": 3}
 SIZES = {300: 20, 3000: 6, 30_000: 2}  # rows of either side of a shape, and draws of each shape
@@ -52,105 +50,6 @@ ALARMS = 0.05  # of the reports on shapes of one size, with any fail or warning
 CLEAN = 40  # clean tables that tell how far SDMetrics' score varies by itself
 SEEDS = {"null": 10_000, "power": 20_000, "curves": 30_000, "clean": 40_000, "shapes": 50_000}
 SEEDS["leaks"] = 61_000
-
-Table = pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A planted fault, and which findings say so.
-
-    Attributes:
-        plant: table, training rows, strength and seed to the damaged table.
-        right: pattern of the ids of the findings that count; one with q < 0.05 is enough.
-        usual: the strength of `power`. strengths: those of `curves`, faint to strong.
-        axis: what the strength is, in words.
-    """
-
-    plant: Callable[[Table, Table, float, int], c.Damaged]
-    right: str
-    usual: float
-    strengths: tuple[float, ...]
-    axis: str
-
-
-def _middle(table: Table, column: str, share: float) -> tuple[float, float]:
-    """The range of a column that holds this share of its rows, around its median."""
-    low, high = table[column].quantile([(1 - share) / 2, (1 + share) / 2])
-    return float(low), float(high)
-
-
-# fmt: off
-FAULTS = {
-    "scale_labels": Fault(
-        lambda t, _, x, s: c.scale_labels(t, "approved", {"sex": "female"}, x, seed=s),
-        r"label_rate\[sex = female\]", 0.5, (0.95, 0.9, 0.8, 0.7, 0.5),
-        "women's approvals times",
-    ),
-    "erase_group": Fault(
-        lambda t, _, x, s: c.erase_group(t, dict(loans.INTERSECTION), x, seed=s),
-        r"group_share\[sex = female & ethnicity = Drusami\]", 0.0, (0.8, 0.6, 0.4, 0.2, 0.0),
-        "share kept of a group of 2 %",
-    ),
-    "cut_tails": Fault(
-        lambda t, _, x, s: c.cut_tails(t, "income", x),
-        r"tail_(share|reach)\[income, (low|high)\]", 0.01, (0.002, 0.005, 0.01, 0.02, 0.05),
-        "share clipped at each end of income",
-    ),
-    "break_correlation": Fault(
-        lambda t, _, x, s: c.break_correlation(t, "income", x, seed=s),
-        r"pair_total_variation\[(income & .*|.* & income)\]", 1.0, (0.1, 0.2, 0.4, 0.7, 1.0),
-        "share of incomes shuffled",
-    ),
-    "invent_category": Fault(
-        lambda t, _, x, s: c.invent_category(t, "region", share=x, seed=s),
-        r"levels\[region\]", 0.01, (0.001, 0.002, 0.005, 0.01, 0.02),
-        "share of rows of an invented region",
-    ),
-    "change_unit": Fault(
-        lambda t, _, x, s: c.change_unit(t, "amount", x),
-        r"(kolmogorov_smirnov|precision_of_digits)\[amount\]", 1.1, (1.02, 1.05, 1.1, 1.2, 1.5),
-        "amounts times",
-    ),
-    "copy_training": Fault(
-        lambda t, real, x, s: c.copy_training(t, real, x, seed=s),
-        r"exact_copies\[whole rows\]", 0.05, (0.001, 0.002, 0.005, 0.01, 0.05),
-        "share of verbatim copies",
-    ),
-    "near_copies": Fault(
-        lambda t, real, x, s: c.copy_training(t, real, x, noise=0.05, seed=s),
-        r"membership_(tpr|auc)\[whole rows\]", 0.05, (0.005, 0.01, 0.02, 0.05, 0.1),
-        "share of near copies",
-    ),
-    "drop_modes": Fault(
-        lambda t, _, x, s: c.drop_modes(t, "income", [_middle(t, "income", x)], seed=s),
-        r"(kolmogorov_smirnov|total_variation)\[income\]|pair_total_variation\[(income & .*|.* & income)\]",
-        0.1, (0.02, 0.05, 0.1, 0.15, 0.2),
-        "share of incomes, around the median",
-    ),
-    "round_values": Fault(
-        lambda t, _, x, s: c.round_values(t, "debt", x),
-        r"precision_of_digits\[debt\]", 100, (2, 5, 10, 50, 100),
-        "debts rounded to",
-    ),
-    "add_proxy": Fault(
-        lambda t, _, x, s: c.add_proxy(t, "region", "ethnicity", x, seed=s),
-        r"association\[region with ethnicity\]", 0.95, (0.05, 0.1, 0.2, 0.4, 0.95),
-        "share of regions that tell the ethnicity",
-    ),
-}
-# fmt: on
-
-
-def tables(seed: int, rows: Iterable[int] = ROWS.values()) -> tuple[Table, Table, Table]:
-    """Training, holdout and synthetic rows: independent draws of one distribution."""
-    seeds = np.random.SeedSequence(seed).generate_state(3)
-    return tuple(loans.applicants(n, seed=int(s)) for n, s in zip(rows, seeds, strict=True))
-
-
-def damaged(fault: str, strength: float, seed: int) -> tuple[Table, Table, Table]:
-    train, holdout, synthetic = tables(seed)
-    return train, holdout, FAULTS[fault].plant(synthetic, train, strength, seed)[0]
 
 
 def audited(seed: int, parts: tuple[Table, Table, Table]) -> dict[str, list[float]]:
@@ -168,7 +67,8 @@ def faultless(seed: int) -> dict[str, list[float]]:
 class Partial:
     """Finished draws, one line of JSON each, so that a stopped run loses nothing."""
 
-    def __init__(self, part: str, fresh: bool):
+    def __init__(self, part: str, fresh: bool, minutes: float = np.inf):
+        self.until = time.monotonic() + 60 * minutes
         PARTIAL.mkdir(parents=True, exist_ok=True)
         self.file = PARTIAL / f"{part}.jsonl"
         if fresh:
@@ -178,6 +78,8 @@ class Partial:
 
     def __call__(self, key: tuple, work: Callable, *args):
         if key not in self.done:
+            if time.monotonic() > self.until:
+                sys.exit(f"The time is over, at {key}: call it again to go on.")
             self.done[key] = work(*args)
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([key, self.done[key]]) + "\n")
@@ -210,38 +112,42 @@ def null(partial: Partial) -> dict:
     }
 
 
-def caught(fault: str, strength: float, seed: int) -> list[str]:
-    """The right findings with q < 0.05 of an audit of damaged rows."""
-    right = re.compile(FAULTS[fault].right)
-    draw = audited(seed, damaged(fault, strength, seed))
-    return [name for name, (_, q) in draw.items() if q < LEVEL and right.fullmatch(name)]
+def caught(fault: str, strength: float, seed: int) -> tuple[list[str], list[str], bool]:
+    """Of an audit of damaged rows: the right findings, which are headlines, whether one comes first."""
+    card = FAULTS[fault]
+    return tuple(seen(card, card.report(strength, seed)))
 
 
 def power(partial: Partial) -> dict:
-    """How often the right finding is made, for each fault at its usual strength."""
+    """How often each fault is found and named at its usual strength."""
     rows = {}
-    for fault, card in FAULTS.items():
+    for fault, card in sorted(
+        FAULTS.items(), key=lambda each: len(each[1].strengths)
+    ):  # quick ones first
         seeds = range(SEEDS["power"], SEEDS["power"] + DRAWS["power"])
         each = [partial((fault, seed), caught, fault, card.usual, seed) for seed in seeds]
-        hits = sum(map(bool, each))
-        by = pd.Series(list(chain(*each))).value_counts() / len(each)
+        found, named, first = (sum(map(bool, column)) for column in zip(*each, strict=True))
+        by = pd.Series(list(chain(*(draw[1] for draw in each)))).value_counts() / len(each)
         rows[fault] = {
             "strength": card.usual,
             "strength_is": card.axis,
             "right_findings": card.right,
-            "found": share_and_interval(hits, len(each)),
-            "bar": f">= {FOUND:g}: {'met' if hits >= FOUND * len(each) else 'MISSED'}",
-            "by_finding": {name: round(float(value), 2) for name, value in by.head(6).items()},
+            "found": share_and_interval(found, len(each)),
+            "named": share_and_interval(named, len(each)),
+            "named_first": share_and_interval(first, len(each)),
+            "bar": f">= {FOUND:g}: {'met' if named >= FOUND * len(each) else 'MISSED'}",
+            "named_by": {name: round(float(value), 2) for name, value in by.head(6).items()},
         }
-        print(fault, rows[fault]["found"], flush=True)
+        print(fault, rows[fault]["found"], rows[fault]["named"], flush=True)
     return rows
 
 
 def curves(partial: Partial) -> dict:
     """The same over five strengths, beside a change of SDMetrics' quality score."""
     seeds = range(SEEDS["curves"], SEEDS["curves"] + DRAWS["curves"])
-    cases = [(f, x, s) for f, card in FAULTS.items() for x in card.strengths for s in seeds]
-    ours = {case: partial(case, caught, *case) for case in cases}
+    faults = {name: card for name, card in FAULTS.items() if card.strengths}
+    cases = [(f, x, s) for f, card in faults.items() for x in card.strengths for s in seeds]
+    ours = {case: partial(case, caught, *case)[0] for case in cases}
     clean = [("clean", 0, s) for s in range(SEEDS["clean"], SEEDS["clean"] + CLEAN)]
     theirs = quality([case for case in (*clean, *cases) if ("quality", *case) not in partial.done])
     for case, score in theirs.items():
@@ -249,7 +155,7 @@ def curves(partial: Partial) -> dict:
     score = {case: partial.done[("quality", *case)] for case in (*clean, *cases)}
     usual = np.array([score[case] for case in clean])
     rows = {}
-    for fault, card in FAULTS.items():
+    for fault, card in faults.items():
         at = [[(fault, x, s) for s in seeds] for x in card.strengths]
         z = [[(score[k] - usual.mean()) / usual.std(ddof=1) for k in same] for same in at]
         rows[fault] = {
@@ -356,7 +262,7 @@ def quality(cases: list[tuple]) -> dict[tuple, float]:
         return {}
     with tempfile.TemporaryDirectory() as folder:
         for number, (fault, strength, seed) in enumerate(cases):
-            made = tables(seed) if fault == "clean" else damaged(fault, strength, seed)
+            made = tables(seed) if fault == "clean" else FAULTS[fault].made(strength, seed)
             made[0].to_csv(Path(folder, f"{number}_real.csv"), index=False)
             made[2].to_csv(Path(folder, f"{number}_synthetic.csv"), index=False)
         scores = ask("quality", folder)
@@ -425,7 +331,11 @@ if __name__ == "__main__":
     parts = {part.__name__: part for part in (null, power, curves, shapes, leaks, real)}
     parser.add_argument("part", choices=parts)
     parser.add_argument("--fresh", action="store_true", help="forget the draws of earlier runs")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="stop after that many")
+    parser.add_argument("--draws", type=int, help="fewer or more than usual")
     asked = parser.parse_args()
-    result = parts[asked.part](Partial(asked.part, asked.fresh))
+    if asked.draws:
+        DRAWS[asked.part] = asked.draws
+    result = parts[asked.part](Partial(asked.part, asked.fresh, asked.minutes))
     write(asked.part, result)
     print(json.dumps(result, indent=1))

@@ -193,6 +193,7 @@ def _audit(args: argparse.Namespace) -> int:
 
     from course_lib.audit import AuditError, Link, audit_folders
     from course_lib.audit import audit as run
+    from course_lib.audit.arrays import audit_rows, holds_rows
     from course_lib.audit.files import read_table
     from course_lib.audit.large import SAMPLE, audit_files, is_large
     from course_lib.audit.policy import named
@@ -209,12 +210,15 @@ def _audit(args: argparse.Namespace) -> int:
             "sensitive": _split(args.sensitive),
             "entity": args.entity,
             "aux": _split(args.aux),
+            "bands": _bands(args.bands),
+            "groups_of": args.groups_of,
             "margins": {
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
             },
             "seed": args.seed,
             "list_rows": not args.hide_rows,
+            "nearest": args.nearest,
             "progress": not args.quiet,
         }
         files = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
@@ -229,13 +233,22 @@ def _audit(args: argparse.Namespace) -> int:
                 for part, folder in files.items()
                 for table, file in link.files(folder).items()
             }
+        elif any(map(holds_rows, files.values())):
+            _refuse_table_options(args)
+            options = {name: options[name] for name in ("margins", "seed", "progress")}
+            report = audit_rows(
+                args.real, args.holdout, args.synthetic, features=args.features, **options
+            )
+        elif args.features:
+            raise AuditError("--features is for arrays (.npz, .npy) and folders of pictures.")
         elif args.sample or args.cluster or any(map(is_large, files.values())):
-            if args.entity:
-                raise AuditError(
-                    "--entity needs the rows in memory. Keep one row of each person, or leave out --sample "
-                    "and --cluster."
-                )
-            del options["entity"]
+            for name in ("entity", "nearest"):
+                if getattr(args, name):
+                    raise AuditError(
+                        f"--{name} needs the rows in memory. Leave out --sample and --cluster; of tables "
+                        "that are too large, keep one row of each person."
+                    )
+                del options[name]
             report = audit_files(
                 args.real,
                 args.holdout,
@@ -274,6 +287,29 @@ def _audit(args: argparse.Namespace) -> int:
         traceback.print_exc()
         return 3
     return 0 if (args.fail_on == "never" and not policy) or gate else 1
+
+
+TABLES_ONLY = (
+    "label",
+    "positive",
+    "sensitive",
+    "bands",
+    "entity",
+    "aux",
+    "schema",
+    "sample",
+    "cluster",
+)
+
+
+def _refuse_table_options(args: argparse.Namespace) -> None:
+    from course_lib.audit import AuditError
+
+    if given := [f"--{name}" for name in TABLES_ONLY if getattr(args, name)]:
+        raise AuditError(
+            f"{', '.join(given)}: only tables have columns. The classes of arrays are read from the array "
+            "y in the .npz, those of pictures from the names of the folders that they are in."
+        )
 
 
 CAUSES = 10  # that are printed of why a policy stops the rows
@@ -316,13 +352,28 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _number(value: str, name: str) -> float:
+def _bands(texts: Sequence[str]) -> dict[str, list[float]]:
+    """Of each column, where its groups begin: age=18,30,65, in one text for each column."""
+    from course_lib.audit import AuditError
+
+    bands = {}
+    for text in texts:
+        name, equals, edges = text.rpartition("=")
+        if not equals or not name.strip():
+            raise AuditError(
+                f"--bands {text}: it wants a column and numbers, as in --bands age=18,30,65"
+            )
+        bands[name.strip()] = [_number(edge, name, "bands") for edge in _split(edges)]
+    return bands
+
+
+def _number(value: str, name: str, option: str = "margin") -> float:
     from course_lib.audit import AuditError
 
     try:
         return float(value)
     except ValueError:
-        raise AuditError(f"--margin {name}={value}: '{value}' is not a number.") from None
+        raise AuditError(f"--{option} {name}={value}: '{value}' is not a number.") from None
 
 
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -335,13 +386,29 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "real",
-        help="the real rows that the generator learnt from: CSV, Parquet, or a folder of such files",
+        help="the real rows that the generator learnt from: CSV, Parquet, or a folder of such files; "
+        "an array (.npz, .npy) or a folder of pictures",
     )
     add("synthetic", help="the rows that it made")
     add("--holdout", metavar="FILE", help="real rows it has not seen (else some are set aside)")
     add("--label", metavar="COLUMN", help="the column that is to be predicted")
     add("--positive", metavar="LEVEL", help="the label's level that counts")
     add("--sensitive", metavar="COLUMNS", default="", help="columns whose groups are compared")
+    add(
+        "--bands",
+        metavar="COLUMN=N,N,...",
+        action="append",
+        default=[],
+        help="where the groups of a sensitive number begin (else its quarters), such as age=18,30,65; it "
+        "may be repeated",
+    )
+    add(
+        "--groups-of",
+        type=int,
+        choices=[1, 2, 3],
+        default=2,
+        help="how many sensitive columns are combined at most (2)",
+    )
     add(
         "--link",
         metavar="TABLE.KEY=TABLE.KEY",
@@ -354,6 +421,11 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMNS",
         default="",
         help="columns that an attacker may know of people: from these the others are guessed",
+    )
+    add(
+        "--features",
+        metavar="MODULE:FUNCTION",
+        help="of arrays and pictures: what turns the rows into features, which are compared instead",
     )
     add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(
@@ -386,6 +458,13 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--hide-rows", action="store_true", help="do not name the rows of people who are given away"
+    )
+    add(
+        "--nearest",
+        type=int,
+        default=0,
+        metavar="N",
+        help="show the N synthetic rows nearest to a real one in the page, value by value (0)",
     )
     add("--quiet", action="store_true", help="no progress bar and no schema")
 

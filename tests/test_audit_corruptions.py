@@ -63,6 +63,12 @@ ON_MIXED = {
     "round_values": (lambda t: c.round_values(t, "whole", 10), False),
     "add_proxy": (lambda t, **s: c.add_proxy(t, "whole", "kind", 0.9, **s), True),
     "add_proxy, text": (lambda t, **s: c.add_proxy(t, "kind", "text", 0.9, **s), True),
+    "repeat_rows": (lambda t, **s: c.repeat_rows(t, 10, **s), True),
+    "lose_values": (lambda t, **s: c.lose_values(t, "whole", 0.2, {"text": "a"}, **s), True),
+    "lose_values, text": (lambda t, **s: c.lose_values(t, "kind", 0.2, **s), True),
+    "fill_missing": (lambda t, **s: c.fill_missing(t, "text", 0.7, **s), True),
+    "fill_missing, whole": (lambda t, **s: c.fill_missing(t, "whole", **s), True),
+    "noise_labels": (lambda t, **s: c.noise_labels(t, "sure", {"kind": ["x", "y"]}, **s), True),
 }
 EACH = pytest.mark.parametrize("name", ON_MIXED)
 
@@ -297,3 +303,55 @@ T = pd.DataFrame({"g": ["a", "a", "b", "b"], "y": [True, False, True, False], "n
 def test_what_cannot_be_done_is_refused_with_a_reason(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("times", [2, 7, 10])
+def test_rows_are_repeated_and_their_number_stays(loans, times):
+    damaged, truth = c.repeat_rows(loans.assign(row=range(len(loans))), times)
+    counts = damaged["row"].value_counts()
+    assert len(damaged) == len(loans) and len(counts) == -(-len(loans) // times)
+    assert counts.max() == times and counts.min() >= times - 1
+    assert truth.strength == times
+
+
+def test_values_are_lost_in_the_group_alone(loans):
+    damaged, truth = c.lose_values(loans, "debt", 0.3, WOMEN)
+    gone, women = damaged["debt"].isna(), loans["sex"] == "female"
+    assert gone.sum() == round(0.3 * women.sum()) and not gone[~women].any()
+    assert (damaged["debt"][~gone] == loans["debt"][~gone]).all()
+    assert truth.where == WOMEN and "sex is female" in truth.sentence
+
+
+def test_gaps_are_filled_with_values_of_others(loans):
+    damaged, _ = c.fill_missing(loans, "history", 0.5)
+    before, after = loans["history"].isna(), damaged["history"].isna()
+    assert after.sum() == before.sum() - round(0.5 * before.sum()) and not after[~before].any()
+    assert set(damaged["history"][before & ~after]) <= set(loans["history"].dropna())
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_labels_of_a_group_become_chance_and_their_rate_stays(loans, share):
+    damaged, _ = c.noise_labels(loans, "approved", WOMEN, share)
+    women = loans["sex"] == "female"
+    changed = damaged["approved"] != loans["approved"]
+    assert not changed[~women].any()
+    rate = loans["approved"][women].mean()
+    assert damaged["approved"][women].mean() == rate
+    # Of a row that changes with another one, the label differs with a chance of 2 p (1 - p).
+    assert changed[women].mean() == pytest.approx(share * 2 * rate * (1 - rate), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: c.repeat_rows(t, 1),
+        lambda t: c.repeat_rows(t, len(t) + 1),
+        lambda t: c.lose_values(t, "debt", 0.0),
+        lambda t: c.lose_values(t, "debts"),
+        lambda t: c.fill_missing(t, "debt"),
+        lambda t: c.noise_labels(t, "approved", {"sex": "none"}),
+    ],
+)
+def test_the_later_ones_refuse_what_they_cannot_do(loans, call):
+    with pytest.raises(ValueError, match=r"[.?]$|; got"):
+        call(loans)

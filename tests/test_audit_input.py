@@ -6,9 +6,11 @@ import pytest
 
 from course_lib import cli
 from course_lib.audit import AuditError, audit, entry_points
+from course_lib.audit.checks import structure
 from course_lib.audit.files import read_table
 from course_lib.audit.reading import as_dates, as_numbers
 from course_lib.audit.schema import infer
+from course_lib.audit.table import prepare
 
 
 def people(n, seed):
@@ -369,6 +371,17 @@ def test_rows_with_few_possible_values_coincide():
     draws = [people(n, seed)[["sex", "approved"]] for seed, n in enumerate((500, 300, 500))]
     assert audit(*draws, progress=False)["holdout_overlap[whole rows]"].verdict == "pass"
     assert not [f for f in audit(draws[0], None, draws[2], progress=False) if "overlap" in f.metric]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_few_possible_values_are_no_overlap(seed):
+    """Of 2,000 rows of 13 coins many equal one of the holdout, by chance alone."""
+    rng = np.random.default_rng(seed)
+    coins = [pd.DataFrame(rng.integers(0, 2, (n, 13))).add_prefix("c") for n in (2000, 1000, 2000)]
+    draft = structure._overlap(prepare(*coins))
+    assert draft.finding.verdict == "pass", draft.finding.method
+    coins[1].iloc[:300] = coins[0].iloc[:300]
+    assert structure._overlap(prepare(*coins)).finding.verdict == "fail"
 
 
 def test_a_panel_of_repeated_rows_is_no_overlap():

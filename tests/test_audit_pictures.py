@@ -11,10 +11,23 @@ from hypothesis.extra.numpy import arrays
 
 from course_lib.audit import AuditReport, audit
 from course_lib.audit.contingency import cramers_v, joint
-from course_lib.audit.drawings import column_picture, drawn_first, in_words, matrices
+from course_lib.audit.drawings import (
+    column_picture,
+    drawn_first,
+    in_words,
+    joint_pictures,
+    matrices,
+)
 from course_lib.audit.finding import Finding
-from course_lib.audit.profile import Associations, Profile
-from course_lib.audit.summaries import BINS, LEVELS, MATRIX, summarise, summarise_pairs
+from course_lib.audit.profile import Associations, Joint, Profile
+from course_lib.audit.summaries import (
+    BINS,
+    LEVELS,
+    MATRIX,
+    summarise,
+    summarise_joint,
+    summarise_pairs,
+)
 from course_lib.audit.values import Values
 
 
@@ -109,6 +122,9 @@ def test_names_cannot_leave_the_pictures():
     one = Profile(HOSTILE, "category", (HOSTILE, "b"), (0.5, 0.5), (1.0, 0.0))
     pictures = [
         column_picture(one),
+        *dict(
+            joint_pictures(Joint((HOSTILE, "y"), (HOSTILE,), ("a",), ((1.0,),), ((1.0,),)))
+        ).values(),
         *dict(matrices(Associations((HOSTILE, "y"), (1,), (0,)))).values(),
     ]
     for picture in pictures:
@@ -148,3 +164,45 @@ def test_a_whole_audit_is_drawn_and_survives_json():
     assert {"when", "when: weekday", "income", "sex"} <= {*drawn}
     assert page.count('class="real" d=') == len(drawn) and "Synthetic less real" in page
     assert page.index("income: the shares differ most") < page.index("sex: the shares differ most")
+
+
+def test_facts_are_those_of_the_column():
+    found = summarise(number([1, 2, 3, np.nan], [10, 30]))
+    assert {what: (real, made) for what, real, made in found.facts} == {
+        "mean": ("2", "20"), "median": ("2", "20"), "standard deviation": ("0.8165", "10"),
+        "lowest": ("1", "10"), "highest": ("3", "30"), "missing": ("25.0%", "0.0%"),
+    }  # fmt: skip
+    days = summarise(number([0.0, 31.0], [31.0], "date"))
+    assert ("earliest", "1970-01-01", "1970-02-01") in days.facts
+    sex = Values("sex", "category", np.array([0, 1, 1]), np.array([0, 0]), ("f", "m"), 2)
+    assert summarise(sex).facts == (("different levels", "2", "1"),)
+
+
+def test_where_rows_are_hidden_no_single_person_s_value_is_told():
+    told = {what for what, *_ in summarise(number(np.arange(100), np.arange(100)), 5).facts}
+    assert told == {"mean", "median", "standard deviation"}
+
+
+def test_a_pair_is_drawn_cell_by_cell():
+    rng = np.random.default_rng(0)
+    x = number(rng.normal(size=500), rng.normal(size=300))
+    sex = Values(
+        "sex", "category", rng.integers(0, 2, 500), rng.integers(-1, 2, 300), ("f", "m"), 2
+    )
+    found = summarise_joint(x, sex)
+    assert set(found.columns) == {"f", "m", "missing"}
+    assert np.sum(found.real) == pytest.approx(1, abs=0.01) and len(found.rows) == len(found.real)
+    at = found.columns.index("m")
+    assert np.sum(found.synthetic, axis=0)[at] == pytest.approx(
+        (sex.synthetic == 1).mean(), abs=0.002
+    )
+    assert found.rows[0].startswith("below") and found.rows[-1].endswith("and above")
+    (_, picture), _ = joint_pictures(found)
+    assert picture.count("<rect") == np.count_nonzero(found.real)
+    assert "the shares differ most at" in picture
+
+
+def test_the_edge_behind_a_heap_is_told_by_the_heap():
+    heap = np.concatenate([np.zeros(400), np.arange(1, 200) / 7])
+    found = summarise_joint(number(heap, heap), number(heap, heap))
+    assert found.rows[0] == "up to 0" and "e-324" not in "".join(found.rows)

@@ -470,6 +470,148 @@ def add_proxy(
     )
 
 
+def repeat_rows(table: pd.DataFrame, times: int, *, seed: int = 0) -> Damaged:
+    """Keep one of `times` rows, and write each of those `times` times, in the place of the others.
+
+    Args:
+        times: 2 or more, and no more than there are rows.
+
+    Raises:
+        ValueError: for another number.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = repeat_rows(table, 10)
+    >>> len(damaged), damaged["age"].nunique()
+    (100, 10)
+    """
+    if not 2 <= times <= len(table):
+        raise ValueError(f"Rows are repeated 2 to {len(table)} times here; got {times}.")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(table))
+    places = np.empty(len(table), int)
+    places[order] = order[np.arange(len(table)) % -(-len(table) // times)]
+    return table.iloc[places].set_axis(table.index), Damage(
+        "repeat_rows",
+        tuple(table.columns),
+        times,
+        f"Each row that is left stands about {times} times in the table.",
+    )
+
+
+def lose_values(
+    table: pd.DataFrame,
+    column: str,
+    share: float = 0.1,
+    group: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+) -> Damaged:
+    """Make the values of a random share of the rows missing, of all rows or of one group.
+
+    Whole numbers of NumPy become floats, and truth values objects, since they cannot be missing.
+
+    Args:
+        share: above 0 to 1; at least one row loses its value.
+        group: column -> level, or a list of levels; rows must match all.
+
+    Raises:
+        ValueError: for an unknown column, a share out of range, or a group without rows.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "age": range(100), "paid": [True, False] * 50})
+    >>> damaged, damage = lose_values(table, "age", 0.2, {"sex": "f"})
+    >>> int(damaged["age"].isna().sum())
+    10
+    """
+    rng = np.random.default_rng(seed)
+    values = _column(table, column)
+    rows = np.arange(len(table)) if group is None else np.flatnonzero(_members(table, group))
+    gone = np.zeros(len(table), bool)
+    gone[rows[_some_rows(len(rows), share, rng)]] = True
+    damaged = table.copy()
+    damaged[column] = values.mask(gone).array
+    where = "" if group is None else f" where {_words(group)}"
+    return damaged, Damage(
+        "lose_values",
+        (column,),
+        share,
+        f"{column} was made missing in a share of {share:g} of the rows{where}.",
+        dict(group or {}),
+    )
+
+
+def fill_missing(table: pd.DataFrame, column: str, share: float = 1.0, *, seed: int = 0) -> Damaged:
+    """Give a random share of the rows without a value one of another row.
+
+    Args:
+        share: above 0 to 1, of the missing values; at least one is filled.
+
+    Raises:
+        ValueError: for a column without missing values, or without any other, or a share out of range.
+
+    >>> table = pd.DataFrame({"age": [20.0, None, 40.0, None], "paid": [True, False] * 2})
+    >>> damaged, damage = fill_missing(table, "age", 0.5)
+    >>> int(damaged["age"].isna().sum())
+    1
+    """
+    rng = np.random.default_rng(seed)
+    values = _column(table, column)
+    gone, known = np.flatnonzero(values.isna()), np.flatnonzero(values.notna())
+    if not len(gone) or not len(known):
+        raise ValueError(f"{column} needs rows with a value and rows without one.")
+    filled = gone[_some_rows(len(gone), share, rng)]
+    order = np.arange(len(table))
+    order[filled] = rng.choice(known, len(filled))
+    damaged = table.copy()
+    damaged[column] = values.array.take(order)
+    return damaged, Damage(
+        "fill_missing",
+        (column,),
+        share,
+        f"A share of {share:g} of the missing values of {column} was filled with other rows' values.",
+    )
+
+
+def noise_labels(
+    table: pd.DataFrame,
+    label: str,
+    group: Mapping[str, Any],
+    share: float = 1.0,
+    *,
+    seed: int = 0,
+) -> Damaged:
+    """Give a random share of the rows of one group the labels of each other, by lot.
+
+    How often the group has each label stays; who has it becomes chance.
+
+    Args:
+        group: column -> level, or a list of levels; rows must match all.
+        share: above 0 to 1.
+
+    Raises:
+        ValueError: for an unknown column or level, an empty group, or a share out of range.
+
+    >>> table = pd.DataFrame({"sex": list("fm") * 50, "paid": [True] * 50 + [False] * 50})
+    >>> damaged, damage = noise_labels(table, "paid", {"sex": "f"})
+    >>> int(damaged["paid"].sum()), damaged["paid"].equals(table["paid"])
+    (50, False)
+    """
+    rng = np.random.default_rng(seed)
+    values = _column(table, label)
+    rows = np.flatnonzero(_members(table, group))
+    chosen = rows[_some_rows(len(rows), share, rng)]
+    order = np.arange(len(table))
+    order[chosen] = rng.permutation(chosen)
+    damaged = table.copy()
+    damaged[label] = values.array.take(order)
+    return damaged, Damage(
+        "noise_labels",
+        (label,),
+        share,
+        f"Where {_words(group)}, a share of {share:g} of the rows changed their {label} with each other.",
+        dict(group),
+    )
+
+
 # --- what they share ------------------------------------------------------------------------------
 
 

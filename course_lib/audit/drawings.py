@@ -1,13 +1,14 @@
 """Small pictures for the page, as SVG that follows its colours: columns, and how they go together."""
 
-from itertools import combinations
+from itertools import chain, combinations, product
 
 from markupsafe import Markup, escape
 
 from course_lib.audit.finding import Finding
-from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.profile import Associations, Joint, Profile, Reliability
 
 WIDTH, HEIGHT = 240, 84  # of a column's picture, in its own units
+SQUARE = 160  # of the reliability curves
 SIDE = 12  # of a cell of a matrix
 
 
@@ -78,6 +79,73 @@ def _matrix(names: tuple[str, ...], values: list[float], title: str) -> Markup:
     return Markup(
         f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{told}">{"".join(cells)}</svg>'
     )
+
+
+def reliability_picture(curves: Reliability) -> Markup:
+    """What models expect (to the right) and what comes (upwards): the line of the real rows' and the other.
+
+    >>> reliability_picture(Reliability("paid", ((0.1, 0.2), (0.9, 0.8)), ((0.5, 0.1),))).count("<path")
+    4
+    """
+
+    def at(point: tuple[float, float]) -> str:
+        return f"{SQUARE * point[0]:.1f} {SQUARE * (1 - point[1]):.1f}"
+
+    lines, dots = [], []
+    for name, points in (("real", curves.real), ("made", curves.synthetic)):
+        lines.append(f'<path class="{name} line" d="M{"L".join(map(at, points))}"/>')
+        dots.append(
+            f'<path class="{name} dots" d="{"".join(f"M{at(point)}h0" for point in points)}"/>'
+        )
+    told = "; ".join(
+        f"the model of {name} rows expects {expected:.0%} on average, and is {gap:.0%} away from what comes"
+        for name, points in (("real", curves.real), ("synthetic", curves.synthetic))
+        for expected, gap in [
+            (
+                sum(x for x, _ in points) / len(points),
+                sum(abs(x - y) for x, y in points) / len(points),
+            )
+        ]
+    )
+    return Markup(
+        f'<svg viewBox="-3 -3 {SQUARE + 6} {SQUARE + 6}" role="img" aria-label="{escape(told)}">'
+        f'<line class="even" x1="0" y1="{SQUARE}" x2="{SQUARE}" y2="0"/>{"".join([*lines, *dots])}</svg>'
+    )
+
+
+def joint_pictures(pair: Joint) -> list[tuple[str, Markup]]:
+    """Two pictures with their titles, real and synthetic: the more rows in a cell, the fuller its colour.
+
+    >>> pair = Joint(("x", "y"), ("1",), ("a", "b"), ((0.5, 0.5),), ((0.1, 0.9),))
+    >>> [title for title, _ in joint_pictures(pair)]
+    ['Real', 'Synthetic']
+    """
+    most = max(*chain(*pair.real, *pair.synthetic), 1e-9)
+    cells = list(product(range(len(pair.rows)), range(len(pair.columns))))
+    i, j = max(cells, key=lambda at: abs(pair.real[at[0]][at[1]] - pair.synthetic[at[0]][at[1]]))
+    told = (
+        f"{' & '.join(pair.names)}: the shares differ most at {pair.rows[i]} & {pair.columns[j]}: "
+    )
+    told += (
+        f"{pair.real[i][j]:.1%} of the real rows, {pair.synthetic[i][j]:.1%} of the synthetic ones."
+    )
+    pictures = []
+    for title, shares in (("Real", pair.real), ("Synthetic", pair.synthetic)):
+        drawn = [
+            f'<rect class="more" x="{SIDE * j}" y="{SIDE * i}" width="{SIDE}" height="{SIDE}" '
+            f'fill-opacity="{(shares[i][j] / most) ** 0.5:.2f}"><title>{escape(pair.rows[i])} &amp; '
+            f"{escape(pair.columns[j])}: {shares[i][j]:.1%}</title></rect>"
+            for i, j in cells
+            if shares[i][j]
+        ]
+        size = f"{SIDE * len(pair.columns)} {SIDE * len(pair.rows)}"
+        words = escape(f"{title} rows of {told}")
+        svg = (
+            f'<svg viewBox="0 0 {size}" preserveAspectRatio="none" role="img" aria-label="{words}">'
+        )
+        svg += "".join(drawn) + "</svg>"
+        pictures.append((title, Markup(svg)))
+    return pictures
 
 
 def drawn_first(profiles: tuple[Profile, ...], findings: tuple[Finding, ...]) -> list[Profile]:

@@ -1,8 +1,8 @@
 """The two ways in: three tables, or three arrays of features or images; a report comes out."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -21,6 +21,7 @@ from course_lib.audit.checks import (
     pairs,
     privacy,
     sequences,
+    signal,
     structure,
     triples,
     utility,
@@ -28,16 +29,20 @@ from course_lib.audit.checks import (
 from course_lib.audit.checks import modes as modes_check
 from course_lib.audit.entities import entity_findings, find_entity, one_row_each
 from course_lib.audit.evidence import NO_TABLES, Check, Evidence, Sets
-from course_lib.audit.finding import MARGINS, Draft, Note, judge
+from course_lib.audit.finding import MARGINS, Draft, Finding, Note, judge
+from course_lib.audit.nearest import nearest_pairs
+from course_lib.audit.profile import Joint
 from course_lib.audit.report import AuditReport
 from course_lib.audit.schema import AuditError, Schema, listed
-from course_lib.audit.summaries import summarise, summarise_pairs
-from course_lib.audit.table import FEW_PEOPLE, LEAST_ROWS, Tables, prepare
+from course_lib.audit.summaries import summarise, summarise_joint, summarise_pairs
+from course_lib.audit.table import FEW_PEOPLE, LEAST_ROWS, Tables, comparable, prepare
 from course_lib.mode_collapse import Modes
 from course_lib.session import interactive
 from course_lib.syllabus import unknown
 
 PARTS = ("training", "holdout", "synthetic")
+JOINTS = 6  # pairs of columns at most that are drawn cell by cell
+NEAREST = 78  # the stream of random numbers that draws rows for pairs
 HELD_OUT = 0.3  # of the real rows, where no holdout is given
 Table = Any  # a table of pandas, Polars, Arrow, or with the Arrow interface
 Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
@@ -62,11 +67,14 @@ def audit(
     sensitive: Sequence[str] | str = (),
     entity: str | None = None,
     aux: Sequence[str] | str = (),
+    bands: Mapping[str, Sequence[float]] | None = None,
+    groups_of: int = 2,
     log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     margins: Mapping[str, float] | None = None,
     level: float = 0.05,
     seed: int = 0,
     list_rows: bool = True,
+    nearest: int = 0,
     progress: bool = True,
     **others: object,
 ) -> AuditReport:
@@ -85,6 +93,8 @@ def audit(
             it is not given.
         label: the column that is to be predicted. positive: its level that counts, for two levels.
         sensitive: columns whose groups, and groups of pairs, are compared; numbers by quarters.
+        bands: of a sensitive column of numbers, where its groups begin and end: {"age": [18, 30, 65]} gives
+            four groups. groups_of: how many sensitive columns are combined at most; 3 for triples, too.
         entity: the column that tells which rows belong to one person: they are one unit in every test
             and split. If it is not given, a column that is named and filled like one is taken.
         aux: columns that an attacker may know of people: from these every other column is guessed, linked
@@ -95,6 +105,8 @@ def audit(
         seed: for samples, splits and resampling; the report is the same for the same seed.
         list_rows: name the rows of people whose data came back; False for a report that others read: it
             also shows no level, group, bin or single value that fewer than 5 real rows have.
+        nearest: how many pairs of a synthetic row and the training row nearest to it the report shows,
+            value by value. They are data of people: none are shown without being asked for.
         progress: show a progress bar, and print an inferred schema.
 
     Raises:
@@ -106,8 +118,8 @@ def audit(
     'the same levels on both sides'
     """
     _no_arrays((real_train, real_holdout, synthetic), others)
-    asked = [sensitive] if isinstance(sensitive, str) else list(sensitive)
-    known = (aux,) if isinstance(aux, str) else tuple(dict.fromkeys(aux))
+    asked, known = names_of(sensitive), tuple(dict.fromkeys(names_of(aux)))
+    label, entity = (None if name is None else str(name) for name in (label, entity))
     limits = checked_limits(margins, level, seed)
     given = real_holdout is not None
     units = _units(
@@ -122,10 +134,18 @@ def audit(
     held_out, notes, order = with_holdout(units.train, units.holdout, seed)
     if units.rows is not None and order is not None:
         order = units.rows[order]
+    if schema is not None and not isinstance(schema, Schema):
+        schema = _kinds(schema)
     if units.entity is not None:
         schema = {**_kinds(schema), units.entity: "identifier"}
+    if nearest < 0 or (nearest and not list_rows):
+        raise AuditError(
+            f"nearest={nearest}: give the number of pairs to be shown, and do not hide the rows at once."
+        )
     least = 1 if list_rows else FEW_PEOPLE
-    tables = prepare(*held_out, units.synthetic, schema, label, positive, asked, least)
+    tables = prepare(
+        *held_out, units.synthetic, schema, label, positive, asked, least, bands, groups_of
+    )
     check_aux(known, tables)
     if schema is None and progress:
         print(tables.schema)
@@ -150,7 +170,9 @@ def audit(
     about["aux"] = list(known)
     about["entity"] = units.entity
     about["positive"] = tables.target.positive if tables.target else None
-    return report_of(evidence, stages, notes, about, level, progress)
+    report = report_of(evidence, stages, notes, about, level, progress)
+    shown = nearest_pairs(evidence, nearest, np.random.default_rng([seed, NEAREST]))
+    return replace(report, nearest=shown)
 
 
 def stages_of(tables: Tables, persons: Sequence[Draft | Note] = ()) -> list[Stage]:
@@ -178,6 +200,7 @@ def stages_of(tables: Tables, persons: Sequence[Draft | Note] = ()) -> list[Stag
         Stage("attacks", attacks.check),
         Stage("persons", lambda *_: iter(persons)),
         Stage("triples", triples.check),
+        Stage("signal", signal.check),
     ]
 
 
@@ -186,7 +209,7 @@ def audit_arrays(
     real_holdout: np.ndarray | None,
     synthetic: np.ndarray,
     *,
-    classes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    classes: Sequence[np.ndarray | None] | None = None,
     modes: Modes | None = None,
     log_likelihood: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     margins: Mapping[str, float] | None = None,
@@ -201,7 +224,8 @@ def audit_arrays(
     Args:
         real_train: an array (n, ...) of features or images, which is flattened to (n, d).
         real_holdout, synthetic: arrays of rows of the same size.
-        classes: one class to each row of the three arrays: their shares are compared.
+        classes: one class to each row of the three arrays, None for a holdout that is not given: their
+            shares are compared.
         modes: known modes.
         log_likelihood, margins, level, seed, progress: as in `audit`.
 
@@ -219,7 +243,9 @@ def audit_arrays(
                 "`audit`; other rows become an array by `numpy.asarray`."
             )
     limits = checked_limits(margins, level, seed)
-    held_out, notes, _ = with_holdout(real_train, real_holdout, seed)
+    held_out, notes, order = with_holdout(real_train, real_holdout, seed)
+    if classes is not None and order is not None:
+        classes = _split_classes(classes, order, len(held_out[0]))
     arrays = _checked_arrays(*held_out, synthetic)
     scale = arrays.train.std() or 1.0
     scaled = Sets(*(part / scale for part in arrays))
@@ -273,8 +299,9 @@ def report_of(
     rows = {part: len(getattr(sets, part)) for part in ("train", "holdout", "synthetic")}
     compared = [] if evidence.arrays else list(evidence.tables.values.values())
     held = "given" if evidence.holdout_given else "set aside"
+    findings = tuple(judge(drafts, level))
     return AuditReport(
-        findings=tuple(judge(drafts, level)),
+        findings=findings,
         schema=None if evidence.arrays else evidence.tables.schema,
         notes=tuple(dict.fromkeys(note.text for note in notes)),
         about={
@@ -287,7 +314,18 @@ def report_of(
         },
         profiles=tuple(summarise(each, evidence.tables.least_people) for each in compared),
         associations=summarise_pairs(compared) if len(compared) > 1 else None,
+        reliability=None if evidence.models is None else evidence.models.reliability(),
+        joints=tuple(_joints(findings, evidence.tables)) if evidence.list_rows else (),
     )
+
+
+def _joints(findings: Sequence[Finding], tables: Tables) -> Iterator[Joint]:
+    """The pairs of columns that differ most, where that fails or warns."""
+    grave = [each for each in findings if each.verdict in ("fail", "warn")]
+    pairs = [each for each in grave if each.metric == "pair_total_variation"]
+    for finding in sorted(pairs, key=lambda each: -each.effect)[:JOINTS]:
+        if all(name in tables.values for name in finding.columns):
+            yield summarise_joint(*(tables.values[name] for name in finding.columns))
 
 
 def _classes(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
@@ -296,8 +334,21 @@ def _classes(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft]:
         yield from check(evidence, rng)
 
 
-def _class_tables(classes: Sequence[np.ndarray], parts: Sets) -> Tables:
-    tables = [pd.DataFrame({"class": np.asarray(each).ravel()}) for each in classes]
+def _split_classes(
+    classes: Sequence[np.ndarray | None], order: np.ndarray, train: int
+) -> list[np.ndarray | None]:
+    """Classes of the training and holdout rows, where the holdout was set aside from the former."""
+    own = np.asarray(classes[0]).ravel()
+    if len(classes) != 3 or len(own) != len(order):
+        return list(classes)  # refused where all three are looked at
+    return [own[order[:train]], own[order[train:]], classes[2]]
+
+
+def _class_tables(classes: Sequence[np.ndarray | None], parts: Sets) -> Tables:
+    tables = [
+        pd.DataFrame({"class": np.asarray([] if each is None else each).ravel()})
+        for each in classes
+    ]
     if [len(table) for table in tables] != [len(part) for part in parts]:
         raise AuditError(
             "classes= needs one class to each row of the training, holdout and synthetic arrays; got "
@@ -369,11 +420,24 @@ def _units(
 def _kinds(schema: Schema | Mapping[str, str] | None) -> dict[str, str]:
     if schema is None:
         return {}
-    return schema.kinds() if isinstance(schema, Schema) else dict(schema)
+    kinds = schema.kinds() if isinstance(schema, Schema) else dict(schema)
+    return {str(name): kind for name, kind in kinds.items()}
+
+
+def names_of(columns: Sequence[object] | object) -> list[str]:
+    """Names of columns as the audit writes them, of one name or several; a number is written out.
+
+    >>> names_of("sex"), names_of([3, "sex"])
+    (['sex'], ['3', 'sex'])
+    """
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        return [str(columns)]
+    return [str(name) for name in columns]
 
 
 def as_pandas(table: Any) -> pd.DataFrame:
-    """A table of pandas as it is; one of Polars, Arrow or another library as pandas' own.
+    """A table of pandas as it is, with names that are strings; one of Polars, Arrow or another library as
+    pandas' own.
 
     Anything else is returned unchanged, for `prepare` to refuse in words.
 
@@ -381,7 +445,9 @@ def as_pandas(table: Any) -> pd.DataFrame:
     >>> as_pandas(pa.table({"sex": ["f", "m"]}))["sex"].tolist()
     ['f', 'm']
     """
-    if isinstance(table, pd.DataFrame) or not (
+    if isinstance(table, pd.DataFrame):
+        return comparable(table)
+    if not (
         hasattr(table, "__arrow_c_stream__")
         or hasattr(table, "__dataframe__")
         or hasattr(table, "collect")
@@ -401,7 +467,7 @@ def as_pandas(table: Any) -> pd.DataFrame:
         import pyarrow as pa
 
         whole = nw.from_native(pa.table(table), eager_only=True)
-    return whole.to_pandas()
+    return comparable(whole.to_pandas())
 
 
 def checked_limits(

@@ -1,4 +1,4 @@
-"""Tables from CSV and Parquet files, with errors that say what to do."""
+"""Tables from CSV, Parquet and Arrow files, with errors that say what to do."""
 
 import codecs
 import csv
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from course_lib.audit.reading import code_width
 from course_lib.audit.schema import AuditError, listed
 
 PARQUET = {".parquet", ".pq"}
+ARROW = {".arrow", ".feather", ".ipc"}
 SEPARATORS = ",;\t|"
 LINES, HEAD = 200, 100_000  # lines and characters from which the form of a file is judged
 PEEK = 20_000  # rows that are looked at as text
@@ -28,7 +29,7 @@ TAKEN_AS_MISSING = {"NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan", "<
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The table in a CSV (also with ; tab or |, also .gz) or Parquet file.
+    """The table in a CSV (also with ; tab or |, also .gz), Parquet or Arrow file (.arrow, .feather).
 
     Raises:
         AuditError: with what is wrong with the file and what to do.
@@ -48,7 +49,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
         there = f" That folder has {listed(sorted(near), 5)}." if near else ""
         raise AuditError(f"There is no file {path}.{there}")
     try:
-        table = _parquet(path) if path.suffix.lower() in PARQUET else _csv(path)
+        kind = path.suffix.lower()
+        table = _parquet(path) if kind in PARQUET else _arrow(path) if kind in ARROW else _csv(path)
     except OSError as error:
         raise AuditError(f"{path} cannot be read: {error.strerror or error}.") from error
     if table.empty:
@@ -68,6 +70,25 @@ def _parquet(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         first = str(error).splitlines()[0]
         raise AuditError(f"{path} cannot be read as Parquet: {first}") from error
+
+
+def _arrow(path: Path) -> pd.DataFrame:
+    """A table that Arrow, Polars or Feather wrote: a file, or a stream."""
+    try:
+        from pyarrow import ArrowException, ipc
+    except ImportError as error:
+        raise AuditError(
+            "Reading Arrow files needs pyarrow: `pip install pyarrow`, or save the table as CSV."
+        ) from error
+    try:
+        with path.open("rb") as file:
+            is_file = file.read(6) == b"ARROW1"
+            file.seek(0)
+            reader = ipc.open_file(file) if is_file else ipc.open_stream(file)
+            return cast(pd.DataFrame, reader.read_all().to_pandas())
+    except (ArrowException, ValueError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise AuditError(f"{path} cannot be read as an Arrow file: {first}") from error
 
 
 def _csv(path: Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.profile import Associations, Joint, Pair, Profile, Reliability
 from course_lib.audit.schema import Schema
 from course_lib.audit.statistics import Comparison
 
@@ -56,6 +56,7 @@ MARGINS = {
     "group_share": 0.2,  # relative
     "label_rate": 0.2,  # relative
     "label_gap": 0.05,
+    "label_signal": 0.05,
     "association": 0.1,
     "demographic_parity": 0.05,
     "equalized_odds": 0.05,
@@ -157,6 +158,9 @@ class Findings:
         notes: where samples were used, what was set aside.
         about: rows of each table, level, seed, label and sensitive columns.
         profiles, associations: each column of both tables to be drawn, and the pairs; of tables only.
+        reliability: of models that learnt from either table, where a label of two levels was named.
+        joints: pairs of columns that fail or warn, the gravest, cell by cell.
+        nearest: pairs of a synthetic and a real row to be looked at, where they were asked for.
     """
 
     findings: tuple[Finding, ...]
@@ -165,6 +169,9 @@ class Findings:
     about: Mapping[str, Any]
     profiles: tuple[Profile, ...] = ()
     associations: Associations | None = None
+    reliability: Reliability | None = None
+    nearest: tuple[Pair, ...] = ()
+    joints: tuple[Joint, ...] = ()
 
     def __post_init__(self) -> None:
         order = sorted(

@@ -82,6 +82,8 @@ def audit_files(
     positive: object = None,
     sensitive: Sequence[str] | str = (),
     aux: Sequence[str] | str = (),
+    bands: Mapping[str, Sequence[float]] | None = None,
+    groups_of: int = 2,
     margins: Mapping[str, float] | None = None,
     level: float = 0.05,
     seed: int = 0,
@@ -125,7 +127,9 @@ def audit_files(
         train, holdout, notes, order = _real(drawn, real_holdout is not None, seed)
         made = drawn[-1].table
         least = 1 if list_rows else FEW_PEOPLE
-        tables = prepare(train, holdout, made, schema, label, positive, asked, least)
+        tables = prepare(
+            train, holdout, made, schema, label, positive, asked, least, bands, groups_of
+        )
         check_aux(known, tables)
         if schema is None and progress:
             print(tables.schema)

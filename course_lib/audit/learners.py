@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.finding import Note
+from course_lib.audit.profile import Reliability
 from course_lib.audit.sampling import sample_rows
 from course_lib.audit.schema import listed
 from course_lib.audit.statistics import area
@@ -19,6 +20,7 @@ FITTED = 50_000  # rows at most that a model learns from
 TRIED = 20_000  # rows of the holdout at most that it is tried on
 LEAST = 10  # rows of each class that a group needs for an area under the curve
 LEAK = 0.98  # Cramér's V from which a column gives the label away
+TENTHS = 10  # parts of the holdout rows, by what a model expects
 FEATURES = 100  # columns at most that a model learns from
 
 
@@ -124,11 +126,30 @@ class Trials:
     @cached_property
     def whole(self) -> tuple[float, float]:
         """The score of one model on all synthetic rows, and of one on as many real ones."""
+        made, train = map(self.score, self.of_whole)
+        return made, train
+
+    @cached_property
+    def of_whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions (holdout rows,) by a model of all synthetic rows, and by one of as many real ones."""
         made, train = (
-            self.score(self._predict(x[: self.size], y[: self.size]))
-            for x, y in (self.made, self.train)
+            self._predict(x[: self.size], y[: self.size]) for x, y in (self.made, self.train)
         )
         return made, train
+
+    def reliability(self) -> Reliability | None:
+        """Whether the label comes as often as the two models say; None but for a label of two levels."""
+        if self.kind != "binary" or len(self.y) < 2 * TENTHS or np.isnan(self.of_whole).any():
+            return None
+        made, real = (self._tenths(prediction) for prediction in self.of_whole)
+        return Reliability(self.target.outcome_name, real, made)
+
+    def _tenths(self, prediction: np.ndarray) -> tuple[tuple[float, float], ...]:
+        parts = np.array_split(np.argsort(prediction, kind="stable"), TENTHS)
+        return tuple(
+            (round(float(prediction[rows].mean()), 4), round(float(self.y[rows].mean()), 4))
+            for rows in parts
+        )
 
     def _of(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.stack(

@@ -1,5 +1,10 @@
-"""A report as one HTML file: no network, readable by eye, by ear, on paper and on a phone."""
+"""A report as one HTML file: no network, readable by eye, by ear, on paper and on a phone.
 
+Its one script only looks for findings and orders them; the page forbids any other.
+"""
+
+import base64
+import hashlib
 import io
 import warnings
 from collections.abc import Sequence
@@ -11,7 +16,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from course_lib import __version__
-from course_lib.audit.drawings import column_picture, drawn_first, matrices
+from course_lib.audit.drawings import (
+    column_picture,
+    drawn_first,
+    joint_pictures,
+    matrices,
+    reliability_picture,
+)
 from course_lib.audit.explain import (
     MEANINGS,
     SYMBOLS,
@@ -44,6 +55,8 @@ LISTED = 200  # rows of a table of findings
 DRAWN = 60  # columns
 STATED = 4  # reasons why a policy stops the rows
 
+SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+
 _templates = page_templates(Path(__file__).parent)
 
 
@@ -68,6 +81,10 @@ def page(report: Findings, policy: Policy | None = None) -> str:
         drawn=drawn_first(report.profiles, report.findings)[:DRAWN],
         column_picture=column_picture,
         shortened=shortened,
+        joint_pictures=joint_pictures,
+        curves=reliability_picture(report.reliability) if report.reliability else None,
+        script=Markup(SCRIPT),
+        script_hash=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
         matrices=matrices(report.associations) if report.associations else [],
         gates=[gate(report, each) for each in held_to.values()],
         metrics={name: about_metric(name) for name in sorted(found)},

@@ -223,7 +223,10 @@ def gate(findings: Findings, rules: str | Mapping[str, Any] | Policy) -> Gate:
     reasons = [f"{each.verdict}: {each.id}: {each.method}" for each in stopped]
     status = {family: int(any(f.family == family for f in stopped)) for family in FAMILIES}
     undecided = Counter((f.verdict, f.family) for f in stopped if f.verdict in UNDECIDED)
-    told = [f"{cause.headline.verdict}: {cause.sentence}" for cause in causes(stopped)]
+    told = [
+        f"{cause.headline.verdict}: {cause.sentence}"
+        for cause in causes(stopped, fold_groups=False)
+    ]
     told += [f"{verdict}: {n:,} of {family}" for (verdict, family), n in undecided.items()]
     passed = not (missing or stopped)
     stopped_by = tuple(each.id for each in stopped)

@@ -9,24 +9,27 @@ from typing import Any
 import pandas as pd
 
 from course_lib import __version__
-from course_lib.audit.causes import causes
+from course_lib.audit.causes import SHOWN, causes
 from course_lib.audit.explain import explanation, paper
 from course_lib.audit.figure import draw_findings
 from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.policy import Gate, Policy, gate
-from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.profile import Associations, Joint, Pair, Profile, Reliability
 from course_lib.audit.schema import AuditError, Column, Schema
 from course_lib.files import write_whole
 from course_lib.plots import show
 
-SHOWN = 5  # causes of a family in the printed summary
 FORMAT = 1  # of the JSON; it rises when a reader must change
 
 
 def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has lists where a frozen object has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+    return {key: frozen(value) for key, value in table.items()}
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,9 @@ class AuditReport(Findings):
             else [vars(column) for column in self.schema.columns],
             "profiles": [vars(each) for each in self.profiles],
             "associations": None if self.associations is None else vars(self.associations),
+            "reliability": None if self.reliability is None else vars(self.reliability),
+            "nearest": [vars(each) for each in self.nearest],
+            "joints": [vars(each) for each in self.joints],
             "findings": [f.as_dict() | {"paper": paper(f.metric)} for f in self.findings],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
@@ -194,7 +200,7 @@ class AuditReport(Findings):
             ]
             columns = content["schema"]
             schema = None if columns is None else Schema(tuple(Column(**c) for c in columns))
-            pairs = content.get("associations")
+            pairs, curves = content.get("associations"), content.get("reliability")
             return cls(
                 tuple(findings),
                 schema,
@@ -202,6 +208,9 @@ class AuditReport(Findings):
                 content["about"],
                 tuple(Profile(**_tuples(each)) for each in content.get("profiles", ())),
                 None if pairs is None else Associations(**_tuples(pairs)),
+                None if curves is None else Reliability(**_tuples(curves)),
+                tuple(Pair(**_tuples(each)) for each in content.get("nearest", ())),
+                tuple(Joint(**_tuples(each)) for each in content.get("joints", ())),
             )
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, AuditError):

@@ -488,6 +488,22 @@ def area(above: np.ndarray, below: np.ndarray) -> float:
     return float((ranks.mean() - (len(above) + 1) / 2) / len(below))
 
 
+def placements(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of `below` that each score of `above` exceeds, and of `above` that exceeds each of `below`.
+
+    Ties count half. The mean of either is the area under the ROC curve, and their variances, each over its
+    number of scores, add up to the variance of the area (DeLong et al. 1988).
+
+    >>> placements(np.array([2, 3]), np.array([1, 2]))[0].tolist()
+    [0.75, 1.0]
+    """
+    m, n = len(above), len(below)
+    ranks = stats.rankdata(np.concatenate([above, below]))
+    placed = (ranks[:m] - stats.rankdata(above)) / n
+    placed_below = 1 - (ranks[m:] - stats.rankdata(below)) / m
+    return placed, placed_below
+
+
 def rank_sum(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     """The area under the ROC curve of scores, with the p-value of all permutations of the labels.
 
@@ -505,8 +521,7 @@ def rank_sum(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     estimate = area(synthetic, real)
     # Var(mean rank of the m) = s^2 (1/m - 1/(m+n)); the area is that mean over n, but for a shift.
     null_sd = float(ranks.std(ddof=1)) * np.sqrt(1 / m - 1 / (m + n)) / n
-    placed = (ranks[:m] - stats.rankdata(synthetic)) / n
-    placed_real = 1 - (ranks[m:] - stats.rankdata(real)) / m
+    placed, placed_real = placements(synthetic, real)
     se = float(np.sqrt(placed.var(ddof=1) / m + placed_real.var(ddof=1) / n))
     p = float(2 * stats.norm.sf(abs(estimate - 0.5) / null_sd)) if null_sd > 0 else 1.0
     return Comparison(

@@ -1,14 +1,14 @@
 """Both tables in brief, for the page to draw: the shares of each column's cells, and the pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, pairwise
 
 import numpy as np
 
 from course_lib.audit.contingency import cramers_v, joint
-from course_lib.audit.profile import Associations, Profile
+from course_lib.audit.profile import Associations, Joint, Profile
 from course_lib.audit.schema import level_told
-from course_lib.audit.values import MONTHS, WEEKDAYS, Values
+from course_lib.audit.values import MONTHS, TOP, WEEKDAYS, Values, present
 
 BINS = 24  # of a number
 LEVELS = 12  # of a category that are drawn one by one, the most common; of one with an order BINS
@@ -38,7 +38,37 @@ def summarise(column: Values, least_people: int = 1) -> Profile:
         cells = [*cells, "missing"]
     else:
         shares = [side[:-1] for side in shares]
-    return Profile(column.name, column.kind, tuple(cells), *map(tuple, shares))
+    facts = tuple(_facts(column, least_people))
+    real_shares, made_shares = map(tuple, shares)
+    return Profile(column.name, column.kind, tuple(cells), real_shares, made_shares, facts)
+
+
+def _facts(column: Values, least_people: int) -> Iterator[tuple[str, str, str]]:
+    """Mean, spread, ends and gaps of a number; days of a date; levels and gaps of a category."""
+    sides = column.real, column.synthetic
+    known = [side[present(side)] for side in sides]
+    if column.is_number and all(map(len, known)):
+        date = column.kind == "date"
+        measures: dict[str, Callable[[np.ndarray], float]] = {"mean": np.mean, "median": np.median}
+        if not date:
+            measures["standard deviation"] = np.std
+        if least_people < 2:  # the outermost value is one person's
+            measures |= {
+                "earliest" if date else "lowest": np.min,
+                "latest" if date else "highest": np.max,
+            }
+        written = _day if date else _short
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, measure in measures.items():
+                ours, theirs = (float(measure(side)) for side in known)
+                if np.isfinite(ours) and np.isfinite(theirs):
+                    yield name, written(ours), written(theirs)
+    elif not column.is_number and least_people < 2:
+        levels = [f"{len(np.unique(side)):,}" for side in known]
+        yield "different levels", levels[0], levels[1]
+    gone = [1 - len(side) / max(len(whole), 1) for side, whole in zip(known, sides, strict=True)]
+    if any(gone):
+        yield "missing", f"{gone[0]:.1%}", f"{gone[1]:.1%}"
 
 
 def _number(column: Values, least_people: int) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -143,3 +173,49 @@ def summarise_pairs(columns: Iterable[Values]) -> Associations:
         tuple(round(float(cramers_v(sides[at])), 3) for sides in pairs) for at in range(2)
     )
     return Associations(tuple(column.name for column in drawn), real, made)
+
+
+def summarise_joint(one: Values, two: Values) -> Joint:
+    """The shares of both tables' rows in the cells of two columns, without rows and columns that are empty.
+
+    >>> x = Values("x", "number", np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 2.0]))
+    >>> sex = Values("sex", "category", np.array([0, 0, 1]), np.array([0, 0, 1]), ("f", "m"), 2)
+    >>> found = summarise_joint(x, sex)
+    >>> found.columns, found.synthetic
+    (('f', 'm'), ((0.3333, 0.0), (0.3333, 0.3333)))
+    """
+    made, real = joint(one, two)
+    filled = (made + real) > 0
+    kept = [np.flatnonzero(filled.any(axis=axis)) for axis in (1, 0)]
+    sides = []
+    for counts in (real, made):
+        shares = counts[np.ix_(*kept)] / max(counts.sum(), 1)
+        sides.append(tuple(tuple(round(float(share), 4) for share in row) for row in shares))
+    rows, columns = (
+        tuple(_cells(column)[k] for k in at) for column, at in zip((one, two), kept, strict=True)
+    )
+    return Joint((one.name, two.name), rows, columns, *sides)
+
+
+def _cells(column: Values) -> list[str]:
+    """What each cell of `Values.coarse` holds, in words."""
+    if not column.is_number:
+        top = [level_told(column.levels[level]) for level in column.by_count[:TOP]]
+        return [*top, "another level", "missing"]
+    written = _day if column.kind == "date" else _short
+    if not len(column.edges):
+        return ["any", "missing"]
+    before = [float(np.nextafter(edge, -np.inf)) for edge in column.edges]
+    # An edge right behind a value that many rows have is told by that value.
+    behind = [
+        len(repr(low)) < len(repr(float(edge)))
+        for low, edge in zip(before, column.edges, strict=True)
+    ]
+    edges = [
+        written(low if told else edge)
+        for low, edge, told in zip(before, column.edges, behind, strict=True)
+    ]
+    between = [f"{low} to {high}" for low, high in pairwise(edges)]
+    first = f"up to {edges[0]}" if behind[0] else f"below {edges[0]}"
+    last = f"above {edges[-1]}" if behind[-1] else f"{edges[-1]} and above"
+    return [first, *between, last, "missing"]

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise, product
 
@@ -115,10 +115,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one level of a sensitive column, or of one level of each of two.
+    """Rows of one level of a sensitive column, or of one level of each of several.
 
     Attributes:
-        levels: one or two. real, synthetic: which rows belong to it, bool (n,).
+        levels: one, two or three. real, synthetic: which rows belong to it, bool (n,).
     """
 
     levels: tuple[Level, ...]
@@ -155,6 +155,8 @@ class Tables:
         drafts: findings about the structure, made on the way.
         least_people: real rows that a value, a level or a group must have to be shown.
         sums, hashes: counts and hashes of all rows, where the tables are a sample of them.
+        bands: of a sensitive number, where its groups begin and end; without it they are its quarters.
+        groups_of: how many sensitive columns are combined at most.
     """
 
     train: pd.DataFrame
@@ -168,6 +170,8 @@ class Tables:
     least_people: int = 1
     sums: SumTally | None = None
     hashes: RowHashes | None = None
+    bands: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups_of: int = 2
 
     @cached_property
     def questions(self) -> Questions:
@@ -193,7 +197,7 @@ class Tables:
     def groups(self) -> dict[str, Group]:
         """Each group of each sensitive column and of their pairs, by name, that has rows enough.
 
-        A number is cut into its quarters first. Missing is a group of its own.
+        A number is cut into its bands or its quarters first. Missing is a group of its own.
         """
         return {
             name: group
@@ -228,20 +232,20 @@ class Tables:
             column = self.values[name]
             single[name] = [
                 Group((level,), real, level.holds(column.synthetic))
-                for level in _levels_of(column)
+                for level in _levels_of(column, self.bands.get(name))
                 if (real := level.holds(column.real)).any()
             ]
         groups = {group.levels[0].name: group for own in single.values() for group in own}
-        for one, two in combinations(self.sensitive, 2):
-            for first, second in product(single[one], single[two]):
-                if not (first.is_large() and second.is_large()):
-                    continue
-                real = first.real & second.real
-                if real.any():
-                    levels = (*first.levels, *second.levels)
-                    groups[" & ".join(level.name for level in levels)] = Group(
-                        levels, real, first.synthetic & second.synthetic
-                    )
+        for number in range(2, self.groups_of + 1):
+            for names in combinations(self.sensitive, number):
+                large = ([group for group in single[name] if group.is_large()] for name in names)
+                for members in product(*large):
+                    real = np.logical_and.reduce([group.real for group in members])
+                    if real.any():
+                        levels = tuple(group.levels[0] for group in members)
+                        made = np.logical_and.reduce([group.synthetic for group in members])
+                        name = " & ".join(level.name for level in levels)
+                        groups[name] = Group(levels, real, made)
         return groups
 
     @cached_property
@@ -260,11 +264,11 @@ class Tables:
         return [name for name in self.values if self.target is None or name != self.target.name]
 
 
-def _levels_of(column: Values) -> Iterator[Level]:
-    """Each level of a column that real data have, a number's quarters, and what is missing."""
+def _levels_of(column: Values, bands: Sequence[float] | None = None) -> Iterator[Level]:
+    """Each level of a column that real data have, a number's bands or quarters, and what is missing."""
     name = column.name
     if column.is_number:
-        edges = np.unique(column.quantiles.at([0.25, 0.5, 0.75]))
+        edges = np.unique(column.quantiles.at([0.25, 0.5, 0.75]) if bands is None else bands)
         for low, high in pairwise([-np.inf, *edges, np.inf]):
             told = (
                 f"{name} < {high:g}"
@@ -289,6 +293,8 @@ def prepare(
     positive: object = None,
     sensitive: Sequence[str] = (),
     least_people: int = 1,
+    bands: Mapping[str, Sequence[float]] | None = None,
+    groups_of: int = 2,
 ) -> Tables:
     """Check the three tables and bring them to one form; the arguments are those of `audit`.
 
@@ -345,6 +351,10 @@ def prepare(
         raise AuditError(
             f"No column can be compared: {listed(shared)} are empty, identifiers or free text."
         )
+    if groups_of not in (1, 2, 3):
+        raise AuditError(f"groups_of={groups_of}: combine 1, 2 or 3 sensitive columns.")
+    own = {str(name): tuple(edges) for name, edges in (bands or {}).items()}
+    _check_bands(own, sensitive, values)
     target = Target(values[label], positive_level(values[label], positive)) if label else None
     if least_people > 1:
         found = Schema(tuple(replace(each, note=_plain(each.note)) for each in found.columns))
@@ -362,7 +372,28 @@ def prepare(
         tuple(sensitive),
         tuple(drafts),
         least_people,
+        bands=own,
+        groups_of=groups_of,
     )
+
+
+def _check_bands(
+    bands: Mapping[str, Sequence[float]], sensitive: Sequence[str], values: Mapping[str, Values]
+) -> None:
+    """Raises AuditError for bands of what is no sensitive number, or that do not rise."""
+    for name, edges in bands.items():
+        if name not in sensitive:
+            raise AuditError(f"bands of '{name}': it is not one of the sensitive columns.")
+        if not values[name].is_number:
+            raise AuditError(
+                f"bands of '{name}': it is a {values[name].kind}, and has levels already."
+            )
+        rise = len(edges) > 0 and all(one < two for one, two in pairwise(edges))
+        if not rise or not np.isfinite(np.asarray(edges, float)).all():
+            told = ", ".join(map(str, edges))
+            raise AuditError(
+                f"bands of '{name}': {told or 'none'}. They want numbers that rise: 18, 30, 65."
+            )
 
 
 def _plain(text: str) -> str:
@@ -382,8 +413,7 @@ def _named(part: str, table: pd.DataFrame) -> pd.DataFrame:
             f"The {part} data have {table.columns.nlevels} rows of column names. Join them to one: "
             "table.columns = ['_'.join(map(str, name)) for name in table.columns]."
         )
-    if not all(isinstance(name, str) for name in table.columns):
-        table = table.set_axis([str(name) for name in table.columns], axis=1)
+    table = comparable(table)
     if twice := table.columns[table.columns.duplicated()].unique().tolist():
         raise AuditError(
             f"The {part} data have more than one column named {listed(twice)}. Rename or drop one: "
@@ -397,6 +427,27 @@ def _named(part: str, table: pd.DataFrame) -> pd.DataFrame:
             f"least {LEAST_ROWS}."
         )
     return table
+
+
+def comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with names that are strings, and Arrow's lists and records as objects that can be compared.
+
+    >>> comparable(pd.DataFrame({3: [0.5]})).columns.tolist()
+    ['3']
+    """
+    if isinstance(table.columns, pd.MultiIndex):
+        return table  # refused in words
+    if not all(isinstance(name, str) for name in table.columns):
+        table = table.set_axis([str(name) for name in table.columns], axis=1)
+    nested = [name for name, kind in table.dtypes.items() if _is_nested(kind)]
+    if nested and table.columns.is_unique:
+        table = table.astype(dict.fromkeys(nested, object))
+    return table
+
+
+def _is_nested(kind: object) -> bool:
+    arrow = getattr(kind, "pyarrow_dtype", None)
+    return arrow is not None and getattr(arrow, "num_fields", 0) > 0
 
 
 def _file_drafts(parts: Mapping[str, pd.DataFrame]) -> list[Draft]:
