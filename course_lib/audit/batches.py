@@ -1,6 +1,8 @@
 """Tables too large for memory: files and folders, read in batches, on several cores or a cluster."""
 
+import gzip
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -64,6 +66,7 @@ def parts_of(path: str | Path) -> list[Part]:
             raise AuditError(
                 f"The folder {path} holds both CSV and Parquet files. Keep one kind in it."
             )
+        _check_same_columns(path, files)
     elif not path.exists():
         raise AuditError(f"There is no file {path}.")
     parts: list[Part] = []
@@ -71,6 +74,30 @@ def parts_of(path: str | Path) -> list[Part]:
         for groups in _shares(file) if _is_parquet(file) else [None]:
             parts.append(Part(file, len(parts), groups))
     return parts
+
+
+def _check_same_columns(folder: Path, files: list[Path]) -> None:
+    """Raises AuditError where the files are tables of different kinds, and not parts of one."""
+    first = files[0]
+    for other in files[1:]:
+        if _heading(other) != _heading(first):
+            raise AuditError(
+                f"The folder {folder} holds different tables: {first.name} and {other.name} have other "
+                "columns. Name a file, or say by --link how the tables belong together, as in --link "
+                "orders.customer_id=customers.id."
+            )
+
+
+def _heading(file: Path) -> object:
+    """What tells which columns a file has: its first line, or its columns' names."""
+    if _is_parquet(file):
+        with _parquet(file) as opened:
+            return sorted(opened.schema_arrow.names)
+    try:
+        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
+            return sorted(re.split(rb"[,;\t|]", lines.readline().strip()))
+    except (OSError, EOFError):
+        return None  # told where it is read
 
 
 def _is_parquet(file: Path) -> bool:
