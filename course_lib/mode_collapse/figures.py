@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
 
 from course_lib.mode_collapse.modes import Modes
 from course_lib.mode_collapse.snapshots import Run, half_width
-from course_lib.plots import BLUE, GREY, ORANGE, WIDEST
+from course_lib.plots import BLUE, GREY, ORANGE, WIDEST, Picture
 
 # White where the discriminator says fake, light blue where it says real: points stand out on both.
 SHADE = LinearSegmentedColormap.from_list("real", ["#ffffff", "#8fbfe0"])
@@ -205,3 +207,65 @@ def knob_panels(
         f"Modes of {count} captured at the end, mean of five seeds, one panel for each setting. "
         f"{'; '.join(said)}."
     )
+
+
+def landscapes(
+    side: ArrayLike, fields: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]
+) -> Picture:
+    """Critics over the plane: shades for the logit, arrows uphill, and dots for the fakes.
+
+    Args:
+        side: the k places on each axis of the square.
+        fields: by title, the logits (k, k), the directions (k, k, 2) and the fakes (n, 2); the first index
+            of a field is that of x1.
+
+    >>> flat = np.zeros((7, 7)), np.ones((7, 7, 2)), np.zeros((5, 2))
+    >>> print(landscapes(np.linspace(-1, 1, 7), {"flat": flat}).alt.split(". ")[-1])
+    flat: logits from 0 to 0, 5 fakes around (0, 0), spread 0 and 0.
+    >>> plt.close("all")
+    """
+    side = np.asarray(side)
+    fig, axes = plt.subplots(
+        1, len(fields), figsize=(WIDEST, WIDEST / len(fields) + 0.35), squeeze=False
+    )
+    said = ["Logits as shades, darker where they are higher; arrows point uphill; dots are fakes"]
+    some = slice(None, None, 6)
+    for ax, (title, field) in zip(axes.flat, fields.items(), strict=True):
+        height, uphill, fakes = (np.asarray(part, float) for part in field)
+        ends = np.quantile(height, [0.05, 0.95])
+        shades = np.linspace(ends[0], max(ends[1], ends[0] + 1e-9), 13)
+        ax.contourf(side, side, height.T, shades, cmap="Blues", extend="both")
+        u, v = uphill[some, some].transpose(2, 1, 0)
+        ax.quiver(side[some], side[some], u, v, color="#222222", width=0.004, scale=22)
+        ax.plot(*fakes.T, "o", color=ORANGE, markersize=3)
+        far = side.min(), side.max()
+        ax.set(title=title, aspect="equal", xticks=[], yticks=[], xlim=far, ylim=far)
+        middle, spread = fakes.mean(axis=0), fakes.std(axis=0)
+        said.append(
+            f"{title}: logits from {height.min():.3g} to {height.max():.3g}, {len(fakes)} fakes around "
+            f"({middle[0]:.2g}, {middle[1]:.2g}), spread {spread[0]:.2g} and {spread[1]:.2g}"
+        )
+    return Picture(fig, ". ".join(said) + ".")
+
+
+def ranked(values: pd.Series, source: pd.Series, label: str, benchmark: str) -> Picture:
+    """Bars of one figure of many models, blue where it was measured here and grey where a paper says it.
+
+    Args:
+        values: by model, from the lowest bar to the top one.
+        source: "measured here", or the paper, for each.
+        label: what is shown; a divergence has a logarithmic axis.
+
+    >>> found = pd.Series({"vanilla": 2.0, "R1": 8.0})
+    >>> print(ranked(found, found.map(lambda _: "measured here"), "modes", "ring").alt)
+    ring: modes. From the top: R1, 8 (measured here); vanilla, 2 (measured here).
+    >>> plt.close("all")
+    """
+    fig, ax = plt.subplots(figsize=(7, 0.27 * len(values) + 0.9))
+    here = source == "measured here"
+    ax.barh(values.index, values, color=np.where(here, BLUE, GREY))
+    ax.set(xlabel=label, title=f"{benchmark}: measured here (blue), in papers (grey)")
+    ax.set(xscale="log" if "KL" in label else "linear", ylim=(-0.7, len(values) - 0.3))
+    ax.grid(axis="y", visible=False)
+    said = [f"{name}, {values[name]:.3g} ({source[name]})" for name in values.index[::-1]]
+    return Picture(fig, f"{benchmark}: {label}. From the top: {'; '.join(said)}.")
