@@ -1,5 +1,6 @@
 """Figures of a watched training, each with its description."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -207,6 +208,48 @@ def knob_panels(
         f"Modes of {count} captured at the end, mean of five seeds, one panel for each setting. "
         f"{'; '.join(said)}."
     )
+
+
+def over_surface(surface: np.ndarray, mixture: Modes, sets: Mapping[str, ArrayLike]) -> Picture:
+    """Sets of points (n, 2), by title, each over the same discriminator's surface (side, side).
+
+    >>> from course_lib.mode_collapse import RING
+    >>> over_surface(np.ones((4, 4)), RING, {"at the freeze": RING.centres}).alt.split(": ")[-1]
+    '8 points, nearest to 8 modes.'
+    >>> plt.close("all")
+    """
+    fig, axes = plt.subplots(1, len(sets), figsize=(WIDEST, 3), squeeze=False)
+    said = []
+    for ax, (title, points) in zip(axes.flat, sets.items(), strict=True):
+        points = np.asarray(points, float)
+        draw_surface(ax, surface, mixture)
+        draw_points(ax, points)
+        ax.set_title(title, fontsize=10)
+        modes = int((_shares(points, mixture) > 0).sum())
+        said.append(f"{title}: {len(points)} points, nearest to {modes} modes")
+    return Picture(fig, f"Points over one discriminator's surface. {'; '.join(said)}.")
+
+
+def colour_rows(rows: Mapping[str, ArrayLike]) -> Picture:
+    """Rows of stacked digits (n, 3 * pixels), by name, whose three digits are the colours of one image.
+
+    >>> colour_rows({"real": np.eye(2, 192), "generated": np.ones((2, 192))}).alt.split(". ")[-1]
+    'real: 2 images, 2 of them different; generated: 2 images, 1 of them different.'
+    >>> plt.close("all")
+    """
+    fig, axes = plt.subplots(len(rows), 1, figsize=(7, 0.85 * len(rows)), squeeze=False)
+    said = []
+    for ax, (name, images) in zip(axes.flat, rows.items(), strict=True):
+        images = np.asarray(images, float)
+        side = math.isqrt(images.shape[1] // 3)
+        tiles = (images / 16).reshape(-1, 3, side, side).transpose(2, 0, 3, 1)  # row, image, column
+        framed = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=1)
+        ax.imshow(framed.reshape(side, -1, 3))
+        ax.set_title(name, fontsize=10)
+        ax.axis("off")
+        different = len(np.unique(images.round(), axis=0))
+        said.append(f"{name}: {len(images)} images, {different} of them different")
+    return Picture(fig, f"Rows of stacked digits in colour. {'; '.join(said)}.")
 
 
 def landscapes(
