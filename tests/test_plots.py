@@ -1,5 +1,6 @@
 """Figures with a description, and the dashboard of a training."""
 
+import warnings
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -171,6 +172,14 @@ def test_panels_of_points_share_their_axes_unless_told_otherwise():
     with pytest.raises(ValueError, match="6 sets of points; at most 5"):
         plots.scatter({"p": {str(i): [[0, 0]] for i in range(6)}})
     plt.close("all")
+
+
+def test_a_set_without_points_is_named_and_nothing_warns():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = plots.scatter({"kept 0 %": {"kept": np.zeros((0, 2)), "modes": [[0, 1]]}})
+    assert "kept 0 %: no kept; 1 modes around (0, 1)" in picture.alt
+    plt.close(picture.figure)
 
 
 def test_intervals_of_two_groups_stand_above_each_other():

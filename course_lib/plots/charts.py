@@ -143,6 +143,9 @@ def scatter(
                 import seaborn as sns  # only here, since its import takes long
 
                 sns.kdeplot(x=shown[0], y=shown[1], ax=ax, color="#222222", levels=5, linewidths=1)
+            if not len(points):
+                found.append(f"no {label}")
+                continue
             middle = points.mean(axis=0)
             spread = points.std(axis=0, ddof=1) if len(points) > 1 else np.zeros(2)
             found.append(
