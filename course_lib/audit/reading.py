@@ -267,6 +267,8 @@ def as_dates(values: pd.Series, order: DateOrder | None = None) -> pd.Series:
 
 # --- personal data -----------------------------------------------------------------------------
 
+# A suspicion is enough here, and it is told as one. The library phonenumbers checks whether a number can be
+# dialled, for which it must know the country; email-validator whether an address is allowed.
 PERSONAL = {
     "e-mail addresses": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
     "IBANs": r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?",
