@@ -153,7 +153,7 @@ def audit_files(
     if real_holdout is None:  # set aside from the sample alone
         counted.insert(1, counted[0].nothing())
     tables = _of_all(tables, counted, kept)
-    names = ("training", "holdout", "synthetic")
+    names = ("train", "holdout", "synthetic")
     rows = {name: each.rows for name, each in zip(names, counted, strict=True)}
     evidence = Evidence(
         tables,
@@ -175,7 +175,7 @@ def audit_files(
         "entity": None,
         "positive": target.positive if target else None,
         "rows": rows,
-        "sample": {"training": len(train), "holdout": len(holdout), "synthetic": len(made)},
+        "sample": {"train": len(train), "holdout": len(holdout), "synthetic": len(made)},
     }
     return report_of(evidence, stages_of(tables), notes, about, level, progress)
 
@@ -316,7 +316,7 @@ def _notes(
     rows: Mapping[str, int], drawn: Sequence[Sample], tables: Tables, kept: float
 ) -> list[Note]:
     """What was counted over all rows, and what was not."""
-    told = ", ".join(f"{number:,} {name}" for name, number in rows.items())
+    told = f"{rows['train']:,} training, {rows['holdout']:,} holdout and {rows['synthetic']:,} synthetic"
     least, most = min(len(each.table) for each in drawn), max(len(each.table) for each in drawn)
     size = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     looked_at = "all rows"
