@@ -87,7 +87,9 @@ def test_the_counts_of_all_rows_are_those_in_memory_to_the_last_digit(
     assert files["verbatim_people[whole rows]"].n == 60
     assert are_the_copies(files["verbatim_people[whole rows]"].method)
     assert files.about["rows"] == {"train": 3_000, "holdout": 1_500, "synthetic": 2_400}
-    assert any("All 3,000 training, 1,500 holdout and 2,400 synthetic" in note for note in files.notes)
+    assert any(
+        "All 3,000 training, 1,500 holdout and 2,400 synthetic" in note for note in files.notes
+    )
 
 
 @pytest.mark.slow
