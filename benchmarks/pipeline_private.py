@@ -27,10 +27,13 @@ DELTA, SEEDS, MOST = 1e-6, range(3), 20_000
 # Trusted rows, epsilon, releases, and whether there are cells for values that many rows hold.
 CASES = {
     "3,000 rows": (3000, 4.0, 6, True),
+    "3,000 rows, epsilon 1": (3000, 1.0, 6, True),
+    "3,000 rows, epsilon 0.3": (3000, 0.3, 6, True),
     "6,000 rows": (6000, 4.0, 6, True),
     "12,000 rows": (12_000, 4.0, 6, True),
     "20,000 rows": (MOST, 4.0, 6, True),
     "20,000 rows, epsilon 1": (MOST, 1.0, 6, True),
+    "20,000 rows, epsilon 0.3": (MOST, 0.3, 6, True),
     "20,000 rows, 20 releases": (MOST, 4.0, 20, True),
     "20,000 rows, no cells of their own": (MOST, 4.0, 6, False),
     "20,000 rows, no cells of their own, no noise": (MOST, 1e6, 1, False),
