@@ -125,3 +125,17 @@ def test_an_invented_level_is_the_headline_of_its_column():
     assert told(rare, levels) == [(levels.id, [rare.id])]
     mild = Finding("fidelity", "levels", "x", columns=("x",), verdict="warn")
     assert told(rare, mild) == [(rare.id, [mild.id])]
+
+
+@pytest.mark.parametrize(("p", "leads"), [(1e-30, True), (1e-3, False)])
+def test_a_triple_leads_pairs_that_are_less_sure(p, leads):
+    pair = Finding(
+        "fidelity", "pair_total_variation", "a & b", p=1e-9, columns=("a", "b"), verdict="fail"
+    )
+    triple = Finding(
+        "fidelity", "three_columns", "all", p=p, columns=("a", "b", "c"), verdict="fail"
+    )
+    head, other = (triple, pair) if leads else (pair, triple)
+    assert told(pair, triple) == [(head.id, [other.id])]
+    column = Finding("fidelity", "wasserstein", "a", p=1e-3, columns=("a",), verdict="fail")
+    assert told(column, triple) == [(column.id, [triple.id])]

@@ -261,11 +261,22 @@ def _of_columns(findings: Sequence[Finding]) -> list[list[Finding]]:
         pairs = [pair for pair in pairs if most not in pair.columns]
     for triple in triples:
         near = [group for group in groups if set(triple.columns) & set(group[0].columns)]
-        # A triple that fails is not told as part of a mere warning.
-        if near and triple.verdict == "fail" and near[0][0].verdict == "warn":
+        if near and _leads(triple, near[0]):
             near[0].insert(0, triple)
         elif near:
             near[0].append(triple)
         else:
             groups.append([triple])
     return sorted(groups, key=lambda group: findings.index(group[0]))
+
+
+def _leads(triple: Finding, group: Sequence[Finding]) -> bool:
+    """Whether a triple tells more than the group that it comes with.
+
+    It fails and the group only warns; or it is surer than each of the group's pairs, beyond which it was
+    measured.
+    """
+    if triple.verdict != group[0].verdict:
+        return triple.verdict == "fail"
+    pairs = all(len(finding.columns) == 2 for finding in group)
+    return pairs and _clearest(triple) < min(map(_clearest, group))
