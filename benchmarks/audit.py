@@ -121,10 +121,10 @@ def caught(fault: str, strength: float, seed: int) -> tuple[list[str], list[str]
 def power(partial: Partial) -> dict:
     """How often each fault is found and named at its usual strength."""
     rows = {}
-    for fault, card in sorted(
-        FAULTS.items(), key=lambda each: len(each[1].strengths)
-    ):  # quick ones first
-        seeds = range(SEEDS["power"], SEEDS["power"] + DRAWS["power"])
+    seeds = range(SEEDS["power"], SEEDS["power"] + DRAWS["power"])
+    for seed, (fault, card) in product(seeds, FAULTS.items()):
+        partial((fault, seed), caught, fault, card.usual, seed)
+    for fault, card in FAULTS.items():
         each = [partial((fault, seed), caught, fault, card.usual, seed) for seed in seeds]
         found, named, first = (sum(map(bool, column)) for column in zip(*each, strict=True))
         by = pd.Series(list(chain(*(draw[1] for draw in each)))).value_counts() / len(each)
