@@ -1,6 +1,8 @@
 """A leak stops the audit: people whose rows, values or identifiers came back, with their rows."""
 
+import importlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 from course_lib import cli
 from course_lib.audit import audit
 from course_lib.audit.checks import leaks
+from course_lib.audit.entry_points import with_holdout
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.table import prepare
 
@@ -260,3 +263,19 @@ def test_equal_numbers_without_a_step_give_no_warning(rng):
     with np.errstate(all="raise"):
         told = found(*tables)
     assert told["rare_pairs[two numbers]"].verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("shape", "seed"), [("dates", 50508), ("dependent", 50604), ("dependent", 50613)]
+)
+def test_real_rows_that_are_near_to_each_other_count_as_one_event(shape, seed, monkeypatch):
+    """Draws of one distribution that failed while the two rows of a pair counted one by one."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    drawn = importlib.import_module("audit_shapes").drawn
+    real, made = (drawn(shape, 300, seed, side) for side in (0, 1))
+    halves_of_real, _, _ = with_holdout(real, None, seed)
+    tables = prepare(*halves_of_real, made, None, "approved", None, ["sex"])
+    (draft,) = leaks._near_copies(
+        Evidence(tables, holdout_given=False), np.random.default_rng([seed, 8])
+    )
+    assert draft.finding.verdict == "not testable"

@@ -353,6 +353,22 @@ def test_rows_that_were_made_one_by_one_fail_as_sequences():
     assert report["lag_correlation[level]"].estimate == pytest.approx(-0.8, abs=0.15)
 
 
+def test_what_a_person_keeps_for_life_raises_no_alarm():
+    """Both rank correlations are 1, and their standard errors are no more than rounding."""
+    rng = np.random.default_rng(0)
+    real, made = (
+        pd.DataFrame({"patient": np.repeat(np.arange(30), 10)}).assign(
+            age=rng.integers(18, 80, 30).repeat(10), pressure=rng.normal(size=300)
+        )
+        for _ in range(2)
+    )
+    found = audit(real, None, made, entity="patient", progress=False)["lag_correlation[age]"]
+    assert (found.p, found.verdict) == (1.0, "pass")
+    made["age"] = rng.permutation(made["age"])
+    found = audit(real, None, made, entity="patient", progress=False)["lag_correlation[age]"]
+    assert found.verdict == "fail"
+
+
 # --- hidden rows ---------------------------------------------------------------------------------
 
 

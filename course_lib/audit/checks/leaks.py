@@ -180,7 +180,8 @@ def _near_copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft
     """Synthetic rows that stand closer to a real row than real rows stand to each other.
 
     How near a row is to its nearest real row is measured in that row's own distance to the next real
-    one. Real rows among themselves, each left out in turn, show which ratios are common.
+    one. Real rows among themselves, each left out in turn, show which ratios are common. Those of two rows
+    that are each other's nearest come together, so pairs are counted.
     """
     real, made = evidence.points.real, evidence.points.synthetic
     kept = sample_rows(len(real), CROWD, rng)
@@ -192,7 +193,10 @@ def _near_copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft
     mutual = neighbour[nearest, 0] == np.arange(len(kept))
     room = np.where(mutual, apart[nearest, 1], apart[nearest, 0])
     tiny = 1e-5
-    usual = (apart[:, 0] / np.maximum(room, tiny))[(room > tiny) & (apart[:, 0] > tiny)]
+    fair = np.flatnonzero((room > tiny) & (apart[:, 0] > tiny))
+    usual = apart[fair, 0] / room[fair]
+    # Two real rows that are near are near to each other: a pair is one event, of half as many.
+    pair = np.minimum(fair, nearest[fair]) * len(kept) + np.maximum(fair, nearest[fair])
     fits = (apart[owner, 0] > tiny) & (to > tiny)
     ratio = np.where(fits, to / np.maximum(apart[owner, 0], tiny), np.inf)
     if len(usual) < 100:
@@ -200,8 +204,8 @@ def _near_copies(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft
     best, close = 1.0, np.zeros(len(ratio), bool)
     for limit in (np.quantile(usual, 0.01), usual.min()):
         below = ratio < limit
-        k, k_real = len(np.unique(owner[below])), int((usual < limit).sum())
-        table = np.array([[k, len(ratio) - k], [k_real, len(usual) - k_real]])
+        k, pairs = len(np.unique(owner[below])), len(np.unique(pair[usual < limit]))
+        table = np.array([[k, len(ratio) - k], [pairs, len(usual) // 2 - pairs]])
         chance = 2 * float(stats.fisher_exact(table, "greater").pvalue)
         if chance < best:
             best, close = chance, below

@@ -14,6 +14,7 @@ from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.statistics import Comparison, from_z, interval_only, kolmogorov_smirnov
 from course_lib.audit.values import Values, present, read_column
 
+ROUNDING = 1e-9
 LEAST_PERSONS = 20  # with two rows or more, in each table
 
 
@@ -130,7 +131,11 @@ def _lag(column: Values, sides: tuple[Steps, Steps], margin: float) -> Draft:
     else:
         both = float(np.hypot(se, se_real))
         fewest = min(persons, found[0][2])
-        p = float(2 * stats.t.sf(abs(made - real) / both, fewest - 1)) if both > 0 else 1.0
+        # Of what a person keeps for life both correlations are 1 and both errors 0, but for rounding.
+        both = 0.0 if both < ROUNDING else both
+        p = float(abs(made - real) < ROUNDING)
+        if both > 0:
+            p = float(2 * stats.t.sf(abs(made - real) / both, fewest - 1))
         comparison = from_z(made - real, both, fewest, p=p)
     return measured(
         "fidelity",
