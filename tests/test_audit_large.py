@@ -228,6 +228,7 @@ def test_settings_that_cannot_be_are_refused_in_words(tables, tmp_path):
             audit_files(*paths, **ASKED, **settings)
 
 
+@pytest.mark.slow  # it waits half a minute for an answer
 def test_a_scheduler_that_does_not_answer_is_told(tables, tmp_path):
     paths, _ = write(tables, tmp_path, "csv")
     with pytest.raises(AuditError, match="No Dask scheduler"):

@@ -24,6 +24,7 @@ def mutants(monkeypatch):
     return mutants
 
 
+@pytest.mark.slow
 def test_a_case_too_few_is_found(mutants):
     """Where every mean is 0, nobody sees what becomes of it."""
 
@@ -68,11 +69,13 @@ def test_what_never_ends_or_kills_the_process_is_not_accepted(mutants, monkeypat
     assert "if n < 0: -> if False:" in found.accepted  # and what follows is tried all the same
 
 
+@pytest.mark.slow
 def test_a_share_of_the_mutants_is_always_the_same(mutants):
     some, again = (mutants.tried(KL, seeds=[0], one_in=4) for _ in range(2))
     assert some == again and 0 < some.count < len(mutants.changes(KL))
 
 
+@pytest.mark.slow
 def test_what_nobody_explained_is_listed(mutants, monkeypatch, tmp_path, capfd):
     (tmp_path / "none.toml").write_text("")
     monkeypatch.setattr(mutants, "EXPLAINED", tmp_path / "none.toml")
