@@ -15,6 +15,8 @@ from course_lib.audit.profile import Reliability
 from course_lib.audit.table import prepare
 from course_lib.datasets.loans import applicants
 
+pytestmark = pytest.mark.slow  # the reports that it looks at
+
 COLUMNS = ["age", "sex", "income", "debt", "approved"]
 
 

@@ -40,6 +40,7 @@ def number(real, made, kind="number"):
     arrays(float, st.integers(2, 90), elements=st.floats(allow_infinity=False)),
     arrays(float, st.integers(2, 90), elements=st.floats(allow_infinity=False)),
 )
+@pytest.mark.slow
 def test_every_column_of_numbers_has_its_shares(real, made):
     if not np.isfinite(real).any():
         real[0] = 0.0

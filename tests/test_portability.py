@@ -91,6 +91,7 @@ def test_the_rule_lets_through(source):
     assert list(without_encoding(source)) == []
 
 
+@pytest.mark.slow
 def test_text_is_read_and_written_with_a_named_encoding():
     found = {
         relative(file): lines

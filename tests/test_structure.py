@@ -110,6 +110,7 @@ def test_the_rooms_are_those_that_course_lib_lists():
     assert sorted(ROOMS) == sorted(module.name for module in iter_modules(course_lib.__path__))
 
 
+@pytest.mark.slow
 def test_what_only_computes_starts_no_program():
     """So `.ci/run` need not repeat the tests of these rooms where programs are out of reach."""
     script = (ROOT / ".ci" / "run").read_text()
