@@ -81,6 +81,18 @@ def chromium():
     )
 
 
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """Chromium, driven by Playwright, for the pages of one module's tests."""
+    from jupyter_browser import FLAGS
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 MARKERS = {"bubblewrap": "sandbox", "chromium": "browser"}
 
 

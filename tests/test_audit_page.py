@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from jupyter_browser import FLAGS
 
 from course_lib.audit import AuditError, AuditReport, audit
 from course_lib.audit.drawings import reliability_picture
@@ -145,16 +144,6 @@ def test_pairs_that_fail_are_drawn_unless_rows_are_hidden():
     assert "The pairs that differ most" in report.to_html()
     assert AuditReport.from_json(report.to_json()) == report
     assert audit(*tables, list_rows=False, progress=False).joints == ()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("width", [1280, 375])

@@ -14,8 +14,6 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from jupyter_browser import FLAGS
-from playwright.sync_api import sync_playwright
 
 from course_lib.grading import feedback, summary
 from course_lib.grading.errors import GradingError
@@ -583,14 +581,6 @@ def test_every_answer_of_the_lessons_is_found():
                 cell.outputs = [shown(png())]
                 expected.append(re.match(r"# exercise: (\S+)", cell.source)[1])
         assert list(feedback.figures_of(book, file.stem)) == expected
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,6 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
-from jupyter_browser import FLAGS
 from nbformat.v4 import new_output
 from packaging.utils import canonicalize_name
 from site_checks import (
@@ -367,16 +366,6 @@ def test_every_formula_of_the_lessons_can_be_shown(site_python):
 
 
 # --- in a browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
