@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -202,6 +203,8 @@ def _audit(args: argparse.Namespace) -> int:
         for name in filter(None, (args.html, args.json)):
             if not Path(name).resolve().parent.is_dir():
                 raise AuditError(f"There is no folder {Path(name).resolve().parent} to write to.")
+            if Path(name).is_dir():
+                raise AuditError(f"{name} is a folder: name a file in it to write to.")
         policy = named(args.policy) if args.policy else None
         schema = _pairs(args.schema, "schema", "income=number,postcode=category") or None
         options: dict[str, Any] = {
@@ -211,7 +214,7 @@ def _audit(args: argparse.Namespace) -> int:
             "entity": args.entity,
             "aux": _split(args.aux),
             "bands": _bands(args.bands),
-            "groups_of": args.groups_of,
+            "groups_of": args.groups_of or 2,
             "margins": {
                 name: _number(value, name)
                 for name, value in _pairs(args.margin, "margin", "label_rate=0.1").items()
@@ -223,6 +226,8 @@ def _audit(args: argparse.Namespace) -> int:
         }
         files = {"real": args.real, "holdout": args.holdout, "synthetic": args.synthetic}
         files = {part: name for part, name in files.items() if name}
+        arrays = not args.link and any(map(holds_rows, files.values()))
+        (_refuse_table_options if arrays else _refuse_what_has_no_effect)(args)
         if args.link:
             link = Link.parse(args.link)
             report = audit_folders(
@@ -233,15 +238,14 @@ def _audit(args: argparse.Namespace) -> int:
                 for part, folder in files.items()
                 for table, file in link.files(folder).items()
             }
-        elif any(map(holds_rows, files.values())):
-            _refuse_table_options(args)
+        elif arrays:
             options = {name: options[name] for name in ("margins", "seed", "progress")}
             report = audit_rows(
                 args.real, args.holdout, args.synthetic, features=args.features, **options
             )
         elif args.features:
             raise AuditError("--features is for arrays (.npz, .npy) and folders of pictures.")
-        elif args.sample or args.cluster or any(map(is_large, files.values())):
+        elif args.sample is not None or args.cluster or any(map(is_large, files.values())):
             for name in ("entity", "nearest"):
                 if getattr(args, name):
                     raise AuditError(
@@ -254,7 +258,7 @@ def _audit(args: argparse.Namespace) -> int:
                 args.holdout,
                 args.synthetic,
                 schema,
-                sample=args.sample or SAMPLE,
+                sample=SAMPLE if args.sample is None else args.sample,
                 workers=args.workers,
                 cluster=args.cluster,
                 **options,
@@ -269,7 +273,7 @@ def _audit(args: argparse.Namespace) -> int:
         strictness = policy or ("fail" if args.fail_on == "never" else args.fail_on)
         gate = report.gate(strictness)
         if policy:
-            print(f"Policy {policy.name}: {'passed' if gate else 'failed'}. {policy.says}")
+            print(f"Policy {policy.name}: {'passed' if gate else 'failed'}. {policy.says}".rstrip())
             for cause in gate.causes[:CAUSES]:
                 print(f"  {cause}")
             if len(gate.causes) > CAUSES:
@@ -280,7 +284,7 @@ def _audit(args: argparse.Namespace) -> int:
         if args.json:
             report.to_json(args.json, strictness)
     except (AuditError, OSError) as error:
-        print(f"course-lib audit: {error}", file=sys.stderr)
+        print(f"course-lib audit: {_as_options(str(error))}", file=sys.stderr)
         return 2
     except Exception:
         print("course-lib audit: this is a fault in the audit itself:", file=sys.stderr)
@@ -297,19 +301,54 @@ TABLES_ONLY = (
     "entity",
     "aux",
     "schema",
+    "groups_of",
     "sample",
     "cluster",
+    "nearest",
 )
 
 
 def _refuse_table_options(args: argparse.Namespace) -> None:
     from course_lib.audit import AuditError
 
-    if given := [f"--{name}" for name in TABLES_ONLY if getattr(args, name)]:
+    if given := [f"--{name.replace('_', '-')}" for name in TABLES_ONLY if getattr(args, name)]:
         raise AuditError(
             f"{', '.join(given)}: only tables have columns. The classes of arrays are read from the array "
             "y in the .npz, those of pictures from the names of the folders that they are in."
         )
+
+
+def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
+    """Raises AuditError for an option without another one that it needs, or next to one that ignores it."""
+    from course_lib.audit import AuditError
+
+    if args.positive is not None and not args.label:
+        raise AuditError("--positive is a level of the label: name the label, too, with --label.")
+    if args.groups_of and not args.sensitive:
+        raise AuditError("--groups-of combines sensitive columns: name them with --sensitive.")
+    batches = [f"--{name}" for name in ("sample", "cluster") if getattr(args, name) is not None]
+    if args.link and batches:
+        raise AuditError(
+            f"{' and '.join(batches)}: linked tables are read as a whole. Leave that out, or audit each "
+            "table by itself without --link."
+        )
+
+
+def _as_options(message: str) -> str:
+    """A message of the library with its arguments written as the shell's options.
+
+    >>> _as_options("seed=-3 must be 0 or larger."), _as_options("There is no 'x' for entity=.")
+    ("--seed -3 must be 0 or larger.", "There is no 'x' for --entity.")
+    """
+
+    def option(found: re.Match[str]) -> str:
+        value = f" {found['value']}" if found["value"] else ""
+        return f"{found['before']}--{found['name'].replace('_', '-')}{value}"
+
+    names = "aux|entity|groups_of|nearest|positive|sample|schema|seed|workers"
+    return re.sub(
+        rf"(?P<before>^|for |by )(?P<name>{names})=(?P<value>'[^']*'|-?\w*)", option, message
+    )
 
 
 CAUSES = 10  # that are printed of why a policy stops the rows
@@ -390,10 +429,20 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         "an array (.npz, .npy) or a folder of pictures",
     )
     add("synthetic", help="the rows that it made")
-    add("--holdout", metavar="FILE", help="real rows it has not seen (else some are set aside)")
+    add(
+        "--holdout",
+        metavar="FILE",
+        help="real rows that the generator has not seen, a file or folder like the others (else some "
+        "of the real rows are set aside)",
+    )
     add("--label", metavar="COLUMN", help="the column that is to be predicted")
-    add("--positive", metavar="LEVEL", help="the label's level that counts")
-    add("--sensitive", metavar="COLUMNS", default="", help="columns whose groups are compared")
+    add("--positive", metavar="LEVEL", help="the label's level that counts, such as yes")
+    add(
+        "--sensitive",
+        metavar="COLUMNS",
+        default="",
+        help="columns whose groups are compared, such as sex,age",
+    )
     add(
         "--bands",
         metavar="COLUMN=N,N,...",
@@ -406,7 +455,6 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         "--groups-of",
         type=int,
         choices=[1, 2, 3],
-        default=2,
         help="how many sensitive columns are combined at most (2)",
     )
     add(
@@ -427,15 +475,26 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:FUNCTION",
         help="of arrays and pictures: what turns the rows into features, which are compared instead",
     )
-    add("--schema", metavar="COLUMN=KIND,...", default="", help="what a column is, if misjudged")
     add(
-        "--margin", metavar="METRIC=NUMBER,...", default="", help="the smallest effect that matters"
+        "--schema",
+        metavar="COLUMN=KIND,...",
+        default="",
+        help="what a column is, if misjudged: number, category, date, text or identifier",
+    )
+    add(
+        "--margin",
+        metavar="METRIC=NUMBER,...",
+        default="",
+        help="the smallest effect that matters, such as label_rate=0.1",
     )
     add("--html", metavar="FILE", help="write the report as one page")
     add("--json", metavar="FILE", help="write the report for a program")
     strict = parser.add_mutually_exclusive_group()
     strict.add_argument(
-        "--fail-on", choices=["fail", "warn", "never"], default="fail", help="see below"
+        "--fail-on",
+        choices=["fail", "warn", "never"],
+        default="fail",
+        help="the mildest verdict that gives the exit status 1 (fail); never: always 0",
     )
     strict.add_argument(
         "--policy",
@@ -448,7 +507,8 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="ROWS",
         help="read files of any size in batches, and count all rows; what cannot be counted is said of so "
-        "many of each table, drawn at random (50000). Folders and files over 1 GB are always read so",
+        "many of each table, drawn at random (50000). Folders of tables (but for --link) and files over "
+        "1 GB are always read so",
     )
     add("--workers", type=int, metavar="N", help="processes that read batches (all cores)")
     add(

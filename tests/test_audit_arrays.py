@@ -148,7 +148,7 @@ def broken(folder):
         "words.npz": "not numbers",
         "nan.npz": "NaN",
         "wide.npz": "differ in size",
-        "text.npz": "Python objects|cannot be read",
+        "text.npz": "cannot be read as an array: it is no file that NumPy wrote",
         "cut.npz": "cannot be read",
         "gone.npz": "There is no file",
         "table.csv": "no array",
@@ -176,6 +176,8 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path, files, capsys):
         (["--features", "no_such_module:f"], "must be installed"),
         (["--features", "numpy:pi"], "is no function"),
         (["--features", "numpy:sum"], "one row of features"),
+        (["--features", "os.path:join"], "--features os.path:join fails on x of"),  # not our fault
+        (["--groups-of", "1", "--nearest", "2"], "--nearest: only tables"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(files, capsys, arguments, words):

@@ -401,7 +401,7 @@ def test_a_panel_of_repeated_rows_is_no_overlap():
         (["--margin", "label_rate=nan"], "label_rate=nan must be a number above 0"),
         (["--margin", "label_rate=inf"], "label_rate=inf must be a number above 0"),
         (["--margin", "label_rate=-1"], "label_rate=-1.0 must be a number above 0"),
-        (["--seed", "-3"], "seed=-3 must be a whole number, 0 or larger"),
+        (["--seed", "-3"], "--seed -3 must be a whole number, 0 or larger"),
     ],
 )
 def test_bad_settings_get_a_sentence(tmp_path, capsys, extra, says):

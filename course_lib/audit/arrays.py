@@ -82,12 +82,19 @@ def read_rows(path: str | Path) -> Rows:
     except AuditError:
         raise
     except Exception as error:  # zip files and headers can be broken in many ways
-        if "pickle" in str(error).lower():
+        if "pickle" in str(error).lower() and _starts_as_array(path):
             raise AuditError(
                 f"{path} holds Python objects (a pickle), which are not loaded: they can run any code. "
                 "Save numbers: np.savez(file, x=np.asarray(rows, float))."
             ) from error
-        raise AuditError(f"{path} cannot be read as an array: {error}") from error
+        told = f"{error}" if _starts_as_array(path) else "it is no file that NumPy wrote"
+        raise AuditError(f"{path} cannot be read as an array: {told}") from error
+
+
+def _starts_as_array(path: Path) -> bool:
+    """Whether a file begins as a zip or an .npy does; of any other, NumPy says that it is a pickle."""
+    with path.open("rb") as file:
+        return file.read(6).startswith((b"PK", b"\x93NUMPY"))
 
 
 def _archive(path: Path, arrays: dict[str, np.ndarray]) -> Rows:
@@ -215,13 +222,24 @@ def features_from(text: str) -> Features:
         ) from error
     except AttributeError as error:
         raise AuditError(f"--features {text}: the module has no function '{name}'.") from error
+    except Exception as error:
+        raise AuditError(
+            f"--features {text}: the module cannot be imported: {_named(error)}"
+        ) from error
     if not callable(found):
         raise AuditError(f"--features {text}: '{name}' is no function.")
     return cast(Features, found)
 
 
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def _with_features(rows: Rows, embed: Features, name: str) -> Rows:
-    found = embed(rows.x)
+    try:
+        found = embed(rows.x)
+    except Exception as error:  # of somebody's own code, so no fault of the audit
+        raise AuditError(f"--features {name} fails on {rows.told}: {_named(error)}") from error
     if hasattr(found, "detach"):  # of PyTorch
         found = found.detach().cpu().numpy()
     x = np.asarray(found)

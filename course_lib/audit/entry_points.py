@@ -138,9 +138,11 @@ def audit(
         schema = _kinds(schema)
     if units.entity is not None:
         schema = {**_kinds(schema), units.entity: "identifier"}
-    if nearest < 0 or (nearest and not list_rows):
+    if nearest < 0:
+        raise AuditError(f"nearest={nearest} must be the number of pairs to be shown, 0 or larger.")
+    if nearest and not list_rows:
         raise AuditError(
-            f"nearest={nearest}: give the number of pairs to be shown, and do not hide the rows at once."
+            f"nearest={nearest} shows rows of people: do not hide the rows, or leave the pairs out."
         )
     least = 1 if list_rows else FEW_PEOPLE
     tables = prepare(

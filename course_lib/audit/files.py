@@ -282,7 +282,10 @@ def _text(path: Path, most: int = -1) -> tuple[str, list[str]]:
         except (OSError, EOFError, zlib.error) as error:
             raise AuditError(f"{path} is a damaged .gz file: {error}.") from error
     if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise AuditError(f"{path} is not a text file. The audit reads CSV and Parquet (.parquet).")
+        raise AuditError(
+            f"{path} is not a text file. The audit reads CSV, Parquet (.parquet) and Arrow "
+            "(.arrow, .feather): save the table as one of these."
+        )
     for encoding in (
         ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
     ):

@@ -383,16 +383,18 @@ def _check_bands(
     """Raises AuditError for bands of what is no sensitive number, or that do not rise."""
     for name, edges in bands.items():
         if name not in sensitive:
-            raise AuditError(f"bands of '{name}': it is not one of the sensitive columns.")
+            raise AuditError(
+                f"bands of '{name}': it is not one of the sensitive columns. Name it among them, too."
+            )
         if not values[name].is_number:
             raise AuditError(
                 f"bands of '{name}': it is a {values[name].kind}, and has levels already."
             )
         rise = len(edges) > 0 and all(one < two for one, two in pairwise(edges))
         if not rise or not np.isfinite(np.asarray(edges, float)).all():
-            told = ", ".join(map(str, edges))
+            told = ", ".join(f"{edge:g}" for edge in edges)
             raise AuditError(
-                f"bands of '{name}': {told or 'none'}. They want numbers that rise: 18, 30, 65."
+                f"bands of '{name}': {told or 'none'}. They must be numbers that rise, such as 18, 30, 65."
             )
 
 
