@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_lib.audit import AuditError, AuditReport, audit
-from course_lib.audit.drawings import reliability_picture
+from course_lib import cli
+from course_lib.audit import AuditError, AuditReport, Finding, audit
+from course_lib.audit.drawings import joint_pictures, matrices, reliability_picture
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.nearest import nearest_pairs
-from course_lib.audit.profile import Reliability
+from course_lib.audit.profile import Associations, Joint, Reliability
 from course_lib.audit.table import prepare
 from course_lib.datasets.loans import applicants
 
@@ -183,3 +184,118 @@ def test_the_page_is_whole_without_scripts(browser, report, tmp_path):
     assert not page.locator("#tools").is_visible()
     assert page.locator(".findings table").count() > 3
     page.context.close()
+
+
+def made_up(*findings, **about):
+    """A report of findings (family, verdict) without tables."""
+    found = tuple(
+        Finding(family, f"metric_{k}", f"slice {k}", verdict=verdict, method=f"method {k}")
+        for k, (family, verdict) in enumerate(findings)
+    )
+    return AuditReport(found, None, (), about)
+
+
+def test_privacy_comes_first_where_it_fails():
+    sound = made_up(("structure", "fail"), ("privacy", "pass"))
+    leaks = made_up(
+        ("structure", "fail"), ("fidelity", "fail"), ("bias", "warn"), ("privacy", "fail")
+    )
+    assert sound.families[0] == "structure" and leaks.families[0] == "privacy"
+    text = leaks.to_html()
+    told = text[text.index('<ul class="found">') :]
+    places = [
+        told.index(f"<b>{name}:</b>") for name in ("Privacy", "Structure", "Fidelity", "Bias")
+    ]
+    assert places == sorted(places)
+    assert text.index('<h3 id="privacy">') < text.index('<h3 id="structure">')
+    assert [cause.split(":")[1] for cause in leaks.gate("warn").causes] == [
+        " metric_3[slice 3]", " metric_0[slice 0]", " metric_1[slice 1]", " metric_2[slice 2]"
+    ]  # fmt: skip
+
+
+def test_each_family_that_stops_the_rows_has_a_line():
+    both = [("privacy", "fail")] * 9 + [("bias", "fail"), ("privacy", "not testable")]
+    text = made_up(*both).to_html()
+    lines = text[text.index('class="policies"') : text.index('class="sign"')]
+    assert "privacy: metric_0[slice 0] and 8 more; 1 could not be decided" in lines
+    assert "bias: metric_9[slice 9]" in lines and "The policy needs" in lines
+    assert made_up(*both).gate("fail").causes[1].startswith("fail: metric_9[slice 9]")
+
+
+def test_a_report_without_harm_has_no_list_of_it():
+    assert 'id="found"' not in made_up(("bias", "pass"), ("privacy", "not testable")).to_html()
+
+
+def test_what_was_not_decided_is_folded():
+    text = made_up(("bias", "underpowered"), ("bias", "not testable"), ("bias", "warn")).to_html()
+    before, fold = text.split('<details class="fold only-undecided">')
+    assert "slice 2" in before[before.index('<h3 id="bias">') :]
+    assert "slice 0" not in before and "slice 0" in fold and "slice 1" in fold
+
+
+def test_matrices_and_pairs_say_what_their_sides_are():
+    names = ("age", "a very long name of a column", "<i>")
+    for _, picture in matrices(Associations(names, (0.1, 0.2, 0.3), (0.3, 0.2, 0.1))):
+        assert picture.count("<text") == 3 and ">age</text>" in picture
+        assert "&lt;i&gt;</text>" in picture and "a very lo…lumn</text>" in picture
+    pair = Joint(
+        ("sex", "paid"), ("f", "m"), ("no", "yes"), ((0.2, 0.3), (0.1, 0.4)), ((0.5, 0),) * 2
+    )
+    assert len(joint_pictures(pair)) == 2
+    report = audit(people(200, 0), people(100, 1), people(200, 2), progress=False)
+    page = AuditReport(
+        report.findings, report.schema, (), report.about, report.profiles, joints=(pair,)
+    )
+    text = page.to_html()
+    assert text.count("down: <bdi>sex</bdi> (<bdi>f, m</bdi>)") == 2
+    assert text.count("to the right: <bdi>paid</bdi> (<bdi>no, yes</bdi>)") == 2
+
+
+def test_on_paper_the_decision_stands_on_the_first_sheet(browser, report, tmp_path):
+    file = tmp_path / "report.html"
+    report.to_html(file)
+    # A sheet of US Letter, the lower of the usual ones, across, less its margins of 12 mm: in CSS pixels.
+    page = browser.new_page(viewport={"width": 965, "height": 725})
+    page.emulate_media(media="print")
+    page.goto(file.as_uri())
+    assert page.locator("dl.sign").is_visible()
+    sign = page.locator("dl.sign").bounding_box()
+    assert sign["y"] + sign["height"] <= 725
+    assert page.locator(".paper").is_visible() and not page.locator("#tools").is_visible()
+    assert page.locator("figure summary:visible").count() == 0
+    picture = page.locator("#picture + figure img").bounding_box()
+    assert picture["height"] < 600
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--sample 0", "--sample 0: at least 100 rows of each table are needed."),
+        ("--seed -3", "--seed -3 must be a whole number"),
+        ("--entity nope", "There is no column 'nope' for --entity."),
+        ("--aux nope", "--aux: There is no column called 'nope'"),
+        ("--positive yes", "name the label, too, with --label"),
+        ("--label approved --positive maybe", "--positive 'maybe' is not a level of the label"),
+        ("--groups-of 3", "name them with --sensitive"),
+        (
+            "--bands age=30,18 --sensitive age",
+            "bands of 'age': 30, 18. They must be numbers that rise",
+        ),
+        ("--bands age=30", "not one of the sensitive columns. Name it among them, too."),
+        ("--nearest 2 --hide-rows", "--nearest 2 shows rows of people: do not hide the rows"),
+        ("--nearest -1", "--nearest -1 must be the number of pairs"),
+        ("--sample 100 --entity sex", "--entity needs the rows in memory"),
+        ("--sample 100 --link a.k=b.k", "--sample: linked tables are read as a whole"),
+        ("--html .", ". is a folder: name a file in it to write to."),
+        ("--policy away.toml", "There is no policy file away.toml."),
+    ],
+)
+def test_options_that_cannot_be_met_are_refused_in_one_sentence(
+    tmp_path, monkeypatch, capsys, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    people(150, 0).to_csv("rows.csv", index=False)
+    assert cli.main(["audit", "rows.csv", "rows.csv", "--quiet", *options.split()]) == 2
+    said = capsys.readouterr()
+    assert words in said.err and said.err.count("\n") == 1 and not said.out

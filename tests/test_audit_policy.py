@@ -137,7 +137,7 @@ def test_a_file_that_is_not_understood_is_refused(own, text, words):
     ("name", "words"),
     [
         ("realease", "no policy 'realease'. The course has 'research', 'internal', 'release'"),
-        ("away.toml", "cannot be read"),
+        ("away.toml", "There is no policy file away.toml"),
         ("{own}#other", "no policy 'other'"),
     ],
 )

@@ -1,15 +1,21 @@
 """Small pictures for the page, as SVG that follows its colours: columns, and how they go together."""
 
+from collections.abc import Sequence
 from itertools import chain, combinations, product
 
 from markupsafe import Markup, escape
 
+from course_lib.audit.figure import shortened
 from course_lib.audit.finding import Finding
 from course_lib.audit.profile import Associations, Joint, Profile, Reliability
 
 WIDTH, HEIGHT = 240, 84  # of a column's picture, in its own units
 SQUARE = 160  # of the reliability curves
 SIDE = 12  # of a cell of a matrix
+LONGEST = 14  # characters of a name beside a matrix, each at most NARROW wide
+NARROW = 5.5
+LARGEST = 1.7  # times its own units that a matrix is drawn
+LEVELS = 5  # of a picture's side that are told one by one
 
 
 def column_picture(profile: Profile) -> Markup:
@@ -62,7 +68,10 @@ def matrices(found: Associations) -> list[tuple[str, Markup]]:
 
 
 def _matrix(names: tuple[str, ...], values: list[float], title: str) -> Markup:
-    """The pairs below the diagonal; what is more than 0 in one colour, what is less in another."""
+    """The pairs below the diagonal; what is more than 0 in one colour, what is less in another.
+
+    A column's name stands where its row ends and its column begins, in the half that is empty.
+    """
     size = len(names) * SIDE
     number = {name: i for i, name in enumerate(names)}
     cells = []
@@ -73,11 +82,18 @@ def _matrix(names: tuple[str, ...], values: list[float], title: str) -> Markup:
             f'height="{SIDE}" fill-opacity="{min(abs(value), 1):.2f}"><title>{escape(one)} &amp; '
             f"{escape(two)}: {value:.2f}</title></rect>"
         )
+    for k, name in enumerate(names):
+        cells.append(
+            f'<text x="{k * SIDE + 2}" y="{k * SIDE + 9}">{escape(shortened(name, LONGEST))}</text>'
+        )
     far = max(range(len(values)), key=lambda k: abs(values[k]))
     pair = " & ".join(list(combinations(names, 2))[far])
     told = escape(f"{title}: largest at {pair}, {values[far]:.2f}.")
+    width = round(size + LONGEST * NARROW)
     return Markup(
-        f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{told}">{"".join(cells)}</svg>'
+        f'<svg viewBox="0 0 {width} {size}" style="max-width: {LARGEST * width:.0f}px" role="img" '
+        f'aria-label="{told}">'
+        f"{''.join(cells)}</svg>"
     )
 
 
@@ -146,6 +162,20 @@ def joint_pictures(pair: Joint) -> list[tuple[str, Markup]]:
         svg += "".join(drawn) + "</svg>"
         pictures.append((title, Markup(svg)))
     return pictures
+
+
+def ends(cells: Sequence[str]) -> str:
+    """What the cells along one side of a picture hold: all of a few, else the first and the last.
+
+    >>> ends(["f", "m"]), ends(["below 1", "1 to 2", "2 to 3", "3 to 4", "4 and above", "missing"])
+    ('f, m', 'below 1 … 4 and above, missing')
+    """
+    if len(cells) <= LEVELS:
+        return ", ".join(shortened(cell, 24) for cell in cells)
+    *rest, last = cells
+    if last == "missing":
+        return f"{shortened(rest[0], 24)} … {shortened(rest[-1], 24)}, missing"
+    return f"{shortened(rest[0], 24)} … {shortened(last, 24)}"
 
 
 def drawn_first(profiles: tuple[Profile, ...], findings: tuple[Finding, ...]) -> list[Profile]:

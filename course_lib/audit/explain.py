@@ -93,8 +93,10 @@ def with_unit(value: float | None, metric: str, *, distance: bool = False) -> st
         if distance:
             return f"{value:.3g} point" + "s" * (f"{value:.3g}" != "1")
         digits = 1 if abs(value) >= 1 or value == 0 else 2 if abs(value) >= 0.1 else 3
-        return f"{value:{sign}.{digits}f}" + ("%" if unit == "share" else " points")
-    number = f"{value:{sign}.3g}"
+        # What rounds to 0 has no sign, above all no minus.
+        sign = sign if round(value, digits) else ""
+        return f"{value:{sign}z.{digits}f}" + ("%" if unit == "share" else " points")
+    number = f"{value:{sign}z.3g}"
     return number + {"sd": " sd", "nats": " nats"}.get(unit, "")
 
 

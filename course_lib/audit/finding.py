@@ -190,6 +190,19 @@ class Findings:
         return iter(self.findings)
 
     @property
+    def families(self) -> tuple[str, ...]:
+        """The families in the order in which they are told: privacy first where it fails.
+
+        Nothing else matters before that is mended.
+
+        >>> leak = Finding("privacy", "exact_copies", "whole rows", verdict="fail")
+        >>> Findings((leak,), None, (), {}).families[:2]
+        ('privacy', 'structure')
+        """
+        leaks = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
+        return tuple(sorted(FAMILIES, key=lambda name: not leaks or name != "privacy"))
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many findings have each verdict."""
         found = Counter(finding.verdict for finding in self.findings)

@@ -22,7 +22,7 @@
       found += hit;
     }
     told.textContent = words.length ? `${found} of ${rows.length} findings on this page` : "";
-    if (words.length) document.querySelectorAll(".only-pass").forEach((fold) => { fold.open = true; });
+    if (words.length) document.querySelectorAll(".fold").forEach((fold) => { fold.open = true; });
   };
 
   const keys = {

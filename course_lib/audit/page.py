@@ -16,9 +16,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from course_lib import __version__
+from course_lib.audit.causes import SHOWN, Cause, causes
 from course_lib.audit.drawings import (
     column_picture,
     drawn_first,
+    ends,
     joint_pictures,
     matrices,
     reliability_picture,
@@ -37,8 +39,8 @@ from course_lib.audit.explain import (
     with_unit,
 )
 from course_lib.audit.figure import draw_findings, gravest, shortened
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
-from course_lib.audit.policy import Policy, gate, policies
+from course_lib.audit.finding import VERDICTS, Finding, Findings
+from course_lib.audit.policy import UNDECIDED, Gate, Policy, gate, policies
 from course_lib.audit.schema import KINDS
 from course_lib.files import page_templates
 from course_lib.plots import image_html
@@ -53,7 +55,7 @@ QUESTIONS = {
 
 LISTED = 200  # rows of a table of findings
 DRAWN = 60  # columns
-STATED = 4  # reasons why a policy stops the rows
+SHORT = 240  # characters of a headline
 
 SCRIPT = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
 
@@ -70,24 +72,29 @@ def page(report: Findings, policy: Policy | None = None) -> str:
     """
     figure, alt = draw_findings(report)
     held_to = {**policies(), **({policy.name: policy} if policy else {})}
-    found = {finding.metric for finding in report.findings}
+    answers = [gate(report, each) for each in held_to.values()]
+    measured = {finding.metric for finding in report.findings}
     return _templates.get_template("page.html").render(
         report=report,
         summary=summary(report.counts),
         picture=Markup(image_html(_png(figure), alt)),
         alt=alt,
         families=_families(report),
-        stated=STATED,
+        found=_headlines(report),
+        title=lambda finding: about_metric(finding.metric)["title"],
+        beside=_beside,
+        short=SHORT,
         drawn=drawn_first(report.profiles, report.findings)[:DRAWN],
         column_picture=column_picture,
         shortened=shortened,
+        ends=ends,
         joint_pictures=joint_pictures,
         curves=reliability_picture(report.reliability) if report.reliability else None,
         script=Markup(SCRIPT),
         script_hash=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),
         matrices=matrices(report.associations) if report.associations else [],
-        gates=[gate(report, each) for each in held_to.values()],
-        metrics={name: about_metric(name) for name in sorted(found)},
+        gates=[(each, _stops(report, each)) for each in answers],
+        metrics={name: about_metric(name) for name in sorted(measured)},
         kinds=KINDS,
         symbols=SYMBOLS,
         meanings=MEANINGS,
@@ -135,25 +142,63 @@ def _png(figure: Figure) -> bytes:
 def _families(report: Findings) -> list[dict[str, Any]]:
     """What the template shows of each family that has findings."""
     shown = []
-    for family in FAMILIES:
+    for family in report.families:
         own = [finding for finding in report.findings if finding.family == family]
         if not own:
             continue
         passed = [finding for finding in own if finding.verdict == "pass"]
-        open_ = [finding for finding in own if finding.verdict != "pass"]
+        dark = [finding for finding in own if finding.verdict in UNDECIDED]
+        grave = [finding for finding in own if finding.verdict in ("fail", "warn")]
         shown.append(
             {
                 "name": family,
                 "question": QUESTIONS[family],
                 "counts": _counts(own),
-                "open": [_row(finding, report) for finding in open_[:LISTED]],
+                "grave": [_row(finding, report) for finding in grave[:LISTED]],
+                "dark": [_row(finding, report) for finding in dark[:LISTED]],
                 "passed": [_row(finding, report) for finding in passed[:LISTED]],
-                "more_open": max(len(open_) - LISTED, 0),
+                "more_grave": max(len(grave) - LISTED, 0),
+                "more_dark": max(len(dark) - LISTED, 0),
                 "more_passed": max(len(passed) - LISTED, 0),
-                "passes": len(passed),
             }
         )
     return shown
+
+
+def _headlines(report: Findings) -> list[tuple[str, list[Cause], int]]:
+    """Of each family that has any, the causes that are told, and how many there are besides."""
+    found = causes(report.findings)
+    told = [(name, [c for c in found if c.headline.family == name]) for name in report.families]
+    return [(name, own[:SHOWN], max(len(own) - SHOWN, 0)) for name, own in told if own]
+
+
+def _beside(cause: Cause) -> str:
+    """How much it is, and how many findings come with it."""
+    head, others = cause.headline, len(cause.others)
+    told = []
+    if head.margin and head.estimate is not None:
+        told.append(f"{times(head)} times what matters")
+    if others:
+        told.append(f"{others:,} more come{'s' * (others == 1)} with it")
+    return "; ".join(told)
+
+
+def _stops(report: Findings, answer: Gate) -> list[str]:
+    """Why a policy stops the rows: what the audit lacked, then a line for each family."""
+    stopped = [finding for finding in report.findings if finding.id in {*answer.stopped_by}]
+    lines = list(answer.reasons[: len(answer.reasons) - len(answer.stopped_by)])
+    for family in report.families:
+        own = [finding for finding in stopped if finding.family == family]
+        grave = [finding for finding in own if finding.verdict not in UNDECIDED]
+        parts = []
+        if grave:
+            more = f" and {len(grave) - 1:,} more" if len(grave) > 1 else ""
+            parts.append(f"{causes(grave)[0].headline.id}{more}")
+        if undecided := len(own) - len(grave):
+            parts.append(f"{undecided:,} could not be decided")
+        if parts:
+            lines.append(f"{family}: {'; '.join(parts)}")
+    return lines
 
 
 def _slug(verdict: str) -> str:

@@ -2,13 +2,13 @@
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from course_lib.audit.causes import causes
+from course_lib.audit.causes import Cause, causes
 from course_lib.audit.finding import FAMILIES, Findings
 from course_lib.audit.schema import AuditError, listed
 
@@ -145,6 +145,8 @@ def _asked(file: str, own: Mapping[str, Policy]) -> str:
 def _all_of(file: Path) -> dict[str, Policy]:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise AuditError(f"There is no policy file {file}.") from error
     except (OSError, ValueError) as error:
         raise AuditError(f"The policy {file} cannot be read: {error}") from error
     if not content or not all(isinstance(table, dict) for table in content.values()):
@@ -197,6 +199,17 @@ def from_rules(rules: str | Mapping[str, Any] | Policy) -> Policy:
     )
 
 
+def _dealt(found: Sequence[Cause], families: Sequence[str]) -> list[Cause]:
+    """The first cause of each family, then the second of each, so that few lines tell of every family."""
+    turns: Counter[str] = Counter()
+    places = []
+    for cause in found:
+        family = cause.headline.family
+        places.append((turns[family], families.index(family)))
+        turns[family] += 1
+    return [found[k] for k in sorted(range(len(found)), key=places.__getitem__)]
+
+
 def gate(findings: Findings, rules: str | Mapping[str, Any] | Policy) -> Gate:
     """Hold what an audit found to a policy. Raises AuditError for one that is not understood.
 
@@ -225,7 +238,7 @@ def gate(findings: Findings, rules: str | Mapping[str, Any] | Policy) -> Gate:
     undecided = Counter((f.verdict, f.family) for f in stopped if f.verdict in UNDECIDED)
     told = [
         f"{cause.headline.verdict}: {cause.sentence}"
-        for cause in causes(stopped, fold_groups=False)
+        for cause in _dealt(causes(stopped, fold_groups=False), findings.families)
     ]
     told += [f"{verdict}: {n:,} of {family}" for (verdict, family), n in undecided.items()]
     passed = not (missing or stopped)

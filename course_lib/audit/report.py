@@ -12,7 +12,7 @@ from course_lib import __version__
 from course_lib.audit.causes import SHOWN, causes
 from course_lib.audit.explain import explanation, paper
 from course_lib.audit.figure import draw_findings
-from course_lib.audit.finding import FAMILIES, VERDICTS, Finding, Findings
+from course_lib.audit.finding import VERDICTS, Finding, Findings
 from course_lib.audit.page import page, snippet
 from course_lib.audit.policy import Gate, Policy, gate
 from course_lib.audit.profile import Associations, Joint, Pair, Profile, Reliability
@@ -40,9 +40,7 @@ class AuditReport(Findings):
         counts = ", ".join(f"{number} {verdict}" for verdict, number in self.counts.items())
         lines = [f"{len(self.findings)} findings: {counts}"]
         found = causes(self.findings)
-        # Privacy first where it fails: nothing else matters before that is mended.
-        failed = any(f.family == "privacy" and f.verdict == "fail" for f in self.findings)
-        for family in sorted(FAMILIES, key=lambda name: name != "privacy") if failed else FAMILIES:
+        for family in self.families:
             grave = [cause for cause in found if cause.headline.family == family]
             for cause in grave[:SHOWN]:
                 lines.append(f"  {cause.headline.verdict} {family}: {cause.sentence}")
