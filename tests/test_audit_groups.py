@@ -73,6 +73,8 @@ def test_a_harm_to_a_triple_is_found_where_triples_are_asked_for():
         ({"bands": {"age": [30, 30]}}, "numbers that rise"),
         ({"bands": {"age": []}}, "numbers that rise"),
         ({"bands": {"age": [30, np.inf]}}, "numbers that rise"),
+        ({"bands": {"age": [200, 300]}}, "All real rows lie on one side"),
+        ({"bands": {"age": [-1]}}, "name a number between them"),
         ({"bands": {"sex": [1]}}, "has levels already"),
         ({"bands": {"income": [1]}}, "not one of the sensitive"),
         ({"groups_of": 4}, "1, 2 or 3"),

@@ -380,7 +380,7 @@ def prepare(
 def _check_bands(
     bands: Mapping[str, Sequence[float]], sensitive: Sequence[str], values: Mapping[str, Values]
 ) -> None:
-    """Raises AuditError for bands of what is no sensitive number, or that do not rise."""
+    """Raises AuditError for bands of what is no sensitive number, that do not rise, or that cut nothing."""
     for name, edges in bands.items():
         if name not in sensitive:
             raise AuditError(
@@ -395,6 +395,13 @@ def _check_bands(
             told = ", ".join(f"{edge:g}" for edge in edges)
             raise AuditError(
                 f"bands of '{name}': {told or 'none'}. They must be numbers that rise, such as 18, 30, 65."
+            )
+        least, most = values[name].quantiles.at([0.0, 1.0])
+        if not any(least < edge <= most for edge in edges):
+            told = ", ".join(f"{edge:g}" for edge in edges)
+            raise AuditError(
+                f"bands of '{name}': {told}. All real rows lie on one side, since its values go from {least:g} "
+                f"to {most:g}: name a number between them."
             )
 
 
