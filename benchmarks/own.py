@@ -29,12 +29,15 @@ from course_lib.syllabus import lesson
 
 NOTEBOOKS = RESULTS.parents[1] / "notebooks"
 # The bars of vae.json, gan.json and diffusion.json (01's share read as asked is .97 there), and recall's.
+# The distance of gan.json has a stricter bar, 1.1, which is missed there: a copy of the training digits is at 1.2.
 BARS = {
     "held_out_elbo": (">=", -90.0),
     "read_as_asked": (">=", 0.98),
     "fd_over_floor": ("<=", 1.5),
     "recall": (">=", 0.75),
     "digits": (">=", 10.0),
+    "repaired_recall": (">=", 0.75),
+    "repaired_digits": (">=", 10.0),
 }
 
 
@@ -45,8 +48,21 @@ class Work:
     last: str
     left_out: str
     images: Callable[[dict], torch.Tensor]
-    conditional: bool = True
-    further: Callable[[dict], dict[str, float]] = lambda made: {}
+    further: Callable[[dict, Judged], dict[str, float]] = lambda made, judged: {}
+
+
+def repaired(made: dict, judged: Judged) -> dict[str, float]:
+    """Of the stabilised GAN that is not told the digit; its floor is not that of balanced digits."""
+    images = made["stabilised_images"]
+    row = {**judged.figures(images, asked=None), "digits": digits_drawn(judged, images)}
+    row["fd_over_balanced_floor"] = row.pop("fd_over_floor")
+    return {f"repaired_{name}": value for name, value in row.items()}
+
+
+def digits_drawn(judged: Judged, images: torch.Tensor) -> float:
+    """How many of the ten digits are at least a hundredth of the images."""
+    counts = judged.judge.predict(images).bincount(minlength=10)
+    return float((counts >= len(images) / 100).sum())
 
 
 WORK = {
@@ -55,13 +71,13 @@ WORK = {
         "ae-reconstruct ae-sample ae-why kl-monte-carlo outside vae-samples codes-on-prior overfit-run "
         "beta-run beta-plot map-train map-confusion map-figure interpolate-plot cvae-ablation",
         lambda made: made["draw"](made["cvae_images"]),
-        further=lambda made: {"held_out_elbo": made["vae_elbo"]},
+        further=lambda made, judged: {"held_out_elbo": made["vae_elbo"]},
     ),
     "02_gan": Work(
-        "stabilised-measure",
+        "conditional-show",
         "densities critic-plot value losses-plot starve-measure ablation",
-        lambda made: made["stabilised_images"],
-        conditional=False,
+        lambda made: made["drawn"],
+        further=repaired,
     ),
     "03_diffusion": Work("sampler", "rows rows-errors", lambda made: made["generated"]),
 }
@@ -96,12 +112,8 @@ def one_run(name: str, seed: int) -> dict[str, float]:
     work = WORK[name]
     made, seconds = timed(lambda: run_cells(name, seed))
     images, judged = work.images(made), Judged(split_of_lesson(), seed)
-    row = judged.figures(images, ASKED if work.conditional else None)
-    if not work.conditional:  # not asked for equal shares, so it has another floor and no bar
-        row["fd_over_balanced_floor"] = row.pop("fd_over_floor")
-    counts = judged.judge.predict(images).bincount(minlength=10)
-    row["digits"] = float((counts >= len(images) / 100).sum())
-    return {**row, **work.further(made), "cpu_seconds": seconds}
+    row = {**judged.figures(images, ASKED), "digits": digits_drawn(judged, images)}
+    return {**row, **work.further(made, judged), "cpu_seconds": seconds}
 
 
 def main(names: list[str]) -> None:
