@@ -1,6 +1,6 @@
 """The bars of lessons 01 to 03 by what learners write there, over five seeds.
 
-Run in the course's environment, about fifteen CPU minutes in one thread:
+Run in the course's environment, about eighteen CPU minutes in one thread:
 
     python benchmarks/own.py                  # or only some: python benchmarks/own.py 03_diffusion
 
