@@ -3,6 +3,7 @@
 Only pytest and nbval may be imported here: the lessons also run where the rest is not installed.
 """
 
+import gc
 import os
 import shutil
 import tempfile
@@ -45,6 +46,17 @@ def pytest_configure(config):
         os.environ["COURSE_FRAMES"] = "1"
     if config.option.few_steps:
         os.environ.update(few_steps.environment(os.path.join(state, "ipython")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What the tests import stays to the end: no garbage is looked for in it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):

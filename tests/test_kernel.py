@@ -1,9 +1,11 @@
 """What a notebook says of a name that is not there yet, and of a training that was stopped."""
 
 import ast
+import atexit
 import json
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import few_steps
@@ -13,6 +15,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
+from traitlets.config import Config
 
 from course_lib import kernel
 from course_lib.syllabus import ROOT, course
@@ -38,6 +41,19 @@ for step in training_loop(one_step, [rows], steps=4000):
 """
 
 
+@contextmanager
+def new_shell():
+    """An IPython that writes no history and is gone afterwards.
+
+    Else each would collect garbage when Python ends, all of them for longer than pytest-xdist waits (10 s).
+    """
+    shell = InteractiveShell(config=Config({"HistoryManager": {"hist_file": ":memory:"}}))
+    try:
+        yield shell
+    finally:
+        atexit.unregister(shell.atexit_operations)
+
+
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
     """An IPython whose notebook is a file with CELLS; `said` runs a cell and returns what it shows."""
@@ -45,11 +61,10 @@ def shell(tmp_path, monkeypatch):
     cells = [{"cell_type": "code", "source": source} for source in CELLS]
     file.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "a"}, *cells]}))
     monkeypatch.setenv("JPY_SESSION_NAME", str(file))
-    shell = InteractiveShell()
-    kernel.load_ipython_extension(shell)
-    kernel.load_ipython_extension(shell)  # as `session.start` does after Lab
-    yield shell
-    shell.history_manager.end_session()
+    with new_shell() as shell:
+        kernel.load_ipython_extension(shell)
+        kernel.load_ipython_extension(shell)  # as `session.start` does after Lab
+        yield shell
 
 
 @pytest.fixture
@@ -100,10 +115,9 @@ def test_on_colab_a_restarted_kernel_has_it_too(shell, monkeypatch, tmp_path):
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     monkeypatch.setattr(shell.profile_dir, "startup_dir", str(tmp_path))
     kernel.install()
-    other = InteractiveShell()
-    other.safe_execfile(str(Path(tmp_path, "course_lib.py")), other.user_ns)
+    with new_shell() as other:
+        other.safe_execfile(str(Path(tmp_path, "course_lib.py")), other.user_ns)
     assert isinstance(other.course_messages, kernel.Messages)
-    other.history_manager.end_session()
 
 
 @pytest.mark.parametrize(
