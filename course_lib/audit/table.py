@@ -400,8 +400,8 @@ def _check_bands(
         if not any(least < edge <= most for edge in edges):
             told = ", ".join(f"{edge:g}" for edge in edges)
             raise AuditError(
-                f"bands of '{name}': {told}. All real rows lie on one side, since its values go from {least:g} "
-                f"to {most:g}: name a number between them."
+                f"bands of '{name}': {told}. All real rows lie on one side, since its values go from "
+                f"{least:g} to {most:g}: name a number between them."
             )
 
 
