@@ -148,7 +148,7 @@ def broken(folder):
         "words.npz": "not numbers",
         "nan.npz": "NaN",
         "wide.npz": "differ in size",
-        "text.npz": "cannot be read as an array: it is no file that NumPy wrote",
+        "text.npz": "cannot be read as an array: it is not a file that NumPy wrote",
         "cut.npz": "cannot be read",
         "gone.npz": "There is no file",
         "table.csv": "no array",

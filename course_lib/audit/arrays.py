@@ -87,7 +87,7 @@ def read_rows(path: str | Path) -> Rows:
                 f"{path} holds Python objects (a pickle), which are not loaded: they can run any code. "
                 "Save numbers: np.savez(file, x=np.asarray(rows, float))."
             ) from error
-        told = f"{error}" if _starts_as_array(path) else "it is no file that NumPy wrote"
+        told = f"{error}" if _starts_as_array(path) else "it is not a file that NumPy wrote"
         raise AuditError(f"{path} cannot be read as an array: {told}") from error
 
 

@@ -380,7 +380,7 @@ def prepare(
 def _check_bands(
     bands: Mapping[str, Sequence[float]], sensitive: Sequence[str], values: Mapping[str, Values]
 ) -> None:
-    """Raises AuditError for bands of what is no sensitive number, that do not rise, or that cut nothing."""
+    """Raises AuditError where bands are not of a sensitive number, do not rise, or cut nothing."""
     for name, edges in bands.items():
         if name not in sensitive:
             raise AuditError(
@@ -390,15 +390,14 @@ def _check_bands(
             raise AuditError(
                 f"bands of '{name}': it is a {values[name].kind}, and has levels already."
             )
+        told = ", ".join(f"{edge:g}" for edge in edges) or "none"
         rise = len(edges) > 0 and all(one < two for one, two in pairwise(edges))
         if not rise or not np.isfinite(np.asarray(edges, float)).all():
-            told = ", ".join(f"{edge:g}" for edge in edges)
             raise AuditError(
-                f"bands of '{name}': {told or 'none'}. They must be numbers that rise, such as 18, 30, 65."
+                f"bands of '{name}': {told}. They must be numbers that rise, such as 18, 30, 65."
             )
         least, most = values[name].quantiles.at([0.0, 1.0])
         if not any(least < edge <= most for edge in edges):
-            told = ", ".join(f"{edge:g}" for edge in edges)
             raise AuditError(
                 f"bands of '{name}': {told}. All real rows lie on one side, since its values go from "
                 f"{least:g} to {most:g}: name a number between them."
