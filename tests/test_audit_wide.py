@@ -1,5 +1,7 @@
 """Tables of so many columns that not each pair can be tested, nor each finding be listed."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy.stats import false_discovery_control
 
 from course_lib.audit import audit
 from course_lib.audit.checks.pairs import TESTED
-from course_lib.audit.contingency import pair_excess, tabulate
+from course_lib.audit.contingency import all_pairs, pair_excess, tabulate
 from course_lib.audit.finding import Draft, judge, measured
 from course_lib.audit.page import LISTED
 from course_lib.audit.statistics import expected_total_variation, shares
@@ -68,6 +70,18 @@ def test_all_pairs_are_counted_as_each_is_alone():
             ]
             left = np.minimum(abs(gap), abs(gap - both * (moved[0] + moved[1])))
             assert excess[i, j] == pytest.approx(left.sum() / 2 - chance, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5000])
+def test_pairs_of_bundled_columns_are_those_that_are_counted_alone(rows):
+    rng = np.random.default_rng(rows)
+    cells = [12, 2, 11, 3, 150, 1, 4, 12, 5]
+    columns = [rng.integers(0, size, rows).astype(np.uint8) for size in cells]
+    found = all_pairs(columns, cells)
+    ends = np.cumsum(cells)
+    for i, j in itertools.combinations(range(len(cells)), 2):
+        block = found[ends[i] - cells[i] : ends[i], ends[j] - cells[j] : ends[j]]
+        assert (block == tabulate(columns[i], columns[j], cells[i], cells[j])).all()
 
 
 def test_the_correction_counts_the_pairs_that_were_not_tested():

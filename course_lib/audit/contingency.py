@@ -8,6 +8,7 @@ from course_lib.audit.sampling import sample_rows
 from course_lib.audit.values import Values
 
 BLOCK = 1_000  # cells of columns whose pairs with all others are counted at once
+BUNDLE = 144  # cells at most of a bundle of columns; those of two bundles are numbered in 16 bits
 
 
 def joint(one: Values, two: Values) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +36,80 @@ def tabulate(one: np.ndarray, two: np.ndarray, rows: int, columns: int) -> np.nd
     cell = one.astype(np.uint16) * np.uint16(columns) + two
     counts: np.ndarray = np.bincount(cell, minlength=rows * columns)
     return counts.reshape(rows, columns)
+
+
+def all_pairs(codes: Sequence[np.ndarray], cells: Sequence[int]) -> np.ndarray:
+    """Counts of all pairs of columns of codes (n,), as one matrix (all cells, all cells).
+
+    A block of it is the table of two columns. Columns of few cells are tied up in bundles, and one
+    bundle's cells counted against another's, so that a row is counted once for several pairs.
+
+    Source: Greenacre 2017, "Correspondence analysis in practice", for the matrix, named after Burt.
+
+    >>> all_pairs([np.array([0, 0, 1]), np.array([1, 1, 0])], [2, 2]).tolist()
+    [[2, 0, 0, 2], [0, 1, 1, 0], [0, 1, 1, 0], [2, 0, 0, 2]]
+    """
+    tied = _tied(cells)
+    bundles = [_Bundle([codes[k] for k in each], [cells[k] for k in each]) for each in tied]
+    ends = np.cumsum([len(each.cells) for each in bundles])
+    places = [slice(end - len(each.cells), end) for each, end in zip(bundles, ends, strict=True)]
+    found = np.zeros((ends[-1], ends[-1]))
+    for k, (one, place) in enumerate(zip(bundles, places, strict=True)):
+        own = np.bincount(one.code, minlength=one.size)
+        found[place, place] = (one.cells * own) @ one.cells.T
+        for two, other in zip(bundles[k + 1 :], places[k + 1 :], strict=True):
+            counts = tabulate(one.code, two.code, one.size, two.size)
+            found[place, other] = one.cells @ counts @ two.cells.T
+    found = np.maximum(found, found.T)
+    # Back from the bundles' order of the columns to the given one.
+    starts = np.cumsum([0, *cells])
+    order = np.argsort(
+        [starts[k] + cell for each in tied for k in each for cell in range(cells[k])]
+    )
+    return found[np.ix_(order, order)].astype(np.int64)
+
+
+class _Bundle:
+    """Columns of codes (n,) taken as one.
+
+    Attributes:
+        code: the joint code of each row (n,). size: how many joint codes there are.
+        cells: 1 where a joint code lies in a cell of one of the columns (all cells, size), else 0.
+    """
+
+    def __init__(self, codes: Sequence[np.ndarray], sizes: Sequence[int]):
+        self.size = int(np.prod(sizes))
+        self.code = codes[0].astype(np.uint16)
+        for code, size in zip(codes[1:], sizes[1:], strict=True):
+            self.code = self.code * np.uint16(size) + code
+        levels = np.indices(sizes).reshape(len(sizes), -1)
+        each = zip(sizes, levels, strict=True)
+        self.cells = np.concatenate([np.eye(size)[level].T for size, level in each])
+
+
+def _tied(cells: Sequence[int]) -> list[list[int]]:
+    """Which columns are tied up in one bundle: the next largest goes where it fits."""
+    bundles: list[list[int]] = []
+    for k in np.argsort(-np.array(cells), kind="stable").tolist():
+        for tied in bundles:
+            if np.prod([cells[each] for each in tied]) * cells[k] <= BUNDLE:
+                tied.append(k)
+                break
+        else:
+            bundles.append([k])
+    return bundles
+
+
+def stacked(tables: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
+    """Tables of counts as one array of floats (tables, *shape), smaller ones filled up with zeros.
+
+    >>> stacked([np.ones((1, 2)), np.ones((2, 1))], (2, 2)).tolist()
+    [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
+    """
+    found = np.zeros((len(tables), *shape))
+    for place, table in zip(found, tables, strict=True):
+        place[tuple(map(slice, table.shape))] = table
+    return found
 
 
 def cramers_v(counts: np.ndarray) -> np.ndarray:

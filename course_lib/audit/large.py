@@ -241,8 +241,7 @@ class Counting:
         columns = {name: read[name] for name in self.questions.values}
         rows, hashes = Rows(self.questions, columns), hashes_of(columns)
         kept = np.flatnonzero(hashes <= np.uint64(min(int(2**64 * self.kept), 2**64 - 1)))
-        sums = {key: rows.count(key) for key in self.keys}
-        return Counted(len(batch), sums, hashes[kept], kept)
+        return Counted(len(batch), rows.counts(self.keys), hashes[kept], kept)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Most work on counts, which are all that a test needs of a table, however long it
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import special, stats
@@ -208,19 +208,19 @@ def counts(synthetic: np.ndarray, real: np.ndarray) -> Comparison:
     null, sd = expected_total_variation(pooled, m, n), _spread(synthetic / m, real / n, m, n)
     high = min(estimate + Z * sd, 1.0)
     if test.variance > 0:
-        p = test.p
+        p = float(test.p)
         # Of all shifts with one chi^2, that spread evenly over the cells has the largest total variation.
         # Of a cell with t rows, chi^2 shows only t - 1 parts in t.
         seen = table.sum(axis=0)[table.sum(axis=0) > 1]
-        reach = test.scale * float((seen**2 / (seen - 1)).sum()) / (m * n)
+        df, reach = float(test.df), float(test.scale * (seen**2 / (seen - 1)).sum()) / (m * n)
 
         def detectable(level: float) -> float:
-            return float(min(np.sqrt(test.noncentrality(level) * reach) / 2, 1.0))
+            return float(min(np.sqrt(noncentrality(level, df) * reach) / 2, 1.0))
 
         # The largest shift under which so small a chi^2 would still come in 2.5 % of cases, and what may
         # differ among the rare cells, which were taken together.
         among = float(np.abs(synthetic / m - real / n)[rare].sum()) / 2
-        high = min(high, among + max(test.upper * reach, 0.0) ** 0.5 / 2)
+        high = min(high, among + max(float(test.upper) * reach, 0.0) ** 0.5 / 2)
         high = max(high, max(estimate**2 - null**2, 0.0) ** 0.5)
     return Comparison(
         estimate,
@@ -247,39 +247,40 @@ def least_rows(share: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(2.0, 4 * (1 - 6 * both) / both))
 
 
+Numbers = Any  # a float, or an array of one for each table (tables,)
+
+
 @dataclass(frozen=True)
 class ChiSquared:
     """A statistic that is near a multiple of a chi-squared variable, by its mean and variance.
+
+    Of one table, or of several at once (tables,).
 
     >>> round(ChiSquared(3.841, mean=1, variance=2).p, 3)
     0.05
     """
 
-    statistic: float
-    mean: float
-    variance: float
+    statistic: Numbers
+    mean: Numbers
+    variance: Numbers
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> Numbers:
         return self.variance / (2 * self.mean)
 
     @property
-    def df(self) -> float:
+    def df(self) -> Numbers:
         """Degrees of freedom."""
         return 2 * self.mean**2 / self.variance
 
     @property
-    def p(self) -> float:
-        return float(special.chdtrc(self.df, self.statistic / self.scale))
+    def p(self) -> Numbers:
+        return special.chdtrc(self.df, self.statistic / self.scale)
 
     @property
-    def upper(self) -> float:
+    def upper(self) -> Numbers:
         """The largest noncentrality under which so small a statistic would still come in 2.5 % of cases."""
         return _largest_noncentrality(self.statistic / self.scale, self.df)
-
-    def noncentrality(self, level: float) -> float:
-        """That at which a test of this level finds 80 %."""
-        return _noncentrality(level, round(self.df, 1))
 
 
 def chi_squared_moments(cells: np.ndarray, m: int, n: int) -> tuple[float, float]:
@@ -301,17 +302,17 @@ def chi_squared_moments(cells: np.ndarray, m: int, n: int) -> tuple[float, float
     return rows * (k - 1) / (rows - 1), variance if variance > 1e-9 else 0.0
 
 
-def _largest_noncentrality(chi2: float, df: float) -> float:
+def _largest_noncentrality(chi2: Numbers, df: Numbers) -> Numbers:
     """The upper end of the 95 % interval of a chi-squared statistic's noncentrality.
 
-    By Patnaik's match of two moments, as in `_noncentrality`.
+    By Patnaik's match of two moments, as in `noncentrality`.
     """
-    low, high = 0.0, 4.0 * (chi2 + 10)
+    low, high = 0.0 * chi2, 4.0 * (chi2 + 10)
     for _ in range(40):
         middle = (low + high) / 2
         scale = (df + 2 * middle) / (df + middle)
-        below = special.chdtr((df + middle) / scale, chi2 / scale)
-        low, high = (middle, high) if below > 0.025 else (low, middle)
+        under = special.chdtr((df + middle) / scale, chi2 / scale) > 0.025
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
     return high
 
 
@@ -322,12 +323,19 @@ def _spread(share: np.ndarray, share_real: np.ndarray, m: int, n: int) -> float:
     return float(np.sqrt(max(sum(variances), 0.0))) / 2
 
 
-@cache
-def _noncentrality(level: float, df: float) -> float:
+def noncentrality(level: float, df: float) -> float:
     """The noncentrality at which a chi-squared test of this level finds 80 %.
 
     By Patnaik's match of two moments, which is within 2 % of the exact one here and far faster.
+
+    >>> round(noncentrality(0.05, 1), 2)
+    7.85
     """
+    return _noncentrality(level, round(df, 1))
+
+
+@cache
+def _noncentrality(level: float, df: float) -> float:
     threshold = float(special.chdtri(df, level))
     low, high = 0.0, 4.0 * (threshold + 10)
     for _ in range(40):

@@ -6,7 +6,7 @@ the two it asks.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from course_lib.audit.contingency import tabulate
+from course_lib.audit.contingency import all_pairs, tabulate
 from course_lib.audit.values import Values
 
 if TYPE_CHECKING:
     from course_lib.audit.table import Group, Target
 
 NO_ROWS = np.empty(0, bool)
+MOST_LEFT_OUT = (
+    8  # one in so many pairs of columns must be asked for, for all to be counted at once
+)
 
 
 class Split(NamedTuple):
@@ -140,6 +143,34 @@ class Rows:
         low, high = column.thresholds
         return np.array([(values < low).sum(), (values > high).sum()])
 
+    def counts(self, keys: Sequence[Key]) -> dict[Key, np.ndarray]:
+        """The counts of many keys at once, which is quicker where most pairs of columns are among them.
+
+        >>> flag = Values("a", "number", np.arange(2.0), np.arange(2.0), bins=2)
+        >>> asked = Questions({"a": flag, "b": flag})
+        >>> rows = Rows(asked, {"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])})
+        >>> found = rows.counts([Key("rows"), Key("cells", ("a", "b"))])
+        >>> found["cells", ("a", "b"), (False, False), 0].tolist()
+        [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
+        """
+        pairs = {
+            key: tuple(zip(key.names, key.by_rank, strict=True))
+            for key in keys
+            if key.what == "cells" and len(key.names) == 2
+        }
+        columns = list(dict.fromkeys(column for pair in pairs.values() for column in pair))
+        if len(pairs) < len(columns) ** 2 / MOST_LEFT_OUT:
+            return {key: self.count(key) for key in keys}
+        sizes = [self.questions.values[name].cells for name, _ in columns]
+        counts = all_pairs([self._cell(*column) for column in columns], sizes)
+        ends = np.cumsum(sizes).tolist()
+        place = {
+            column: slice(end - size, end)
+            for column, size, end in zip(columns, sizes, ends, strict=True)
+        }
+        found = {key: counts[place[one], place[two]] for key, (one, two) in pairs.items()}
+        return found | {key: self.count(key) for key in keys if key not in pairs}
+
     def _cell(self, name: str, by_rank: bool = False) -> np.ndarray:
         if (name, by_rank) not in self._cells:
             column = self.questions.values[name]
@@ -161,9 +192,17 @@ class Tally(ABC):
     def of_synthetic(self, key: Key) -> np.ndarray:
         """The count of the synthetic rows alone."""
 
+    def each(self, keys: Sequence[Key]) -> list[Split]:
+        """The counts of many keys."""
+        return [self.of(key) for key in keys]
+
     def cells(self, *columns: Values) -> Split:
         """Rows in each cell (cells,) of a column, or of two (cells, cells)."""
         return self.of(Key("cells", tuple(column.name for column in columns)))
+
+    def pairs(self, columns: Sequence[tuple[Values, Values]]) -> list[Split]:
+        """Rows in each cell (cells, cells) of each two columns."""
+        return self.each([Key("cells", (one.name, two.name)) for one, two in columns])
 
     def levels(self, column: Values) -> Split:
         """Rows with each level of a category (levels,)."""
@@ -204,6 +243,10 @@ class RowTally(Tally):
 
     def of(self, key: Key) -> Split:
         return Split(*(rows.count(key) for rows in self._sets))
+
+    def each(self, keys: Sequence[Key]) -> list[Split]:
+        counts = [rows.counts(keys) for rows in self._sets]
+        return [Split(*(found[key] for found in counts)) for key in keys]
 
     def of_synthetic(self, key: Key) -> np.ndarray:
         return self._sets[2].count(key)

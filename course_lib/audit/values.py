@@ -87,8 +87,9 @@ class Values:
         if self.known is None:
             raise TypeError(f"{self.name} is a number: it has no levels.")
         if self.all_counts is None:
-            both = np.concatenate([self.real, self.synthetic])
-            count = np.bincount(both[both >= 0], minlength=len(self.levels))
+            sides = (self.real, self.synthetic)
+            real, made = (np.bincount(side + 1, minlength=len(self.levels) + 1) for side in sides)
+            count = (real + made)[1:]  # without -1, missing
         else:
             count = self.all_counts
         # Equally common ones by their names: the codes would tell which table has them.

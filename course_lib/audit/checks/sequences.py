@@ -11,7 +11,7 @@ from course_lib.audit.contingency import tabulate
 from course_lib.audit.dependence import given_margins
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, measured
-from course_lib.audit.statistics import Comparison, from_z, interval_only, kolmogorov_smirnov
+from course_lib.audit.statistics import from_z, interval_only, kolmogorov_smirnov
 from course_lib.audit.values import Values, present, read_column
 
 ROUNDING = 1e-9
@@ -171,7 +171,7 @@ def _transitions(
         drawn = side.one_each(np.ones(len(one), bool), rng)
         tables.append(tabulate(one[drawn], two[drawn], cells, cells))
         stays.append(float((one == two).mean()))
-    comparison: Comparison = given_margins(tables[1], tables[0])
+    (comparison,) = given_margins(tables[1:], tables[:1])
     return measured(
         "fidelity",
         "transition_shares",

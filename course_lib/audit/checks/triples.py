@@ -1,6 +1,6 @@
 """Three columns together: a search for what no pair shows, such as an effect that groups do not share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from course_lib.audit.dependence import given_pairs
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, measured
 from course_lib.audit.sampling import sample_rows
+from course_lib.audit.statistics import Comparison
 from course_lib.audit.table import Tables
 from course_lib.audit.values import Values
 
@@ -36,6 +37,9 @@ class Coded(NamedTuple):
     cells: int
 
 
+Triple = tuple[Coded, ...]
+
+
 def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note]:
     """One draft about all triples: the one of them that differs most beyond its pairs.
 
@@ -50,11 +54,9 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
     columns, left_out = _columns(evidence.tables)
     rows = [sample_rows(len(side), ROWS, rng) for side in (columns[0].real, columns[0].synthetic)]
     coded = [_coded(column, *rows) for column in columns]
-    triples = [*combinations(coded, 3), *_intersections(evidence.tables, coded)]
-    if not triples:
-        return
-    found = [(given_pairs(_counts(triple, "synthetic"), _counts(triple, "real")), triple)
-             for triple in triples]  # fmt: skip
+    found = _compared([*combinations(coded, 3)]) + _compared(
+        [*_intersections(evidence.tables, coded)]
+    )
     tested = sorted(
         ((comparison, triple) for comparison, triple in found if comparison.p is not None),
         key=lambda each: each[0].p or 0.0,
@@ -84,7 +86,12 @@ def check(evidence: Evidence, rng: np.random.Generator) -> Iterator[Draft | Note
         )
 
 
-def _name(triple: tuple[Coded, ...]) -> str:
+def _compared(triples: Sequence[Triple]) -> list[tuple[Comparison, Triple]]:
+    made, real = ([_counts(triple, part) for triple in triples] for part in ("synthetic", "real"))
+    return list(zip(given_pairs(made, real), triples, strict=True))
+
+
+def _name(triple: Triple) -> str:
     return " & ".join(f"({' & '.join(each.names)})" if len(each.names) > 1 else each.names[0]
                       for each in triple)  # fmt: skip
 
@@ -110,7 +117,7 @@ def _coded(column: Values, real_rows: np.ndarray, made_rows: np.ndarray) -> Code
     return Coded((column.name,), real, made, LEVELS + 1)
 
 
-def _intersections(tables: Tables, coded: list[Coded]) -> Iterator[tuple[Coded, ...]]:
+def _intersections(tables: Tables, coded: list[Coded]) -> Iterator[Triple]:
     """Two sensitive columns as one, with the label and each other column."""
     if tables.target is None:
         return
@@ -129,7 +136,7 @@ def _intersections(tables: Tables, coded: list[Coded]) -> Iterator[tuple[Coded, 
                 yield both, label, other
 
 
-def _counts(triple: tuple[Coded, ...], part: str) -> np.ndarray:
+def _counts(triple: Triple, part: str) -> np.ndarray:
     shape = tuple(each.cells for each in triple)
     code = np.zeros(len(getattr(triple[0], part)), int)
     for each in triple:
