@@ -11,6 +11,8 @@ from course_lib.audit import AuditError, audit, audit_files, batches, large, qua
 from course_lib.audit.batches import parts_of, sampled
 from course_lib.audit.files import read_table
 from course_lib.audit.quantiles import Quantiles
+from course_lib.audit.table import prepare
+from course_lib.audit.tally import Rows
 from course_lib.cli import main
 from course_lib.datasets.loans import applicants
 
@@ -90,6 +92,22 @@ def test_the_counts_of_all_rows_are_those_in_memory_to_the_last_digit(
     assert any(
         "All 3,000 training, 1,500 holdout and 2,400 synthetic" in note for note in files.notes
     )
+
+
+@pytest.mark.parametrize("names", [["age"], ["age", "sex"], None])
+def test_many_counts_are_those_that_are_made_one_by_one(tables, names):
+    """Also of one column, which has no pairs, and where pairs are not asked for."""
+    made = tables["made"][names or list(tables["made"])]
+    prepared = prepare(made, made, made)
+    columns = {name: each.synthetic for name, each in prepared.values.items()}
+    rows, questions = Rows(prepared.questions, columns), prepared.questions
+    for pairs in (True, False):
+        keys = [*questions.keys(pairs), *(questions.keys_by_rank() if pairs else ())]
+        found = rows.counts(keys)
+        assert list(found) and set(found) == set(keys)
+        for key in keys:
+            np.testing.assert_array_equal(found[key], rows.count(key))
+    assert rows.counts([]) == {}
 
 
 @pytest.mark.slow

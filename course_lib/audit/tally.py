@@ -159,7 +159,7 @@ class Rows:
             if key.what == "cells" and len(key.names) == 2
         }
         columns = list(dict.fromkeys(column for pair in pairs.values() for column in pair))
-        if len(pairs) < len(columns) ** 2 / MOST_LEFT_OUT:
+        if len(pairs) <= len(columns) ** 2 / MOST_LEFT_OUT:
             return {key: self.count(key) for key in keys}
         sizes = [self.questions.values[name].cells for name, _ in columns]
         counts = all_pairs([self._cell(*column) for column in columns], sizes)
