@@ -771,8 +771,8 @@ WORST_CALIBRATION_GAP = Exercise(
     points=2,
     minutes=15,
     difficulty=2,
-    task="Return the group and the bin of scores where truth minus score, summed over the rows, is "
-    "largest in size, and the mean of that difference there.",
+    task="Cut the scores from 0 to 1 into bins of equal width. Return the group and the bin where truth "
+    "minus score, summed over the rows, is largest in size, and the mean of that difference there.",
     hints=(
         "The bin of a score is int(score * bins), and bins - 1 for a score of 1.",
         "For each group and each bin: rows = groups[g] & (bin_of == b). Sum truth - probability over "

@@ -178,7 +178,8 @@ DEVIATION = Exercise(
     minutes=10,
     difficulty=2,
     task="Append to every row one number: the standard deviation over the batch (divide by n, not "
-    "by n - 1), averaged over the features.",
+    "by n - 1), averaged over the features. Add 1e-8 to the variances, so that the slope of their root "
+    "stays finite where all rows are alike.",
     hints=(
         "The batch is the second last dimension. Its variance per feature is (..., 1, d) with "
         "keepdim=True; divide by n, not n - 1 (correction=0).",
@@ -742,7 +743,7 @@ ACCEPTANCE = Exercise(
     minutes=10,
     difficulty=2,
     task="Return the probability with which each sample is kept, so that what is kept follows p "
-    "instead of q.",
+    "instead of q: p / (M q), and never more than 1.",
     hints=(
         "Rejection sampling keeps x with probability p(x) / (M q(x)). The best discriminator's logit "
         "is log p(x) - log q(x).",
@@ -859,7 +860,7 @@ SMOTE = Exercise(
     minutes=10,
     difficulty=2,
     task="Return new rows, each a share t of the way from row `base` of x to its `rank`-th nearest "
-    "neighbour.",
+    "neighbour (rank 1 is the nearest other row).",
     hints=(
         "torch.cdist(x, x) gives all distances; argsort(dim=1) orders each row's neighbours, the "
         "nearest first. The very nearest, rank 0, is the row itself.",

@@ -313,10 +313,10 @@ FRECHET = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return the Fréchet distance of two normal distributions from their means and "
-    "covariances, also where a covariance has no full rank.",
+    task="Return the squared Fréchet distance of two normal distributions from their means and "
+    "covariances, also where a covariance does not have full rank.",
     hints=(
-        "d² = |m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^½). The square root is one of a matrix, not of its "
+        "FD = |m_r - m_g|² + tr(C_r + C_g - 2 (C_r C_g)^½). The square root is one of a matrix, not of its "
         "entries.",
         "With C = V diag(λ) Vᵀ from `np.linalg.eigh`, the root is V diag(√λ) Vᵀ. Rounding can make a zero "
         "eigenvalue slightly negative: clip it.",
@@ -550,7 +550,7 @@ PRECISION_RECALL = Exercise(
     minutes=15,
     difficulty=3,
     task="Return precision and recall with balls that reach to each point's k-th nearest neighbour of "
-    "its own kind.",
+    "its own kind, where a point is not its own neighbour.",
     hints=(
         "Radii first: sort each row of `cdist(points, points)`. Its first entry is the point itself, at "
         "distance 0, so the k-th neighbour stands at index k.",

@@ -594,7 +594,7 @@ NET_BENEFIT = Exercise(
     hints=(
         "(treat & (died == 1)).mean() is the first share, of all patients.",
         "A doctor who treats from a risk of 20 % on takes 4 needless treatments for one that was needed: "
-        "the odds .2 / .8 are the price of one.",
+        "the odds 0.2 / 0.8 are the price of one.",
     ),
     reference=net_benefit,
     inputs=_benefit_cases,

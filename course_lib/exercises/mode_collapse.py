@@ -429,8 +429,9 @@ SUPPORT_SIZE = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return how many equally likely samples there would be, estimated from how many pairs of the "
-    "given ones lie within the tolerance of each other: infinitely many (float('inf')) if no pair does.",
+    task="Two samples are the same if their distance is at most the tolerance. Estimate from the share of "
+    "pairs that are the same how many equally likely samples there would be, and return that number: "
+    "float('inf') if no pair is the same.",
     hints=(
         "Of N equally likely things, two draws are the same with probability 1 / N. How many pairs do n "
         "draws make?",

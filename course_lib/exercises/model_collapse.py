@@ -95,8 +95,8 @@ REFIT = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the rows of every generation, the real ones first: fit a model to what learn_from "
-    "picks, sample from it as many rows as there are real ones, and so on.",
+    task="Return a list of the real rows and, after them, of the rows of `generations` new generations: "
+    "fit a model to what learn_from picks, sample from it as many rows as there are real ones, and so on.",
     hints=(
         "Keep a list that begins with the real rows. Each turn of the loop adds one generation to it.",
         "In each turn: learn_from(made) are the rows to fit, fit(...) gives a model, and "
@@ -207,8 +207,8 @@ MEDIAN_VARIANCE = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the variance of the typical chain after so many refits to n of its own samples, "
-    "beginning with 1: the exponential of the mean of its logarithm.",
+    task="A chain begins with the variance 1 and is refitted `generations` times to n of its own samples. "
+    "Return the variance of the typical chain: the exponential of the mean of the variance's logarithm.",
     hints=(
         "Each refit multiplies the variance by chi²/(n - 1), with n - 1 degrees of freedom. The "
         "logarithm of a product is a sum: how large is one of its terms on average?",
@@ -217,6 +217,7 @@ MEDIAN_VARIANCE = Exercise(
     ),
     reference=theory.gaussian_median_variance,
     inputs=_variance_cases,
+    numpy=True,
     rtol=1e-3,
     picture=_variance_picture,
     mistakes={
@@ -334,8 +335,9 @@ TAIL_LOSS = Exercise(
     points=2,
     minutes=10,
     difficulty=1,
-    task="Return which part of the low and of the high real tail is missing among the synthetic rows: "
-    "0 for none, 1 for all of it.",
+    task="The tails are the real rows below the quantile share / 2 and above the quantile 1 - share / 2. "
+    "Return which part of the low and of the high tail is missing among the synthetic rows: 0 for none, "
+    "1 for all of it, less than 0 where a tail has grown.",
     hints=(
         "First say where the tails begin: np.quantile of the real rows at share / 2 and at "
         "1 - share / 2.",
@@ -852,8 +854,8 @@ MEAN_SPREAD = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the variance of the normal loop's mean when a share of every generation's rows is "
-    "fresh and real.",
+    task="Return the variance of the normal loop's mean after so many fits to n rows each. From the second "
+    "fit on a share `fresh` of the rows is new and real, with the mean 0. Chance adds 1 / n in each fit.",
     hints=(
         "The mean of the next generation's rows is (1 - fresh) times the old model's mean, plus noise "
         "of variance 1 / n. What does the factor do to a variance?",
@@ -864,6 +866,7 @@ MEAN_SPREAD = Exercise(
     ),
     reference=theory.gaussian_mean_spread,
     inputs=_spread_cases,
+    numpy=True,
     atol=1e-8,  # the values are small
     picture=_spread_picture,
     mistakes={

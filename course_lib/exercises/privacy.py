@@ -85,8 +85,9 @@ RATE_AT = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the share of members above a threshold that a share fpr of the others exceeds, on the "
-    "straight line between two points of the ROC curve where no threshold gives exactly fpr.",
+    task="An attack accuses all records whose score is at least a threshold. Return the share of members "
+    "that it accuses where it accuses a share fpr of the others. Where no threshold gives exactly fpr, "
+    "take the straight line between two points of the ROC curve.",
     hints=(
         "Each distinct score is a threshold. The rates are (others >= t).mean() and (members >= t).mean().",
         "Begin with the point (0, 0). Of several points with one false rate keep the highest.",
@@ -467,8 +468,8 @@ RMIA = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return for each record the share of population points whose likelihood ratio its own ratio "
-    "reaches gamma times. A ratio is the likelihood by the model over the mean likelihood by the "
+    task="Return for each record the share of population points whose likelihood ratio, times gamma, is at "
+    "most the record's own ratio. A ratio is the likelihood by the model over the mean likelihood by the "
     "references.",
     hints=(
         "All inputs are logarithms. The mean is one of likelihoods: np.exp(references).mean(axis=0).",
@@ -846,8 +847,8 @@ EPSILON = Exercise(
     points=2,
     minutes=12,
     difficulty=3,
-    task="Return the lower bound of epsilon, at a confidence, that right guesses about fair coins prove, "
-    "and 0 if they prove nothing.",
+    task="Return the lower bound of epsilon that right guesses about fair coins prove, from the one-sided "
+    "lower bound of Clopper and Pearson at this confidence, and 0 if they prove nothing.",
     hints=(
         "Under epsilon a guess is right with a chance of at most e^epsilon / (1 + e^epsilon).",
         "The lower bound of a chance by Clopper and Pearson: beta.ppf(1 - confidence, right, guesses - "
