@@ -201,9 +201,10 @@ CHOOSE = Exercise(
     points=2,
     minutes=15,
     difficulty=2,
-    task="Return the place of the first generator that is not clearly worse than the one with the lowest "
-    "mean score: take the differences of its scores to the best one's, draw by draw; it is clearly worse "
-    "if their mean is larger than their standard error (deviation, with n - 1, over the root of n).",
+    task="Return the place of the first generator that is not clearly worse than the one with the "
+    "lowest mean score. Take the differences of a generator's scores to the best one's, draw by "
+    "draw. It is clearly worse if their mean is larger than their standard error (standard "
+    "deviation with n - 1, over the root of n).",
     hints=(
         "score - score[best] has the differences of all generators at once, draw by draw.",
         "worse.std(axis=1, ddof=1) / np.sqrt(draws) is the standard error of each mean.",
@@ -330,7 +331,7 @@ HONEST = Exercise(
         ),
         "These are the scores of all parts. Return their mean.": returning("np.array(found)"),
         "This is the lowest of the scores. Return their mean.": returning("float(np.min(found))"),
-        "The parts were added up in the wrong direction: each table has a mean over the other parts.": slip(
+        "The highest score on the other parts was taken. Take the mean of them.": slip(
             "np.delete(score, part, axis=1).mean(axis=1)",
             "np.delete(score, part, axis=1).max(axis=1)",
         ),

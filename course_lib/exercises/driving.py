@@ -223,9 +223,8 @@ CRUDE_INTERVAL = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the lower and the upper end of Clopper and Pearson's interval for a rate; each side "
-    "may be wrong with "
-    "half of 1 - confidence.",
+    task="Return the lower and the upper end of Clopper and Pearson's interval for a rate; each end "
+    "may be wrong with the probability (1 - confidence) / 2.",
     hints=(
         "The lower end is beta.ppf(miss, crashes, scenes - crashes + 1), with miss = (1 - confidence) / 2.",
         "The upper end is beta.ppf(1 - miss, crashes + 1, scenes - crashes).",
@@ -240,7 +239,7 @@ CRUDE_INTERVAL = Exercise(
     picture=_interval_picture,
     mistakes={
         (
-            "The bell curve's interval, rate plus or minus its errors, has no width where no crash was "
+            "The normal approximation, rate plus or minus its errors, has no width where no crash was "
             "seen."
         ): _interval_by_bell,
         "Each side was allowed to be wrong with all of 1 - confidence. Halve it.": slip(
@@ -355,7 +354,7 @@ LOG_LIKELIHOOD_RATIO = Exercise(
         "The sum runs over the scenes. There is one ratio for each scene: axis 1.": slip(
             ".sum(axis=1)", ".sum(axis=0)"
         ),
-        "Only the proposal's density was returned. Its share in p is missing.": slip(
+        "Only log q was returned. log p is missing: return log p - log q.": slip(
             "(log_p - log_q)", "log_q"
         ),
         "sd was used as a variance. Divide the difference by sd, then square.": slip(
@@ -438,9 +437,9 @@ CROSS_ENTROPY_UPDATE = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the weighted mean of the elite: the scenes whose danger reaches the 1 - elite "
-    "quantile, or 0 where the "
-    "quantile is above 0; the weights are the likelihood ratios.",
+    task="Return the weighted mean of the elite. The elite are the scenes whose danger is at least "
+    "the 1 - elite quantile, or at least 0 where that quantile is above 0; the weights are the "
+    "likelihood ratios.",
     hints=(
         "level = min(np.quantile(danger, 1 - elite), 0): beyond a crash there is nothing to learn.",
         "The weights are np.exp(log_ratio) of the chosen scenes; divide by their sum.",
@@ -679,9 +678,8 @@ BALANCE_WEIGHTS = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the weight of each scene: its density under p over that under the mixture of all "
-    "proposals, in "
-    "the proportions of their counts.",
+    task="Return the weight of each scene: its density under p, divided by its density under the "
+    "mixture of all proposals; the shares of the mixture are in proportion to the counts.",
     hints=(
         "The mixture's density is the sum of counts / counts.sum() times exp(log_q), over the proposals.",
         "Stay with logarithms: logsumexp(log_q + np.log(counts / counts.sum())[:, None], axis=0).",
@@ -798,8 +796,9 @@ RATE_ESTIMATE = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the estimated crash rate, its standard error, and the effective number of crashes, "
-    "as three numbers.",
+    task="Return three numbers: the estimated crash rate, its standard error (the standard deviation "
+    "of the weighted counts, divided by n and not n - 1, over the root of n), and the effective "
+    "number of crashes.",
     hints=(
         "counted = weights * crashed; the rate is its mean over all scenes.",
         "The standard error of a mean: counted.std() / sqrt(number of scenes).",

@@ -78,9 +78,10 @@ ALARMS = Exercise(
     points=1,
     minutes=10,
     difficulty=1,
-    task="Return for each payment the chance that it is looked at, when the share of all payments, "
-    "rounded to a whole number, can be: 1 for the highest scores, 0 for the lowest, and for those that "
-    "tie at the last place the same chance for each, so that the chances add up to the budget.",
+    task="The budget is `share` times the number of payments, rounded to a whole number. Return for "
+    "each payment the chance that it is looked at: 1 for the highest scores and 0 for the "
+    "lowest. Payments that tie at the last place all have the same chance, such that all chances "
+    "add up to the budget.",
     hints=(
         "The budget is round(share * len(score)) payments; np.sort(score)[-budget] is the last score "
         "that is reached.",
@@ -208,10 +209,11 @@ HISTORY = Exercise(
     points=2,
     minutes=20,
     difficulty=3,
-    task="Return three columns for each payment, from earlier payments of the same account only: how many "
-    "there are within the last window hours; hours since the last one, at most the window; and the "
-    "logarithm of the amount minus the mean logarithm of all earlier amounts. For the first payment of "
-    "an account these are 0, the window, and 0.",
+    task="Return three columns for each payment, from earlier payments of the same account only: how "
+    "many of them lie within the last `window` hours (one exactly `window` hours ago counts); "
+    "hours since the last one, at most the window; and the logarithm of the amount minus the "
+    "mean logarithm of all earlier amounts. For the first payment of an account these are 0, the "
+    "window, and 0.",
     hints=(
         "The rows are sorted by account and time, so the rows of an account follow one another: "
         "np.split(np.arange(n), np.flatnonzero(np.diff(account)) + 1) gives them.",
@@ -603,9 +605,9 @@ SMOTE_EPISODES = Exercise(
     points=2,
     minutes=15,
     difficulty=2,
-    task="Return new episodes x_i + t (x_j - x_i), where x_i is the episode base, and x_j is its "
-    "neighbour number rank (1 is the nearest) among the other episodes of the same kind, by the "
-    "Euclidean distance over all steps and columns.",
+    task="Return new episodes x_i + t (x_j - x_i). Here x_i is the episode that `base` names, and x_j "
+    "is its neighbour number `rank` (1 is the nearest) among the other episodes of the same "
+    "kind, by the Euclidean distance over all steps and columns.",
     hints=(
         "The squared differences of whole episodes are added over both the steps and the columns.",
         "Set the distance to episodes of another kind to np.inf, so that they come last.",

@@ -423,8 +423,9 @@ SCALE_LATENTS = Exercise(
     points=1,
     minutes=8,
     difficulty=2,
-    task="Return the codes less the training codes' mean in each latent, divided by one number, such that "
-    "the training codes then have a mean square of 1 over all their numbers.",
+    task="Subtract from the codes the training codes' mean in each latent, and divide by one number, "
+    "such that the training codes, treated in the same way, have a mean square of 1 over all "
+    "their numbers. Return the result.",
     hints=(
         "The mean is taken for each latent, dim=0, and of the training codes only.",
         "The one number is the root of (train − mean).pow(2).mean(), over all rows and latents.",

@@ -242,9 +242,9 @@ RECALL_AT_BUDGET = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the share of all failures that are found when the rows of highest score are inspected, "
-    "as many as the share of all rows rounded to a whole number; of rows that tie at the last place a "
-    "part is inspected, by lot, so count the expected number.",
+    task="The rows with the highest scores are inspected: `share` of all rows, rounded to a whole "
+    "number. Return the share of all failures that are found. Of the rows that tie at the last "
+    "place only a part is inspected, chosen by lot: count the expected number of failures.",
     hints=(
         "The budget is round(share * len(score)) rows.",
         "np.sort(score)[-budget] is the score at the last place. Rows above it are all inspected.",
@@ -364,8 +364,8 @@ ACCEPT = Exercise(
     points=1,
     minutes=8,
     difficulty=1,
-    task="Return the first wanted rows that at least one reason explains, and the share of all rows that "
-    "at least one reason explains.",
+    task="Return the first `wanted` of the rows that at least one reason explains, and the share of "
+    "all rows that at least one reason explains.",
     hints=(
         "explained has a column for each reason; explained.any(axis=1) tells which rows have one.",
         "Choose these rows first, then take the first wanted of them.",
@@ -484,8 +484,9 @@ PROMISE_AND_TRUTH = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Of the settings with a predicted risk of at most the limit, choose the best of highest gain, "
-    "and return their mean predicted and their mean true risk.",
+    task="Of the settings with a predicted risk of at most the limit, choose the `best` ones with the "
+    "highest gain (`best` is their number). Return their mean predicted risk and their mean true "
+    "risk.",
     hints=(
         "np.flatnonzero(predicted <= limit) gives the places of the settings that are allowed.",
         "Sort the allowed ones by minus their gain and take the first best.",
@@ -599,8 +600,9 @@ INSIDE_FENCE = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return which candidates have a distance to their k-th nearest known row of at most the "
-    "quantile share of the same distance among the known rows, each to its k-th nearest other known row.",
+    task="For each candidate take the distance to its k-th nearest known row. Return which candidates "
+    "have one of at most the quantile `share` of the same distance among the known rows, each to "
+    "its k-th nearest other known row.",
     hints=(
         "cdist(candidates, known) gives all distances. Sort each line; the k-th nearest is at place k - 1.",
         "Among the known rows each is its own nearest row, at place 0. The k-th nearest other one is at "

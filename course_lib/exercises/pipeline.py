@@ -278,9 +278,9 @@ KEEPS_RULE = Exercise(
     points=1,
     minutes=10,
     difficulty=1,
-    task="Return for each value whether it keeps the rule: a number lies from least to most, both ends "
-    "allowed, an integer is whole besides, a category is one of the levels; a missing value (NaN, or an "
-    "empty text of a category) keeps it just if missing is True.",
+    task="Return for each value whether it keeps the rule: a number lies from `least` to `most`, both "
+    "ends allowed; an integer must also be whole; a category is one of the levels. A missing "
+    "value (NaN, or an empty text of a category) keeps the rule only if `missing` is True.",
     hints=(
         "Find the missing values first: np.isnan(values) of numbers, values == '' of texts.",
         "np.isin(values, levels) tells which values are levels, and values % 1 == 0 which are whole.",

@@ -94,8 +94,9 @@ RECALL_AT_K = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return the mean, over the customers who want something, of how many of their wanted items are "
-    "among the k of highest score that are not barred, divided by the smaller of k and the number wanted.",
+    task="For each customer who wants something, count the wanted items among the k that have the "
+    "highest scores and are not barred, and divide by k or by the number of wanted items, "
+    "whichever is smaller. Return the mean over these customers.",
     hints=(
         "np.where(barred, -np.inf, scores) puts what is barred to the end of every list.",
         "np.argsort(-scores, axis=1)[:, :k] gives the places of the k highest of each row, and "
@@ -457,8 +458,8 @@ GUMBEL_TOP_K = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return which items each basket holds: as many as its size says, those of the highest logit plus "
-    "Gumbel noise -log(-log(u)).",
+    task="Return which items each basket holds: those with the highest logit plus Gumbel noise "
+    "-log(-log(u)), as many as the basket's size says.",
     hints=(
         "The noisy logits are logits - np.log(-np.log(uniform)).",
         "np.argsort(-noisy, axis=1) gives the items from the highest down; np.argsort of that gives each "
@@ -471,7 +472,7 @@ GUMBEL_TOP_K = Exercise(
     numpy=True,
     picture=_gumbel_picture,
     mistakes={
-        "No chance takes part: every customer of one kind buys the same. Add the noise.": slip(
+        "No chance takes part: equal logits always give the same basket. Add the noise.": slip(
             "(logits - np.log(-np.log(uniform)))", "logits"
         ),
         "The noise has the wrong sign: it is minus the logarithm of minus the logarithm.": slip(
@@ -605,8 +606,9 @@ HELD_OUT_LIFT = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Among the pairs of items that at least least customers of choose bought, take the top of largest "
-    "lift there, and return the mean lift of these pairs in choose and in judge.",
+    task="Take the pairs of items of which at least `least` customers of `choose` bought both. Of "
+    "these take the `top` pairs with the largest lift in `choose`. Return their mean lift in "
+    "`choose` and their mean lift in `judge`.",
     hints=(
         "x.T @ x counts for each pair how many customers bought both; np.triu_indices(items, 1) names each "
         "pair once.",
@@ -647,7 +649,7 @@ HELD_OUT_LIFT = Exercise(
         "These are sums. Return the mean lift of the pairs.": returning(
             "float(lifts[0][strongest].sum()), float(lifts[1][strongest].sum())"
         ),
-        "A pair that just least customers bought takes part: compare with >=.": slip(
+        "A pair that exactly `least` customers bought takes part: compare with >=.": slip(
             ">= least", "> least"
         ),
         "The division by the items' shares is missing: this is how often pairs are bought.": slip(
@@ -866,9 +868,9 @@ REPEAT_AND_EXPLORE = Exercise(
     points=2,
     minutes=12,
     difficulty=2,
-    task="Return for each customer a list of k items: first at most repeats items bought before, from the "
-    "most often bought down (of equal ones the higher score first), then items never bought, from the "
-    "highest score down.",
+    task="Return for each customer a list of k items: first at most `repeats` items bought before, "
+    "those bought most often first (among equals the higher score first), then items never "
+    "bought, the highest score first.",
     hints=(
         "Scores lie below 1, so bought + scores sorts by the count and then by the score.",
         "np.where(bought > 0, bought + scores, -np.inf) puts to the end what was never bought.",

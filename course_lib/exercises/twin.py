@@ -253,9 +253,9 @@ EXPOSURE = Exercise(
     points=3,
     minutes=15,
     difficulty=3,
-    task="Return the log-likelihood (r, N) of r stretches of work under N particles: (s / b)^k - (e / b)^k "
-    "for a tool that worked from the age s to the age e, and log(k / b) + (k - 1) log(e / b) more if it "
-    "failed there, with life b and shape k.",
+    task="Return the log-likelihood (r, N) of r stretches of work under N particles: (s / b)^k - (e / "
+    "b)^k for a tool that worked from the age s to the age e, and log(k / b) + (k - 1) log(e / "
+    "b) more if it failed there. theta holds the logarithms of the life b and of the shape k.",
     hints=(
         "life, shape = np.exp(theta[..., 0]), np.exp(theta[..., 1]) are (r, N).",
         "start[:, None] has the shape (r, 1), so it fits to (r, N).",
@@ -505,8 +505,9 @@ CHANCE = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Return the chance that a tool which works at an age fails before the age until: the weighted "
-    "mean over the particles of 1 - exp(-((until / b)^k - (age / b)^k)), with life b and shape k.",
+    task="Return the chance that a tool which works at the age `age` fails before the age `until`: "
+    "the weighted mean over the particles of 1 - exp(-((until / b)^k - (age / b)^k)). theta "
+    "holds the logarithms of the life b and of the shape k.",
     hints=(
         "life, shape = np.exp(theta).T gives two arrays (N,).",
         "Compute the chance for each particle, and then the mean: weight @ chances.",
@@ -540,10 +541,10 @@ CHANCE = Exercise(
         ),
         "theta holds logarithms: take np.exp.": slip("np.exp(theta).T", "(np.abs(theta) + 1).T"),
         (
-            "The weights were summed over those particles that fail for sure. Take the weighted mean of "
-            "the chances."
+            "Particles with a wear above 1 were counted as sure failures, the others as none. "
+            "Take the weighted mean of the chances."
         ): returning("float(weight @ (wear > 1))"),
-        "The age is subtracted twice: until is an age already.": slip(
+        "A part of the age was subtracted from until, which is an age already. Leave it as it is.": slip(
             "(until / life)", "((until - age / 2) / life)"
         ),
         "The shape is missing: each fraction is raised to the power of k.": slip(
@@ -686,7 +687,7 @@ PICK = Exercise(
         ),
         "This is the error. Return the row.": returning("float(error)"),
         "The mean of the best row. Return its place.": returning("float(values[best].mean())"),
-        "The row before the best one. Count from 0: argmax gives the place already.": returning(
+        "This is the row after the best one. Count from 0: argmax gives the place already.": returning(
             "(best + 1 if gain.mean() > error else current)"
         ),
     },
@@ -917,10 +918,11 @@ SEEN = Exercise(
     points=2,
     minutes=15,
     difficulty=2,
-    task="Return the ages and the failures of the tools that the twin sees: tool j is the real one where "
-    "u[j, 0] < share; else it is imagined with the first particle whose cumulated weight reaches u[j, 1]: "
-    "it lasts life * wear[j]^(1 / shape) steps, rounded up, and has failed if that is at most the "
-    "threshold, at which it is replaced otherwise.",
+    task="Return the ages and the failures of the tools that the twin sees. Tool j is the real one "
+    "where u[j, 0] < share. Else it is imagined with the first particle whose cumulated weight "
+    "reaches u[j, 1] (theta holds log life and log shape): it lasts life * wear[j]^(1 / shape) "
+    "steps, rounded up. If that is at most the threshold, it fails then; otherwise it is "
+    "replaced at the threshold.",
     hints=(
         "np.searchsorted(np.cumsum(weight), u[:, 1]) gives the particles; cut at N - 1 for rounding.",
         "life, shape = np.exp(theta[chosen]).T, and lasts = np.ceil(life * wear ** (1 / shape)).",
