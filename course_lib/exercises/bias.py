@@ -883,7 +883,7 @@ IMPLIED = Exercise(
     points=2,
     minutes=15,
     difficulty=3,
-    task="Return the false-positive rate that prevalence, precision and recall leave no choice about.",
+    task="Return the false-positive rate that follows from prevalence, precision and recall.",
     hints=(
         "Take one person on average: prevalence x recall is the true positives.",
         "Chosen are true positives / precision. What is left of them are false positives, out of "
