@@ -100,10 +100,10 @@ def _tied(cells: Sequence[int]) -> list[list[int]]:
     return bundles
 
 
-def stacked(tables: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
+def padded(tables: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
     """Tables of counts as one array of floats (tables, *shape), smaller ones filled up with zeros.
 
-    >>> stacked([np.ones((1, 2)), np.ones((2, 1))], (2, 2)).tolist()
+    >>> padded([np.ones((1, 2)), np.ones((2, 1))], (2, 2)).tolist()
     [[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]
     """
     found = np.zeros((len(tables), *shape))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib.audit.contingency import stacked
+from course_lib.audit.contingency import padded
 from course_lib.audit.effects import (
     Effects,
     covariance,
@@ -124,7 +124,7 @@ def _stacks(
     together = max(TOGETHER // effects.design.shape[1] ** 2, 1)
     for first in range(0, len(real), together):
         some = slice(first, first + together)
-        both = np.stack([stacked(side[some], shape) for side in (synthetic, real)])
+        both = np.stack([padded(side[some], shape) for side in (synthetic, real)])
         m, n = both.reshape(*both.shape[:2], -1).sum(axis=2)
         if order == 1:
             both = _joined(both, m, n)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from course_lib.audit.contingency import cramers_v, pair_excess, stacked
+from course_lib.audit.contingency import cramers_v, padded, pair_excess
 from course_lib.audit.dependence import beyond_margins, given_margins
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, measured
@@ -66,8 +66,8 @@ def _tested(evidence: Evidence, pairs: Sequence[tuple[Values, Values]]) -> Itera
     compared = _compared(evidence.tables.tally, pairs, counts)
     references = beyond_margins([each.holdout for each in counts], [each.train for each in counts])
     most = max((one.cells for pair in pairs for one in pair), default=1)
-    made = cramers_v(stacked([each.synthetic for each in counts], (most, most)))
-    real = cramers_v(stacked([each.real for each in counts], (most, most)))
+    made = cramers_v(padded([each.synthetic for each in counts], (most, most)))
+    real = cramers_v(padded([each.real for each in counts], (most, most)))
     for (one, two), found, reference, v, v_real in zip(
         pairs, compared, references, made, real, strict=True
     ):
