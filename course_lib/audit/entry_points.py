@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from course_lib.audit.alike import holdout_as_training
 from course_lib.audit.checks import (
     attacks,
     bias,
@@ -27,7 +28,7 @@ from course_lib.audit.checks import (
     utility,
 )
 from course_lib.audit.checks import modes as modes_check
-from course_lib.audit.entities import entity_findings, find_entity, one_row_each
+from course_lib.audit.entities import LEAST_PERSONS, entity_findings, find_entity, one_row_each
 from course_lib.audit.evidence import NO_TABLES, Check, Evidence, Sets
 from course_lib.audit.finding import MARGINS, Draft, Finding, Note, judge
 from course_lib.audit.nearest import nearest_pairs
@@ -122,10 +123,16 @@ def audit(
     label, entity = (None if name is None else str(name) for name in (label, entity))
     limits = checked_limits(margins, level, seed)
     given = real_holdout is not None
+    train, made = as_pandas(real_train, "training"), as_pandas(synthetic, "synthetic")
+    kept: pd.DataFrame | None = None
+    rewritten: list[Draft] = []
+    if real_holdout is not None:
+        kept = as_pandas(real_holdout, "holdout")
+        train, kept, rewritten = holdout_as_training(train, kept)
     units = _units(
-        as_pandas(real_train),
-        None if real_holdout is None else as_pandas(real_holdout),
-        as_pandas(synthetic),
+        train,
+        kept,
+        made,
         entity,
         seed,
         limits["kolmogorov_smirnov"],
@@ -163,7 +170,7 @@ def audit(
         list_rows=list_rows,
         aux=known,
     )
-    stages = stages_of(tables, units.drafts)
+    stages = stages_of(tables, [*units.drafts, *rewritten])
     if units.whole is not None:
         real, made = units.whole
         follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
@@ -397,11 +404,18 @@ def _units(
     margin: float,
     others: Sequence[str | None],
 ) -> Units:
-    if not all(isinstance(table, pd.DataFrame) for table in (train, synthetic)):
-        return Units(train, holdout, synthetic)  # `prepare` refuses them in words
     found = entity or find_entity(train, synthetic)
     if found is None or (entity is None and found in others):
         return Units(train, holdout, synthetic)
+    for table in (train, synthetic):
+        persons = (
+            table[found].map(str, na_action="ignore").nunique() if found in table else LEAST_PERSONS
+        )
+        if persons < LEAST_PERSONS:
+            raise AuditError(
+                f"entity={found}: the column has only {persons} different values, so that it does not tell "
+                f"persons apart. At least {LEAST_PERSONS} are needed."
+            )
     rng = np.random.default_rng([seed, 99])
     ours, theirs = (one_row_each(table, found, rng) for table in (train, synthetic))
     held = None if holdout is None else one_row_each(holdout, found, rng)
@@ -437,11 +451,15 @@ def names_of(columns: Sequence[object] | object) -> list[str]:
     return [str(name) for name in columns]
 
 
-def as_pandas(table: Any) -> pd.DataFrame:
+def as_pandas(table: Any, part: str = "") -> pd.DataFrame:
     """A table of pandas as it is, with names that are strings; one of Polars, Arrow or another library as
     pandas' own.
 
-    Anything else is returned unchanged, for `prepare` to refuse in words.
+    Args:
+        part: which table it is, for the message.
+
+    Raises:
+        AuditError: if it is no table.
 
     >>> import pyarrow as pa
     >>> as_pandas(pa.table({"sex": ["f", "m"]}))["sex"].tolist()
@@ -454,7 +472,7 @@ def as_pandas(table: Any) -> pd.DataFrame:
         or hasattr(table, "__dataframe__")
         or hasattr(table, "collect")
     ):
-        return cast(pd.DataFrame, table)
+        raise _no_table(table, part)
     try:
         import narwhals as nw
     except ImportError as error:
@@ -468,8 +486,21 @@ def as_pandas(table: Any) -> pd.DataFrame:
     except TypeError:
         import pyarrow as pa
 
-        whole = nw.from_native(pa.table(table), eager_only=True)
+        try:
+            whole = nw.from_native(pa.table(table), eager_only=True)
+        except (TypeError, ValueError, pa.ArrowException):  # a column by itself, for example
+            raise _no_table(table, part) from None
     return comparable(whole.to_pandas())
+
+
+def _no_table(table: object, part: str) -> AuditError:
+    told = "Features and images as arrays are audited by `audit_arrays`."
+    if isinstance(table, str):
+        told = "Files are read by the command `course-lib audit`."
+    return AuditError(
+        f"The {part} data must be a pandas DataFrame, or a table of Polars or Arrow; got "
+        f"{type(table).__name__}. {told}"
+    )
 
 
 def checked_limits(

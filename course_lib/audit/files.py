@@ -23,11 +23,23 @@ import numpy as np
 import pandas as pd
 
 from course_lib.audit.reading import code_width
-from course_lib.audit.schema import AuditError, listed
+from course_lib.audit.schema import INDEX, AuditError, counts_rows, listed
 
 PARQUET = {".parquet", ".pq"}
 ARROW = {".arrow", ".feather", ".ipc"}
 SEPARATORS = ",;\t|"
+OTHER_SEPARATORS = ":^~\x01"  # which the audit does not read, since they stand in values
+FOREIGN = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}
+SAVE_AS = "The audit reads CSV, Parquet (.parquet) and Arrow (.arrow, .feather): save the table as "
+SAVE_AS += "one of these."
+NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?")
+BYTE_ORDER = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, which begins alike
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 LINES, HEAD = 200, 100_000  # lines and characters from which the form of a file is judged
 PEEK = 20_000  # rows that are looked at as text
 NAMELESS = "Unnamed:"
@@ -127,7 +139,7 @@ def csv_batches(path: Path, rows: int) -> Iterator[pd.DataFrame]:
         with pd.read_csv(
             path,
             chunksize=rows,
-            encoding="cp1252" if assumed else "utf-16" if _is_utf16(path) else "utf-8-sig",
+            encoding="cp1252" if assumed else _unicode(_start(path)) or "utf-8",
             compression="gzip" if _is_gzip(path) else None,
             low_memory=False,
             **layout.options,
@@ -157,21 +169,23 @@ class Layout:
 
 
 def _layout(path: Path, text: str, assumed: Sequence[str]) -> Layout:
-    blank = re.match(r"[\r\n]*", text)[0]  # type: ignore[index]  # it always matches
-    text = text[len(blank) :]
     if not text.strip():
         raise AuditError(f"{path} is empty.")
-    told = re.match(r"sep=(.)\r?\n", text)  # a line that Excel reads
-    text = text[told.end() :] if told else text
+    if (start := text.lstrip()[0]) in FOREIGN:
+        raise AuditError(f"{path} begins with '{start}' and looks like {FOREIGN[start]}. {SAVE_AS}")
     head = re.split(r"\r\n|\n|\r", text[:HEAD])[:LINES]
     if len(text) > HEAD:
         head = head[:-1] or head  # the last line may be cut off
-    separator = told[1] if told else max(SEPARATORS, key=head[0].count)
+    skipped, notes, told = _preamble(head)
+    head = head[skipped:]
+    separator = told or max(SEPARATORS, key=head[0].count)
     _check_separator(path, separator, head)
-    names, repaired = _names(path, list(csv.reader(head, delimiter=separator)))
-    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True}
-    options |= {"header": 0, "names": names, "index_col": False}
-    layout = Layout(options, (*assumed, *repaired), pd.DataFrame())
+    quote = "'" if _in_single_quotes(head[0].split(separator)) else '"'
+    fields = list(csv.reader(head, delimiter=separator, quotechar=quote, skipinitialspace=True))
+    names, repaired = _names(path, fields)
+    options: dict[str, Any] = {"sep": separator, "skipinitialspace": True, "quotechar": quote}
+    options |= {"header": 0, "names": names, "index_col": False, "skiprows": skipped}
+    layout = Layout(options, (*assumed, *notes, *repaired), pd.DataFrame())
     try:
         rows = pd.read_csv(
             io.StringIO(text), nrows=PEEK, dtype=str, keep_default_na=False, **options
@@ -181,9 +195,65 @@ def _layout(path: Path, text: str, assumed: Sequence[str]) -> Layout:
     except (pd.errors.ParserError, ValueError) as error:
         raise _not_a_table(path, layout, error) from error
     codes = [name for name in names if code_width(rows[name][rows[name] != ""])]
-    skipped = len(re.findall(r"\r\n|\n|\r", blank)) + (told is not None)
-    options |= {"dtype": dict.fromkeys(codes, str), "skiprows": skipped}
+    options |= {"dtype": dict.fromkeys(codes, str)}
     return Layout(options, layout.notes, rows)
+
+
+def _preamble(lines: list[str]) -> tuple[int, list[str], str | None]:
+    """How many lines stand above the names, what is told of them, and the separator told to Excel."""
+    skipped, notes, told = 0, [], None
+    for line in lines:
+        rest = [other for other in lines[skipped + 1 :] if other.strip()]
+        excel = re.fullmatch(r'"?sep=(.)"?[,;\t]*', line, re.IGNORECASE)
+        if excel:
+            told = excel[1]
+        elif line.startswith("#") and rest and not _names_the_rest(line, rest):
+            notes = ["lines that begin with # were left out"]
+        elif line.strip() and not (told is None and _is_title(line, rest)):
+            break
+        elif line.strip():
+            notes.append(
+                f"the first line, '{line.strip(SEPARATORS + ' ')[:60]}', was taken for a title"
+            )
+        skipped += 1
+    return skipped, notes, told
+
+
+def _names_the_rest(line: str, rest: list[str]) -> bool:
+    """Whether a line has as many separators as each line below it, and these have no names of their own."""
+    separator = max(SEPARATORS, key=rest[0].count)
+    fits = line.count(separator) > 0 and {line.count(separator)} == _count(rest, separator)
+    return fits and not _looks_like_names(rest, separator)
+
+
+def _count(lines: list[str], separator: str) -> set[int]:
+    """How often the separator stands in each line, if that is the same number in all of them."""
+    counts = {line.count(separator) for line in lines}
+    return counts if len(counts) == 1 else set()
+
+
+def _is_title(line: str, rest: list[str]) -> bool:
+    """Whether one text stands alone above a line of names."""
+    if len(rest) < 2:
+        return False
+    separator = max(SEPARATORS, key=rest[0].count)
+    fields, wanted = line.split(separator), len(rest[0].split(separator))
+    alone = sum(bool(field.strip()) for field in fields) == 1
+    return (
+        alone and wanted > 1 and len(fields) in (1, wanted) and _looks_like_names(rest, separator)
+    )
+
+
+def _looks_like_names(lines: list[str], separator: str) -> bool:
+    """Whether the first line holds words only, none of which stands again below itself, as values do."""
+    names, *rows = ([field.strip() for field in line.split(separator)] for line in lines)
+    words = all(names) and not any(NUMBER.fullmatch(name) for name in names)
+    columns = [{row[place] for row in rows if len(row) > place} for place in range(len(names))]
+    return words and not any(name in column for name, column in zip(names, columns, strict=True))
+
+
+def _in_single_quotes(names: list[str]) -> bool:
+    return all(re.fullmatch(r"\s*'.*'\s*", name) for name in names)
 
 
 def _not_a_table(path: Path, layout: Layout, error: Exception) -> AuditError:
@@ -198,14 +268,23 @@ def _names(path: Path, rows: list[list[str]]) -> tuple[list[str], list[str]]:
     """A name for each field, and what had to be repaired; from the first rows, the header included."""
     names, notes = [name.strip() for name in rows[0]], []
     others = [row for row in rows[1:] if row]
-    if {len(row) for row in others} == {len(names) + 1}:  # one field more in each row
-        if all(row[-1].strip() == "" for row in others):
-            notes.append("each line ends with a separator, which was left out")
-            names.append("")
-        else:
-            notes.append("the first field of each line has no name; it was read as the row's name")
-            names.insert(0, "")
-    names = [name or f"{NAMELESS} {i}" for i, name in enumerate(names)]
+    lengths = {len(row) for row in others}
+    extra = max(lengths, default=0) - len(names)
+    if extra > 0 and not any(field.strip() for row in others for field in row[len(names) :]):
+        each = "each line ends" if len(lengths) == 1 else "some lines end"
+        notes.append(f"{each} with a separator, which was left out")
+        names += [""] * extra
+    elif lengths == {len(names) + 1} and len({row[0] for row in others}) == len(others):
+        notes.append("the first field of each line has no name; it was read as the row's name")
+        names.insert(0, "")
+    elif lengths and min(lengths) > len(names):
+        raise AuditError(
+            f"The first line of {path} has {len(names)} fields and the others have more, such as "
+            f"{min(lengths)}. Does a value hold the separator, as a decimal comma, without quotation "
+            "marks around it?"
+        )
+    _check_names(path, names, others)
+    names = [name or _free_name(i, names) for i, name in enumerate(names)]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise AuditError(
             f"The first line of {path} names {listed(twice)} more than once. Rename or drop one: the "
@@ -214,15 +293,44 @@ def _names(path: Path, rows: list[list[str]]) -> tuple[list[str], list[str]]:
     return names, notes
 
 
+def _free_name(place: int, names: list[str]) -> str:
+    """A name for a field that has none, which no other field has."""
+    name = f"{NAMELESS} {place}"
+    return name if name not in names else f"{NAMELESS} {place}.{len(names)}"
+
+
+def _check_names(path: Path, names: list[str], rows: list[list[str]]) -> None:
+    """Raises AuditError if the first line holds values: each field is one that its column has, or a number
+    with a fraction above numbers."""
+    if len(rows) < 2 or not any(names):
+        return
+    columns = [
+        {row[place].strip() for row in rows if len(row) > place} for place in range(len(names))
+    ]
+    alike = [
+        (name in column and not name.isdigit())
+        or (bool(NUMBER.fullmatch(name)) and all(map(NUMBER.fullmatch, column)))
+        for name, column in zip(names, columns, strict=True)
+    ]
+    whole = [int(name) for name in names if name.isdigit()]
+    counted = len(whole) == len(names) and whole == sorted(whole)  # 0, 1, 2 or 2019, 2020 are names
+    if all(alike) and not counted:
+        raise AuditError(
+            f"The first line of {path} holds values and not names: {listed(names, 4)}. Write the names of "
+            "the columns above it."
+        )
+
+
 def _without_nameless(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table without columns that have no name and hold nothing, or only number the rows."""
     notes = []
-    for name in [name for name in table.columns if name.startswith(NAMELESS)]:
-        values = table[name]
-        if values.isna().all():
+    for name in [name for name in table.columns if INDEX.fullmatch(name)]:
+        values, nameless = table[name], name.startswith(NAMELESS)
+        if nameless and values.isna().all():
             table = table.drop(columns=name)
         elif _numbers_rows(values):
-            notes.append("a column without a name numbers the rows, and was left out")
+            told = "without a name" if nameless else f"'{name}'"
+            notes.append(f"a column {told} numbers the rows, and was left out")
             table = table.drop(columns=name)
     return table, notes
 
@@ -241,7 +349,10 @@ def _taken_as_missing(rows: pd.DataFrame) -> Iterator[str]:
 def _check_separator(path: Path, separator: str, head: list[str]) -> None:
     """Raises AuditError if the names are separated in one way and the values in another."""
     wanted, others = head[0].count(separator), [line for line in head[1:] if line]
-    if not wanted or not others or any(separator in line for line in others):
+    if not wanted:
+        _check_only_column(path, head[0], others)
+        return
+    if not others or any(separator in line for line in others):
         return
     for other in SEPARATORS:
         if other != separator and all(line.count(other) >= wanted for line in others):
@@ -251,14 +362,29 @@ def _check_separator(path: Path, separator: str, head: list[str]) -> None:
             )
 
 
+def _check_only_column(path: Path, first: str, others: list[str]) -> None:
+    """Raises AuditError where the names are separated by none of the separators, and the values by one."""
+    for each in OTHER_SEPARATORS:
+        if first.count(each) and _count([first, *others], each):
+            raise AuditError(
+                f"{path} seems to be separated by '{each}'. Save it with one of these: comma, semicolon, "
+                "tab, |."
+            )
+    for each in SEPARATORS:
+        if others and all(len(row) > 1 for row in csv.reader(others, delimiter=each)):
+            raise AuditError(
+                f"The first line of {path} has no '{each}', by which the other lines are separated. Write "
+                "the names of the columns there, with the same separator."
+            )
+
+
 def _numbers_rows(values: pd.Series) -> bool:
-    """Whether the values count from 0 or 1 to the end."""
+    """Whether the values count from 0 or 1 to the end, or number some rows of a larger table."""
     if not pd.api.types.is_integer_dtype(values):
         return False
-    start = values.iloc[0]
-    return bool(
-        start in (0, 1) and (values.to_numpy() == np.arange(start, start + len(values))).all()
-    )
+    numbers, start = values.to_numpy(), values.iloc[0]
+    counted = start in (0, 1) and (numbers == np.arange(start, start + len(values))).all()
+    return bool(counted) or counts_rows(numbers.astype(float))
 
 
 def _is_gzip(path: Path) -> bool:
@@ -266,9 +392,20 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _is_utf16(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
-        return file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        return file.read(4096)
+
+
+def _unicode(start: bytes) -> str | None:
+    """Which encoding the first bytes of a file show: by a mark, or by every second byte being 0."""
+    for mark, encoding in BYTE_ORDER.items():
+        if start.startswith(mark):
+            return encoding
+    zeros = [start[k::2].count(0) / max(len(start[k::2]), 1) for k in (0, 1)]
+    if max(zeros) > 0.7 and min(zeros) < 0.1:
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    return None
 
 
 def _text(path: Path, most: int = -1) -> tuple[str, list[str]]:
@@ -281,14 +418,10 @@ def _text(path: Path, most: int = -1) -> tuple[str, list[str]]:
             raw = gzip.decompress(raw) if whole else zlib.decompressobj(31).decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise AuditError(f"{path} is a damaged .gz file: {error}.") from error
-    if b"\0" in raw[:4096] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise AuditError(
-            f"{path} is not a text file. The audit reads CSV, Parquet (.parquet) and Arrow "
-            "(.arrow, .feather): save the table as one of these."
-        )
-    for encoding in (
-        ("utf-16",) if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    ):
+    known = _unicode(raw[:4096])
+    if b"\0" in raw[:4096] and known is None:
+        raise AuditError(f"{path} is not a text file. {SAVE_AS}")
+    for encoding in (known,) if known else ("utf-8", "cp1252"):
         try:
             text = codecs.getincrementaldecoder(encoding)().decode(raw, final=whole)
         except UnicodeDecodeError:

@@ -7,8 +7,9 @@ than a thousand or a little more than one, and "03/04/2020" could be in March or
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -36,9 +37,47 @@ MISSING = {
     "null",
     "nil",
 }
-MISSING |= {"nan", "unknown", "missing", "unspecified", "not available", "not known", "no data"}
-CURRENCY = "€$£¥"
-SIGNS = re.compile(rf"^[{CURRENCY}]\s*|\s*[%{CURRENCY}]$")
+MISSING |= {
+    "nan",
+    "<na>",
+    "#n/a",
+    "unknown",
+    "missing",
+    "unspecified",
+    "not available",
+    "not known",
+}
+MISSING |= {"no data"}
+# What may stand around a number: a currency, before or behind it, or a unit or a multiple behind it.
+ISO_CURRENCIES = (
+    "USD|EUR|GBP|JPY|CHF|CAD|AUD|NZD|CNY|RMB|INR|BRL|MXN|SEK|NOK|DKK|PLN|CZK|HUF|RUB|TRY"
+)
+ISO_CURRENCIES += "|ZAR|KRW|SGD|HKD|ILS"
+SYMBOLS = "€$£¥₹₩₽₺₫฿₪₴₦"
+BEFORE = rf"[A-Z]{{0,2}}[{SYMBOLS}]|(?:{ISO_CURRENCIES}|Rs|Fr|kr)\b\.?"
+BEHIND = rf"[%‰{SYMBOLS}]|[^\W\d_][^\s\d,()-]{{0,11}}\d?|°[A-Z]?"
+MULTIPLES = {"k": 1e3, "K": 1e3, "Mio": 1e6, "Mio.": 1e6, "M": 1e6, "mn": 1e6, "million": 1e6}
+MULTIPLES |= {"bn": 1e9, "Mrd": 1e9, "Mrd.": 1e9, "billion": 1e9}
+LEAST_UNIT = 0.3  # of the rows must have a unit: "12a" among house numbers is another number
+PARTS = re.compile(
+    rf"(?P<open>\()?(?P<sign>[+-]?) ?(?P<before>{BEFORE})? ?(?P<open_>\()?(?P<sign_>[+-]?)"
+    r"(?P<number>(?:\d(?:[\d.,' ]*\d)?[.,]?|[.,]\d+)(?:[eE][+-]?\d+)?)"
+    rf" ?(?P<behind>{BEHIND})?(?P<close>\))?(?P<minus>-)?"
+)
+# A time of day or a length of time: "13:45", "1:45 pm", "1 days 02:00:00"; "1h 20m", "PT1H20M".
+CLOCK = re.compile(
+    r"(?P<sign>-)?(?:(?P<days>-?\d+) days?,? ?\+?)?(?P<hours>\d+):(?P<minutes>[0-5]\d)"
+    r"(?::(?P<seconds>[0-5]\d(?:\.\d+)?))? ?(?P<half>[ap]\.?m\.?)?",
+    re.IGNORECASE,
+)
+LENGTH = re.compile(
+    r"(?P<sign>-)?P?(?:(?P<days>\d+) ?d(?:ays?)?)? ?T?(?:(?P<hours>\d+(?:\.\d+)?) ?h(?:(?:ou)?rs?)?)? ?"
+    r"(?:(?P<minutes>\d+(?:\.\d+)?) ?m(?:in(?:ute)?s?)?)? ?"
+    r"(?:(?P<seconds>\d+(?:\.\d+)?) ?s(?:ec(?:ond)?s?)?)?",
+    re.IGNORECASE,
+)
+SAME_SIGNS = str.maketrans({**dict.fromkeys("’‘´`", "'"), **dict.fromkeys("−–", "-")})
+IN_HOURS = {"days": 24.0, "hours": 1.0, "minutes": 1 / 60, "seconds": 1 / 3600}
 
 
 @dataclass(frozen=True)
@@ -47,32 +86,46 @@ class NumberFormat:
 
     Attributes:
         decimal, thousands: the separators; no thousands are separated if the latter is empty.
+        unit: what stands before or behind most of them, such as "kg", "$" or "%".
+        minus: how negative numbers are written, if not by a hyphen in front: "(", "−" or "behind".
+        multiples: whether some end in a word that multiplies them, such as "1.2k".
+        clock: whether they are times of day or lengths of time, such as "1:30", which become hours.
         example: a value of the column.
     """
 
     decimal: str = "."
     thousands: str = ""
-    percent: bool = False
-    currency: str = ""
+    unit: str = ""
+    minus: str = ""
+    multiples: bool = False
+    clock: bool = False
     example: str = ""
 
     def __str__(self) -> str:
         told = [f"decimal {NAMES[self.decimal]}"] if self.decimal != "." else []
         told += [f"{NAMES[self.thousands]} between thousands"] if self.thousands else []
-        told += ["percent signs"] if self.percent else []
-        told += [f"the sign {self.currency}"] if self.currency else []
+        told += ["percent signs"] if self.unit == "%" else []
+        told += [f"the unit {self.unit}"] if self.unit not in ("", "%") else []
+        told += [MINUS[self.minus]] if self.minus else []
+        told += ["k for thousand, M for million or the like"] if self.multiples else []
+        told += ["hours, minutes or seconds, read in hours"] if self.clock else []
         return f"written with {_joined(told)}, such as '{self.example}'" if told else ""
 
     @property
     def is_special(self) -> bool:
-        """Whether anything but a decimal point is used."""
-        return bool(self.decimal != "." or self.thousands or self.percent or self.currency)
+        """Whether it is anything that Python would not read as a number."""
+        odd = (self.thousands, self.unit, self.minus, self.multiples, self.clock)
+        return self.decimal != "." or any(odd)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         decimal, thousands = re.escape(self.decimal), re.escape(self.thousands)
-        whole = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+|\d+" if thousands else r"\d+"
-        return re.compile(rf"[+-]?(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?")
+        # The second way is India's: 12,34,567.
+        grouped = (
+            rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+|[1-9]\d?(?:{thousands}\d\d)+{thousands}\d{{3}}"
+        )
+        whole = rf"{grouped}|\d+" if thousands else r"\d+"
+        return re.compile(rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?")
 
     def numbers(self, words: pd.Series) -> np.ndarray:
         """Words (n,) as floats, NaN where a word is not a number in this format.
@@ -81,21 +134,34 @@ class NumberFormat:
 
         >>> NumberFormat(",", ".").numbers(pd.Series(["1.234,5", "many"])).tolist()
         [1234.5, nan]
+        >>> NumberFormat(unit="kg").numbers(pd.Series(["12 kg", "(3.5kg)", "7"])).tolist()
+        [12.0, -3.5, 7.0]
         """
-        bare = words.str.strip().str.replace(SPACES, " ", regex=True)
-        percent = bare.str.endswith("%").to_numpy(bool)
-        bare = bare.str.replace(SIGNS, "", regex=True).str.replace(SIGNS, "", regex=True)
-        readable = bare.str.fullmatch(self.pattern).to_numpy(bool)
+        return _hours(words) if self.clock else self.of(_parts(words))
+
+    def of(self, parts: pd.DataFrame) -> np.ndarray:
+        """The same of words whose parts are known, see `_parts`."""
+        bare = parts["number"]
+        if not bare.any():
+            return np.full(len(parts), np.nan)
+        readable = bare.str.fullmatch(self.pattern) & parts["unit"].isin(["", self.unit])
         if self.thousands:
             bare = bare.str.replace(self.thousands, "", regex=False)
         if self.decimal != ".":
             bare = bare.str.replace(self.decimal, ".", regex=False)
-        found = pd.to_numeric(bare.where(readable), errors="coerce").to_numpy(float)
-        return np.where(percent, found / 100, found)
+        found = pd.to_numeric(bare.where(readable.to_numpy(bool)), errors="coerce").to_numpy(float)
+        percent = (parts["unit"] == "%").to_numpy(bool)
+        factor = parts["factor"].to_numpy(float) / np.where(percent, 100, 1)
+        return np.asarray(found * factor)
 
 
 NAMES = {",": "commas", ".": "points", " ": "spaces", "'": "apostrophes"}
-SPACES = r"[\u00a0\u2009\u202f]"  # no-break, thin and narrow
+MINUS = {
+    "(": "negative numbers in parentheses",
+    "−": "a sign for minus that is no hyphen",
+    "behind": "the minus sign behind the number",
+}
+SPACES = r"[\s\u00a0\u2009\u202f]+"  # no-break, thin and narrow ones, too
 # Tried in this order; the first of those that read most values is taken.
 FORMATS = [
     NumberFormat(decimal, thousands)
@@ -104,6 +170,50 @@ FORMATS = [
     )
 ]  # fmt: skip
 PLAIN = FORMATS[0]
+
+
+def _parts(words: pd.Series) -> pd.DataFrame:
+    """Of words (n,): the digits, the unit, what the digits are multiplied by, and how minus is written."""
+    names = ["number", "unit", "factor", "minus"]
+    return pd.DataFrame([_parted(str(word)) for word in words], words.index, columns=names)
+
+
+def _parted(word: str) -> tuple[str, str, float, str]:
+    bare = re.sub(SPACES, " ", word.strip())
+    found = PARTS.fullmatch(bare.translate(SAME_SIGNS))
+    if found is None:
+        return "", "", 1.0, ""
+    part = {name: value or "" for name, value in found.groupdict().items()}
+    opened = part["open"] + part["open_"]
+    minus = (part["sign"] + part["sign_"] + part["minus"]).count("-") + len(opened)
+    if minus > 1 or len(opened) != len(part["close"]):
+        return "", "", 1.0, ""
+    multiple = MULTIPLES.get(part["behind"])
+    behind = re.sub(r"(?<=\w{3})s$", "", part["behind"])  # 1 room, 2 rooms
+    way = "(" if opened else "behind" if part["minus"] else "−" if bare[0] in "−–" else ""
+    unit = part["before"] + (behind if multiple is None else "")
+    return part["number"], unit, (multiple or 1.0) * (-1) ** minus, way
+
+
+def _hours(words: pd.Series) -> np.ndarray:
+    """Times of day and lengths of time (n,) as hours, NaN where a word is neither.
+
+    >>> _hours(pd.Series(["13:45", "1:30 pm", "PT90M", "noon"])).tolist()
+    [13.75, 13.5, 1.5, nan]
+    """
+    return np.array([_hour(str(word).strip()) for word in words], float)
+
+
+def _hour(word: str) -> float:
+    found = CLOCK.fullmatch(word) or LENGTH.fullmatch(word)
+    part = {} if found is None else found.groupdict()
+    parts = {name: float(part[name]) for name in IN_HOURS if part.get(name)}
+    if not parts:
+        return np.nan
+    if half := part.get("half"):
+        parts["hours"] = parts["hours"] % 12 + 12 * (half[0] in "pP")
+    hours = sum(value * IN_HOURS[name] for name, value in parts.items())
+    return -hours if part["sign"] else hours
 
 
 def plain_numbers(words: pd.Series) -> np.ndarray:
@@ -125,16 +235,22 @@ def is_marker(words: pd.Series) -> np.ndarray:
 
 
 def code_width(words: pd.Series) -> int | None:
-    """How many digits all words (n,) have, if they are codes: some begin with 0. None if they are not.
+    """How many digits words (n,) have, if they are codes: some begin with 0. None if they are not.
+
+    Words that do not begin with 0 may be shorter: a program that took them for numbers has cut off zeros.
 
     >>> code_width(pd.Series(["02281", "61821"])), code_width(pd.Series(["2281", "61821"]))
     (5, None)
     """
     known = words.dropna().astype(str).str.strip()
-    widths = known.str.len().unique()
-    if len(widths) != 1 or widths[0] < LEAST_DIGITS or not known.str.fullmatch(r"\d+").all():
+    known = known[(known != "") & ~is_marker(known)]
+    if known.empty or not known.str.fullmatch(r"\d+").all():
         return None
-    return int(widths[0]) if known.str.startswith("0").any() else None
+    lengths, zero = known.str.len(), known.str.startswith("0")
+    width = int(lengths.max())
+    if width < LEAST_DIGITS or not zero.any() or (lengths[zero] < width).any():
+        return None
+    return width
 
 
 @dataclass(frozen=True)
@@ -173,14 +289,22 @@ def as_numbers(words: pd.Series, likely: NumberFormat = PLAIN) -> Numbers | None
     if not counts[~marked].sum() or not levels.str.contains(r"\d").any():
         return None
     best, read = PLAIN, plain_numbers(levels)
-    share = counts[np.isfinite(read) & ~marked].sum() / counts[~marked].sum()
-    if share < ENOUGH:
-        tried = [likely, *FORMATS] if likely != PLAIN else FORMATS
-        for each in tried:
-            values = each.numbers(levels)
-            got = counts[np.isfinite(values) & ~marked].sum() / counts[~marked].sum()
+    known_rows = counts[~marked].sum()
+    share = counts[np.isfinite(read) & ~marked].sum() / known_rows
+    parts = None
+    if share < 1:
+        parts = _parts(levels)
+        unit = _unit_of(parts["unit"][~marked], counts[~marked])
+        for each in dict.fromkeys([NumberFormat(likely.decimal, likely.thousands), *FORMATS]):
+            values = (each := replace(each, unit=unit)).of(parts)
+            got = counts[np.isfinite(values) & ~marked].sum() / known_rows
             if got > share:
                 best, read, share = each, values, got
+    if share < ENOUGH:
+        values = _hours(levels)
+        got = counts[np.isfinite(values) & ~marked].sum() / known_rows
+        if got > max(share, ENOUGH):
+            best, read, share = NumberFormat(clock=True), values, got
     unread = ~np.isfinite(read) & ~marked
     if share < ENOUGH:
         codes = levels[unread].str.strip().str.lower().unique()
@@ -189,17 +313,22 @@ def as_numbers(words: pd.Series, likely: NumberFormat = PLAIN) -> Numbers | None
             return None
         marked, unread = marked | unread, np.zeros_like(unread)
     markers = {str(word): int(rows[word]) for word in levels[marked]}
-    used = levels[np.isfinite(read)]
-    format_ = NumberFormat(
-        best.decimal,
-        best.thousands,
-        bool(used.str.strip().str.endswith("%").mean() > 0.5),
-        next(iter("".join(used.str.extract(f"([{CURRENCY}])")[0].dropna())), ""),
-        _longest(used),
-    )
+    used = np.isfinite(read)
+    if parts is not None and not best.clock and best is not PLAIN:
+        signs = parts["minus"][used]
+        multiples = bool((parts["factor"][used].abs() != 1).any())
+        best = replace(best, minus=next(iter(signs[signs != ""]), ""), multiples=multiples)
+    best = replace(best, example=_longest(levels[used]))
     number = dict(zip(levels, np.where(marked, np.nan, read), strict=True))
     found = words.map(lambda word: number.get(str(word), np.nan), na_action="ignore")
-    return Numbers(found.to_numpy(float, na_value=np.nan), format_, markers)
+    return Numbers(found.to_numpy(float, na_value=np.nan), best, markers)
+
+
+def _unit_of(units: pd.Series, rows: np.ndarray) -> str:
+    """The unit that most rows have, of words (n,) that stand in so many rows (n,); or none."""
+    times = pd.Series(rows, index=units.index).groupby(units).sum().drop("", errors="ignore")
+    often = not times.empty and times.max() >= LEAST_UNIT * rows.sum()
+    return str(times.idxmax()) if often else ""
 
 
 def _longest(words: pd.Series) -> str:
@@ -213,10 +342,15 @@ def _joined(parts: Sequence[str]) -> str:
 # --- dates -------------------------------------------------------------------------------------
 
 NUMERIC_DATE = r"^\s*(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)"
-# A year with a month, three fields, or a time: "1-2" is not a date.
+# A year with a month, three fields of which one is a year, or a month's name: "1-2", "1.1.2" are none.
 LIKE_A_DATE = (
-    r"\d{4}[-/.]\d{1,2}(?!\d)|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|[A-Za-z]{3}.*\d{4}"
+    r"\d{4}[-/.]\d{1,2}(?!\d)|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?![\d.])|^\d{1,2}/(?:19|20)\d\d$"
+    r"|[A-Za-z]{3}.*\d{4}|^\d{1,2}[- ][A-Za-z]{3}[- ]\d{2}(?!\d)"
 )
+# Numbers that are dates: the unit in which they count from 1970, and up to what size.
+Unit = Literal["s", "ms", "us", "ns"]
+SINCE_1970: dict[Unit, float] = {"s": 1e10, "ms": 1e13, "us": 1e16}
+YEARS = (1800, 2200)
 
 
 @dataclass(frozen=True)
@@ -255,6 +389,8 @@ def as_dates(values: pd.Series, order: DateOrder | None = None) -> pd.Series:
     >>> as_dates(pd.Series(["03/04/2020", "25/04/2020"])).dt.month.tolist()
     [4, 4]
     """
+    if pd.api.types.is_numeric_dtype(values):
+        return _dates_of_numbers(values)
     if order is None:
         text = not pd.api.types.is_datetime64_any_dtype(values)
         order = date_order(values.dropna()) if text else DateOrder(None)
@@ -265,6 +401,38 @@ def as_dates(values: pd.Series, order: DateOrder | None = None) -> pd.Series:
         )
 
 
+def _dates_of_numbers(values: pd.Series) -> pd.Series:
+    """Numbers (n,) as timestamps: years, dates such as 20200131, or time since 1970.
+
+    >>> _dates_of_numbers(pd.Series([20200131, 20200201])).dt.day.tolist()
+    [31, 1]
+    """
+    size = float(values.abs().median())
+    for form, (low, high) in (("%Y%m%d", (YEARS[0] * 1e4, YEARS[1] * 1e4)), ("%Y", YEARS)):
+        if low <= size <= high:
+            whole = values.map(lambda value: f"{value:.0f}", na_action="ignore").astype(object)
+            return pd.Series(
+                pd.to_datetime(whole.tolist(), format=form, errors="coerce", utc=True), values.index
+            )
+    unit: Unit = next((unit for unit, most in SINCE_1970.items() if not size >= most), "ns")
+    return cast(pd.Series, pd.to_datetime(values, unit=unit, errors="coerce", utc=True))
+
+
+def date_form(words: pd.Series) -> tuple[str, str]:
+    """How most dates (n,) are written, digits as 9 and letters as a, and an example; empty without words.
+
+    >>> date_form(pd.Series(["3 May 2020", "12 June 2021"]))
+    ('9 a 9', '3 May 2020')
+    """
+    words = words.dropna().head(SAMPLE).astype(str).str.strip()
+    if words.empty:
+        return "", ""
+    forms = words.str.replace(r"\d+", "9", regex=True)
+    forms = forms.str.replace(r"[^\W\d_]+", "a", regex=True)
+    form = str(forms.mode().iloc[0])
+    return form, str(words[forms == form].iloc[0])
+
+
 # --- personal data -----------------------------------------------------------------------------
 
 # A suspicion is enough here, and it is told as one. The library phonenumbers checks whether a number can be
@@ -273,7 +441,7 @@ PERSONAL = {
     "e-mail addresses": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
     "IBANs": r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?",
     "phone numbers": r"(?:\+|00)\d{1,3}[\s./-]?(?:\(?\d{1,5}\)?[\s./-]?){2,5}"
-    r"|\(?0\d{1,4}\)?[\s/-]\d[\d\s-]{4,}",
+    r"|\(?0\d{1,4}\)?[\s/-]\d[\d\s-]{4,}|\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}",
 }
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from course_lib.audit.reading import (
     LIKE_A_DATE,
+    YEARS,
     as_dates,
     as_numbers,
     code_width,
@@ -25,15 +26,27 @@ KINDS = {
     "empty": "no values in the real data",
 }
 UNCOMPARED = ("text", "identifier", "nested", "empty")
+GIVEN = "as given"  # the note of a column whose kind was told
 FEW = 12  # a numeric column with so many values at most is compared level by level
 SAMPLE = 20_000  # rows from which strings are recognised
 NUMBERED = 20  # rows that a count of rows must be longer than
-# Names of columns that hold identifiers: these words, or one of them joined with "id".
-KEYS = frozenset(["id", "ids", "key", "uuid", "guid", "index"])
+CHANCE = 7.0  # equal pairs that chance would give, so that none is no coincidence: exp(-7) < 0.001
+EVEN = (
+    0.15  # distance of numbers that grow from row to row from evenly spread ones, such as keys are
+)
+# Names of columns that hold identifiers: they end in one of these words, or in one joined with "id".
+KEYS = frozenset(
+    ["id", "ids", "key", "uuid", "guid", "mrn", "ssn", "isbn", "imei", "iban", "serial"]
+)
+NUMBERS = frozenset(["no", "nr", "number"])  # behind another word: "invoice no"
+INDEX = re.compile(
+    r"index|level_\d|Unnamed: ?[\d.]+|(row|record|sample|obs)[ _](id|index|no|nr|number)"
+)
 JOINED = re.compile(
     r"(customer|client|user|person|patient|subject|member|student|employee|order|account|record|row|"
     r"case|item|product|device|session|transaction|trans|group|house|household|visit|event)_?id"
 )
+TIMES = frozenset(["time", "timestamp", "date", "datetime", "epoch", "unix", "created", "updated"])
 CODES = frozenset(["zip", "zipcode", "postcode", "postal", "plz", "cap", "iban", "fips", "phone"])
 
 
@@ -105,7 +118,7 @@ def given(
         )
     return Schema(
         tuple(
-            Column(column.name, asked[column.name], "as given") if column.name in asked else column
+            Column(column.name, asked[column.name], GIVEN) if column.name in asked else column
             for column in inferred.columns
         )
     )
@@ -143,6 +156,8 @@ def _column(name: str, values: pd.Series, n_train: int | None) -> Column:
     distinct = present.nunique()
     if distinct == 1:
         return Column(name, "category", "constant")
+    if isinstance(values.dtype, pd.CategoricalDtype) and distinct == len(present) > NUMBERED:
+        return _strings(name, present.astype(str), distinct)
     if isinstance(values.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(values):
         return Column(name, "category", f"{distinct} levels")
     if pd.api.types.is_datetime64_any_dtype(values) or isinstance(values.dtype, pd.PeriodDtype):
@@ -160,7 +175,7 @@ def _column(name: str, values: pd.Series, n_train: int | None) -> Column:
 def _is_nested(present: pd.Series) -> bool:
     """Whether the values are lists, records or arrays."""
     kinds = (list, tuple, dict, set, frozenset, np.ndarray)
-    return present.dtype == object and any(isinstance(each, kinds) for each in present.head(100))
+    return present.dtype == object and any(isinstance(each, kinds) for each in present)
 
 
 def _shortened(value: object) -> str:
@@ -172,10 +187,12 @@ def _numbers(name: str, values: np.ndarray, distinct: int, n_train: int | None) 
     whole = bool((values == np.round(values)).all())
     if distinct <= FEW:
         return Column(name, "category", f"{distinct} levels, numbers")
-    if whole and _counts_rows(values, distinct, n_train):
+    if whole and (told := _as_date(name, values)):
+        return Column(name, "date", told)
+    if whole and counts_rows(values, n_train):
         return Column(name, "identifier", "it counts the rows")
     if whole and distinct == len(values) > NUMBERED:
-        if (np.diff(values) > 0).all():
+        if _grows(values, n_train):
             return Column(name, "identifier", "never repeats, and grows from row to row")
         if names_a_key(name):
             return Column(name, "identifier", "never repeats, and is named as a key")
@@ -184,15 +201,51 @@ def _numbers(name: str, values: np.ndarray, distinct: int, n_train: int | None) 
     return Column(name, "number", "whole numbers" if whole else "")
 
 
-def _counts_rows(values: np.ndarray, distinct: int, n_train: int | None) -> bool:
-    """Whether each file numbers its rows from one end to the other, as an index does."""
-    parts = [values] if distinct == len(values) else np.split(values, [n_train or len(values)])
+def _as_date(name: str, values: np.ndarray) -> str:
+    """How whole numbers are dates, in words; empty if they are none."""
+    low, high = (1e4 * year for year in YEARS)
+    if low < values.min() and values.max() < high:
+        if as_dates(pd.Series(np.unique(values))).notna().all():
+            return f"year, month and day in one number, such as {values[0]:.0f}"
+    elif TIMES & set(_words_of(name)) and values.min() > 1e8:
+        dates = as_dates(pd.Series(values)).dt.year
+        if dates.between(*YEARS).all():
+            return "time since 1970"
+    return ""
+
+
+def counts_rows(values: np.ndarray, n_train: int | None = None) -> bool:
+    """Whether whole numbers (n,) number the rows of each file, or of some of its rows in any order.
+
+    They never repeat, though there are so few numbers between the smallest and the largest that some
+    would by chance; this is least likely where all are equally likely.
+
+    Args:
+        n_train: how many are those of a first file, if there are two.
+
+    >>> counts_rows(np.random.default_rng(0).permutation(500)[:300]), counts_rows(np.arange(100) ** 4)
+    (True, False)
+    """
+    whole = len(np.unique(values)) == len(values)
+    parts = [values] if whole else np.split(values, [n_train or len(values)])
     if any(0 < len(part) <= NUMBERED for part in parts):
         return False
     return all(
-        len(part) == 0 or (np.ptp(part) == len(part) - 1 and len(np.unique(part)) == len(part))
+        len(np.unique(part)) == len(part)
+        and len(part) * (len(part) - 1) / 2 >= CHANCE * (np.ptp(part) + 1)
         for part in parts
+        if len(part)
     )
+
+
+def _grows(values: np.ndarray, n_train: int | None) -> bool:
+    """Whether numbers grow from row to row of each file, and about evenly: sorted amounts do not."""
+    parts = [part for part in np.split(values, [n_train or len(values)]) if len(part)]
+    for part in parts:
+        even = np.linspace(part[0], part[-1], len(part))
+        if (np.diff(part) <= 0).any() or np.abs(part - even).max() > EVEN * np.ptp(part):
+            return False
+    return True
 
 
 def _words_of(name: str) -> list[str]:
@@ -216,7 +269,7 @@ def names_a_person(name: str) -> bool:
     (True, True, False)
     """
     words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
-    rest = [word for word in words if word not in KEYS | {"no", "nr", "number", "code"}]
+    rest = [word for word in words if word not in KEYS | NUMBERS | {"index", "code"}]
     joined = any(word.endswith("id") and word[:-2].rstrip("_") in PERSONS for word in words)
     return joined or (len(rest) == 1 and rest[0] in PERSONS)
 
@@ -224,11 +277,15 @@ def names_a_person(name: str) -> bool:
 def names_a_key(name: str) -> bool:
     """Whether a column's name says that it holds keys.
 
-    >>> names_a_key("order_id"), names_a_key("amount_paid")
-    (True, False)
+    >>> [names_a_key(name) for name in ("order_id", "Invoice No.", "amount_paid", "price_index")]
+    [True, True, False, False]
     """
     words = re.findall(r"[a-z0-9]+", " ".join(_words_of(name)))
-    return bool(KEYS & set(words[:1] + words[-1:])) or any(map(JOINED.fullmatch, words))
+    if INDEX.fullmatch(name) or any(map(JOINED.fullmatch, words)):
+        return True
+    if words[:1] == ["id"]:  # id_customer, but not id_rating
+        return len(words) == 1 or bool(JOINED.fullmatch(f"{words[1]}id"))
+    return bool(words) and (words[-1] in KEYS or (len(words) > 1 and words[-1] in NUMBERS))
 
 
 def _strings(name: str, present: pd.Series, distinct: int) -> Column:
@@ -239,6 +296,9 @@ def _strings(name: str, present: pd.Series, distinct: int) -> Column:
     def share(holds: pd.Series) -> float:
         return float(rows[holds.to_numpy()].sum() / rows.sum())
 
+    keys = distinct == len(present) > NUMBERED and levels.str.fullmatch(r"[\w-]+").all()
+    if keys and names_a_key(name):
+        return Column(name, "identifier", "never repeats, and is named as a key")
     if distinct > FEW and (width := code_width(levels)):
         return Column(name, "category", f"codes of {width} digits, some with leading zeros")
     if numbers := as_numbers(sample):

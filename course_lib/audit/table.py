@@ -10,16 +10,17 @@ from itertools import combinations, pairwise, product
 import numpy as np
 import pandas as pd
 
+from course_lib.audit.alike import folded, is_text, level_name, same_levels
 from course_lib.audit.finding import Draft, stated
-from course_lib.audit.schema import AuditError, Schema, given, infer, listed
+from course_lib.audit.schema import GIVEN, AuditError, Column, Schema, given, infer, listed
 from course_lib.audit.tally import Questions, RowHashes, RowTally, SumTally, Tally, hashes_of
 from course_lib.audit.values import (
     MOST_BINS,
     Values,
     date_parts,
-    level_name,
     present,
     read_column,
+    shared_width,
 )
 
 LEAST_ROWS = 10
@@ -310,8 +311,12 @@ def prepare(
     """
     parts = {"real training": train, "real holdout": holdout, "synthetic": synthetic}
     train, holdout, synthetic = (_named(part, table) for part, table in parts.items())
+    names = {
+        part: list(table.columns)
+        for part, table in zip(parts, (train, holdout, synthetic), strict=True)
+    }
     common = [name for name in train.columns if name in holdout.columns]
-    drafts = _file_drafts(parts) + _column_drafts(common, list(synthetic.columns))
+    drafts = _file_drafts(parts) + _column_drafts(train, holdout, synthetic)
     shared = [name for name in common if name in synthetic.columns]
     if not shared:
         raise AuditError(
@@ -322,10 +327,13 @@ def prepare(
     train, holdout, synthetic = train[shared], holdout[shared], synthetic[shared]
     real = pd.concat([train, holdout], ignore_index=True)
     split = len(train)
-    found = infer(real, split) if schema is None else given(schema, real, split)
+    found = _with_codes(
+        infer(real, split) if schema is None else given(schema, real, split), real, synthetic
+    )
     for name in (*([label] if label else ()), *sensitive):
         if name not in shared:
-            where = "real" if name not in common else "synthetic"
+            lacking = [part for part, columns in names.items() if name not in columns]
+            where = "real" if len(lacking) > 1 else lacking[0]
             raise AuditError(
                 f"There is no column '{name}' in the {where} data. The columns in common are: "
                 f"{listed(shared)}."
@@ -448,6 +456,15 @@ def comparable(table: pd.DataFrame) -> pd.DataFrame:
     if not all(isinstance(name, str) for name in table.columns):
         table = table.set_axis([str(name) for name in table.columns], axis=1)
     nested = [name for name, kind in table.dtypes.items() if _is_nested(kind)]
+    if table.columns.is_unique:
+        words = {name: table[name] for name in table.columns if table[name].dtype == object}
+        table = table.assign(
+            **{
+                str(name): values.map(level_name, na_action="ignore")
+                for name, values in words.items()
+                if pd.api.types.infer_dtype(values, skipna=True) == "bytes"
+            }
+        )
     if nested and table.columns.is_unique:
         table = table.astype(dict.fromkeys(nested, object))
     return table
@@ -468,18 +485,52 @@ def _file_drafts(parts: Mapping[str, pd.DataFrame]) -> list[Draft]:
     ]
 
 
-def _column_drafts(real: Sequence[str], synthetic: Sequence[str]) -> list[Draft]:
-    drafts = [
-        stated("column_missing", str(name), "fail", "the synthetic data lack this column", [name])
-        for name in real
-        if name not in synthetic
-    ]
-    drafts += [
-        stated("column_new", str(name), "warn", "only the synthetic data have this column", [name])
-        for name in synthetic
-        if name not in real
-    ]
+def _column_drafts(
+    train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame
+) -> list[Draft]:
+    real, made = list(train.columns), list(synthetic.columns)
+    drafts = []
+    for name in real:
+        if name not in made:
+            told = f"the synthetic data lack this column{_like(name, made)}"
+            drafts.append(stated("column_missing", name, "fail", told, [name]))
+    for name in made:
+        if name not in real and name not in holdout.columns:
+            told = f"only the synthetic data have this column{_like(name, real)}"
+            drafts.append(stated("column_new", name, "warn", told, [name]))
+    for name in sorted(set(real) ^ set(holdout.columns)):
+        part, other = ("holdout", holdout) if name in real else ("training", train)
+        told = f"the {part} data lack this column, so that it is not audited"
+        told += _like(name, list(other.columns))
+        drafts.append(stated("column_missing", f"{name}, {part}", "warn", told, [name]))
     return drafts
+
+
+def _like(name: str, others: Sequence[str]) -> str:
+    """Of a name that others lack, the one among them that differs by case, spaces or the like, in words."""
+    near = next((other for other in others if folded(other) == folded(name)), None)
+    return "" if near is None else f"; '{near}' may be the same: give both one name"
+
+
+def _with_codes(schema: Schema, real: pd.DataFrame, synthetic: pd.DataFrame) -> Schema:
+    """The schema, with the codes whose leading zeros only the synthetic file has kept."""
+    return Schema(
+        tuple(_with_zeros(each, real[each.name], synthetic[each.name]) for each in schema.columns)
+    )
+
+
+def _with_zeros(column: Column, real: pd.Series, synthetic: pd.Series) -> Column:
+    if column.kind != "number" or column.note == GIVEN or is_text(real) or not is_text(synthetic):
+        return column
+    if not pd.api.types.is_numeric_dtype(real):
+        return column
+    words = [
+        pd.Series(side.dropna().unique()).astype(str).str.strip().str.removesuffix(".0")
+        for side in (real, synthetic)
+    ]
+    width = shared_width(*words)
+    note = f"codes of {width} digits, whose leading zeros only the synthetic data have"
+    return replace(column, kind="category", note=note) if width else column
 
 
 def bins_for(real: int, synthetic: int) -> int:
@@ -513,6 +564,9 @@ def positive_level(column: Values, positive: object) -> str | None:
         named = [level for level in levels if str(level).lower() in common]
         return named[0] if named else levels[-1]
     asked = level_name(positive)
+    if asked not in levels:
+        near = [level for level in levels if folded(level) == folded(asked)]
+        asked = near[0] if len(near) == 1 else same_levels(levels, [asked]).get(asked, asked)
     if asked not in levels:
         raise AuditError(
             f"positive={positive!r} is not a level of the label '{column.name}', whose levels are "

@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from course_lib.audit.alike import dates_differ, is_text, level_name, levels_told, same_levels
 from course_lib.audit.finding import Draft, stated
 from course_lib.audit.quantiles import Quantiles
+from course_lib.audit.reading import MISSING as UNKNOWN
 from course_lib.audit.reading import (
     PLAIN,
     DateOrder,
@@ -17,6 +19,7 @@ from course_lib.audit.reading import (
     as_numbers,
     code_width,
     date_order,
+    is_marker,
     personal,
     plain_numbers,
 )
@@ -26,10 +29,17 @@ MISSING = -1
 MOST_BINS = 10  # of a number, in pairs
 TAIL = 0.01  # of a number's real values, at either end
 TOP = 10  # levels of a category, in pairs; the rest count together
+# Numbers that stand for what is not known, where at least such a share of the rows has them.
+SENTINELS = {sign * (10**k - 1) for k in range(1, 8) for sign in (1, -1)} | {
+    -1,
+    -8,
+    -88,
+    -888,
+    888,
+    8888,
+}
+LEAST_CODED = 0.01
 PREFIXES = 30  # groups at most that codes are compared by
-# Two words for yes and no, and their codes.
-TRUTH = {"true": True, "yes": True, "y": True, "t": True, "1": True}
-TRUTH |= {"false": False, "no": False, "n": False, "f": False, "0": False}
 
 
 @dataclass
@@ -210,7 +220,9 @@ def read_column(
     name = column.name
     if column.kind == "empty":
         told = "no values in the real data, so nothing to compare with"
-        return [stated("empty", name, "warn", told, [name])], None
+        return [
+            stated("empty", name, "warn" if synthetic.notna().any() else "pass", told, [name])
+        ], None
     drafts = list(_personal(name, real))
     if column.kind in UNCOMPARED:
         return [_read_as(column, "underpowered"), *drafts], None
@@ -225,8 +237,12 @@ def read_column(
     else:
         read = _days if column.kind == "date" else _numbers
         sides = read(real, synthetic)
-        facts += _markers_told(sides)
-        drafts += _differently_written(name, sides)
+        facts += [*_markers_told(sides), *_code_for_missing(column, sides[0].values)]
+        drafts += (
+            dates_differ(name, (real, synthetic))
+            if column.kind == "date"
+            else _differently_written(name, sides)
+        )
         for side, words in zip(sides, (real, synthetic), strict=True):
             drafts += _odd(column, side, words)
         numbers, made = (np.where(np.isinf(side.values), np.nan, side.values) for side in sides)
@@ -238,6 +254,8 @@ def read_column(
         drafts.append(
             stated("empty", name, "fail", "no values at all in the synthetic data", [name])
         )
+    if column.kind == "number" and (written := sides[0].written) and written.is_special:
+        column = replace(column, note=str(written))
     return [_read_as(column, "pass", facts), *drafts], values
 
 
@@ -307,7 +325,7 @@ def _read_as(column: Column, verdict: str, facts: Sequence[str] = ()) -> Draft:
 
 
 def _personal(name: str, values: pd.Series) -> Iterator[Draft]:
-    if _is_text(values):
+    if is_text(values):
         for kind in personal(values, name):
             yield stated("personal_data", name, "warn", f"the values look like {kind}", [name])
 
@@ -332,6 +350,23 @@ def _markers_told(sides: Sequence[Side]) -> Iterator[str]:
         yield f"{numbers} values say {shown} and are counted as missing"
 
 
+def _code_for_missing(column: Column, values: np.ndarray) -> Iterator[str]:
+    """A suspicion: a number such as -999 that many rows have, outside of all others."""
+    known = values[np.isfinite(values)]
+    if column.kind != "number" or not len(known):
+        return
+    for extreme in (known.min(), known.max()):
+        rows, others = int((known == extreme).sum()), known[known != extreme]
+        if extreme not in SENTINELS or rows < max(LEAST_CODED * len(values), 5) or not len(others):
+            continue
+        gap = min(abs(extreme - others.min()), abs(extreme - others.max()))
+        if gap > np.ptp(others) or extreme < 0 <= others.min():
+            yield (
+                f"{rows:,} real values are {extreme:g}, apart from all others: if it stands for what is "
+                "not known, leave it empty in all files"
+            )
+
+
 def _differently_written(name: str, sides: Sequence[Side]) -> Iterator[Draft]:
     """Numbers that the two files write in two ways: a program that reads both may go wrong."""
     formats = [side.written or PLAIN for side in sides]
@@ -341,11 +376,12 @@ def _differently_written(name: str, sides: Sequence[Side]) -> Iterator[Draft]:
     values = [side.values[np.isfinite(side.values)] for side in sides]
     fractions = all((each % 1 != 0).any() for each in values)
     thousands = all((np.abs(each) >= 1000).any() for each in values)
+    negative = all((each < 0).any() for each in values)
     differ = (
         (one.decimal != two.decimal and fractions)
         or (one.thousands != two.thousands and thousands)
-        or one.percent != two.percent
-        or one.currency != two.currency
+        or (one.minus != two.minus and negative)
+        or (one.unit, one.clock, one.multiples) != (two.unit, two.clock, two.multiples)
     )
     if differ and all(map(len, values)):
         told = [str(each) if each.is_special else "plain" for each in formats]
@@ -358,13 +394,26 @@ def _differently_written(name: str, sides: Sequence[Side]) -> Iterator[Draft]:
 # --- numbers and dates -------------------------------------------------------------------------
 
 
-def _is_text(values: pd.Series) -> bool:
-    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
-
-
 def _numbers(real: pd.Series, synthetic: pd.Series) -> list[Side]:
     first = _number_side("real", real, PLAIN)
-    return [first, _number_side("synthetic", synthetic, first.written or PLAIN)]
+    second = _number_side("synthetic", synthetic, first.written or PLAIN)
+    return [_as_near(first, real, second), _as_near(second, synthetic, first)]
+
+
+def _as_near(side: Side, words: pd.Series, other: Side) -> Side:
+    """A side all of whose values are like 1,234 with a comma as the decimal sign, if the other tells so."""
+    written = side.written
+    if written is None or written.decimal != "." or written.thousands != ",":
+        return side
+    size, wanted = (np.nanmedian(np.abs(each.values)) for each in (side, other))
+    commas = replace(written, decimal=",", thousands="")
+    values = commas.numbers(words)
+    if (
+        not 100 < size / max(wanted, 1e-300) < 10_000
+        or (np.isnan(values) & ~np.isnan(side.values)).any()
+    ):
+        return side
+    return replace(side, values=values, written=commas)
 
 
 def _number_side(part: str, values: pd.Series, likely: NumberFormat) -> Side:
@@ -404,7 +453,7 @@ def date_orders(real: pd.Series, synthetic: pd.Series) -> list[DateOrder | None]
     >>> date_orders(pd.Series(["03/04/2020"]), pd.Series(["25/04/2020"]))[0].day_first
     True
     """
-    orders = [date_order(each.dropna()) if _is_text(each) else None for each in (real, synthetic)]
+    orders = [date_order(each.dropna()) if is_text(each) else None for each in (real, synthetic)]
     sure = next((order for order in orders if order and order.certain), None)
     return [order if order and order.certain else sure or order for order in orders]
 
@@ -453,23 +502,76 @@ def read_levels(name: str, real: pd.Series, synthetic: pd.Series) -> tuple[Value
     >>> read_levels("sex", pd.Series(["m", "f"]), pd.Series(["m", None]))[0].levels
     ('f', 'm')
     """
-    coded = [pd.factorize(_hashable(values)) for values in (real, synthetic)]
-    named = [[level_name(level) for level in levels] for _, levels in coded]
-    codes = [[str(level).strip().removesuffix(".0") for level in levels] for _, levels in coded]
-    width = code_width(pd.Series(codes[0], dtype=str))
-    if width and len(named[0]) > PREFIXES:
-        named, drafts = _prefixes(name, codes, width)
+    sides = [pd.factorize(_hashable(values)) for values in (real, synthetic)]
+    codes = [[str(level).strip().removesuffix(".0") for level in levels] for _, levels in sides]
+    unknown: tuple[set[str], set[str]] = (set(), set())
+    zeros = any(code.isdigit() and code[0] == "0" for side in codes for code in side)
+    width = shared_width(*(pd.Series(each, dtype=object) for each in codes)) if zeros else None
+    if width:
+        named, drafts = _codes(name, codes, width)
     else:
-        named[1], drafts = _same_truth(name, named[0], named[1])
-    known = sorted(set(named[0]), key=_sort_key)
-    new = sorted(set(named[1]) - set(known), key=_sort_key)
+        named, drafts = _names(name, [list(levels) for _, levels in sides])
+        unknown, told = _unknown(name, named, [bool((places < 0).any()) for places, _ in sides])
+        drafts += told
+    known = sorted(set(named[0]) - unknown[0], key=_sort_key)
+    new = sorted(set(named[1]) - unknown[1] - set(known), key=_sort_key)
     number = {level: code for code, level in enumerate([*known, *new])}
     real_codes, synthetic_codes = (
-        np.array([*(number[level] for level in levels), MISSING], np.int32)[codes]
-        for (codes, _), levels in zip(coded, named, strict=True)
+        np.array([*(number.get(level, MISSING) for level in levels), MISSING], np.int32)[places]
+        for (places, _), levels in zip(sides, named, strict=True)
     )
     values = Values(name, "category", real_codes, synthetic_codes, tuple(number), len(known))
     return values, drafts
+
+
+def shared_width(*sides: pd.Series) -> int | None:
+    """How many digits the codes of the real and the synthetic file have, if they are codes.
+
+    One of the files may have lost all leading zeros.
+
+    >>> shared_width(pd.Series(["2281", "61821"]), pd.Series(["02281"]))
+    5
+    """
+    widths = [width for width in map(code_width, sides) if width]
+    if not widths:
+        return None
+    width = max(widths)
+    for side in sides:
+        known = side[~is_marker(side)]
+        if not known.str.fullmatch(r"\d+").all() or (known.str.len() > width).any():
+            return width if side is not sides[0] and code_width(sides[0]) else None
+    return width
+
+
+def _names(name: str, levels: Sequence[Sequence[object]]) -> tuple[list[list[str]], list[Draft]]:
+    """Names of the levels of both sides; those of the synthetic data as the real data write them."""
+    real, made = ([level_name(level) for level in side] for side in levels)
+    same = same_levels(real, made)
+    told = [levels_told(same)] if same else []
+    spaced = [{str(each) for each in side if str(each) != str(each).strip()} for side in levels]
+    if odd := sorted(spaced[0] ^ spaced[1]):
+        told.append(f"one file has spaces around words, such as '{odd[0]}'; they were left out")
+    named = [real, [same.get(level, level) for level in made]]
+    return named, [stated("coding", name, "warn", "; ".join(told), [name])] if told else []
+
+
+def _unknown(
+    name: str, named: Sequence[Sequence[str]], gone: Sequence[bool]
+) -> tuple[tuple[set[str], set[str]], list[Draft]]:
+    """Of either side, the words for what is not known, where the other side has no value instead.
+
+    Args:
+        gone: whether values are missing on either side.
+    """
+    words = [{level for level in side if level.lower() in UNKNOWN} for side in named]
+    if bool(words[0]) == bool(words[1]) or any(
+        bool(word) == empty for word, empty in zip(words, gone, strict=True)
+    ):
+        return (set(), set()), []
+    part = "real" if words[0] else "synthetic"
+    told = f"'{min(words[0] | words[1])}' stands in the {part} data where the other file has no value; "
+    told += "counted as missing"
+    return (words[0], words[1]), [stated("coding", name, "warn", told, [name])]
 
 
 def _hashable(values: pd.Series) -> pd.Series:
@@ -479,60 +581,28 @@ def _hashable(values: pd.Series) -> pd.Series:
     return values
 
 
-def _prefixes(
+def _codes(
     name: str, codes: Sequence[Sequence[str]], width: int
 ) -> tuple[list[list[str]], list[Draft]]:
-    """Codes such as postcodes in groups, by as many first digits as make 30 groups at most.
+    """Codes such as postcodes, many of them in groups: by as many first digits as make 30 groups at most.
 
     A file whose codes were read as numbers once has lost the leading zeros; they are put back.
     """
-    real, synthetic = ([level.zfill(width) for level in side] for side in codes)
+    full = [[code.zfill(width) if code.isdigit() else code for code in side] for side in codes]
     drafts = []
-    if lost := [level for level in codes[1] if level.isdigit() and len(level) < width]:
-        told = (
-            f"the codes have {width} digits; {len(lost):,} of the synthetic ones have lost leading "
-        )
-        told += f"zeros, such as '{lost[0]}', and were read as '{lost[0].zfill(width)}'"
-        drafts.append(stated("coding", name, "warn", told, [name]))
-    digits = max(
-        (k for k in range(1, width) if len({code[:k] for code in real}) <= PREFIXES), default=1
-    )
+    for part, side in zip(("real", "synthetic"), codes, strict=True):
+        if lost := [code for code in side if code.isdigit() and len(code) < width]:
+            told = f"the codes have {width} digits; {len(lost):,} of the {part} ones have lost leading "
+            told += f"zeros, such as '{lost[0]}', and were read as '{lost[0].zfill(width)}'"
+            drafts.append(stated("coding", name, "warn", told, [name]))
+    real = {code for code in full[0] if code.isdigit()}
+    if len(real) <= PREFIXES:
+        return [list(side) for side in full], drafts
+    digits = max((k for k in range(1, width) if len({c[:k] for c in real}) <= PREFIXES), default=1)
     told = f"the codes were compared by the first {digits} of their {width} digits"
     drafts.append(stated("grouped_codes", name, "pass", told, [name]))
     rest = "…" * (digits < width)
-    return [[code[:digits] + rest for code in side] for side in (real, synthetic)], drafts
-
-
-def _same_truth(
-    name: str, real: Sequence[str], synthetic: Sequence[str]
-) -> tuple[list[str], list[Draft]]:
-    """Yes and no in the real data's words, where the synthetic data use other ones."""
-    words = {TRUTH.get(level.lower()): level for level in real}
-    made = {level: TRUTH.get(level.lower()) for level in synthetic}
-    both = len(real) == 2 and len(words) == 2 and None not in words
-    if not both or not made or set(made) <= set(real) or None in made.values():
-        return list(synthetic), []
-    pairs = [f"'{level}' as '{words[truth]}'" for level, truth in made.items()]
-    told = f"the synthetic data use other words than the real data; read {' and '.join(pairs)}"
-    return [words[made[level]] for level in synthetic], [
-        stated("coding", name, "warn", told, [name])
-    ]
-
-
-def level_name(value: object) -> str:
-    """A level's name, equal whatever file it came from: 1, 1.0 and "1" are one, True and "True".
-
-    >>> level_name(1.0), level_name("1"), level_name(True)
-    ('1', '1', 'True')
-    """
-    text = str(value).strip()
-    if isinstance(value, bool | np.bool_):
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return f"{number:.15g}" if np.isfinite(number) else text
+    return [[c[:digits] + rest if c.isdigit() else c for c in side] for side in full], drafts
 
 
 def _sort_key(level: str) -> tuple[int, float, str]:

@@ -466,4 +466,4 @@ def _rounding_told(synthetic: np.ndarray, real: np.ndarray) -> str:
     if most == len(PLACES):
         return f"{change[most]:.0%} more rows have digits that the real ones do not have"
     place = 10.0 ** -PLACES[most]
-    return f"{change[most]:.0%} more rows are multiples of {place:g}"
+    return f"{change[most]:.0%} more rows are multiples of {place:g} and not of {10 * place:g}"
