@@ -67,7 +67,8 @@ FIT_GAUSSIAN = Exercise(
     points=1,
     minutes=3,
     difficulty=1,
-    task="Return the mean and the covariance matrix of a cloud of points.",
+    task="Return the mean and the covariance matrix of a cloud of points. You may divide by n or by "
+    "n - 1: the check accepts both.",
     hints=(
         "The points are the rows of a tensor of shape (n, 2). The mean is one point: average "
         "over the rows, which is dimension 0.",

@@ -798,7 +798,7 @@ PATH_LENGTH = Exercise(
     "epsilon, divided by epsilon squared.",
     hints=(
         "draw(t) gives the features (n, d) at the places t (n,).",
-        "A squared distance is a sum over the features; only over the paths a mean is taken.",
+        "A squared distance is a sum over the features. The mean is taken over the paths only.",
     ),
     reference=style.path_length,
     inputs=_path_cases,

@@ -935,7 +935,7 @@ SAMPLE_WHERE = Exercise(
     minutes=10,
     difficulty=1,
     task="Draw n rows in each round, and return the first n that meet the constraint; raise RuntimeError "
-    "when that takes more than so many rounds.",
+    "when `rounds` rounds are not enough.",
     hints=(
         "Keep a list. In each round draw n rows, and add those for which meets(rows) is true.",
         "As soon as there are n, return the first n of them. After the last round there were too few: "

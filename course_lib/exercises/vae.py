@@ -302,8 +302,8 @@ ELBO = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Put log_likelihood and kl_divergence together into the bound of each image, weighted by "
-    "beta.",
+    task="Put log_likelihood and kl_divergence together into the bound of each image; beta weighs the "
+    "divergence alone.",
     hints=(
         "The bound rewards an image that is likely given z, and charges for a q(z|x) that is far "
         "from the prior.",
