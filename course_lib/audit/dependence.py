@@ -98,7 +98,7 @@ def beyond_margins(synthetic: Sequence[np.ndarray], real: Sequence[np.ndarray]) 
     return [float(found) for stack in _stacks(synthetic, real, 1) for found in _estimates(stack)]
 
 
-class Stack(NamedTuple):
+class TableStack(NamedTuple):
     """Tables of one shape, those that were smaller filled up with nothing.
 
     Attributes:
@@ -116,7 +116,7 @@ class Stack(NamedTuple):
 
 def _stacks(
     synthetic: Sequence[np.ndarray], real: Sequence[np.ndarray], order: int
-) -> Iterator[Stack]:
+) -> Iterator[TableStack]:
     if not len(real):
         return
     shape = tuple(np.max([table.shape for table in real], axis=0).tolist())
@@ -130,7 +130,7 @@ def _stacks(
             both = _joined(both, m, n)
         made, kept = both.reshape(*both.shape[:2], -1)
         there = _in_both(made, kept, effects)
-        yield Stack(made * there, kept * there, m, n, effects)
+        yield TableStack(made * there, kept * there, m, n, effects)
 
 
 def _joined(both: np.ndarray, m: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ def _in_both(made: np.ndarray, kept: np.ndarray, effects: Effects) -> np.ndarray
         there = left
 
 
-def _estimates(stack: Stack) -> np.ndarray:
+def _estimates(stack: TableStack) -> np.ndarray:
     """The estimate of each table (tables,); NaN where one side is empty."""
     found = np.where(np.minimum(stack.m, stack.n) > 0, 0.0, np.nan)
     used = np.flatnonzero(stack.made.any(axis=1))
@@ -167,7 +167,7 @@ def _estimates(stack: Stack) -> np.ndarray:
     return np.asarray(np.minimum(found, 1.0))
 
 
-def _compared(stack: Stack) -> Iterator[Comparison]:
+def _compared(stack: TableStack) -> Iterator[Comparison]:
     """Each table's comparison."""
     used = np.flatnonzero(stack.made.any(axis=1))
     tested = dict(zip(used.tolist(), _tested(stack, used), strict=True))
@@ -180,7 +180,7 @@ def _compared(stack: Stack) -> Iterator[Comparison]:
             yield interval_only(0.0, 0.0, size, null=0.0, floor=0.0)
 
 
-def _tested(stack: Stack, used: np.ndarray) -> Iterator[Comparison]:
+def _tested(stack: TableStack, used: np.ndarray) -> Iterator[Comparison]:
     """The comparisons of those tables of which cells are left."""
     made, total = stack.made[used], (stack.made + stack.kept)[used]
     m, n, effects = stack.m[used], stack.n[used], stack.effects

@@ -50,7 +50,11 @@ def effects_of(shape: tuple[int, ...], order: int) -> Effects:
 
 
 def information(weight: np.ndarray, effects: Effects) -> np.ndarray:
-    """The sums of the cells' weights (tables, cells) over each two effects (tables, effects, effects)."""
+    """The sums of the cells' weights (tables, cells) over each two effects (tables, effects, effects).
+
+    >>> information(np.array([[1.0, 2, 3, 4]]), effects_of((2, 2), 1))[0, :2].tolist()
+    [[3.0, 0.0, 1.0, 2.0], [0.0, 7.0, 3.0, 4.0]]
+    """
     sums = weight @ effects.design
     found = np.zeros((*sums.shape, sums.shape[1]))
     every = np.arange(sums.shape[1])
@@ -66,6 +70,9 @@ def fitted(made: np.ndarray, total: np.ndarray, effects: Effects) -> np.ndarray:
     Args:
         made: synthetic rows (tables, cells). total: rows of both kinds. An effect has rows of both kinds or
             no rows.
+
+    >>> fitted(np.array([[3.0, 2, 2, 1]]), np.full((1, 4), 4.0), effects_of((2, 2), 1)).round(3).tolist()
+    [[0.75, 0.5, 0.5, 0.25]]
     """
     target, of_each = made @ effects.design, total @ effects.design
     rows = total.sum(axis=1)
@@ -110,6 +117,9 @@ def covariance(weight: np.ndarray, effects: Effects) -> np.ndarray:
     """The covariance of the effects, as far as the tables tell them (tables, effects, effects).
 
     A generalised inverse of the information: combinations that the cells do not tell apart are left out.
+
+    >>> covariance(np.full((1, 4), 2.0), effects_of((2, 2), 1))[0, 2:, 2:].round(3).tolist()
+    [[0.125, -0.125], [-0.125, 0.125]]
     """
     own, across, rest = _parted(weight, effects)
     largest = 2 * np.maximum(own.max(axis=1), np.diagonal(rest, axis1=1, axis2=2).max(axis=1))
@@ -138,11 +148,20 @@ def _parted(weight: np.ndarray, effects: Effects) -> tuple[np.ndarray, np.ndarra
 
 
 def variance(covariance: np.ndarray, effects: Effects) -> np.ndarray:
-    """Of each cell's fitted log odds (tables, cells)."""
+    """Of each cell's fitted log odds (tables, cells).
+
+    >>> effects = effects_of((2, 2), 1)
+    >>> variance(covariance(np.full((1, 4), 2.0), effects), effects).round(3).tolist()
+    [[0.375, 0.375, 0.375, 0.375]]
+    """
     ways = product(effects.blocks, repeat=2)
     return np.asarray(sum(covariance[:, one, two] for one, two in ways))
 
 
 def quadratic(covariance: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The variance (tables,) of a weighted sum of the effects (tables, effects)."""
+    """The variance (tables,) of a weighted sum of the effects (tables, effects).
+
+    >>> quadratic(np.eye(2)[None], np.array([[3.0, 4.0]])).tolist()
+    [25.0]
+    """
     return np.asarray(np.einsum("ti,tij,tj->t", weights, covariance, weights))

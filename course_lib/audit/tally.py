@@ -146,12 +146,11 @@ class Rows:
     def counts(self, keys: Sequence[Key]) -> dict[Key, np.ndarray]:
         """The counts of many keys at once, which is quicker where most pairs of columns are among them.
 
-        >>> flag = Values("a", "number", np.arange(2.0), np.arange(2.0), bins=2)
-        >>> asked = Questions({"a": flag, "b": flag})
-        >>> rows = Rows(asked, {"a": np.array([0.0, 1.0]), "b": np.array([1.0, 1.0])})
-        >>> found = rows.counts([Key("rows"), Key("cells", ("a", "b"))])
-        >>> found["cells", ("a", "b"), (False, False), 0].tolist()
-        [[0, 1, 0], [0, 1, 0], [0, 0, 0]]
+        >>> age = Values("age", "number", np.arange(9.0), np.arange(9.0), bins=3)
+        >>> rows = Rows(Questions({"x": age, "y": age}), {"x": np.array([1.0, 8]), "y": np.array([4.0, 8])})
+        >>> found = rows.counts([Key("rows"), Key("cells", ("x", "y"))])
+        >>> found[Key("cells", ("x", "y"))].tolist()
+        [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
         """
         pairs = {
             key: tuple(zip(key.names, key.by_rank, strict=True))
