@@ -85,7 +85,7 @@ JENSEN_SHANNON = Exercise(
     minutes=10,
     difficulty=2,
     task="Return the Jensen-Shannon divergence in nats of two densities given on a grid, also where "
-    "one of them is 0.",
+    "one or both of them are 0.",
     hints=(
         "Both densities are compared with their mean, m = (p + q) / 2. An integral over the grid is "
         "a sum times dx.",

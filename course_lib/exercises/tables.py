@@ -498,7 +498,7 @@ DRAW_LEVELS = Exercise(
     minutes=8,
     difficulty=2,
     task="Return a level for each row, drawn from the softmax of its logits: the first level whose "
-    "cumulative probability exceeds the row's uniform number u.",
+    "cumulative probability exceeds the row's uniform number u, or the last level if rounding leaves none.",
     hints=(
         "Probabilities first: logits.softmax(dim=1). Their cumulative sums cut 0 to 1 into pieces, one a "
         "level; u falls into one of them.",

@@ -451,7 +451,8 @@ TRAIN_STEP = Exercise(
     points=2,
     minutes=10,
     difficulty=2,
-    task="Move the model one step towards a higher mean ELBO and return the loss as a float.",
+    task="Move the model one step towards a higher mean ELBO and return the loss from before the step, as "
+    "a float.",
     hints=(
         "Optimisers go downhill. What do you minimise in order to make the bound larger?",
         "loss = -model.elbo(x).mean(). Then three calls: clear the old gradients, compute the new "
@@ -620,7 +621,8 @@ SAMPLE = Exercise(
     points=1,
     minutes=5,
     difficulty=1,
-    task="Draw latents from the prior, decode them, and return mean grey levels from 0 to 16.",
+    task="Draw latents from the prior, decode them, and return mean grey levels from 0 to 16, without a "
+    "gradient.",
     hints=(
         "A new image needs no encoder: draw z from p(z) = N(0, I), one row for each image.",
         "The decoder gives logits. A binomial pixel with 16 trials has the mean 16 sigmoid(logit).",
@@ -797,7 +799,7 @@ CONDITIONAL_ELBO = Exercise(
     minutes=12,
     difficulty=2,
     task="Return the bound of each image given its digit: encoder and decoder both get the digit as ten "
-    "one-hot columns behind their input.",
+    "one-hot columns behind their input. The encoder's input is x / 8 - 1.",
     hints=(
         "F.one_hot(y, 10).to(x) makes the ten columns, and torch.cat([a, b], dim=1) puts them behind a.",
         "The encoder gets the pixels from -1 to 1, x / 8 - 1, and the digit. Its output has mu and log_var "
