@@ -596,6 +596,10 @@ def _grade(args: argparse.Namespace) -> int:
         print(f"{len(open_)} need a person before their mark counts; their grades are left empty.")
     if seen:
         print(f"{len(seen)} lack an answer that a person should look for; the others count.")
+    if graded.passed_over:
+        named = ", ".join(graded.passed_over[:5])
+        more = f" and {len(graded.passed_over) - 5} more" if len(graded.passed_over) > 5 else ""
+        print(f"Passed over, since no notebook, zip or folder: {named}{more}.")
     if graded.changes:
         print(f"{len(graded.changes)} marks are not what they were: see audit.csv.")
     for notice in graded.notices:
@@ -702,7 +706,7 @@ def _decide(args: argparse.Namespace) -> int:
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     try:
-        decisions.add(folder / decisions.FILE, decision)
+        decisions.add(folder, decision)
         count = len(decisions.read_decisions(folder / decisions.FILE))
     except (GradingError, OSError) as error:
         print(f"course-lib decide: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_lib.cli import main
-from course_lib.grading import decisions, due, statistics
+from course_lib.grading import decisions, due, statistics, summary
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.submission import find
 from course_lib.grading.lms import autograder, canvas, moodle, returned
@@ -114,6 +114,63 @@ def test_a_decision_for_nobody_or_for_two_changes_nothing_and_is_told(tmp_path):
     by_id = decided(tmp_path, ("jane", "2", "", "1", "why", "A", ""))
     (first, second), told = decisions.with_decisions(twice, by_id)
     assert (final_points(first), final_points(second), told) == (3, 1, [])
+
+
+@pytest.mark.parametrize("as_written", [False, True])
+def test_a_decision_fits_a_name_as_people_and_as_grades_csv_write_it(as_written, tmp_path):
+    names = ["jane", "=cmd|' !A1'", "-2+3", "\uff1da", "ann;=bob", "O'Neil, Zoë"]
+    results = [result(name) for name in names]
+    (tmp_path / "grades.csv").write_text(summary.grades(results), encoding="utf-8")
+    written = [row["student"] for row in rows((tmp_path / "grades.csv").read_text("utf-8"))]
+    assert written != names
+    for name in written if as_written else names:
+        decisions.add(tmp_path, decisions.Decision(name, "", "", 1, "why", "A", ""))
+    known = decisions.read_decisions(tmp_path / decisions.FILE)
+    found, told = decisions.with_decisions(results, known)
+    assert [final_points(r) for r in found] == [1] * len(names) and not told
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"student": "zoe"}, "No student in .* is called zoe"),
+        ({"student": "Jane"}, "No student in .* is called Jane"),
+        ({"student": "bob", "student_id": "9"}, "called bob and has the id 9"),
+        ({"student": "ann"}, "2 students in .* are called ann. .* --id"),
+        ({"exercise": "vae.train_steps"}, "Did you mean 'vae.train_step'"),
+        ({"exercise": TWO[1], "mark": 99}, "99 points are more than the 2 "),
+        ({"mark": 4.5}, "4.5 points are more than the 4 "),
+    ],
+)
+def test_a_decision_that_does_not_fit_the_grades_is_not_written_down(said, words, tmp_path):
+    """It would stop the next run, or change nothing in it."""
+    decision = replace(decisions.Decision("jane", "", "", 1, "why", "A", ""), **said)
+    with pytest.raises(GradingError, match="First: course-lib grade"):
+        decisions.add(tmp_path, decision)
+    results = [
+        result(),
+        result("bob"),
+        result("ann", student_id="1"),
+        result("ann", student_id="2"),
+    ]
+    (tmp_path / "grades.csv").write_text(summary.grades(results))
+    with pytest.raises(GradingError, match=words):
+        decisions.add(tmp_path, decision)
+    assert not (tmp_path / decisions.FILE).exists()
+    good = [("jane", "", ""), ("jane", "", TWO[1]), ("ann", "2", "")]
+    for name, id, exercise in good:
+        decisions.add(tmp_path, decisions.Decision(name, id, exercise, 2, "why", "A", ""))
+    assert len(decisions.read_decisions(tmp_path / decisions.FILE)) == len(good)
+
+
+def test_a_decision_about_a_text_has_the_text_s_points(tmp_path):
+    text = Mark("capstone.purpose", "Purpose", 0.0, 3.0, "written", ())
+    jane = Result("jane", "jane.ipynb", "20_capstone", (text,), ())
+    (tmp_path / "grades.csv").write_text(summary.grades([jane]))
+    decision = decisions.Decision("jane", "", text.id, 3, "why", "A", "")
+    decisions.add(tmp_path, decision)
+    with pytest.raises(GradingError, match="than the 3"):
+        decisions.add(tmp_path, replace(decision, mark=3.5))
 
 
 def test_former_ids_of_exercises_are_known(tmp_path):
@@ -244,6 +301,42 @@ def test_the_file_can_say_when_something_was_handed_in(tmp_path):
 def test_a_time_without_a_zone_or_sense_is_refused(time, tmp_path):
     with pytest.raises(GradingError, match="line 2"):
         dues(tmp_path, f"student,due\n,{time}\n")
+
+
+def test_no_line_for_one_student_becomes_the_class_s(tmp_path):
+    with pytest.raises(GradingError, match=r"'name' is not known. .* student, id, due, submitted"):
+        dues(tmp_path, "name,due\nann,2026-03-05T12:00Z\n")
+    assert dues(tmp_path, "Student,due,\nann,2026-03-05T12:00Z,\n").of_class is None
+
+
+@pytest.mark.parametrize("who", ["ann,", "'=ann,", ",7", ","])
+def test_nobody_has_two_due_times(who, tmp_path):
+    other = "  =ANN," if who.startswith("'") else who
+    time = "2026-03-05T12:00Z"
+    text = f"student,id,due\n{who},{time}\n\nbob,8,{time}\n{other},{time}\n"
+    with pytest.raises(GradingError, match="line 5: line 2 is about"):
+        dues(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"student;due\n;2026-03-01T12:00Z\n", "no column due .* by commas, not by semicolons"),
+        (b"student\tdue\n", "no column due .* by commas, not by tabs"),
+        (b"student,until\n", "no column due in its first line.$"),
+        (b"", "is empty"),
+        ("student,due\nMüller,2026-03-01T12:00Z\n".encode("cp1252"), "CSV UTF-8"),
+        (None, "There is no file"),
+        (b"student,due\n\n\n,tomorrow\n", "line 4"),
+        (b'student,due\n"two\nlines",2026-03-01T12:00Z\n,tomorrow\n', "line 4"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_used_says_where_and_why(content, words, tmp_path):
+    file = tmp_path / "due.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(GradingError, match=words):
+        due.read_due_times(file)
 
 
 def test_moodle_s_worksheet_says_when_and_gets_times_back(tmp_path):

@@ -253,6 +253,8 @@ def test_copies_of_lesson_00_and_of_one_s_own_file(tmp_path):
 
 def test_long_names_leave_the_table_a_table():
     long = Result("x" * 300, "x.ipynb", LESSON, result_of_nobody)
+    third = replace(long, student="a", decided=1 / 3)
+    assert " 0.33 " in table([third])  # as in grades.csv
     assert max(map(len, table([long]).splitlines())) < 80
     names = {file_name(replace(long, student=f"{'x' * 299}{letter}")) for letter in "ab"}
     assert len(names) == 2 and all(len(name.encode()) < 200 for name in names)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from course_lib.exercises.answers import NotebookError, read_notebook
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake import archive
-from course_lib.grading.intake.submission import find
+from course_lib.grading.intake.submission import find, take_in
 
 LESSON = "01_vae"
 
@@ -107,6 +108,21 @@ def test_a_notebook_a_student(come):
         s.attempt == 1 and not s.late and s.source.endswith((".ipynb", ".IPYNB", ".txt"))
         for s in found
     )
+
+
+@pytest.mark.parametrize("content", [b"", b" \n"])
+def test_an_empty_file_is_called_empty(content):
+    with pytest.raises(NotebookError, match="The file is empty"):
+        read_notebook(content)
+
+
+def test_files_that_are_nobody_s_submission_are_named(tmp_path):
+    for name, content in {"jane.ipynb": book("jane"), "bob.py": b"x", "bob.txt": b"x"}.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / ".DS_Store").write_bytes(b"")
+    for layout in ("auto", "folder"):
+        came_in = take_in(tmp_path, LESSON, layout)
+        assert came_in.passed_over == ["bob.py", "bob.txt"] and len(came_in.submissions) == 1
 
 
 def test_a_folder_a_student(come):

@@ -249,14 +249,16 @@ def test_one_who_is_missing_from_the_roster_costs_nobody_else_a_mark(tmp_path, c
         (["/usr/share", "--lesson", LESSON], "answers can see"),
         (["in", "--lesson", LESSON, "--sandbox", "magic"], "no sandbox"),
         (["in", "--lesson", LESSON, "--sandbox", "docker:none"], "docker"),
+        (["in", "--lesson", LESSON, "--out", "in"], "would take its files for submissions"),
+        (["in", "--lesson", LESSON, "--out", "in/grades"], "would take its files for submissions"),
     ],
 )
 def test_a_bad_call_is_refused_and_leaves_no_grades(arguments, word, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     hand_in(tmp_path / "in", 1)
-    assert main(["grade", *arguments, "--out", "out"]) == 2
+    assert main(["grade", "--out", "out", *arguments]) == 2
     assert word in capsys.readouterr().err
-    assert not (tmp_path / "out" / "grades.csv").exists()
+    assert not list(tmp_path.rglob("grades.csv")) and not (tmp_path / "in" / "grades").exists()
 
 
 def test_without_a_sandbox_the_command_says_what_that_means(tmp_path, capsys):

@@ -539,6 +539,9 @@ def test_a_bad_push_is_a_sentence(fresh, tmp_path):
     with pytest.raises(GradingError, match="There is no gradebook"):
         push([result()], tmp_path / "nowhere", NAME)
     assert not (tmp_path / "nowhere").exists()
+    call = ["grade", str(fresh / "submitted"), "--lesson", NAME, "--out", str(tmp_path / "grades")]
+    assert main([*call, "--nbgrader", str(tmp_path / "nowhere")]) == 2  # before anything is graded
+    assert not (tmp_path / "grades").exists()
     with pytest.raises(GradingError, match="no assignment 'week1' with a notebook '01_vae'"):
         push([result()], fresh, "week1")
     with pytest.raises(GradingError, match="Two results are of one student"):

@@ -114,6 +114,8 @@ def read_notebook(content: bytes) -> tuple[list[CodeCell], str]:
     Raises:
         NotebookError: it is not JSON, or not a notebook.
     """
+    if not content.strip():
+        raise NotebookError("The file is empty.")
     try:
         book = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

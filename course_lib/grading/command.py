@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from course_lib.files import write_whole
 from course_lib.grading import bounded_json, decisions, due, feedback, statistics, summary
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
-from course_lib.grading.intake.submission import Submission, take_in
-from course_lib.grading.lms import canvas, moodle, returned
+from course_lib.grading.intake.submission import Intake, Submission, take_in
+from course_lib.grading.lms import canvas, moodle, nbgrader, returned
 from course_lib.grading.lms.table import read_csv_rows
 from course_lib.grading.lms.teams import for_members, read_teams
 from course_lib.grading.marking import Marking, read_checks
@@ -56,12 +57,14 @@ class Settings:
 @dataclass(frozen=True)
 class Graded:
     """What came of it: the layout that was recognised, a result a student, and what people must
-    know besides, such as students that a roster does not have; and which marks have changed."""
+    know besides, such as students that a roster does not have; which marks have changed; and which
+    files were nobody's submission."""
 
     layout: str
     results: list[Result]
     notices: list[str]
     changes: list[decisions.Change] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
 
 def grade_class(settings: Settings) -> Graded:
@@ -88,8 +91,11 @@ def grade_class(settings: Settings) -> Graded:
         read_csv_rows(settings.moodle_worksheet, moodle.COLUMNS)
     decided = decisions.read_decisions(out / decisions.FILE)
     dues = due.read_due_times(settings.due) if settings.due else due.Due()
+    if settings.nbgrader:
+        _gradebook().refuse_without_gradebook(settings.nbgrader)
     came_in = take_in(settings.submissions, settings.lesson, settings.layout)
     submissions = came_in.submissions
+    _not_among_submissions(settings, came_in)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -135,7 +141,7 @@ def grade_class(settings: Settings) -> Graded:
     write_whole(out / "statistics.json", statistics.to_json(chosen))
     if settings.nbgrader:
         _push(chosen, of_source, settings, settings.nbgrader)
-    return Graded(str(came_in), chosen, notices, changes)
+    return Graded(str(came_in), chosen, notices, changes, came_in.passed_over)
 
 
 def _with_times(results: Sequence[Result], dues: due.Due, settings: Settings) -> list[Result]:
@@ -169,6 +175,17 @@ def _out_of_reach(settings: Settings) -> None:
                 f"{what}: {path} lies among Python's or the system's libraries, which answers can "
                 "see. Move it to another place, such as your home."
             )
+
+
+def _not_among_submissions(settings: Settings, came_in: Intake) -> None:
+    """What is written must not be taken for submissions by the next run. In nbgrader's course folder
+    it is not: there only what lies in `submitted` is somebody's."""
+    inside = settings.out.resolve().is_relative_to(settings.submissions.resolve())
+    if inside and came_in.layout != nbgrader.LAYOUT.title:
+        raise GradingError(
+            f"--out: {settings.out} lies in the folder of the submissions, and the next run would take "
+            "its files for submissions. Name a folder beside it."
+        )
 
 
 def _feedback(
@@ -221,13 +238,7 @@ def _push(
     settings: Settings,
     course: Path,
 ) -> None:
-    try:
-        from course_lib.grading.lms.nbgrader.gradebook import push
-    except ImportError as error:
-        raise GradingError(
-            f"--nbgrader needs nbgrader ({error}): pip install 'course-lib[grade]'."
-        ) from None
-    push(
+    _gradebook().push(
         results,
         course,
         settings.assignment or settings.lesson,
@@ -236,3 +247,13 @@ def _push(
         ),
         notebook=lambda r: of_source[r.source].read(),
     )
+
+
+def _gradebook() -> ModuleType:
+    try:
+        from course_lib.grading.lms.nbgrader import gradebook
+    except ImportError as error:
+        raise GradingError(
+            f"--nbgrader needs nbgrader ({error}): pip install 'course-lib[grade]'."
+        ) from None
+    return gradebook

@@ -13,13 +13,15 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from course_lib.exercises import get
 from course_lib.exercises.aliases import current
 from course_lib.files import write_whole
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
-from course_lib.grading.lms.table import csv_table, read_csv_rows
+from course_lib.grading.lms.table import csv_table, name_key, read_csv_lines, read_csv_rows
 from course_lib.grading.policy import KEEP, Late, final_points, format_points
 from course_lib.grading.result import Flag, Result
+from course_lib.syllabus import course, unknown
 
 FILE, TRAIL, LAST = "decisions.csv", "audit.csv", "marks.json"
 COLUMNS = ("student", "student_id", "exercise", "mark", "reason", "who", "when")
@@ -54,9 +56,9 @@ def read_decisions(file: Path) -> list[Decision]:
     """
     if not file.exists():
         return []
-    head, *rows = read_csv_rows(file, COLUMNS[:-1])
+    (_, head), *rows = read_csv_lines(file, COLUMNS[:-1])
     place = {name: number for number, name in enumerate(head)}
-    return [_decision(row, place, f"{file}, line {n}") for n, row in enumerate(rows, 2)]
+    return [_decision(row, place, f"{file}, line {n}") for n, row in rows]
 
 
 def _decision(row: list[str], place: dict[str, int], where: str) -> Decision:
@@ -72,22 +74,65 @@ def _decision(row: list[str], place: dict[str, int], where: str) -> Decision:
             f"{where}: the mark {said['mark']!r} is not a number of points. Leave it empty to let stand "
             "what was computed."
         )
-    # A spreadsheet's sign against formulas is no part of a name.
-    student = (
-        said["student"].removeprefix("'") if said["student"][1:2] in "=+-@" else said["student"]
-    )
     exercise = current(said["exercise"])
     return Decision(
-        student, said["student_id"], exercise, mark, said["reason"], said["who"], said["when"]
+        *(said["student"], said["student_id"], exercise, mark),
+        *(said["reason"], said["who"], said["when"]),
     )
 
 
-def add(file: Path, decision: Decision) -> None:
-    """Append a decision to the file. Raises GradingError where `read_decisions` would refuse it."""
+def add(folder: Path, decision: Decision) -> None:
+    """Append a decision to the file in a folder of grades.
+
+    Raises:
+        GradingError: where `read_decisions` would refuse it, or it does not fit `grades.csv`: the
+            next run would stop at it, or pass over it.
+    """
+    file = folder / FILE
     row = _row(decision)
     place = {name: number for number, name in enumerate(COLUMNS)}
-    _decision([str(cell) for cell in row], place, "this decision")
+    decision = _decision([str(cell) for cell in row], place, "this decision")
+    _refuse_misfit(folder / "grades.csv", decision)
     write_whole(file, csv_table([COLUMNS, *map(_row, read_decisions(file)), row]))
+
+
+def _refuse_misfit(grades: Path, decision: Decision) -> None:
+    """Raise GradingError where a decision is about nobody, two students or no exercise of the table
+    in `grades.csv`, or gives more points than there are."""
+    if not grades.exists():
+        raise GradingError(
+            f"There is no {grades}. First: course-lib grade, with --out {grades.parent}."
+        )
+    head, *rows = read_csv_rows(grades, ["student", "student_id", "points", "of"])
+    table = [dict(zip(head, row, strict=True)) for row in rows]
+    name, id = name_key(decision.student), decision.student_id
+    fits = [
+        row
+        for row in table
+        if name_key(row["student"]) == name and (not id or row["student_id"] == id)
+    ]
+    if len(fits) != 1:
+        who = plain(decision.student, 60)
+        raise GradingError(
+            f"{len(fits)} students in {grades} are called {who}. Give the student_id too: --id."
+            if fits
+            else f"No student in {grades} is called {who}"
+            + (f" and has the id {plain(decision.student_id, 40)}" if decision.student_id else "")
+            + ". Write name and id as they stand there."
+        )
+    exercises = head[head.index("student_id") + 1 : head.index("points")]
+    if decision.exercise and decision.exercise not in exercises:
+        raise GradingError(unknown("exercise", decision.exercise, exercises))
+    most = _most(decision.exercise) if decision.exercise else float(fits[0]["of"])
+    if decision.mark is not None and decision.mark > most:
+        raise GradingError(f"{decision.mark:g} points are more than the {most:g} that there are.")
+
+
+def _most(exercise: str) -> float:
+    """The points of an exercise or of a text that a person reads."""
+    lessons = course().lessons.values()
+    texts = {text.id: text.points for lesson in lessons for text in lesson.written}
+    return float(texts[exercise] if exercise in texts else get(exercise).points)
 
 
 def _row(decision: Decision) -> list[object]:
@@ -125,7 +170,7 @@ def with_decisions(
 
 def _is_of(decision: Decision, result: Result) -> bool:
     by_id = not decision.student_id or decision.student_id == result.student_id
-    return by_id and decision.student == plain(" ".join(result.student.split()), 4000)
+    return by_id and name_key(decision.student) == name_key(result.student)
 
 
 def _decided(result: Result, decision: Decision) -> Result:

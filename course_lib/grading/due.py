@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from course_lib.grading.errors import GradingError
 from course_lib.grading.intake.archive import plain
-from course_lib.grading.lms.table import read_csv_rows
+from course_lib.grading.lms.table import name_key, read_csv_lines, read_csv_rows
 from course_lib.grading.result import Flag, Result
 
+COLUMNS = ("student", "id", "due", "submitted")
 MOODLE_TIMES = ("%A, %d %B %Y, %I:%M %p", "%A, %d %B %Y, %H:%M")  # a site in English
 
 
@@ -47,25 +48,33 @@ class Due:
         name = _key(result.student)
         by_name = [x for x in self.lines if not x.id and x.student and _key(x.student) == name]
         lines = by_id or by_name
-        return lines[-1] if lines else None
+        return lines[0] if lines else None
 
     @property
     def of_class(self) -> datetime | None:
         """When the class's work was due."""
         lines = [line.due for line in self.lines if not line.student and not line.id]
-        return lines[-1] if lines else None
+        return lines[0] if lines else None
 
 
 def read_due_times(file: Path) -> Due:
     """The lines of a file with the columns `due` and, as needed, `student`, `id`, `submitted`.
 
     Raises:
-        GradingError: it cannot be read, or a time lacks its zone.
+        GradingError: it cannot be read, a column is not known, a time lacks its zone, or two lines
+            are about one student or the class.
     """
-    head, *rows = read_csv_rows(file, ["due"])
-    place = {name.strip().casefold(): number for number, name in enumerate(head)}
+    (_, head), *rows = read_csv_lines(file, ["due"])
+    place = {name.strip().casefold(): number for number, name in enumerate(head) if name.strip()}
+    # A line whose student stood in a column called otherwise would be the whole class's.
+    if unknown := [name for name in place if name not in COLUMNS]:
+        raise GradingError(
+            f"{file}, line 1: the column {plain(unknown[0], 60)!r} is not known. "
+            f"Those that are: {', '.join(COLUMNS)}."
+        )
     lines = []
-    for number, row in enumerate(rows, 2):
+    first: dict[tuple[str, str], int] = {}
+    for number, row in rows:
 
         def said(column: str, row: list[str] = row) -> str:
             return row[place[column]].strip() if column in place else ""
@@ -74,7 +83,15 @@ def read_due_times(file: Path) -> Due:
         due, submitted = (_time(said(column), where) for column in ("due", "submitted"))
         if due is None and submitted is None:
             raise GradingError(f"{where}: there is no time in it.")
-        lines.append(Line(said("student"), said("id"), due, submitted))
+        line = Line(said("student"), said("id"), due, submitted)
+        key = ("", line.id) if line.id else (_key(line.student), "")
+        if key in first:
+            whose = plain(line.student or line.id, 60) or "the class (a line without a student)"
+            raise GradingError(
+                f"{where}: line {first[key]} is about {whose} too. Write both times into one line."
+            )
+        first[key] = number
+        lines.append(line)
     return Due(tuple(lines))
 
 
@@ -153,7 +170,7 @@ def _fits(line: Line, results: Sequence[Result]) -> bool:
 
 
 def _key(name: str) -> str:
-    return " ".join(plain(name).split()).casefold()
+    return name_key(name).casefold()
 
 
 def submitted_in_moodle(worksheet: Path, zone: tzinfo | None) -> dict[str, datetime]:

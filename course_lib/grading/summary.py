@@ -144,8 +144,8 @@ def table(results: Sequence[Result], late: Late = KEEP) -> str:
         rows.append(
             {
                 "student": plain(result.student, 40),
-                "grade": "?" if mark is None else f"{mark:g}",
-                "of": f"{result.of:g}",
+                "grade": "?" if mark is None else format_points(mark),
+                "of": format_points(result.of),
                 "to look at": ", ".join(why),
             }
         )

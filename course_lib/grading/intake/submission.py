@@ -75,10 +75,12 @@ class Submission:
 
 @dataclass(frozen=True)
 class Intake:
-    """What a folder or zip was taken for, and the submissions in it."""
+    """What a folder or zip was taken for, the submissions in it, and which files beside them are
+    nobody's: such as an answer that was handed in as a text."""
 
     layout: str
     submissions: list[Submission]
+    passed_over: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         students = len({(s.student, s.student_id) for s in self.submissions})
@@ -117,14 +119,15 @@ def take_in(path: Path | str, lesson: str, layout: str = "auto") -> Intake:
         name, leaves = _stem(path.name), [Leaf((path.name,), plain(path.name), Source(path))]
     else:
         name, leaves = path.stem, archive(path)
-    title, found = _Finder(lesson).submissions(leaves, name, layout)
+    finder = _Finder(lesson)
+    title, found = finder.submissions(leaves, name, layout)
     if not found:
         raise GradingError(
             f"Nothing in {path} looks like a submission: a notebook (.ipynb), a zip, or a folder for "
             "each student."
         )
     found.sort(key=lambda s: (s.student.casefold(), s.student, s.student_id, s.attempt))
-    return Intake(title, found)
+    return Intake(title, found, finder.passed_over)
 
 
 def _stem(name: str) -> str:
@@ -150,6 +153,7 @@ class _Finder:
         self.lesson = lesson
         self.own = _pattern(lesson)
         self.others = [_pattern(other) for other in course().lessons if other != lesson]
+        self.passed_over: list[str] = []
 
     # --- names ----------------------------------------------------------------------------------
 
@@ -189,6 +193,8 @@ class _Finder:
 
     def _told_apart(self, leaves: list[Leaf], layout: str) -> tuple[str, list[Student]]:
         if layout == BY_HAND:
+            loose = (leaf.name for leaf in leaves if len(leaf.parts) == 1)
+            self.passed_over = sorted(plain(x, 60) for x in loose if not self._loose_name(x))
             return _BY_HAND_TITLE, self._by_hand(leaves)
         if layout != "auto":
             known = LAYOUTS[layout]
@@ -204,7 +210,7 @@ class _Finder:
             if share > 0.5:  # what a person has added does not change what it is
                 fits.append((share, known, result))
         if not fits:
-            return _BY_HAND_TITLE, self._by_hand(leaves)
+            return self._told_apart(leaves, BY_HAND)
         best = max(share for share, _, _ in fits)
         chosen = [(known, result) for share, known, result in fits if share == best]
         if len(chosen) > 1:

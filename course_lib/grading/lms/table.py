@@ -17,6 +17,7 @@ from course_lib.grading.result import Result
 
 # What a spreadsheet takes for the beginning of a formula; the wide ones in East Asian settings.
 FORMULA = ("=", "+", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "-")
+SEPARATORS = {";": "semicolons", "\t": "tabs"}  # what spreadsheets write in place of commas
 
 
 class Students:
@@ -70,16 +71,58 @@ def own_id(result: Result, layout: str) -> str:
     return id if result.layout == layout and id.isdecimal() else ""
 
 
-def read_csv_rows(file: Path | str, columns: Iterable[str]) -> list[list[str]]:
+def read_csv_rows(file: Path | str, columns: Sequence[str]) -> list[list[str]]:
+    """The rows of a CSV file, its head first, each as wide as the head; see `read_csv_lines`."""
+    return [row for _, row in read_csv_lines(file, columns)]
+
+
+def read_csv_lines(file: Path | str, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file, each with the number of its line in the file; empty ones left out.
+
+    Raises:
+        GradingError: it cannot be read, or its head lacks one of the columns.
+    """
     try:
         text = Path(file).read_text(encoding="utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows, line = [], 1
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        for row in reader:
+            if row:
+                rows.append((line, row))
+            line = reader.line_num + 1
+    except FileNotFoundError:
+        raise GradingError(f"There is no file {file}.") from None
+    except UnicodeDecodeError:
+        raise GradingError(
+            f"{file} cannot be read: it is not UTF-8 text. In Excel, save it as “CSV UTF-8”."
+        ) from None
+    except (OSError, csv.Error) as error:
         raise GradingError(f"{file} cannot be read as a CSV file: {error}.") from error
-    if not rows or not set(columns) <= set(rows[0]):
-        raise GradingError(f"{file} has no columns {' and '.join(columns)} in its first line.")
-    width = len(rows[0])
-    return [(row + [""] * width)[:width] for row in rows]
+    if not rows:
+        raise GradingError(f"{file} is empty.")
+    head = rows[0][1]
+    if not set(columns) <= set(head):
+        raise no_columns(file, head, columns)
+    width = len(head)
+    return [(line, (row + [""] * width)[:width]) for line, row in rows]
+
+
+def no_columns(file: Path | str, head: Sequence[str], columns: Sequence[str]) -> GradingError:
+    """The error to raise where the head of a file lacks columns."""
+    what = f"columns {' and '.join(columns)}" if len(columns) > 1 else f"column {columns[0]}"
+    used = next((sign for sign in (";", "\t") if len(head) == 1 and sign in head[0]), "")
+    hint = f" Its cells must be separated by commas, not by {SEPARATORS[used]}." if used else ""
+    return GradingError(f"{file} has no {what} in its first line.{hint}")
+
+
+def name_key(name: str) -> str:
+    """One form for a student's name and for what our own CSV files make of it, which people copy:
+    spaces do not count, nor does the apostrophe that keeps a spreadsheet from running it.
+
+    >>> name_key("=cmd ") == name_key("'=cmd"), name_key("a;=b") == name_key("a;'=b")
+    (True, True)
+    """
+    return safe_cell(name.strip())
 
 
 def full_points(results: Iterable[Result]) -> str:

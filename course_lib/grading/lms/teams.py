@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from course_lib.grading.errors import GradingError
-from course_lib.grading.lms.table import read_csv_rows
+from course_lib.grading.lms.table import no_columns, read_csv_rows
 from course_lib.grading.result import Result
 
 # The columns of Canvas's export of groups, of Moodle's grading worksheet, and plain ones.
@@ -39,7 +38,7 @@ def read_teams(file: Path) -> dict[str, list[Member]]:
         for columns in (TEAM, NAME, ID)
     )
     if team is None or name is None:
-        raise GradingError(f"{file} has no columns group and name in its first line.")
+        raise no_columns(file, head, ["group", "name"])
     teams: dict[str, list[Member]] = {}
     for row in rows:
         if key := _key(row[team]):

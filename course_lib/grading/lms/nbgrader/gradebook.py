@@ -65,10 +65,7 @@ def push(
     Raises:
         GradingError: where the course has no such assignment, or two results are of one student.
     """
-    app = _app(Path(course).resolve())
-    database = app.coursedir.db_url.removeprefix("sqlite:///")
-    if app.coursedir.db_url.startswith("sqlite:///") and not Path(database).is_file():
-        raise GradingError(f"There is no gradebook {database}. First: course-lib assignment.")
+    app = refuse_without_gradebook(course)
     pushed: set[str] = set()
     with (
         warnings.catch_warnings(),
@@ -115,6 +112,15 @@ def _student(result: Result, gradebook: Gradebook) -> str:
     if number:
         gradebook.update_or_create_student(student, lms_user_id=number)
     return student
+
+
+def refuse_without_gradebook(course: Path) -> NbGrader:
+    """nbgrader in the course folder. Raises GradingError where its gradebook is missing."""
+    app = _app(Path(course).resolve())
+    database = app.coursedir.db_url.removeprefix("sqlite:///")
+    if app.coursedir.db_url.startswith("sqlite:///") and not Path(database).is_file():
+        raise GradingError(f"There is no gradebook {database}. First: course-lib assignment.")
+    return app
 
 
 def _app(course: Path) -> NbGrader:
