@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,6 +228,8 @@ def _audit(args: argparse.Namespace) -> int:
         files = {part: name for part, name in files.items() if name}
         arrays = not args.link and any(map(holds_rows, files.values()))
         (_refuse_table_options if arrays else _refuse_what_has_no_effect)(args)
+        if args.link or arrays:
+            _refuse_workers(args)
         if args.link:
             link = Link.parse(args.link)
             report = audit_folders(
@@ -246,11 +248,14 @@ def _audit(args: argparse.Namespace) -> int:
         elif args.features:
             raise AuditError("--features is for arrays (.npz, .npy) and folders of pictures.")
         elif args.sample is not None or args.cluster or any(map(is_large, files.values())):
-            for name in ("entity", "nearest"):
+            if args.workers is not None and args.cluster:
+                raise AuditError("--workers has no effect with --cluster: the cluster has its own.")
+            for name, instead in IN_MEMORY.items():
                 if getattr(args, name):
                     raise AuditError(
-                        f"--{name} needs the rows in memory. Leave out --sample and --cluster; of tables "
-                        "that are too large, keep one row of each person."
+                        f"--{name} needs the rows in memory, and these are read in batches. Leave "
+                        "out --sample and --cluster, if you gave them. Of tables that are too large, "
+                        f"{instead}."
                     )
                 del options[name]
             report = audit_files(
@@ -264,6 +269,7 @@ def _audit(args: argparse.Namespace) -> int:
                 **options,
             )
         else:
+            _refuse_workers(args)
             tables = {part: read_table(name) for part, name in files.items()}
             report = run(
                 tables["real"], tables.get("holdout"), tables["synthetic"], schema, **options
@@ -293,6 +299,12 @@ def _audit(args: argparse.Namespace) -> int:
     return 0 if (args.fail_on == "never" and not policy) or gate else 1
 
 
+# What an audit in batches cannot do, and what to do instead.
+IN_MEMORY = {
+    "entity": "keep one row of each person in each file, and audit those; or audit some of the persons, "
+    "each with all rows, as one file of each table",
+    "nearest": "show them of a part of the rows, as one file of each table",
+}
 TABLES_ONLY = (
     "label",
     "positive",
@@ -331,6 +343,17 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
         raise AuditError(
             f"{' and '.join(batches)}: linked tables are read as a whole. Leave that out, or audit each "
             "table by itself without --link."
+        )
+
+
+def _refuse_workers(args: argparse.Namespace) -> None:
+    """Raises AuditError for processes that would read batches, where there are none."""
+    from course_lib.audit import AuditError
+
+    if args.workers is not None:
+        raise AuditError(
+            "--workers has no effect here: it is for tables that are read in batches. Leave it out; tables "
+            "in files are read in batches with --sample."
         )
 
 
@@ -919,9 +942,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that tells what is wrong in a sentence, without the list of all options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nAll options: {self.prog} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status; an unknown verb is refused with status 2."""
-    parser = argparse.ArgumentParser(prog="course-lib", description="The commands of the course.")
+    parser = _Parser(prog="course-lib", description="The commands of the course.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, (function, add_arguments) in VERBS.items():
@@ -940,7 +970,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["lab"] and "--" in argv:  # what follows is JupyterLab's
         at = argv.index("--")
         argv, more = argv[:at], argv[at + 1 :]
-    args = parser.parse_args(argv, argparse.Namespace(more=more))
+    args, strange = parser.parse_known_args(argv, argparse.Namespace(more=more))
+    if strange:
+        subparsers.choices[args.verb].error(f"there is no option {' '.join(strange)}")
     return args.function(args)
 
 

@@ -207,3 +207,15 @@ def test_large_pictures_of_16_bits_keep_their_range(tmp_path):
     values = np.array([[0, 65535], [32768, 1]], np.uint16)
     Image.fromarray(values).save(folder / "a.png")
     np.testing.assert_allclose(read_rows(folder).x[0] * 65535, values, atol=0.01)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_rows_of_an_array_that_were_copied_are_named(given):
+    real, held_out, made = (np.random.default_rng(k).normal(size=(200, 5)) for k in range(3))
+    id = "verbatim_people[whole rows]"
+    clean = audit_arrays(real, held_out if given else None, made, progress=False)
+    assert clean[id].verdict == ("pass" if given else "not testable")
+    made[[4, 9]] = real[[7, 150]]
+    told = audit_arrays(real, held_out if given else None, made, progress=False)[id]
+    assert told.verdict == "fail" and "2 of 200 rows" in told.method
+    assert "5 (8)" in told.method and "10 (151)" in told.method

@@ -425,3 +425,37 @@ def test_a_name_with_a_comma_is_quoted(tmp_path):
     paths = files(tmp_path, lambda table, part: table.rename(columns={"sex": "sex, as told"}))
     asked = ["--sensitive", '"sex, as told",approved', "--schema", '"sex, as told=category"']
     assert cli.main(["audit", *map(str, paths), "--quiet", *asked]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["real.csv"], "synthetic"),
+        (["real.csv", "made.csv", "--seed", "x"], "--seed"),
+        (["real.csv", "made.csv", "--colour", "red"], "no option --colour"),
+    ],
+)
+def test_a_mistake_in_the_call_is_told_in_a_sentence(capsys, arguments, words):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["audit", *arguments])
+    first, second = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2
+    assert words in first and second == "All options: course-lib audit --help"
+
+
+@pytest.mark.parametrize("more", [[], ["--sample", "50", "--cluster", "tcp://nowhere:1"]])
+def test_processes_without_batches_are_refused(tmp_path, capsys, more):
+    path = tmp_path / "real.csv"
+    pd.DataFrame({"x": range(40)}).to_csv(path, index=False)
+    assert cli.main(["audit", str(path), str(path), "--workers", "2", *more]) == 2
+    assert "--workers has no effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("--entity=x", "one row of each person"), ("--nearest=2", "of a part")]
+)
+def test_what_needs_rows_in_memory_says_what_to_do(tmp_path, capsys, option, words):
+    path = tmp_path / "real.csv"
+    pd.DataFrame({"x": range(40)}).to_csv(path, index=False)
+    assert cli.main(["audit", str(path), str(path), "--sample", "50", option]) == 2
+    assert words in capsys.readouterr().err

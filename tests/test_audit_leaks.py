@@ -10,7 +10,7 @@ import pytest
 
 from course_lib import cli
 from course_lib.audit import audit
-from course_lib.audit.checks import leaks
+from course_lib.audit.checks import chances, leaks
 from course_lib.audit.entry_points import with_holdout
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.table import prepare
@@ -174,7 +174,7 @@ def test_two_numbers_in_whole_units_are_a_leak_of_an_outlier_and_chance_in_a_cro
 
 
 def test_a_round_number_is_met_by_coincidence_more_often():
-    assert leaks._steps(np.array([0.0, 3700, 0.37, 1 / 3])).tolist() == [1e4, 100, 0.01, 1 / 24]
+    assert chances.steps(np.array([0.0, 3700, 0.37, 1 / 3])).tolist() == [1e4, 100, 0.01, 1 / 24]
 
 
 SHAPES = {
@@ -279,3 +279,182 @@ def test_real_rows_that_are_near_to_each_other_count_as_one_event(shape, seed, m
         Evidence(tables, holdout_given=False), np.random.default_rng([seed, 8])
     )
     assert draft.finding.verdict == "not testable"
+
+
+# --- kinds of leak that passed once ------------------------------------------------------------
+
+
+def planted(made, rows, at=0):
+    """The table with its rows from `at` on replaced by others."""
+    return pd.concat([made.iloc[:at], rows, made.iloc[at + len(rows) :]], ignore_index=True)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_one_copy_among_thousands_is_enough(given):
+    train, holdout, made = (people(n, seed) for seed, n in enumerate((2500, 500, 3000)))
+    assert found(train, holdout, made, given)["verbatim_people[whole rows]"].verdict != "fail"
+    told = found(train, holdout, planted(made, train.iloc[[7]]), given)[
+        "verbatim_people[whole rows]"
+    ]
+    assert (told.verdict, told.n) == ("fail", 1) and "1 (8)" in told.method
+
+
+def test_copies_are_found_though_real_rows_were_entered_twice():
+    rows, made = people(1100, 0), people(1100, 1)
+    real = pd.concat([rows, rows.iloc[::10]], ignore_index=True)
+    train, holdout = halves(real)
+    id = "verbatim_people[whole rows]"
+    assert found(train, holdout, made, given=False)[id].verdict == "not testable"
+    told = found(train, holdout, planted(made, real.iloc[[0, 5, 33]]), given=False)[id]
+    assert (told.verdict, told.n) == ("fail", 3)  # the first stands in the real rows twice
+
+
+def test_copies_with_one_column_changed_name_the_column():
+    train, holdout, made = (people(n, seed) for seed, n in enumerate((1000, 500, 1000)))
+    id = "verbatim_people[whole rows but for one column]"
+    assert found(train, holdout, made)[id].verdict == "pass"
+    changed = train.iloc[[3, 9, 27]].assign(age=[20, 21, 22])
+    told = found(train, holdout, planted(made, changed))[id]
+    assert (
+        (told.verdict, told.n) == ("fail", 3) and "'age'" in told.method and "1 (4)" in told.method
+    )
+
+
+def test_copies_of_the_holdout_are_told_as_that():
+    train, holdout, made = (people(n, seed) for seed, n in enumerate((1000, 500, 1000)))
+    findings = found(train, holdout, planted(made, holdout.iloc[[4, 8]]))
+    told = findings["verbatim_people[whole rows of the holdout]"]
+    assert told.verdict == "fail" and "the generator has seen it" in told.method
+    assert "the holdout row of each" in told.method
+    assert set(re.findall(r"(\d+) \((\d+)\)", told.method)) == {("1", "5"), ("2", "9")}
+    assert findings["verbatim_people[whole rows]"].verdict == "pass"
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_ten_near_copies_among_two_thousand_are_found(given):
+    def wide(n, seed):
+        rng = np.random.default_rng(seed + 10)
+        more = {f"x{k}": rng.normal(size=n) for k in range(4)}
+        return people(n, seed).assign(**more)
+
+    train, holdout, made = (wide(n, seed) for seed, n in enumerate((2000, 500, 2000)))
+    near = train.iloc[:10].copy()
+    for name in ("income", "x0", "x1", "x2", "x3"):
+        near[name] += np.random.default_rng(5).normal(0, 0.005, 10) * train[name].std()
+    id = "near_copies[whole rows]"
+    assert found(train, holdout, made, given)[id].verdict != "fail"
+    told = found(train, holdout, planted(made, near), given)[id]
+    assert (told.verdict, told.n) == ("fail", 10)
+
+
+def test_one_number_that_is_far_from_all_others_is_a_person_s():
+    rng = np.random.default_rng(0)
+    pay = pd.DataFrame(
+        {"pay": np.round(rng.lognormal(10, 0.6, 4000)), "sex": rng.choice([*"fm"], 4000)}
+    )
+    train, made = pay.iloc[:2000].copy(), pay.iloc[2000:].copy()
+    train.iloc[7, 0] = 987_654_321
+    assert found(*halves(train), made, given=False)["rare_values[pay]"].verdict == "not testable"
+    made.iloc[5, 0] = 987_654_321
+    told = found(*halves(train), made, given=False)["rare_values[pay]"]
+    assert told.verdict == "fail" and "they lie far from all other numbers" in told.method
+    assert "6 (8)" in told.method
+
+
+def test_levels_that_single_people_have_are_leaks_if_most_come_back():
+    rng = np.random.default_rng(0)
+    real, made = (pd.DataFrame({"ill": rng.choice([*"abc"], 900).astype(object)}) for _ in range(2))
+    real.loc[:29, "ill"] = [f"rare {k}" for k in range(30)]
+    made.loc[:29, "ill"] = [f"rare {k}" for k in range(30, 60)]
+    assert found(*halves(real), made, given=False)["rare_values[ill]"].verdict == "not testable"
+    made.loc[:24, "ill"] = real["ill"][:25]
+    told = found(*halves(real), made, given=False)["rare_values[ill]"]
+    assert (told.verdict, told.n) == ("fail", 25)
+
+
+def test_diseases_of_one_law_come_back():
+    share = 1 / np.arange(1, 2001)
+    draws = (np.random.default_rng(k).choice(2000, 900, p=share / share.sum()) for k in range(2))
+    real, made = (pd.DataFrame({"ill": [f"D{k}" for k in each]}) for each in draws)
+    findings = found(*halves(real), made, given=False, schema={"ill": "category"})
+    assert findings["rare_values[ill]"].verdict == "not testable"
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "rewrite"),
+    [
+        ("email", "u{}@mail.org", str.upper),
+        ("phone", "+49 170 {}", lambda word: word.replace("+49 ", "0049-").replace(" ", "")),
+        ("customer_id", "{}", lambda word: f"{word}.0"),
+        (
+            "note",
+            "the {} patient came on foot and went home by bus",
+            lambda word: f" {word.title()}!",
+        ),
+    ],
+)
+def test_identifiers_that_are_written_in_another_way_are_reused_all_the_same(name, write, rewrite):
+    numbers = np.random.default_rng(0).choice(10**8, 1200, replace=False) + 10**8
+    words = [write.format(number) for number in numbers]
+    table = people(1200, 0).assign(**{name: words})
+    train, holdout, made = table.iloc[:500], table.iloc[500:700], table.iloc[700:].copy()
+    kind = {name: "text" if name == "note" else "identifier"}
+    id = f"reused_values[{name}]"
+    assert found(train, holdout, made, schema={**KINDS, **kind})[id].verdict == "pass"
+    made[name] = [*map(rewrite, words[:5]), *made[name][5:]]
+    told = found(train, holdout, made, schema={**KINDS, **kind})[id]
+    assert (told.verdict, told.n) == ("fail", 5)
+
+
+KINDS = {
+    "sex": "category", "age": "number", "income": "number", "hours": "number", "approved": "category"
+}  # fmt: skip
+
+
+def visits(persons, seed):
+    """Ten visits each of people."""
+    rng = np.random.default_rng(seed)
+    whose = np.repeat(np.arange(persons), 10)
+    return pd.DataFrame(
+        {
+            "patient_id": whose + 10_000 * seed,
+            "sex": rng.choice(["f", "m"], persons)[whose],
+            "pressure": np.round(
+                rng.normal(120, 10, persons)[whose] + rng.normal(0, 5, len(whose)), 2
+            ),
+            "weight": np.round(rng.normal(70, 9, persons)[whose] + rng.normal(0, 1, len(whose)), 2),
+            "note": [f"visit {number}" for number in rng.choice(10**9, len(whose), replace=False)],
+        }
+    )
+
+
+@pytest.mark.slow
+def test_any_visit_of_a_person_counts_not_only_the_one_that_was_drawn():
+    real, made = visits(60, 0), visits(60, 1)
+    clean = audit(real, None, made, entity="patient_id", progress=False)
+    id = "verbatim_people[whole rows]"
+    assert clean[id].verdict == clean["reused_values[note]"].verdict == "not testable"
+    made.iloc[30:40, 1:] = real.iloc[50:60, 1:].to_numpy()
+    leaky = audit(real, None, made, entity="patient_id", progress=False)
+    assert leaky[id].verdict == leaky["reused_values[note]"].verdict == "fail"
+    assert "1 of 60 people have 10 of their rows repeated" in leaky[id].method
+    assert set(re.findall(r"(\d+) \((\d+)\)", leaky[id].method)) == {
+        (str(31 + k), str(51 + k)) for k in range(10)
+    }
+
+
+def test_means_of_few_rows_coincide():
+    """A seventh of a whole number is met more often than its digits say; an article has one price."""
+    rng = np.random.default_rng(0)
+    price = np.round(rng.lognormal(2, 1, 300), 2)
+    tables = []
+    for _ in range(2):
+        bought = [rng.integers(0, 300, rng.integers(1, 4)) for _ in range(400)]
+        means = {
+            "article": [each.mean() for each in bought],
+            "price": [price[e].mean() for e in bought],
+        }
+        tables.append(pd.DataFrame(means))
+    findings = found(*halves(tables[0]), tables[1], given=False)
+    assert verdicts(findings) == {"not testable"}
+    assert chances.steps(np.array([22 / 7, 5.0, 0.5])).tolist() == pytest.approx([1 / 7, 1, 0.5])

@@ -142,3 +142,30 @@ def test_folders_and_links_go_together(folders, capsys):
     assert "must be a folder" in capsys.readouterr().err
     assert cli.main(["audit", real, made, *LINK, "--entity", "id"]) == 2
     assert "leave --entity out" in capsys.readouterr().err
+
+
+def test_what_the_linked_rows_hold_is_looked_for_too(tmp_path, capsys):
+    """Notes and addresses are in the orders; the joined table has only their number."""
+    real, made = shop_with_notes(0), shop_with_notes(1)
+    assert linked_status(tmp_path, real, made) == 0
+    made[1].loc[[8, 9], "note"] = [real[1].loc[16, "note"].upper(), real[1].loc[30, "note"]]
+    assert linked_status(tmp_path, real, made) == 1
+    told = capsys.readouterr().out
+    assert "reused_values[orders: note]" in told and "9 (17), 10 (31)" in told
+
+
+def shop_with_notes(seed):
+    rng = np.random.default_rng(seed)
+    parents = pd.DataFrame({"id": range(60), "kind": rng.choice(["a", "b"], 60)})
+    orders = pd.DataFrame({"customer": np.repeat(range(60), 4), "price": rng.integers(1, 9, 240)})
+    numbers = rng.choice(10**9, 240, replace=False)
+    return parents, orders.assign(note=[f"parcel {number}" for number in numbers])
+
+
+def linked_status(folder, *shops):
+    for name, tables in zip(("real", "made"), shops, strict=True):
+        (folder / name).mkdir(exist_ok=True)
+        for table, file in zip(tables, ("customers", "orders"), strict=True):
+            table.to_csv(folder / name / f"{file}.csv", index=False)
+    link = ["--link", "orders.customer=customers.id", "--quiet"]
+    return cli.main(["audit", str(folder / "real"), str(folder / "made"), *link])

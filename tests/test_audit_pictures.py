@@ -207,3 +207,16 @@ def test_the_edge_behind_a_heap_is_told_by_the_heap():
     heap = np.concatenate([np.zeros(400), np.arange(1, 200) / 7])
     found = summarise_joint(number(heap, heap), number(heap, heap))
     assert found.rows[0] == "up to 0" and "e-324" not in "".join(found.rows)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 20.0])
+def test_no_cell_lies_below_all_values(scale):
+    """A number that begins at 0 needs no cell below 0."""
+    rng = np.random.default_rng(0)
+    real, made = (scale * rng.exponential(size=400) for _ in range(2))
+    real[:40] = 0
+    found = summarise(Values("x", "number", real, made))
+    assert not found.cells[0].startswith("below 0 ") and found.cells[0] != "below 0"
+    assert found.real[0] + found.synthetic[0] > 0
+    made[0] = -scale
+    assert summarise(Values("x", "number", real, made)).cells[0] == "below 0"

@@ -118,6 +118,8 @@ def test_a_policy_of_one_s_own(own):
         ("[a]\nneeds = ['faith']", "cannot need 'faith'"),
         ("[a]\nneeds = 'holdout'", "needs is a list of words"),
         ("[a]\nignore = [1]", "ignore is a list of words"),
+        ("[a]\nignore = ['label_rat[sex = f]']", "no metric called 'label_rat'"),
+        ("[a]\nbias = ['fail']", r"bias = \['fail'\]"),
         ("[a]\ndecided = ['honesty']", "no family 'honesty'"),
         ("[a]\nsays = 3", "says is a sentence"),
         ("bias = 'fail'", "each policy is a table"),

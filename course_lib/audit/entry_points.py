@@ -175,6 +175,9 @@ def audit(
         real, made = units.whole
         follow = partial(sequences.check, entity=str(units.entity), real=real, synthetic=made)
         stages.append(Stage("sequences", follow))
+        every = _every_row(evidence, units)
+        people = partial(_people, every=every, persons=real[units.entity])
+        stages = [Stage("people", people) if each.name == "people" else each for each in stages]
     about = {"columns": len(tables.values), "label": label, "sensitive": asked}
     about["aux"] = list(known)
     about["entity"] = units.entity
@@ -262,8 +265,12 @@ def audit_arrays(
     tables = NO_TABLES if classes is None else _class_tables(classes, scaled)
     likelihoods = _likelihoods(log_likelihood, (*held_out, synthetic))
     given = real_holdout is not None
-    evidence = Evidence(tables, scaled, known, likelihoods, limits, seed, given)
-    stages = [Stage("whole rows", geometry.check), Stage("privacy", privacy.check)]
+    evidence = Evidence(tables, scaled, known, likelihoods, limits, seed, given, real_order=order)
+    stages = [
+        Stage("whole rows", geometry.check),
+        Stage("privacy", privacy.check),
+        Stage("people", leaks.check),
+    ]
     if known is not None:
         stages.append(Stage("modes", modes_check.check))
     if classes is not None:
@@ -375,6 +382,7 @@ class Units:
         rows: where the training rows, and then the holdout's, stood in their tables; None if all do.
         made: the same of the synthetic rows.
         whole: all real and all synthetic rows, where some were not drawn.
+        known: how many of these real rows are training rows; 0 where no holdout was given.
     """
 
     train: pd.DataFrame
@@ -385,6 +393,7 @@ class Units:
     made: np.ndarray | None = None
     drafts: tuple[Draft | Note, ...] = ()
     whole: tuple[pd.DataFrame, pd.DataFrame] | None = None
+    known: int = 0
 
     def of(self, given: Sequence[np.ndarray] | None) -> Sequence[np.ndarray] | None:
         """Of one number to each row of the three tables as given, those of the rows that were drawn."""
@@ -430,7 +439,28 @@ def _units(
         theirs.rows,
         drafts,
         (train if holdout is None else pd.concat([train, holdout], ignore_index=True), synthetic),
+        0 if holdout is None else len(train),
     )
+
+
+def _every_row(evidence: Evidence, units: Units) -> Evidence:
+    """The evidence of all rows of each person, where one of each was drawn for the other checks."""
+    assert units.whole is not None
+    real, made = units.whole
+    known = units.known or len(real) // 2
+    kinds = evidence.tables.schema.kinds()
+    least = evidence.tables.least_people
+    tables = prepare(real.iloc[:known], real.iloc[known:], made, kinds, least_people=least)
+    return replace(evidence, tables=tables, real_order=None, made_order=None)
+
+
+def _people(
+    evidence: Evidence, rng: np.random.Generator, every: Evidence, persons: pd.Series
+) -> Iterator[Draft | Note]:
+    """What came back of any row of a person, and what resembles the one that was drawn."""
+    codes, _ = pd.factorize(persons.astype(str))
+    yield from leaks.copied(every, codes)
+    yield from leaks.resembling(evidence, rng)
 
 
 def _kinds(schema: Schema | Mapping[str, str] | None) -> dict[str, str]:

@@ -7,12 +7,16 @@ from typing import Any
 
 import pandas as pd
 
+from course_lib.audit.checks.leaks import copied
 from course_lib.audit.entry_points import audit
+from course_lib.audit.evidence import Evidence
 from course_lib.audit.files import PARQUET, read_table
-from course_lib.audit.finding import Draft, stated
+from course_lib.audit.finding import Draft, Finding, stated
 from course_lib.audit.report import AuditReport
-from course_lib.audit.schema import AuditError, infer, listed, names_a_key
+from course_lib.audit.schema import UNCOMPARED, AuditError, infer, listed, names_a_key
+from course_lib.audit.table import prepare
 
+SAME = "any row"
 OWNED = 0.99  # of its values must belong to one parent alone, for a column to hold codes
 Linked = tuple[pd.DataFrame, pd.DataFrame]  # the parents, and the rows that are linked to them
 
@@ -222,7 +226,37 @@ def audit_folders(
     parents, children = zip(*(link.read(folder) for folder in folders), strict=True)
     lines = without_identifiers(*children, key=link.key)
     parts = list(zip(parents, lines, strict=True))
-    return audit_linked(parts[0], parts[1] if holdout else None, parts[-1], link.key, **options)
+    report = audit_linked(parts[0], parts[1] if holdout else None, parts[-1], link.key, **options)
+    held_out = children[1] if holdout else None
+    hidden = not options.get("list_rows", True)
+    found = _copied_lines(children[0], held_out, children[-1], link, hidden)
+    return replace(report, findings=(*report.findings, *found))
+
+
+def _copied_lines(
+    real: pd.DataFrame, holdout: pd.DataFrame | None, made: pd.DataFrame, link: Link, hidden: bool
+) -> Iterator[Finding]:
+    """People whose own linked rows came back, or what these hold: identifiers, texts, rare numbers.
+
+    In the joined table only their means and counts are left.
+    """
+    kinds = {**infer(real).kinds(), link.key: "identifier"}
+    known = len(real) if holdout is not None else len(real) // 2
+    lines = real if holdout is None else pd.concat([real, holdout], ignore_index=True)
+    shared = [name for name in lines.columns if name in made.columns]
+    kinds = {name: kind for name, kind in kinds.items() if name in shared}
+    if set(kinds.values()) <= set(
+        UNCOMPARED
+    ):  # a column that is the same everywhere can be compared
+        lines, made = (table.assign(**{SAME: SAME}) for table in (lines, made))
+        kinds[SAME] = "category"
+        shared = [*shared, SAME]
+    tables = prepare(lines[shared].iloc[:known], lines[shared].iloc[known:], made[shared], kinds)
+    evidence = Evidence(tables, holdout_given=holdout is not None, list_rows=not hidden)
+    persons, _ = pd.factorize(lines[link.key].astype(str))
+    for draft in copied(evidence, persons, link.children):
+        if draft.finding.columns != (link.key,):  # a key is checked where it is the parents' own
+            yield draft.finding
 
 
 def _keys(parents: pd.DataFrame, children: pd.DataFrame, key: str) -> Iterator[Draft]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.audit.causes import Cause, causes
+from course_lib.audit.explain import metrics
 from course_lib.audit.finding import FAMILIES, Findings
 from course_lib.audit.schema import AuditError, listed
+from course_lib.syllabus import unknown
 
 # Which verdicts stop a report, by the word that a policy uses.
 STOPS = {
@@ -47,10 +49,10 @@ class Policy:
 
     def __post_init__(self) -> None:
         for family in FAMILIES:
-            if getattr(self, family) not in STOPS:
+            word = getattr(self, family)
+            if not isinstance(word, str) or word not in STOPS:
                 raise AuditError(
-                    f"Policy '{self.name}': {family} = {getattr(self, family)!r} is none of "
-                    f"{', '.join(STOPS)}."
+                    f"Policy '{self.name}': {family} = {word!r} is none of {', '.join(STOPS)}."
                 )
         if wrong := sorted(set(self.decided) - set(FAMILIES)):
             raise AuditError(
@@ -164,6 +166,10 @@ def _policy(name: str, table: Mapping[str, Any]) -> Policy:
     for key, value in lists.items():
         if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
             raise AuditError(f"Policy '{name}': {key} is a list of words, not {value!r}.")
+    for word in lists.get("ignore", ()):
+        metric = word.partition("[")[0]
+        if metric not in metrics():
+            raise AuditError(f"Policy '{name}', ignore: {unknown('metric', metric, metrics())}")
     if not isinstance(table.get("says", ""), str):
         raise AuditError(f"Policy '{name}': says is a sentence, not {table['says']!r}.")
     return Policy(name, **{**table, **{key: tuple(value) for key, value in lists.items()}})

@@ -468,3 +468,25 @@ def personal(words: pd.Series, column: str = "") -> Iterator[str]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower()
     if len(sample) and PERSON.search(spaced) and sample.str.fullmatch(NAME).mean() > 0.5:
         yield "names of people"
+
+
+def comparable_words(words: pd.Series, kinds: Sequence[str] = ()) -> pd.Series:
+    """Words (n,) in one way of writing, so that a copy in capitals is still a copy; missing ones stay so.
+
+    Small letters, with one space for all that is neither letter nor digit; whole numbers without point or
+    leading zeros; phone numbers and IBANs without anything between their digits.
+
+    Args:
+        kinds: what `personal` says of them.
+
+    >>> comparable_words(pd.Series(["Ada@Mail.org ", "ada@mail.org", "0012.0"])).tolist()
+    ['ada mail org', 'ada mail org', '12']
+    >>> comparable_words(pd.Series(["+49 170-12", "0049 17012"]), ["phone numbers"]).tolist()
+    ['004917012', '004917012']
+    """
+    plain = words.map(lambda word: str(word).strip().casefold(), na_action="ignore")
+    plain = plain.astype(object).where(plain.notna())
+    if "phone numbers" in kinds or "IBANs" in kinds:
+        return plain.str.replace(r"^\+", "00", regex=True).str.replace(r"[\W_]", "", regex=True)
+    plain = plain.str.replace(r"^0*(\d+)(\.0+)?$", r"\1", regex=True)
+    return plain.str.replace(r"[\W_]+", " ", regex=True).str.strip()

@@ -79,7 +79,11 @@ def _number(column: Values, least_people: int) -> tuple[list[str], np.ndarray, n
         inner = values[:-1] / 2 + values[1:] / 2
         cells = [written(value) for value in values]
     else:
-        inner = _crowded(_edges(known), known, least_people)
+        edges = _edges(known)
+        made = column.synthetic[np.isfinite(column.synthetic)]
+        edges = edges[edges > min(known.min(initial=np.inf), made.min(initial=np.inf))]
+        edges = edges if len(edges) else values[1:2]  # nearly all have the least
+        inner = _crowded(edges, known, least_people)
         names = [written(edge) for edge in inner]
         between = [f"{a} to {b}" for a, b in pairwise(names)]
         cells = [f"below {names[0]}", *between, f"{names[-1]} and above"] if names else ["all"]
