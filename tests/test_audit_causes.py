@@ -61,6 +61,14 @@ def test_the_gap_of_another_group_comes_with_the_cause():
     assert told(one, other) == [(one.id, [other.id])]
 
 
+def test_rates_of_two_groups_that_changed_places_are_one_cause():
+    gap = bias("label_gap", "sex = f against the rest", 1e-40)
+    men = bias("label_rate", "sex = m", 1e-15)
+    assert told(gap, WOMEN, men) == [(gap.id, [WOMEN.id, men.id])]
+    third = bias("label_gap", "sex = x against the rest", 0.5, verdict="pass")
+    assert told(gap, WOMEN, men, third) == [(gap.id, [WOMEN.id]), (men.id, [])]
+
+
 @pytest.mark.parametrize("p", [1e-30, 1e-2])
 def test_a_group_that_is_gone_comes_before_the_labels_of_those_who_are_left(p):
     gone = bias("group_share", "sex = f & age < 30", p, ("sex", "age"))

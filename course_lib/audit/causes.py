@@ -69,6 +69,7 @@ def causes(findings: Iterable[Finding], *, fold_groups: bool = True) -> list[Cau
     >>> [len(cause.others) for cause in causes([low, high])]
     [1]
     """
+    findings = list(findings)
     grave = [finding for finding in findings if finding.verdict in ("fail", "warn")]
     by_family = {
         family: [finding for finding in grave if finding.family == family]
@@ -76,7 +77,10 @@ def causes(findings: Iterable[Finding], *, fold_groups: bool = True) -> list[Cau
     }
     groups = _of_fidelity(grave, by_family["fidelity"])
     if fold_groups:
-        groups += [*_of_utility(by_family["utility"]), *_of_groups(by_family["bias"])]
+        groups += [
+            *_of_utility(by_family["utility"]),
+            *_of_groups(by_family["bias"], _halves(findings)),
+        ]
         groups += _of_leaks(by_family["privacy"])
     else:
         groups += _of_members(by_family["privacy"])
@@ -135,10 +139,20 @@ def _of_utility(losses: list[Finding]) -> Iterator[list[Finding]]:
         yield from _nested(of_groups)
 
 
-def _of_groups(findings: list[Finding]) -> Iterator[list[Finding]]:
+def _halves(findings: Sequence[Finding]) -> frozenset[str]:
+    """Columns of two groups: of these one gap is told, since that of the other is the same turned round."""
+    gaps = {
+        finding.slice: finding.columns[0] for finding in findings if finding.metric == "label_gap"
+    }
+    number = Counter(gaps.values())
+    return frozenset(name for name in number if number[name] == 1)
+
+
+def _of_groups(findings: list[Finding], halves: frozenset[str]) -> Iterator[list[Finding]]:
     """Of bias: sizes, labels, and what models do."""
     sizes = list(_nested([finding for finding in findings if finding.metric == "group_share"]))
-    labels = list(_nested([finding for finding in findings if finding.metric in OF_LABELS]))
+    of_labels = [finding for finding in findings if finding.metric in OF_LABELS]
+    labels = list(_nested(of_labels, halves))
     for size in sizes:
         gone = _group(size[0])
         # Who is left of a larger group is another mixture: its labels differ, too.
@@ -166,12 +180,19 @@ def _of_groups(findings: list[Finding]) -> Iterator[list[Finding]]:
     yield from groups
 
 
-def _nested(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
-    """Findings about groups by their cause: the clearest first, then what is left without its rows."""
+def _nested(
+    findings: Sequence[Finding], halves: frozenset[str] = frozenset()
+) -> Iterator[list[Finding]]:
+    """Findings about groups by their cause: the clearest first, then what is left without its rows.
+
+    Args:
+        halves: columns of two groups; where the gap between them is clearest, both have moved.
+    """
     left = sorted(findings, key=_clearest)
     while left:
         head, rest = left[0], left[1:]
-        own = _group(head)
+        both = head.metric == "label_gap" and head.columns[0] in halves
+        own = frozenset() if both else _group(head)
         # The gap of a group holds the rows of all others: it tells nothing by itself.
         apart = [
             _group(finding)
