@@ -10,7 +10,7 @@ import pytest
 
 from course_lib import cli
 from course_lib.audit import audit
-from course_lib.audit.checks import chances, leaks
+from course_lib.audit.checks import chances, leaks, near_copies
 from course_lib.audit.entry_points import with_holdout
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.table import prepare
@@ -275,7 +275,7 @@ def test_real_rows_that_are_near_to_each_other_count_as_one_event(shape, seed, m
     real, made = (drawn(shape, 300, seed, side) for side in (0, 1))
     halves_of_real, _, _ = with_holdout(real, None, seed)
     tables = prepare(*halves_of_real, made, None, "approved", None, ["sex"])
-    (draft,) = leaks._near_copies(
+    (draft,) = near_copies.near_copies(
         Evidence(tables, holdout_given=False), np.random.default_rng([seed, 8])
     )
     assert draft.finding.verdict == "not testable"
