@@ -287,10 +287,10 @@ def outliers_chance(expected: np.ndarray, came_back: np.ndarray) -> float:
 # --- words -------------------------------------------------------------------------------------
 
 
-def places(words: pd.Series, made: pd.Series) -> float:
+def possible_words(words: pd.Series, made: pd.Series) -> float:
     """How many different words there could be, judged from the characters at each place.
 
-    >>> places(pd.Series(["ab", "cb"]), pd.Series(["ad"]))
+    >>> possible_words(pd.Series(["ab", "cb"]), pd.Series(["ad"]))
     4.0
     """
     both = pd.concat([words, made.dropna()]).unique()

@@ -17,7 +17,7 @@ from course_lib.audit.checks.chances import (
     match_given,
     outliers_chance,
     own_chances,
-    places,
+    possible_words,
     rate_of_twins,
     steps,
     unit,
@@ -267,7 +267,7 @@ def _reuse(
     owner = pd.Series(singles.index, index=singles.to_numpy())
     found = made[made.isin(owner.index)].drop_duplicates()
     twins = rate_of_twins(real.dropna().to_numpy()) * len(made) * len(seen)
-    could = min(len(singles) / places(singles, made), 1.0)
+    could = min(len(singles) / possible_words(singles, made), 1.0)
     expected = max(twins, made.nunique() * could)
     chance = chance_of(len(found), expected)
     verdict = verdict_of(evidence, len(found), chance, SURE_OF_COPIES)
