@@ -14,6 +14,7 @@ from course_lib.audit.checks import chances, leaks, near_copies
 from course_lib.audit.entry_points import with_holdout
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.table import prepare
+from course_lib.audit.values import Values
 
 
 def people(n, seed):
@@ -458,3 +459,14 @@ def test_means_of_few_rows_coincide():
     findings = found(*halves(tables[0]), tables[1], given=False)
     assert verdicts(findings) == {"not testable"}
     assert chances.steps(np.array([22 / 7, 5.0, 0.5])).tolist() == pytest.approx([1 / 7, 1, 0.5])
+
+
+def test_a_value_that_many_have_does_not_make_two_columns_one():
+    """Two people with equal incomes and no debt: that is no sign that debts go with incomes."""
+    income = Values("income", "number", np.array([1.0, 1, 2, 3, 4, 5, 6, 7]), np.zeros(1))
+    debt = Values("debt", "number", np.array([0.0, 0, 0, 0, 0, 11, 12, 13]), np.zeros(1))
+    assert chances.match_given(income, debt) == 1.0
+    assert chances.match_given(income, debt, rare=True) == 0.0
+    item = Values("item", "number", np.repeat(np.arange(1.0, 41), 2), np.zeros(1))
+    price = Values("price", "number", np.repeat(np.arange(101.0, 141), 2), np.zeros(1))
+    assert chances.match_given(item, price, rare=True) == 1.0

@@ -16,6 +16,7 @@ WEAK = 0.5  # Cramér's V up to which two columns count as nearly independent
 BINS = 20
 NEAR = 5  # other numbers that tell how dense they are around one
 NEGLIGIBLE = 1e-6  # expected pairs below which no further column is looked at
+COMMON = 0.05  # of the rows have a value that is not rare
 WIDEST = 40  # characters of a word that are looked at
 REPEATED = 1e-4  # level of the test whether real rows were entered twice
 # In which numbers are written: powers of ten, and an hour, a minute and a second of days.
@@ -150,12 +151,16 @@ def match(column: Values) -> float:
     return gone**2 + (1 - gone) ** 2 * min(same, 1.0)
 
 
-def match_given(one: Values, two: Values) -> float:
+def match_given(one: Values, two: Values, *, rare: bool = False) -> float:
     """The chance that two real rows are equal in a second column, if they are in the first; 0 where that
     cannot be told.
 
     So a price that belongs to an article's number is no second coincidence, though no table of shares
     shows that they depend on each other.
+
+    Args:
+        rare: of rows whose second value few have, alone: that many have no debt says nothing about a
+            number of one's own.
 
     >>> item = Values("item", "number", np.array([1.0, 2, 3, 1, 2, 3]), np.zeros(1))
     >>> price = Values("price", "number", np.array([7.5, 2, 9, 7.5, 2, 9]), np.zeros(1))
@@ -165,6 +170,10 @@ def match_given(one: Values, two: Values) -> float:
     order = np.argsort(one.real, kind="stable")
     first, second = one.real[order], two.real[order]
     equal = (first[1:] == first[:-1]) & present(first[1:])
+    if rare:
+        _, code, times = np.unique(second, return_inverse=True, return_counts=True)
+        few = times[code] <= max(COMMON * len(second), 2)
+        equal &= few[1:] | few[:-1]
     if not equal.any():
         return 0.0
     return float((second[1:] == second[:-1])[equal].mean())

@@ -199,8 +199,8 @@ def _pairs_of_numbers(evidence: Evidence) -> Iterator[tuple[np.ndarray, np.ndarr
         together = one * two * _together(counts, a, b)[:seen]
         # Who has the one number may have the other with it, as an article's number comes with its price.
         for alone, also in (
-            (one, match_given(once[a.name], once[b.name])),
-            (two, match_given(once[b.name], once[a.name])),
+            (one, match_given(once[a.name], once[b.name], rare=True)),
+            (two, match_given(once[b.name], once[a.name], rare=True)),
         ):
             if also:
                 together = np.maximum(together, alone * also)
