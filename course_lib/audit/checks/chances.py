@@ -13,6 +13,7 @@ from course_lib.audit.values import Values, present
 
 CAUTION = 3  # the number expected by coincidence is itself an estimate: it counts so many times
 WEAK = 0.5  # Cramér's V up to which two columns count as nearly independent
+DETERMINED = 0.9  # share of a number's variance from which on others make it up
 BINS = 20
 NEAR = 5  # other numbers that tell how dense they are around one
 NEGLIGIBLE = 1e-6  # expected pairs below which no further column is looked at
@@ -24,6 +25,7 @@ STEPS = (*(10.0**-k for k in range(-4, 10)), 1 / 24, 1 / 1440, 1 / 86400)
 ROUGH = 1e-6  # steps below are no steps in which people write
 # Of means and ratios: by how much a whole number, a tenth and a hundredth are divided at most.
 DIVISORS = {1.0: 1_000, 0.1: 60, 0.01: 60}
+TRIED = 50  # odd numbers that tell whether they are parts
 RATIOS = 0.02  # of a column's numbers, from which on it holds means or ratios
 
 
@@ -113,16 +115,48 @@ def coincidences(
         twins = rate_of_twins(hashes.synthetic) * made * seen
     elif seen < len(real):
         held = float(np.isin(real[seen:], real[:seen]).mean()) * made
-    product = float(made * seen) / hashes.kept  # of pairs of equal rows both or none are here
     same = {each.name: match(each) for each in columns} if matches is None else matches
-    used: list[Values] = []
-    for column in sorted(columns, key=lambda each: same[each.name]):
-        if product < NEGLIGIBLE or same[column.name] > 0.9:
-            break
-        if all(cramers_v(joint(column, other)[1]) < WEAK for other in used):
-            product *= max([same[column.name], *(match_given(other, column) for other in used)])
-            used.append(column)
+    # Of pairs of equal rows both or none are here.
+    product = independently(columns, same, float(made * seen) / hashes.kept)
     return max(twins, held, product)
+
+
+def independently(columns: Sequence[Values], chances: Mapping[str, float], pairs: float) -> float:
+    """How many of these pairs of rows would match by coincidence, from columns that hardly depend on each
+    other. A number that the others make up, such as a sum of two, is left out.
+
+    Args:
+        chances: that two rows match in one column, by its name.
+
+    >>> x = np.arange(100.0) % 10
+    >>> columns = [Values("x", "number", x, x), Values("y", "number", x * 2, x)]
+    >>> independently(columns, {"x": 0.1, "y": 0.1}, 1000.0)
+    100.0
+    """
+    used: list[Values] = []
+    for column in sorted(columns, key=lambda each: chances[each.name]):
+        if pairs < NEGLIGIBLE or chances[column.name] > 0.9:
+            break
+        if all(cramers_v(joint(column, other)[1]) < WEAK for other in used) and not _made_up(
+            column, used
+        ):
+            pairs *= max([chances[column.name], *(match_given(other, column) for other in used)])
+            used.append(column)
+    return pairs
+
+
+def _made_up(column: Values, others: Sequence[Values]) -> bool:
+    """Whether a number is nearly a weighted sum of other ones."""
+    numbers = [other for other in others if other.is_number]
+    if not column.is_number or not numbers:
+        return False
+    table = np.column_stack([each.real for each in (column, *numbers)])
+    table = table[np.isfinite(table).all(axis=1)]
+    if len(table) <= len(numbers) + 1:
+        return True
+    y, x = table[:, 0], np.column_stack([np.ones(len(table)), table[:, 1:]])
+    left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    return bool(left.var() < (1 - DETERMINED) * y.var())
 
 
 def rate_of_twins(rows: np.ndarray) -> float:
@@ -206,7 +240,7 @@ def unit(values: np.ndarray) -> float:
     return 0.0
 
 
-def _multiples(values: np.ndarray, step: float) -> np.ndarray:
+def _multiples(values: np.ndarray, step: float | np.ndarray) -> np.ndarray:
     scaled = values / step
     return np.asarray(np.isclose(scaled, np.round(scaled), rtol=1e-12, atol=1e-6))
 
@@ -225,9 +259,10 @@ def steps(values: np.ndarray) -> np.ndarray:
         found[whole & ((np.round(values / step) != 0) | (values == 0))] = step
     odd = found < ROUGH
     if odd.sum() > RATIOS * len(values):
-        parts = _parts(values)
-        if (parts[odd] > 0).mean() > 0.5:
-            found = np.maximum(found, parts)
+        few = values[odd][:TRIED, None]
+        grids = [_multiples(few, base / np.arange(2, most + 1)) for base, most in DIVISORS.items()]
+        if np.concatenate(grids, axis=1).any(axis=1).mean() > 0.5:
+            found = np.maximum(found, _parts(values))
     return found
 
 

@@ -6,9 +6,8 @@ import numpy as np
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from course_lib.audit.checks.chances import WEAK, chance_of, match, match_given
+from course_lib.audit.checks.chances import chance_of, independently, match
 from course_lib.audit.checks.people import SURE, rows_of, rows_told, verdict_of
-from course_lib.audit.contingency import cramers_v, joint
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, stated
 from course_lib.audit.sampling import sample_rows
@@ -106,7 +105,11 @@ def _noisy(
         near = _within(sides, limits) & ~same
         found = len(np.unique(owner[near]))
         rate = float(_within(twins, limits).sum()) / (len(kept) * (len(kept) - 1.0))
-        expected = max(pairs * rate, _near_coincidences(columns, limits, pairs))
+        matches = {
+            column.name: _near_match(column, limit)
+            for column, limit in zip(columns, limits, strict=True)
+        }
+        expected = max(pairs * rate, independently(columns, matches, pairs))
         chance = len(NOISE) * chance_of(found, expected)
         if chance < best:
             best, close = chance, near
@@ -129,18 +132,6 @@ def _range(column: Values) -> float:
         return 0.0
     low, high = np.quantile(known, [0.25, 0.75])
     return float(high - low) or float(known.std())
-
-
-def _near_coincidences(columns: list[Values], limits: list[float], pairs: float) -> float:
-    """How many pairs of rows would differ by no more than the limits by coincidence, from columns that
-    hardly depend on each other."""
-    chances = [_near_match(each, limit) for each, limit in zip(columns, limits, strict=True)]
-    used: list[Values] = []
-    for k in np.argsort(chances, kind="stable"):
-        if all(cramers_v(joint(columns[k], other)[1]) < WEAK for other in used):
-            pairs *= max([chances[k], *(match_given(other, columns[k]) for other in used)])
-            used.append(columns[k])
-    return pairs
 
 
 def _near_match(column: Values, limit: float) -> float:
