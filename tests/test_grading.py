@@ -329,7 +329,7 @@ def test_how_an_answer_was_found_stands_in_the_result(sandbox):
         (b"{}", "no cells"),
         (b'{"cells": 3}', "not a list"),
         (b"[]", "not a notebook"),
-        (b"", "JSON"),
+        (b"", "empty"),
     ],
 )
 def test_what_cannot_be_read_is_flagged_for_a_person_and_no_silent_zero(content, word, sandbox):
