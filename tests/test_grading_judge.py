@@ -110,8 +110,10 @@ def test_a_crash_has_an_exit_status_of_its_own(error, monkeypatch, tmp_path, cap
 
 
 def test_one_page_that_fails_leaves_the_others(monkeypatch, tmp_path, walls):
+    came = tmp_path / "came"
+    came.mkdir()
     for name in ("ann", "bob", "cem"):
-        (tmp_path / f"{name}_00_start.ipynb").write_text(json.dumps(book(ANSWER + f"# {name}")))
+        (came / f"{name}_00_start.ipynb").write_text(json.dumps(book(ANSWER + f"# {name}")))
     whole = command.feedback.feedback_page
 
     def page(result, *others):
@@ -120,7 +122,7 @@ def test_one_page_that_fails_leaves_the_others(monkeypatch, tmp_path, walls):
         return whole(result, *others)
 
     monkeypatch.setattr(command.feedback, "feedback_page", page)
-    settings = command.Settings(tmp_path, "00_start", tmp_path / "out", workers=1, progress=False)
+    settings = command.Settings(came, "00_start", tmp_path / "out", workers=1, progress=False)
     graded = command.grade_class(settings)
     assert ["bob" in notice for notice in graded.notices] == [True]
     assert len(list((tmp_path / "out" / "feedback").iterdir())) == 2
