@@ -246,8 +246,9 @@ def test_settings_that_cannot_be_are_refused_in_words(tables, tmp_path):
             audit_files(*paths, **ASKED, **settings)
 
 
-@pytest.mark.slow  # it waits half a minute for an answer
-def test_a_scheduler_that_does_not_answer_is_told(tables, tmp_path):
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_told(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "PATIENCE", "1s")
     paths, _ = write(tables, tmp_path, "csv")
     with pytest.raises(AuditError, match="No Dask scheduler"):
         audit_files(*paths, cluster="tcp://127.0.0.1:9", progress=False)

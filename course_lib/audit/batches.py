@@ -18,6 +18,7 @@ from course_lib.audit.files import PARQUET, csv_batches
 from course_lib.audit.schema import AuditError
 
 BATCH = 100_000  # rows that are in memory at once, in each process
+PATIENCE = "30s"  # in which a scheduler must answer
 SHARE = 2_000_000  # rows of a Parquet file that one task reads
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 Result = TypeVar("Result")
@@ -170,7 +171,7 @@ def tasks(cluster: object | None, workers: int | None) -> Iterator["Tasks"]:
             "--cluster needs Dask: pip install distributed, here and on its workers."
         ) from None
     try:
-        client = cluster if isinstance(cluster, Client) else Client(cluster, timeout="30s")
+        client = cluster if isinstance(cluster, Client) else Client(cluster, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise AuditError(f"No Dask scheduler answers at {cluster}: {error}") from error
     try:
