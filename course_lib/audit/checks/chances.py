@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from course_lib.audit.contingency import cramers_v, joint
+from course_lib.audit.sampling import sample_rows
 from course_lib.audit.tally import RowHashes
 from course_lib.audit.values import Values, present
 
@@ -19,6 +20,7 @@ NEAR = 5  # other numbers that tell how dense they are around one
 NEGLIGIBLE = 1e-6  # expected pairs below which no further column is looked at
 COMMON = 0.05  # of the rows have a value that is not rare
 WIDEST = 40  # characters of a word that are looked at
+JUDGED = 100_000  # rows at most from which chances are read
 REPEATED = 1e-4  # level of the test whether real rows were entered twice
 # In which numbers are written: powers of ten, and an hour, a minute and a second of days.
 STEPS = (*(10.0**-k for k in range(-4, 10)), 1 / 24, 1 / 1440, 1 / 86400)
@@ -85,6 +87,19 @@ def distinct(hashes: RowHashes, columns: Sequence[Values]) -> list[Values]:
         return list(columns)
     first = np.sort(np.unique(real, return_index=True)[1])
     return [replace(column, real=column.real[first]) for column in columns]
+
+
+def few_rows(columns: Sequence[Values]) -> list[Values]:
+    """The columns with at most JUDGED of their real rows, drawn at random.
+
+    >>> x = np.arange(200_000.0)
+    >>> [len(column.real) for column in few_rows([Values("x", "number", x, x)])]
+    [100000]
+    """
+    if not columns or len(columns[0].real) <= JUDGED:
+        return list(columns)
+    rows = sample_rows(len(columns[0].real), JUDGED, np.random.default_rng(0))
+    return [replace(column, real=column.real[rows]) for column in columns]
 
 
 def coincidences(

@@ -125,13 +125,14 @@ def _but_for_one(evidence: Evidence, rows: Rows, slice: str) -> Iterator[Draft]:
     """
     seen, columns = evidence.seen, rows.columns
     sums = [_weighed(columns, side) for side in ("real", "synthetic")]
+    changed = ~np.isin(sums[1], sums[0])
     best, found = (1.0, 0, 0.0), []
     for number, column in enumerate(columns):
         real, made = (
             whole - _weight(column, number, side)
             for whole, side in zip(sums, ("real", "synthetic"), strict=True)
         )
-        near = np.isin(made, real) & ~np.isin(sums[1], sums[0])
+        near = changed & np.isin(made, real)
         if not near.any():
             continue
         train, holdout = np.split(real, [evidence.tables.n_train])

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from course_lib.audit.checks.chances import chance_of, independently, match
+from course_lib.audit.checks.chances import chance_of, few_rows, independently, match
 from course_lib.audit.checks.people import SURE, rows_of, rows_told, verdict_of
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.finding import Draft, Note, stated
@@ -99,7 +99,7 @@ def _noisy(
     sides = [(column.real[owner], column.synthetic[made]) for column in columns]
     twins = [(column.real[kept], column.real[nearest]) for column in columns]
     same = _within(sides, [0.0] * len(columns))
-    pairs = float(len(made)) * len(kept)
+    pairs, judged = float(len(made)) * len(kept), few_rows(columns)
     for noise in NOISE:
         limits = [noise * _range(column) if column.is_number else 0.0 for column in columns]
         near = _within(sides, limits) & ~same
@@ -107,9 +107,9 @@ def _noisy(
         rate = float(_within(twins, limits).sum()) / (len(kept) * (len(kept) - 1.0))
         matches = {
             column.name: _near_match(column, limit)
-            for column, limit in zip(columns, limits, strict=True)
+            for column, limit in zip(judged, limits, strict=True)
         }
-        expected = max(pairs * rate, independently(columns, matches, pairs))
+        expected = max(pairs * rate, independently(judged, matches, pairs))
         chance = len(NOISE) * chance_of(found, expected)
         if chance < best:
             best, close = chance, near

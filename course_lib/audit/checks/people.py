@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from course_lib.audit.checks.chances import distinct, entered_twice, match
+from course_lib.audit.checks.chances import distinct, entered_twice, few_rows, match
 from course_lib.audit.evidence import Evidence
 from course_lib.audit.tally import RowHashes
 from course_lib.audit.values import Values
@@ -77,10 +77,10 @@ class Rows:
     def judged(self) -> list[Values]:
         """The columns as chances are read from them: one row of each person, at random, and none twice."""
         if self.persons is None:
-            return distinct(self.hashes, self.columns)
+            return few_rows(distinct(self.hashes, self.columns))
         order = np.random.default_rng(0).permutation(len(self.persons))
         drawn = order[once_each(self.persons[order], np.zeros(len(order)))]
-        return [replace(column, real=column.real[drawn]) for column in self.columns]
+        return few_rows([replace(each, real=each.real[drawn]) for each in self.columns])
 
     @cached_property
     def once(self) -> RowHashes:
