@@ -337,7 +337,7 @@ FAULTS = {
     ),
     "near_copies": Fault(
         lambda t, real, x, s: c.copy_training(t, real, x, noise=0.05, seed=s),
-        r"membership_(auc|tpr|tpr_thousandth)\[whole rows\]", 0.05,
+        r"(near_copies|membership_(auc|tpr|tpr_thousandth))\[whole rows\]", 0.05,
         "share of near copies", (0.005, 0.01, 0.02, 0.05, 0.1),
     ),
     "drop_modes": Fault(
