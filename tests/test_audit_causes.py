@@ -147,3 +147,11 @@ def test_a_triple_leads_pairs_that_are_less_sure(p, leads):
     assert told(pair, triple) == [(head.id, [other.id])]
     column = Finding("fidelity", "wasserstein", "a", p=1e-3, columns=("a",), verdict="fail")
     assert told(column, triple) == [(column.id, [triple.id])]
+
+
+def test_exact_copies_lead_and_copies_of_the_holdout_are_told_by_themselves():
+    slices = ("whole rows but for one column", "whole rows of the holdout", "whole rows")
+    found = [Finding("privacy", "verbatim_people", each, verdict="fail") for each in slices]
+    for given, told in ((found, {slices[2], slices[1]}), (found[:2], set(slices[:2]))):
+        assert {cause.headline.slice for cause in causes(given)} == told
+    assert [cause.headline.slice for cause in causes(found[1:2])] == [slices[1]]
